@@ -1,0 +1,1 @@
+//! Solves a plan: schedules, looks up, runs, commits, assembles and exports.

@@ -1,0 +1,1 @@
+//! Dockerfile text to a syntax tree with byte spans, words and their expansion, ignore patterns.

@@ -1,0 +1,1 @@
+//! A directory to a layer and back: whiteouts, deterministic tar, compression, safe unpacking.

@@ -1,0 +1,1 @@
+//! The OCI distribution protocol: resolve, pull, push, mount, authentication, mirrors.

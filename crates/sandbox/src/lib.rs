@@ -1,0 +1,1 @@
+//! Runs one process over a root file system: namespaces, mounts, seccomp, capabilities.

@@ -1,0 +1,1 @@
+//! Blobs, layers, records, cache mounts and locks in one directory shared by many processes.
