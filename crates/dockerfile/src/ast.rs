@@ -1,0 +1,282 @@
+//! The syntax tree. Every node knows the bytes it came from, so that errors can point at them and the linter
+//! can rewrite them. Words are kept unexpanded; [`crate::expand`] expands them in an environment.
+
+use std::ops::Range;
+
+/// A range of bytes in the Dockerfile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Span {
+    /// First byte.
+    pub start: usize,
+    /// One past the last byte.
+    pub end: usize,
+}
+
+impl Span {
+    /// The range as slices want it.
+    pub const fn range(self) -> Range<usize> {
+        self.start..self.end
+    }
+
+    /// The smallest span that contains both.
+    #[must_use]
+    pub fn to(self, other: Self) -> Self {
+        Self {
+            start: self.start.min(other.start),
+            end: self.end.max(other.end),
+        }
+    }
+}
+
+/// A piece of the text as written, quotes and escapes included and continuations removed, with its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Word {
+    /// The raw text.
+    pub raw: String,
+    /// Where it stands.
+    pub span: Span,
+}
+
+/// A whole Dockerfile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dockerfile {
+    /// The text that was parsed (a byte order mark included).
+    pub source: String,
+    /// `# key=value` lines at the top.
+    pub directives: Vec<Directive>,
+    /// The escape character: `\` or `` ` ``.
+    pub escape: char,
+    /// The ARG instructions before the first FROM.
+    pub globals: Vec<Instruction>,
+    /// The stages in order.
+    pub stages: Vec<Stage>,
+}
+
+/// A parser directive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Directive {
+    /// Its name in lower case: `syntax`, `escape`, `check`.
+    pub name: String,
+    /// Its value.
+    pub value: Word,
+    /// The whole line.
+    pub span: Span,
+}
+
+/// A FROM and what follows it, up to the next FROM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stage {
+    /// Its place among the stages, from 0.
+    pub index: usize,
+    /// Its name in lower case, if it has one.
+    pub name: Option<String>,
+    /// What it starts from.
+    pub from: From,
+    /// The FROM as an instruction (its kind repeats `from`).
+    pub instruction: Instruction,
+    /// The instructions after FROM.
+    pub instructions: Vec<Instruction>,
+}
+
+/// One instruction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instruction {
+    /// What it says.
+    pub kind: Kind,
+    /// The keyword as written (case included).
+    pub keyword: Word,
+    /// All of it, heredoc bodies included.
+    pub span: Span,
+    /// First and last line, counted from 1, heredoc bodies included.
+    pub lines: (u32, u32),
+    /// The logical line as BuildKit shows it: keyword in upper case, continuations joined, comments dropped.
+    pub text: String,
+    /// The comment lines directly above, without `#` and the blank after it.
+    pub comments: Vec<Word>,
+}
+
+/// The instructions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    missing_docs,
+    reason = "the variants are the instructions of the language, named as there"
+)]
+pub enum Kind {
+    Add(Add),
+    Arg(Vec<Declaration>),
+    Cmd(Command),
+    Copy(Copy),
+    Entrypoint(Command),
+    Env(Vec<Pair>),
+    Expose(Vec<Word>),
+    From(From),
+    Healthcheck(Healthcheck),
+    Label(Vec<Pair>),
+    Maintainer(Word),
+    Onbuild(Onbuild),
+    Run(Run),
+    Shell(Vec<String>),
+    Stopsignal(Word),
+    User(Word),
+    Volume(Vec<Word>),
+    Workdir(Word),
+}
+
+/// `FROM [--platform=P] IMAGE [AS NAME]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct From {
+    /// `--platform`
+    pub platform: Option<Word>,
+    /// Image, stage or named context.
+    pub image: Word,
+    /// The `AS` keyword as written.
+    pub as_keyword: Option<Word>,
+    /// The name after AS, as written.
+    pub name: Option<Word>,
+}
+
+/// One `NAME[=default]` of ARG.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Declaration {
+    /// The name.
+    pub name: Word,
+    /// The default, unexpanded; `Some` and empty for `NAME=`.
+    pub default: Option<Word>,
+}
+
+/// One `KEY=value` of ENV or LABEL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pair {
+    /// The key, unexpanded.
+    pub key: Word,
+    /// The value, unexpanded.
+    pub value: Word,
+    /// Whether it is the old form with a blank: `ENV KEY value`.
+    pub legacy: bool,
+}
+
+/// The command of RUN, CMD, ENTRYPOINT, HEALTHCHECK.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Text for the shell, with heredoc operators as written.
+    Shell(Word),
+    /// A JSON array.
+    Exec(Vec<String>),
+}
+
+/// `RUN`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// `--mount`, unexpanded, in order. [`crate::mount::Mount::parse`] reads them once expanded.
+    pub mounts: Vec<Word>,
+    /// `--network`
+    pub network: Option<Word>,
+    /// `--security`
+    pub security: Option<Word>,
+    /// `--device`
+    pub devices: Vec<Word>,
+    /// What runs.
+    pub command: Command,
+    /// The here-documents, in order of their operators.
+    pub heredocs: Vec<Heredoc>,
+}
+
+/// A here-document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heredoc {
+    /// The delimiter without quotes.
+    pub name: String,
+    /// The file descriptor before `<<`, if one was given.
+    pub descriptor: Option<u32>,
+    /// Whether the delimiter was unquoted, so that variables expand in COPY and ADD.
+    pub expand: bool,
+    /// Whether it is `<<-`; `content` is stripped of leading tabs already.
+    pub strip_tabs: bool,
+    /// The text between the operator's line and the delimiter.
+    pub content: String,
+    /// The operator as written.
+    pub operator: Word,
+    /// The body with its closing delimiter line.
+    pub body: Span,
+}
+
+/// What COPY and ADD share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transfer {
+    /// `--chown`
+    pub chown: Option<Word>,
+    /// `--chmod`
+    pub chmod: Option<Word>,
+    /// `--link`
+    pub link: bool,
+    /// `--exclude`, in order.
+    pub exclude: Vec<Word>,
+    /// What is copied.
+    pub sources: Vec<SourcePath>,
+    /// Where to.
+    pub destination: Word,
+}
+
+/// A source of COPY or ADD.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SourcePath {
+    /// A path, pattern or URL, unexpanded.
+    Path(Word),
+    /// A file given in place.
+    Heredoc(Heredoc),
+}
+
+/// `COPY`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Copy {
+    /// `--from`: stage name or index, named context or image.
+    pub from: Option<Word>,
+    /// `--parents`
+    pub parents: bool,
+    /// The rest.
+    pub transfer: Transfer,
+}
+
+/// `ADD`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Add {
+    /// `--keep-git-dir`
+    pub keep_git_dir: Option<bool>,
+    /// `--checksum`
+    pub checksum: Option<Word>,
+    /// `--unpack`
+    pub unpack: Option<bool>,
+    /// The rest.
+    pub transfer: Transfer,
+}
+
+/// `HEALTHCHECK`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Healthcheck {
+    /// `HEALTHCHECK NONE`
+    None,
+    /// `HEALTHCHECK [options] CMD command`; durations in nanoseconds, `None` where not given.
+    Check {
+        /// What asks.
+        command: Command,
+        /// `--interval`
+        interval: Option<u64>,
+        /// `--timeout`
+        timeout: Option<u64>,
+        /// `--start-period`
+        start_period: Option<u64>,
+        /// `--start-interval`
+        start_interval: Option<u64>,
+        /// `--retries`
+        retries: Option<u64>,
+    },
+}
+
+/// `ONBUILD`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Onbuild {
+    /// The instruction's text as the image config keeps it, heredoc bodies included.
+    pub text: String,
+    /// The same, parsed.
+    pub instruction: Box<Instruction>,
+}

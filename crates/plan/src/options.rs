@@ -1,0 +1,100 @@
+//! What the command line adds to a Dockerfile.
+
+use std::collections::BTreeMap;
+
+use kiln_image::{Digest, ImageConfig, Platform, Reference};
+
+use crate::step::Network;
+
+/// The options of a build that change what is built.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// `--target`
+    pub target: Option<String>,
+    /// `--build-arg`
+    pub build_args: BTreeMap<String, String>,
+    /// `--label`, over whatever the Dockerfile says.
+    pub labels: BTreeMap<String, String>,
+    /// `--platform`; the host's where not given.
+    pub platform: Option<Platform>,
+    /// The platform that runs the build.
+    pub build_platform: Platform,
+    /// `--build-context NAME=…`, by name in lower case.
+    pub contexts: BTreeMap<String, NamedContext>,
+    /// `--no-cache` for all stages.
+    pub no_cache: bool,
+    /// `--no-cache-filter`: stage names in lower case.
+    pub no_cache_filter: Vec<String>,
+    /// `--network`
+    pub network: Network,
+    /// `--add-host`: name, address.
+    pub extra_hosts: Vec<(String, String)>,
+    /// `--shm-size`, bytes.
+    pub shm_size: Option<u64>,
+    /// `--ulimit`: name, soft, hard.
+    pub ulimits: Vec<(String, u64, u64)>,
+    /// `--allow security.insecure`
+    pub allow_insecure: bool,
+    /// `--allow network.host` is not needed: it is Kiln's default.
+    pub hostname: Option<String>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            target: None,
+            build_args: BTreeMap::new(),
+            labels: BTreeMap::new(),
+            platform: None,
+            build_platform: Platform::host(),
+            contexts: BTreeMap::new(),
+            no_cache: false,
+            no_cache_filter: Vec::new(),
+            network: Network::Host,
+            extra_hosts: Vec::new(),
+            shm_size: None,
+            ulimits: Vec::new(),
+            allow_insecure: false,
+            hostname: None,
+        }
+    }
+}
+
+/// What `--build-context` may name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NamedContext {
+    /// A directory on this machine; who builds knows where.
+    Local,
+    /// `docker-image://REFERENCE`
+    Image(Reference),
+    /// A git repository: URL, reference, subdirectory.
+    Git {
+        /// Where.
+        url: String,
+        /// Branch, tag or commit.
+        reference: String,
+        /// Directory in it.
+        subdirectory: String,
+    },
+}
+
+/// An image that the plan needs to know before it can go on.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ImageRequest {
+    /// Which.
+    pub reference: Reference,
+    /// For which platform.
+    pub platform: Platform,
+}
+
+/// What a registry (or the store) said about an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResolvedImage {
+    /// The digest of the manifest for the platform.
+    pub manifest: Digest,
+    /// Its config.
+    pub config: ImageConfig,
+}
+
+/// The images that are known so far.
+pub type Images = BTreeMap<ImageRequest, ResolvedImage>;
