@@ -1,0 +1,106 @@
+//! What the solver says while it works. Only the command line renders it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kiln_dockerfile::diagnostic::Diagnostic;
+use kiln_image::Digest;
+
+/// Names a unit of work in events. Steps of the plan have their index; what comes besides (loading the
+/// Dockerfile, resolving images, exporting) is numbered from the number of steps up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TaskId(pub usize);
+
+/// One thing that happened.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// A unit of work is known. Sent once for each, before anything else about it.
+    Task {
+        /// Which.
+        id: TaskId,
+        /// As people read it: `[build 2/5] RUN make`, `exporting layers`.
+        name: String,
+        /// Its stage, if it is a step.
+        stage: Option<String>,
+        /// Its lines in the Dockerfile, from 1.
+        lines: Option<(u32, u32)>,
+    },
+    /// It started.
+    Started(TaskId),
+    /// It wrote to its standard output or error.
+    Log {
+        /// Which.
+        id: TaskId,
+        /// Whether to standard error.
+        stderr: bool,
+        /// What, in pieces as they came (not lines).
+        data: Arc<[u8]>,
+    },
+    /// How far a transfer or an export is.
+    Progress {
+        /// Which task.
+        id: TaskId,
+        /// Which part of it: a layer's short digest, `config`.
+        part: String,
+        /// Bytes done.
+        current: u64,
+        /// Bytes in all, if known.
+        total: Option<u64>,
+    },
+    /// It ended.
+    Finished {
+        /// Which.
+        id: TaskId,
+        /// How.
+        outcome: TaskOutcome,
+        /// How long it took.
+        duration: Duration,
+    },
+    /// Something to warn of, with its place.
+    Warning(Diagnostic),
+    /// Something to warn of that has no place in the Dockerfile.
+    Notice(String),
+}
+
+/// How a task ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TaskOutcome {
+    /// Done now.
+    Done {
+        /// Bytes that its layer adds; 0 for what makes none.
+        bytes_added: u64,
+        /// The peak memory of its process, in bytes, where it ran one.
+        peak_memory: Option<u64>,
+    },
+    /// The result was there.
+    Cached,
+    /// It failed; the build's error says why.
+    Failed,
+    /// It was stopped because another failed or the build was cancelled.
+    Canceled,
+}
+
+/// Takes events, from any thread.
+pub trait Sink: Send + Sync {
+    /// Takes one.
+    fn event(&self, event: Event);
+}
+
+/// Listens to nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl Sink for Silent {
+    fn event(&self, _: Event) {}
+}
+
+/// What was built.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Built {
+    /// The digest of the config: docker's image ID.
+    pub id: Digest,
+    /// The digest of the manifest, where one was written.
+    pub manifest: Option<Digest>,
+    /// Unpacked bytes of all layers.
+    pub size: u64,
+}

@@ -1,0 +1,139 @@
+//! What to build, from what, and where to put it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use kiln_image::Reference;
+use kiln_image::media_type::Compression;
+use kiln_plan::Options;
+
+/// A whole build.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The Dockerfile's text.
+    pub dockerfile: String,
+    /// Its name in messages.
+    pub dockerfile_name: String,
+    /// The build context; `None` where there is none (`kiln build - < Dockerfile`).
+    pub context: Option<PathBuf>,
+    /// The text and name of the ignore file that applies to the context, if there is one.
+    pub ignore: Option<(String, String)>,
+    /// Directories of named contexts.
+    pub named_contexts: BTreeMap<String, PathBuf>,
+    /// What changes the plan.
+    pub options: Options,
+    /// Secrets by id: where their values are. Values never reach disk, log, key or layer.
+    pub secrets: BTreeMap<String, SecretSource>,
+    /// Ask registries again for images that are known (`--pull`).
+    pub pull: bool,
+    /// How many steps run at the same time.
+    pub jobs: usize,
+    /// `SOURCE_DATE_EPOCH`, seconds.
+    pub epoch: Option<i64>,
+    /// A bundle of certificate authorities that steps see too.
+    pub ca_bundle: Option<PathBuf>,
+    /// Limits of every RUN.
+    pub limits: Limits,
+    /// Names for the image in the store.
+    pub tags: Vec<Reference>,
+    /// Where else it goes.
+    pub outputs: Vec<Output>,
+}
+
+/// Where a secret's value is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretSource {
+    /// In a file.
+    File(PathBuf),
+    /// Here already (from the environment).
+    Value(Secret),
+}
+
+/// A value that is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub Vec<u8>);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(****)")
+    }
+}
+
+/// Limits of a step's processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Limits {
+    /// Bytes.
+    pub memory: Option<u64>,
+    /// Processors, in thousandths.
+    pub cpu_millis: Option<u64>,
+    /// Processes.
+    pub pids: Option<u64>,
+}
+
+/// Where a result goes besides the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// The store only (`type=image`), with these names; pushed if asked.
+    Image {
+        /// Names.
+        names: Vec<Reference>,
+        /// Whether to push them.
+        push: bool,
+        /// How layers are compressed.
+        compression: LayerCompression,
+    },
+    /// An OCI layout, as a tar (`type=oci`) or a directory (`tar=false`).
+    Oci {
+        /// Where.
+        dest: Destination,
+        /// As a directory.
+        directory: bool,
+        /// `org.opencontainers.image.ref.name`s.
+        names: Vec<Reference>,
+        /// How layers are compressed.
+        compression: LayerCompression,
+    },
+    /// A tar for `docker load` (`type=docker`), readable as an OCI layout too.
+    Docker {
+        /// Where.
+        dest: Destination,
+        /// Names.
+        names: Vec<Reference>,
+        /// How layers are compressed.
+        compression: LayerCompression,
+    },
+    /// The file tree as a directory (`type=local`).
+    Local(PathBuf),
+    /// The file tree as a tar (`type=tar`).
+    Tar(Destination),
+}
+
+/// A file or standard output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Destination {
+    /// A path; written to a temporary name first, so that it is whole or not there.
+    File(PathBuf),
+    /// Standard output.
+    Stdout,
+}
+
+/// `compression=…,compression-level=…`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LayerCompression {
+    /// How.
+    pub kind: Compression,
+    /// How hard; the kind's default where not given.
+    pub level: Option<i32>,
+    /// Whether layers of the base are compressed anew as well.
+    pub force: bool,
+}
+
+impl Default for LayerCompression {
+    fn default() -> Self {
+        Self {
+            kind: Compression::Gzip,
+            level: None,
+            force: false,
+        }
+    }
+}
