@@ -1,1 +1,30 @@
 //! Runs one process over a root file system: namespaces, mounts, seccomp, capabilities.
+//!
+//! The crate knows nothing of layers or images. It offers:
+//!
+//! * [`probe`] and [`enter`]: which rung of the privilege ladder this process can have, and going there;
+//! * [`Overlay`]: an overlay of directories as a detached mount, which nobody else sees and which dissolves with its
+//!   descriptor;
+//! * [`spawn`]: one process over such a mount, with Docker's default privileges and nothing of the host visible;
+//! * [`resolve_user`], [`resolve_owner`]: user and group names as the image's own files define them;
+//! * [`open_in_root`] and [`mkdir_all_in_root`]: paths that never leave a root directory.
+//!
+//! It is the one crate with `unsafe` code; every block names the invariant it rests on.
+
+mod child;
+mod error;
+mod ladder;
+mod overlay;
+mod path;
+mod spec;
+mod user;
+mod userns;
+
+pub use child::{Child, Exit, spawn};
+pub use error::Error;
+pub use ladder::{Probe, Rung, probe};
+pub use overlay::{Overlay, create_stubs};
+pub use path::{mkdir_all_in_root, open_in_root};
+pub use spec::{BindSource, Limits, Mount, MountKind, Network, Spec, Stdio, Ulimit, User};
+pub use user::{ResolvedOwner, ResolvedUser, UserError, resolve_owner, resolve_user};
+pub use userns::{EnterError, enter};
