@@ -1,0 +1,306 @@
+//! What can go wrong, told so that a person knows what to do.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use kiln_image::{Digest, DocumentError};
+
+use crate::retry::RetryAfter;
+
+/// A failure of the registry client.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// 401: the registry wants credentials, or other ones.
+    #[error("{0}: not authorized ({1}); {hint}", hint = .1.login_hint())]
+    Unauthorized(What, Refusal),
+    /// 403: the credentials are good, but not for this.
+    #[error("{0}: access denied ({1}); {hint}", hint = .1.login_hint())]
+    Denied(What, Refusal),
+    /// 404: no such repository, manifest or blob.
+    #[error("{0}: not found ({1})")]
+    NotFound(What, Refusal),
+    /// Any other status that is no success.
+    #[error("{0}: the registry answered {1}")]
+    Status(What, Refusal),
+    /// The server could not be reached, or the connection broke.
+    #[error("{what}: {doing} failed: {reason}")]
+    Transport {
+        /// What was asked for.
+        what: What,
+        /// `connecting`, `sending`, `receiving`.
+        doing: &'static str,
+        /// The whole chain of causes.
+        reason: String,
+        /// Whether no connection came to stand.
+        connect: bool,
+    },
+    /// No bytes moved for the time that the settings allow.
+    #[error("{what}: {doing} stalled: nothing moved for {seconds} s")]
+    Stalled {
+        /// What was asked for.
+        what: What,
+        /// What stalled.
+        doing: &'static str,
+        /// How long nothing moved.
+        seconds: u64,
+    },
+    /// The bytes are not the ones that the digest names.
+    #[error("{what}: the registry sent bytes with digest {got} instead of {wanted}; they were not used")]
+    DigestMismatch {
+        /// What was asked for.
+        what: What,
+        /// The digest that was asked for.
+        wanted: Digest,
+        /// The digest of what came.
+        got: Digest,
+    },
+    /// The bytes are more or fewer than the descriptor says.
+    #[error("{what}: the descriptor says {wanted} bytes, but the registry sends {got}; they were not used")]
+    SizeMismatch {
+        /// What was asked for.
+        what: What,
+        /// The size that the descriptor names.
+        wanted: u64,
+        /// `1234`, or `more`.
+        got: String,
+    },
+    /// An answer is larger than anything honest.
+    #[error("{what}: the answer is larger than {limit} bytes, the most that Kiln reads here")]
+    TooLarge {
+        /// What was asked for.
+        what: What,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// A manifest cannot be read.
+    #[error("{0}: {1}")]
+    Document(What, DocumentError),
+    /// An answer breaks the protocol.
+    #[error("{what}: the registry breaks the protocol: {reason}")]
+    Protocol {
+        /// What was asked for.
+        what: What,
+        /// How.
+        reason: String,
+    },
+    /// The index has no image for the platform.
+    #[error("{reference} has no image for {wanted}; it has {}", list(.offered))]
+    Platform {
+        /// The image.
+        reference: String,
+        /// The platform that was wanted.
+        wanted: String,
+        /// The platforms on offer.
+        offered: Vec<String>,
+    },
+    /// The server sends us to a place where we will not go.
+    #[error("{what}: refused to follow a redirect to {to}: {reason}")]
+    Redirect {
+        /// What was asked for.
+        what: What,
+        /// The target, without its query.
+        to: String,
+        /// Why not.
+        reason: String,
+    },
+    /// `registries.conf` forbids it.
+    #[error("{reference}: registries.conf blocks `{prefix}` (blocked = true)")]
+    Blocked {
+        /// The image.
+        reference: String,
+        /// The prefix of the entry.
+        prefix: String,
+    },
+    /// The name of a registry is no host and port.
+    #[error("`{name}` is no registry: {reason}")]
+    Registry {
+        /// The name.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// All mirrors and the registry itself failed.
+    #[error("{last}{}", told(.mirrors))]
+    Mirrors {
+        /// What each mirror said, in the order in which they were asked.
+        mirrors: Vec<(String, Error)>,
+        /// What the last place said.
+        last: Box<Error>,
+    },
+    /// A configuration file cannot be read, understood or written.
+    #[error("{}: {reason}", path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A credential helper failed.
+    #[error("credential helper `{helper}` ({action} for {registry}): {reason}")]
+    Helper {
+        /// The program.
+        helper: String,
+        /// `get`, `store` or `erase`.
+        action: &'static str,
+        /// For which registry.
+        registry: String,
+        /// What went wrong.
+        reason: String,
+    },
+    /// The client cannot be set up.
+    #[error("cannot set up the HTTP client: {0}")]
+    Setup(String),
+    /// Reading what is to be pushed failed.
+    #[error("{what}: reading the local data failed: {source}")]
+    Source {
+        /// What was being pushed.
+        what: What,
+        /// Why.
+        source: io::Error,
+    },
+    /// Writing what was pulled failed.
+    #[error("{what}: writing the received data failed: {source}")]
+    Sink {
+        /// What was being pulled.
+        what: What,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// The registry error within an I/O error that [`BlobReader`](crate::BlobReader) gave.
+    pub fn from_io(error: &io::Error) -> Option<&Self> {
+        error.get_ref()?.downcast_ref()
+    }
+
+    /// Whether the registry says that there is no such thing.
+    pub fn is_not_found(&self) -> bool {
+        match self {
+            Self::NotFound(..) => true,
+            Self::Mirrors { last, .. } => last.is_not_found(),
+            _ => false,
+        }
+    }
+
+    /// Whether the registry wants credentials, or other ones.
+    pub fn is_unauthorized(&self) -> bool {
+        match self {
+            Self::Unauthorized(..) | Self::Denied(..) => true,
+            Self::Mirrors { last, .. } => last.is_unauthorized(),
+            _ => false,
+        }
+    }
+
+    /// Whether the same request may succeed a little later.
+    pub(crate) fn is_transient(&self) -> bool {
+        match self {
+            Self::Transport { .. } | Self::Stalled { .. } => true,
+            Self::Status(_, refusal) => refusal.is_transient(),
+            _ => false,
+        }
+    }
+
+    /// Whether no connection came to stand.
+    pub(crate) fn is_connect(&self) -> bool {
+        matches!(self, Self::Transport { connect: true, .. })
+    }
+
+    /// Whether another place may do better: not where the fault is on our side.
+    pub(crate) fn another_place_may_help(&self) -> bool {
+        !matches!(self, Self::Sink { .. } | Self::Source { .. } | Self::Setup(_))
+    }
+}
+
+/// The object of a request, for messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct What {
+    /// `pull manifest`, `push blob`, …
+    pub action: &'static str,
+    /// The registry's host and port.
+    pub registry: String,
+    /// The repository; empty where the request has none.
+    pub repository: String,
+    /// The tag or digest; empty where the request has none.
+    pub selector: String,
+}
+
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.action, self.registry)?;
+        if !self.repository.is_empty() {
+            write!(f, "/{}", self.repository)?;
+        }
+        match self.selector.as_str() {
+            "" => Ok(()),
+            digest if digest.contains(':') => write!(f, "@{digest}"),
+            tag => write!(f, ":{tag}"),
+        }
+    }
+}
+
+/// How a server refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The HTTP status.
+    pub status: u16,
+    /// The server's error codes and messages, cleaned of control characters; may be empty.
+    pub message: String,
+    /// The registry to log in to.
+    pub registry: String,
+    /// Where the credentials that were used came from; `None` for anonymous.
+    pub credentials: Option<String>,
+    /// When to come back, if the server said so.
+    pub(crate) retry_after: Option<RetryAfter>,
+}
+
+impl Refusal {
+    fn is_transient(&self) -> bool {
+        matches!(self.status, 408 | 425 | 429 | 500 | 502 | 503 | 504)
+    }
+
+    fn login_hint(&self) -> String {
+        match &self.credentials {
+            None => format!("no credentials were used: try `kiln login {}`", self.registry),
+            Some(source) => format!(
+                "the credentials from {source} were used: try `kiln login {}` with others",
+                self.registry
+            ),
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let reason = reqwest::StatusCode::from_u16(self.status)
+            .ok()
+            .and_then(|status| status.canonical_reason());
+        write!(f, "{}", self.status)?;
+        if let Some(reason) = reason {
+            write!(f, " {reason}")?;
+        }
+        if !self.message.is_empty() {
+            write!(f, ": {}", self.message)?;
+        }
+        match &self.retry_after {
+            Some(after) if self.is_transient() => write!(f, " (come back in {} s)", after.0.as_secs()),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn list(words: &[String]) -> String {
+    match words {
+        [] => "none".to_owned(),
+        words => words.join(", "),
+    }
+}
+
+fn told(failures: &[(String, Error)]) -> String {
+    failures
+        .iter()
+        .map(|(mirror, error)| format!("\n  mirror {mirror}: {error}"))
+        .collect()
+}

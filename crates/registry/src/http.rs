@@ -1,0 +1,430 @@
+//! The transport: connections, time-outs, bodies. The only place that knows that the HTTP library is
+//! asynchronous.
+
+use std::error::Error as StdError;
+use std::fs;
+use std::io::Read;
+use std::pin::Pin;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use reqwest::header::{HeaderMap, HeaderName};
+use reqwest::{Certificate, Method, NoProxy, Proxy, Response, StatusCode, Url};
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
+
+use crate::error::What;
+use crate::{Error, Settings};
+
+/// How much of an upload is read and handed on at a time.
+const PIECE: usize = 128 << 10;
+/// How many pieces wait for the connection.
+const PIECES_AHEAD: usize = 4;
+/// No honest error message is longer.
+const ERROR_BODY_LIMIT: usize = 64 << 10;
+
+/// How far a server is trusted to be who it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trust {
+    /// HTTPS with a certificate that is verified.
+    Verified,
+    /// HTTPS with any certificate.
+    Unverified,
+    /// HTTP.
+    Plain,
+}
+
+/// A request, ready to be sent.
+pub(crate) struct Call<'a> {
+    pub(crate) method: Method,
+    pub(crate) url: Url,
+    pub(crate) headers: HeaderMap,
+    pub(crate) payload: Payload<'a>,
+    pub(crate) trust: Trust,
+    /// How long to wait for the answer once everything is sent.
+    pub(crate) patience: Duration,
+}
+
+/// The body of a request.
+pub(crate) enum Payload<'a> {
+    Empty,
+    Bytes(Bytes),
+    Stream(Stream<'a>),
+}
+
+/// A body of known length that is read while it is sent.
+pub(crate) struct Stream<'a> {
+    pub(crate) source: &'a mut dyn Read,
+    pub(crate) length: u64,
+    /// Told how many bytes of it are on their way.
+    pub(crate) progress: &'a dyn Fn(u64),
+}
+
+/// Connections, made when they are first needed.
+pub(crate) struct Transport {
+    runtime: OnceLock<Runtime>,
+    verified: OnceLock<reqwest::Client>,
+    unverified: OnceLock<reqwest::Client>,
+    plain: OnceLock<reqwest::Client>,
+    /// Keeps two threads from loading the system's certificates at once.
+    setting_up: Mutex<()>,
+}
+
+impl Transport {
+    pub(crate) const fn new() -> Self {
+        Self {
+            runtime: OnceLock::new(),
+            verified: OnceLock::new(),
+            unverified: OnceLock::new(),
+            plain: OnceLock::new(),
+            setting_up: Mutex::new(()),
+        }
+    }
+
+    /// Sends `call` and waits for the head of the answer. Redirects are answers like others.
+    pub(crate) fn send(&self, settings: &Settings, what: &What, call: Call<'_>) -> Result<Answer<'_>, Error> {
+        let runtime = self.runtime()?;
+        let client = self.client(settings, call.trust)?;
+        let mut builder = client.request(call.method, call.url).headers(call.headers);
+        let stall = settings.timeouts.stall;
+        let response = match call.payload {
+            Payload::Stream(stream) => {
+                let (sender, receiver) = mpsc::channel(PIECES_AHEAD);
+                let body = ChannelBody {
+                    receiver,
+                    left: stream.length,
+                };
+                let task = runtime.spawn(builder.body(reqwest::Body::wrap(body)).send());
+                let abort = task.abort_handle();
+                let fed = feed(runtime, what, stream, &sender, &|| task.is_finished(), stall);
+                drop(sender);
+                if let Err(error) = fed {
+                    abort.abort();
+                    return Err(error);
+                }
+                let waiting = async { tokio::time::timeout(call.patience, task).await };
+                match runtime.block_on(waiting) {
+                    Ok(Ok(outcome)) => outcome.map_err(|e| transport_error(what, "sending", e))?,
+                    Ok(Err(e)) => return Err(Error::Setup(format!("the sending thread died: {e}"))),
+                    Err(_) => {
+                        abort.abort();
+                        return Err(stalled(what, "waiting for the answer", call.patience));
+                    }
+                }
+            }
+            payload => {
+                if let Payload::Bytes(bytes) = payload {
+                    builder = builder.body(bytes);
+                }
+                let sending = async { tokio::time::timeout(call.patience, builder.send()).await };
+                match runtime.block_on(sending) {
+                    Ok(outcome) => outcome.map_err(|e| transport_error(what, "sending the request", e))?,
+                    Err(_) => return Err(stalled(what, "waiting for the answer", call.patience)),
+                }
+            }
+        };
+        Ok(Answer {
+            response,
+            runtime,
+            stall,
+        })
+    }
+
+    fn runtime(&self) -> Result<&Runtime, Error> {
+        if let Some(runtime) = self.runtime.get() {
+            return Ok(runtime);
+        }
+        let _guard = self.setting_up.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(runtime) = self.runtime.get() {
+            return Ok(runtime);
+        }
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .max_blocking_threads(4)
+            .thread_name("registry")
+            .enable_io()
+            .enable_time()
+            .build()
+            .map_err(|e| Error::Setup(format!("cannot start threads: {e}")))?;
+        Ok(self.runtime.get_or_init(|| runtime))
+    }
+
+    fn client(&self, settings: &Settings, trust: Trust) -> Result<&reqwest::Client, Error> {
+        let cell = match trust {
+            Trust::Verified => &self.verified,
+            Trust::Unverified => &self.unverified,
+            Trust::Plain => &self.plain,
+        };
+        if let Some(client) = cell.get() {
+            return Ok(client);
+        }
+        let _guard = self.setting_up.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = cell.get() {
+            return Ok(client);
+        }
+        let client = build_client(settings, trust)?;
+        Ok(cell.get_or_init(|| client))
+    }
+}
+
+impl Drop for Transport {
+    fn drop(&mut self) {
+        // Without this a client that is dropped within some async runtime would panic.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+fn build_client(settings: &Settings, trust: Trust) -> Result<reqwest::Client, Error> {
+    let mut builder = reqwest::Client::builder()
+        .user_agent(&settings.user_agent)
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(settings.timeouts.connect)
+        .pool_idle_timeout(Duration::from_secs(30))
+        .referer(false)
+        .no_proxy();
+    builder = match trust {
+        Trust::Verified => builder.tls_certs_merge(certificates(settings)?),
+        Trust::Unverified => builder.tls_certs_only([]).tls_danger_accept_invalid_certs(true),
+        // Never used for TLS: the system's certificates need not be read.
+        Trust::Plain => builder.tls_certs_only([]),
+    };
+    let direct = settings.proxies.no_proxy.as_deref().unwrap_or_default();
+    let direct = NoProxy::from_string(&format!("{direct},localhost,127.0.0.0/8,::1"));
+    let bad = |e: reqwest::Error| {
+        Error::Setup(format!(
+            "the proxy's address is not usable: {}",
+            chain(&e.without_url())
+        ))
+    };
+    if let Some(url) = &settings.proxies.http {
+        builder = builder.proxy(Proxy::http(url).map_err(bad)?.no_proxy(direct.clone()));
+    }
+    if let Some(url) = &settings.proxies.https {
+        builder = builder.proxy(Proxy::https(url).map_err(bad)?.no_proxy(direct));
+    }
+    builder.build().map_err(|e| {
+        let hint = "is the package `ca-certificates` installed? otherwise give a file with --ca-bundle";
+        Error::Setup(format!("{} ({hint})", chain(&e)))
+    })
+}
+
+fn certificates(settings: &Settings) -> Result<Vec<Certificate>, Error> {
+    let mut all = Vec::new();
+    for path in &settings.ca_bundles {
+        let error = |reason: String| Error::Config {
+            path: path.clone(),
+            reason,
+        };
+        let pem = fs::read(path).map_err(|e| error(format!("the CA bundle cannot be read: {e}")))?;
+        let certificates = Certificate::from_pem_bundle(&pem)
+            .map_err(|e| error(format!("the CA bundle is not PEM: {}", chain(&e))))?;
+        if certificates.is_empty() {
+            return Err(error("the CA bundle has no certificate".to_owned()));
+        }
+        all.extend(certificates);
+    }
+    Ok(all)
+}
+
+/// Reads the stream and hands it to the connection; ends early where the server has answered already.
+fn feed(
+    runtime: &Runtime,
+    what: &What,
+    stream: Stream<'_>,
+    sender: &mpsc::Sender<Bytes>,
+    answered: &dyn Fn() -> bool,
+    stall: Duration,
+) -> Result<(), Error> {
+    let mut sent = 0;
+    while sent < stream.length && !answered() {
+        let wanted = usize::try_from(stream.length - sent).map_or(PIECE, |left| left.min(PIECE));
+        let mut piece = vec![0; wanted];
+        stream.source.read_exact(&mut piece).map_err(|source| Error::Source {
+            what: what.clone(),
+            source,
+        })?;
+        let sending = async { tokio::time::timeout(stall, sender.send(piece.into())).await };
+        match runtime.block_on(sending) {
+            Ok(Ok(())) => {}
+            // The connection is gone: its own error says why.
+            Ok(Err(_)) => return Ok(()),
+            Err(_) => return Err(stalled(what, "sending", stall)),
+        }
+        sent += wanted as u64;
+        (stream.progress)(sent);
+    }
+    Ok(())
+}
+
+/// The connection's end of a [`Stream`].
+struct ChannelBody {
+    receiver: mpsc::Receiver<Bytes>,
+    left: u64,
+}
+
+impl http_body::Body for ChannelBody {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        self.receiver.poll_recv(context).map(|piece| {
+            let piece = piece?;
+            self.left = self.left.saturating_sub(piece.len() as u64);
+            Some(Ok(Frame::data(piece)))
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}
+
+/// The head of an answer, and its body still to be read.
+pub(crate) struct Answer<'t> {
+    response: Response,
+    runtime: &'t Runtime,
+    stall: Duration,
+}
+
+impl Answer<'_> {
+    pub(crate) fn status(&self) -> StatusCode {
+        self.response.status()
+    }
+
+    pub(crate) fn url(&self) -> &Url {
+        self.response.url()
+    }
+
+    /// A header as text; `None` where it is missing or no text.
+    pub(crate) fn header(&self, name: impl Into<HeaderName>) -> Option<&str> {
+        self.response.headers().get(name.into())?.to_str().ok()
+    }
+
+    /// All headers of that name that are text.
+    pub(crate) fn headers(&self, name: impl Into<HeaderName>) -> impl Iterator<Item = &str> {
+        let values = self.response.headers().get_all(name.into());
+        let values: Vec<_> = values.iter().filter_map(|value| value.to_str().ok()).collect();
+        values.into_iter()
+    }
+
+    /// The length that the server announces.
+    pub(crate) fn length(&self) -> Option<u64> {
+        self.header(reqwest::header::CONTENT_LENGTH)?.trim().parse().ok()
+    }
+
+    /// The whole body, if it has no more than `limit` bytes.
+    pub(crate) fn bytes(mut self, what: &What, limit: u64) -> Result<Vec<u8>, Error> {
+        let too_large = || Error::TooLarge {
+            what: what.clone(),
+            limit,
+        };
+        if self.length().is_some_and(|length| length > limit) {
+            return Err(too_large());
+        }
+        let mut all = Vec::new();
+        while let Some(chunk) = next_chunk(&mut self.response, self.runtime, what, self.stall)? {
+            if (all.len() + chunk.len()) as u64 > limit {
+                return Err(too_large());
+            }
+            all.extend_from_slice(&chunk);
+        }
+        Ok(all)
+    }
+
+    /// The beginning of the body, for messages; reading it also frees the connection for the next request.
+    pub(crate) fn text(mut self, what: &What) -> String {
+        let mut all = Vec::new();
+        while let Ok(Some(chunk)) = next_chunk(&mut self.response, self.runtime, what, self.stall) {
+            all.extend_from_slice(&chunk);
+            if all.len() > ERROR_BODY_LIMIT {
+                all.truncate(ERROR_BODY_LIMIT);
+                break;
+            }
+        }
+        String::from_utf8_lossy(&all).into_owned()
+    }
+
+    /// The body alone.
+    pub(crate) fn into_response(self) -> Response {
+        self.response
+    }
+}
+
+impl Transport {
+    /// The next piece of a body that [`Answer::into_response`] gave; `None` at its end.
+    pub(crate) fn chunk(&self, response: &mut Response, what: &What, stall: Duration) -> Result<Option<Bytes>, Error> {
+        next_chunk(response, self.runtime()?, what, stall)
+    }
+}
+
+fn next_chunk(
+    response: &mut Response,
+    runtime: &Runtime,
+    what: &What,
+    stall: Duration,
+) -> Result<Option<Bytes>, Error> {
+    let receiving = async { tokio::time::timeout(stall, response.chunk()).await };
+    match runtime.block_on(receiving) {
+        Ok(outcome) => outcome.map_err(|e| transport_error(what, "receiving", e)),
+        Err(_) => Err(stalled(what, "receiving", stall)),
+    }
+}
+
+fn transport_error(what: &What, doing: &'static str, error: reqwest::Error) -> Error {
+    // Addresses may carry signatures; what was asked for says enough.
+    let error = error.without_url();
+    Error::Transport {
+        what: what.clone(),
+        doing: if error.is_connect() { "connecting" } else { doing },
+        reason: chain(&error),
+        connect: error.is_connect(),
+    }
+}
+
+fn stalled(what: &What, doing: &'static str, patience: Duration) -> Error {
+    Error::Stalled {
+        what: what.clone(),
+        doing,
+        seconds: patience.as_secs(),
+    }
+}
+
+/// An error with all its causes, each said once.
+fn chain(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let said = cause.to_string();
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+        next = cause.source();
+    }
+    text
+}
+
+/// Foreign text made fit to be shown: one line, no control characters, not long.
+pub(crate) fn clean(text: &str) -> String {
+    const MOST: usize = 500;
+    let mut clean: String = text
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(MOST)
+        .collect();
+    if text.chars().nth(MOST).is_some() {
+        clean.push('…');
+    }
+    clean.trim().to_owned()
+}
