@@ -1,7 +1,19 @@
 //! A running step, as its caller sees it.
 
+use crate::assemble::Surroundings;
+use crate::command::{c_string, command};
+use crate::exec::{Job, Report};
+use crate::limits::{Group, rlimits};
+use crate::mnt::Context;
+use crate::supervise::{MakeJob, supervise};
 use crate::{Error, Spec, Stdio};
-use std::os::fd::{BorrowedFd, OwnedFd};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Signal, pidfd_send_signal};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::mpsc::sync_channel;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// A running step. Dropping it kills the step and waits for its end.
@@ -11,6 +23,8 @@ pub struct Child {
     stdin: Option<OwnedFd>,
     stdout: Option<OwnedFd>,
     stderr: Option<OwnedFd>,
+    thread: Option<JoinHandle<Result<Exit, Error>>>,
+    exit: Option<Exit>,
 }
 
 /// How a step ended, and what it used.
@@ -30,10 +44,126 @@ pub struct Exit {
 }
 
 /// Starts a step. Returns once its command runs.
+///
+/// It may be called from any thread, from several at once. The command is process 1 of a PID namespace: its end is the
+/// end of all its descendants. It dies with Kiln.
+///
+/// # Errors
+///
+/// [`Error::CommandNotFound`] and [`Error::CommandNotExecutable`] are about the image; all others mean that the step
+/// could not be set up. Nothing is left over in either case.
 pub fn spawn(spec: &Spec<'_>, stdin: Stdio, stdout: Stdio, stderr: Stdio) -> Result<Child, Error> {
-    drop((stdin, stdout, stderr));
-    let _ = spec;
-    Err(Error::InvalidSpec("not written yet".to_owned()))
+    let surroundings = Surroundings::new(spec)?;
+    let [stdin, stdout, stderr] = [
+        Stream::new(stdin, false)?,
+        Stream::new(stdout, true)?,
+        Stream::new(stderr, true)?,
+    ];
+    let command = command(spec)?;
+    let cwd = c_string(&spec.cwd)?;
+    let rlimits = rlimits(&spec.ulimits)?;
+    let group = Group::new(&spec.limits)?;
+    let join = group.as_ref().map_or_else(|| Ok(Vec::new()), Group::join_files)?;
+    let filter = if spec.privileged { None } else { Some(filter()?) };
+    let (uid, gid, groups) = (spec.user.uid, spec.user.gid, spec.user.groups.clone());
+    let (privileged, read_only_root, keep_session) = (spec.privileged, spec.read_only_root, spec.keep_session);
+    let stdio = [stdin.ours, stdout.ours, stderr.ours];
+    let make_job: MakeJob = Box::new(move |assembled| Job {
+        assembled,
+        command,
+        cwd,
+        stdio,
+        uid,
+        gid,
+        groups,
+        privileged,
+        read_only_root,
+        keep_session,
+        join,
+        rlimits,
+        filter,
+        report: Report::default(),
+    });
+    let (sender, receiver) = sync_channel(1);
+    let thread = std::thread::Builder::new()
+        .name("kiln-step".to_owned())
+        .spawn(move || {
+            let exit = supervise(surroundings, make_job, &sender);
+            drop(group);
+            exit
+        })
+        .map_err(|e| Error::setup("start", "a thread", e))?;
+    match receiver.recv() {
+        Ok(Ok(pidfd)) => Ok(Child {
+            pidfd,
+            stdin: stdin.theirs,
+            stdout: stdout.theirs,
+            stderr: stderr.theirs,
+            thread: Some(thread),
+            exit: None,
+        }),
+        Ok(Err(error)) => {
+            // The thread has nothing more to say, but the step's traces are gone only when it has ended.
+            drop(thread.join());
+            Err(error)
+        }
+        Err(_) => Err(thread
+            .join()
+            .map_or_else(|_| panicked(), |outcome| outcome.err().unwrap_or_else(panicked))),
+    }
+}
+
+fn filter() -> Result<&'static [crate::seccomp::Insn], Error> {
+    crate::seccomp::default_program().ok_or_else(|| {
+        let reason = "there is no seccomp profile for this architecture; only privileged steps can run";
+        Error::InvalidSpec(reason.to_owned())
+    })
+}
+
+fn panicked() -> Error {
+    Error::Follow {
+        step: "supervise",
+        source: std::io::Error::other("its thread ended early"),
+    }
+}
+
+/// The two ends of a standard stream.
+struct Stream {
+    ours: Option<OwnedFd>,
+    theirs: Option<OwnedFd>,
+}
+
+impl Stream {
+    /// `output`: the step writes to it.
+    fn new(stdio: Stdio, output: bool) -> Result<Self, Error> {
+        let stream = match stdio {
+            Stdio::Inherit => Self {
+                ours: None,
+                theirs: None,
+            },
+            Stdio::Fd(fd) => Self {
+                ours: Some(fd),
+                theirs: None,
+            },
+            Stdio::Null => {
+                let access = if output { OFlags::WRONLY } else { OFlags::RDONLY };
+                let null = rustix::fs::open("/dev/null", access | OFlags::CLOEXEC, Mode::empty());
+                Self {
+                    ours: Some(null.context("open", "/dev/null")?),
+                    theirs: None,
+                }
+            }
+            Stdio::Pipe => {
+                let (read, write) = pipe_with(PipeFlags::CLOEXEC).context("open", "a pipe")?;
+                let (ours, theirs) = if output { (write, read) } else { (read, write) };
+                Self {
+                    ours: Some(ours),
+                    theirs: Some(theirs),
+                }
+            }
+        };
+        Ok(stream)
+    }
 }
 
 impl Child {
@@ -54,17 +184,40 @@ impl Child {
 
     /// Readable once the step has ended; for `poll`.
     pub fn pidfd(&self) -> BorrowedFd<'_> {
-        use std::os::fd::AsFd;
         self.pidfd.as_fd()
     }
 
-    /// Waits for the end of the step and of all its descendants, and removes the mount points made for it.
+    /// Waits for the end of the step and of all its descendants, and until the mount points made for it are gone.
     pub fn wait(&mut self) -> Result<Exit, Error> {
-        Err(Error::InvalidSpec("not written yet".to_owned()))
+        if let Some(thread) = self.thread.take() {
+            self.exit = Some(thread.join().map_err(|_| panicked())??);
+        }
+        self.exit.ok_or_else(panicked)
     }
 
     /// Kills the step and all its descendants. Not an error if it has ended already.
     pub fn kill(&self) -> Result<(), Error> {
-        Ok(())
+        self.signal(Signal::KILL)
+    }
+
+    /// Sends a signal to the step's first process. Not an error if it has ended already.
+    pub fn signal(&self, signal: Signal) -> Result<(), Error> {
+        match pidfd_send_signal(&self.pidfd, signal) {
+            Ok(()) | Err(Errno::SRCH) => Ok(()),
+            Err(errno) => Err(Error::Follow {
+                step: "signal",
+                source: errno.into(),
+            }),
+        }
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if self.thread.is_some() {
+            // Nobody is left who could be told of a failure.
+            self.kill().ok();
+            self.wait().ok();
+        }
     }
 }

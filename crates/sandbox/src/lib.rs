@@ -11,12 +11,24 @@
 //!
 //! It is the one crate with `unsafe` code; every block names the invariant it rests on.
 
+mod assemble;
 mod child;
+mod command;
+mod copied_up;
+mod devices;
 mod error;
+mod exec;
 mod ladder;
+mod limits;
+mod masks;
+mod mnt;
 mod overlay;
 mod path;
+mod prepare;
+mod seccomp;
 mod spec;
+mod supervise;
+mod targets;
 mod user;
 mod userns;
 

@@ -9,6 +9,9 @@ pub struct Spec<'a> {
     /// The root file system: a detached mount, as [`Overlay::mount`](crate::Overlay::mount) gives. It stays usable and
     /// free of the step's own mounts (before Linux 6.15 it is consumed by the step instead).
     pub root: BorrowedFd<'a>,
+    /// The upper directory of the overlay that `root` is, if it is one. With it, directories that had to be copied up
+    /// only to hold a mount point are removed again, so that nothing of a mount stays in the layer.
+    pub upper: Option<PathBuf>,
     /// The command and its arguments. The first one is looked up in the `PATH` of [`env`](Self::env) unless it
     /// contains a slash.
     pub args: Vec<String>,
@@ -41,6 +44,32 @@ pub struct Spec<'a> {
     pub limits: Limits,
     /// Resource limits of the process (`ulimit`), inherited by its children.
     pub ulimits: Vec<Ulimit>,
+}
+
+impl<'a> Spec<'a> {
+    /// What is usual in a build: root, the network of the host, no further mounts, no limits, 64 MiB of `/dev/shm`,
+    /// `/` as working directory, and empty `hosts` and `resolv_conf` (from `/dev/null`). For `..Spec::new(root, args)`.
+    pub fn new(root: BorrowedFd<'a>, args: Vec<String>) -> Self {
+        Self {
+            root,
+            upper: None,
+            args,
+            env: Vec::new(),
+            cwd: "/".to_owned(),
+            user: User::default(),
+            mounts: Vec::new(),
+            network: Network::Host,
+            hostname: "buildkitsandbox".to_owned(),
+            hosts: "/dev/null".into(),
+            resolv_conf: "/dev/null".into(),
+            shm_size: 64 << 20,
+            privileged: false,
+            read_only_root: false,
+            keep_session: false,
+            limits: Limits::default(),
+            ulimits: Vec::new(),
+        }
+    }
 }
 
 /// Identity of a process, in numbers (see [`resolve_user`](crate::resolve_user)).

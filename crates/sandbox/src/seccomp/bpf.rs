@@ -1,0 +1,129 @@
+//! A small emitter of classic BPF for seccomp.
+//!
+//! Only the instructions that the kernel's own look-ahead understands are used for decisions on the call's number
+//! (`LD`, `JEQ`, `JGE`, `JSET`, `AND`, `JA`, `RET`): it finds out once which calls are always allowed and then no
+//! longer runs the filter for them.
+
+/// One instruction, laid out as the kernel's `struct sock_filter`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub(crate) struct Insn {
+    /// What to do.
+    pub(super) code: u16,
+    /// How many instructions to skip if the condition holds.
+    pub(super) jt: u8,
+    /// How many to skip if not.
+    pub(super) jf: u8,
+    /// The operand.
+    pub(super) k: u32,
+}
+
+/// `LD [k]`: a 32-bit word of `struct seccomp_data` into the accumulator.
+pub(super) const LD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+/// Jump if the accumulator equals k.
+pub(super) const JEQ: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+/// Jump if the accumulator is at least k, unsigned.
+pub(super) const JGE: u16 = (libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K) as u16;
+/// Jump if the accumulator and k have a bit in common.
+pub(super) const JSET: u16 = (libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K) as u16;
+/// Jump ahead by k instructions.
+pub(super) const JA: u16 = (libc::BPF_JMP | libc::BPF_JA) as u16;
+/// Mask the accumulator with k.
+pub(super) const AND: u16 = (libc::BPF_ALU | libc::BPF_AND | libc::BPF_K) as u16;
+/// End with the action k.
+pub(super) const RET: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
+
+/// Offset of the call's number in `struct seccomp_data`.
+pub(super) const NR: u32 = 0;
+/// Offset of the architecture.
+pub(super) const ARCH: u32 = 4;
+
+/// Offset of the low half of an argument (both architectures here are little-endian).
+pub(super) const fn arg_low(index: u32) -> u32 {
+    16 + 8 * index
+}
+
+/// Offset of the high half of an argument.
+pub(super) const fn arg_high(index: u32) -> u32 {
+    arg_low(index) + 4
+}
+
+/// A run of instructions that ends with `RET` on every way through it.
+pub(super) type Block = Vec<Insn>;
+
+/// One instruction that does not jump conditionally.
+pub(super) fn insn(code: u16, k: u32) -> Insn {
+    Insn { code, jt: 0, jf: 0, k }
+}
+
+/// Returns an action.
+pub(super) fn ret(action: u32) -> Block {
+    vec![insn(RET, action)]
+}
+
+/// Does `first`, then `rest`.
+pub(super) fn then(first: Insn, rest: Block) -> Block {
+    let mut block = vec![first];
+    block.extend(rest);
+    block
+}
+
+/// Branches on the accumulator: `yes` where `code k` holds, else `no`.
+pub(super) fn branch(code: u16, k: u32, yes: Block, no: Block) -> Block {
+    let mut block = Vec::with_capacity(yes.len() + no.len() + 2);
+    match u8::try_from(no.len()) {
+        Ok(distance) => block.push(Insn {
+            code,
+            jt: distance,
+            jf: 0,
+            k,
+        }),
+        Err(_) => {
+            // Conditional jumps reach 255 instructions; an unconditional one reaches further.
+            let distance = u32::try_from(no.len()).expect("a filter has at most 4096 instructions");
+            block.push(Insn { code, jt: 0, jf: 1, k });
+            block.push(insn(JA, distance));
+        }
+    }
+    block.extend(no);
+    block.extend(yes);
+    block
+}
+
+/// A balanced search over the accumulator. `ranges` holds the start of each range, ascending and beginning with 0, and
+/// what to do in it; a range reaches to the start of the next.
+pub(super) fn search(ranges: &[(u32, Block)]) -> Block {
+    match ranges {
+        [] => unreachable!("a search has at least one range"),
+        [(_, block)] => block.clone(),
+        _ => {
+            let (low, high) = ranges.split_at(ranges.len() / 2);
+            branch(JGE, high[0].0, search(high), search(low))
+        }
+    }
+}
+
+/// The ranges for [`search`] in which each of `points` (number, what to do) stands out from `otherwise`. Neighbours
+/// that do the same become one range.
+pub(super) fn ranges(mut points: Vec<(u32, Block)>, otherwise: &Block) -> Vec<(u32, Block)> {
+    points.sort_by_key(|(number, _)| *number);
+    points.dedup_by_key(|(number, _)| *number);
+    let mut ranges: Vec<(u32, Block)> = Vec::new();
+    let mut push = |start: u32, block: Block| {
+        if ranges.last().is_none_or(|(_, last)| *last != block) {
+            ranges.push((start, block));
+        }
+    };
+    let mut next = Some(0);
+    for (number, block) in points {
+        if next.is_some_and(|next| next < number) {
+            push(next.unwrap_or_default(), otherwise.clone());
+        }
+        push(number, block);
+        next = number.checked_add(1);
+    }
+    if let Some(next) = next {
+        push(next, otherwise.clone());
+    }
+    ranges
+}
