@@ -280,3 +280,31 @@ pub struct Onbuild {
     /// The same, parsed.
     pub instruction: Box<Instruction>,
 }
+
+impl Dockerfile {
+    /// The line and column, both from 1, of a byte; columns count characters. Places past the end are the end.
+    pub fn line_column(&self, offset: usize) -> (u32, u32) {
+        line_column(&self.source, offset)
+    }
+
+    /// The last stage of that name before stage number `before`; case does not count.
+    pub fn stage_by_name(&self, name: &str, before: usize) -> Option<&Stage> {
+        let name = name.to_lowercase();
+        self.stages
+            .iter()
+            .take(before)
+            .rev()
+            .find(|stage| stage.name.as_deref() == Some(&name))
+    }
+}
+
+fn line_column(source: &str, offset: usize) -> (u32, u32) {
+    let before = source.get(..offset.min(source.len())).unwrap_or(source);
+    let start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
+    let column = before[start..].chars().count() + 1;
+    (
+        u32::try_from(line).unwrap_or(u32::MAX),
+        u32::try_from(column).unwrap_or(u32::MAX),
+    )
+}

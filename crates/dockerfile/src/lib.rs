@@ -4,5 +4,13 @@
 
 pub mod ast;
 pub mod diagnostic;
+pub mod expand;
+pub mod glob;
+pub mod ignore;
+pub mod mount;
+pub mod suggest;
+
+mod parse;
 
 pub use ast::Dockerfile;
+pub use parse::{parse, parse_bytes};
