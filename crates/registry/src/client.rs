@@ -394,30 +394,30 @@ impl Inner {
 
     /// Whether a request for `site` may go to `url`, and how; else why not.
     pub(crate) fn follow(&self, site: &Site, url: &Url) -> Result<Trust, String> {
-        let Some(name) = url.host_str() else {
-            return Err("it names no host".to_owned());
+        let (scheme @ ("http" | "https"), Some(name)) = (url.scheme(), url.host_str()) else {
+            return Err(format!("Kiln does not speak `{}`", url.scheme()));
         };
         let authority = match url.port() {
             Some(port) => format!("{name}:{port}"),
             None => name.to_owned(),
         };
         let insecure = self.settings.registries.is_insecure(&authority);
-        match url.scheme() {
-            "https" if insecure || (site.trust == Trust::Unverified && site.owns(url)) => Ok(Trust::Unverified),
-            "https" => Ok(Trust::Verified),
-            "http" => {
-                let same_host = host::split(&site.api).0.eq_ignore_ascii_case(name);
-                let both_loopback = host::is_loopback(&site.api) && host::is_loopback(&authority);
-                if insecure || (site.trust == Trust::Plain && (same_host || both_loopback)) {
-                    Ok(Trust::Plain)
-                } else {
-                    Err(format!(
-                        "plain HTTP is not for a registry that speaks HTTPS; a registry behind a proxy may need to be told its own address, or set `insecure = true` for `{authority}` in registries.conf"
-                    ))
-                }
-            }
-            other => Err(format!("Kiln does not speak `{other}`")),
+        if scheme == "https" {
+            let own = site.trust == Trust::Unverified && site.owns(url);
+            return Ok(if insecure || own {
+                Trust::Unverified
+            } else {
+                Trust::Verified
+            });
         }
+        let same_host = host::split(&site.api).0.eq_ignore_ascii_case(name);
+        let both_loopback = host::is_loopback(&site.api) && host::is_loopback(&authority);
+        if insecure || (site.trust == Trust::Plain && (same_host || both_loopback)) {
+            return Ok(Trust::Plain);
+        }
+        Err(format!(
+            "plain HTTP is not for a registry that speaks HTTPS; a registry behind a proxy may need to be told its own address, or set `insecure = true` for `{authority}` in registries.conf"
+        ))
     }
 
     /// What an answer that is no success means.

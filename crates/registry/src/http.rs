@@ -385,12 +385,30 @@ fn next_chunk(
 fn transport_error(what: &What, doing: &'static str, error: reqwest::Error) -> Error {
     // Addresses may carry signatures; what was asked for says enough.
     let error = error.without_url();
+    let mut reason = chain(&error);
+    if let Some(hint) = certificate_hint(&reason) {
+        reason = format!("{reason}; {hint}");
+    }
     Error::Transport {
         what: what.clone(),
         doing: if error.is_connect() { "connecting" } else { doing },
-        reason: chain(&error),
+        reason,
         connect: error.is_connect(),
     }
+}
+
+/// What to do about a certificate that is not trusted. The words are those of the TLS library.
+fn certificate_hint(reason: &str) -> Option<&'static str> {
+    if !reason.contains("invalid peer certificate") {
+        return None;
+    }
+    Some(if reason.contains("CaUsedAsEndEntity") {
+        "the server shows the certificate of an authority as its own: make it one with CA:FALSE"
+    } else if reason.contains("UnknownIssuer") {
+        "give the certificate of its authority with --ca-bundle, or set `insecure = true` in registries.conf"
+    } else {
+        "is the clock right, and is this the server that was meant?"
+    })
 }
 
 fn stalled(what: &What, doing: &'static str, patience: Duration) -> Error {
