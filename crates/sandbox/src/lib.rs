@@ -27,6 +27,7 @@ mod path;
 mod prepare;
 mod seccomp;
 mod spec;
+mod subid;
 mod supervise;
 mod targets;
 mod user;
