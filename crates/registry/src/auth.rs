@@ -12,9 +12,9 @@ use reqwest::{Method, Url};
 use serde::Deserialize;
 
 use crate::challenge::Challenge;
-use crate::client::{Inner, Site};
-use crate::error::What;
+use crate::client::Inner;
 use crate::http::{Call, Payload};
+use crate::site::{Site, without_query};
 use crate::{Credential, Error, Found};
 
 /// No honest token is longer.
@@ -62,12 +62,14 @@ impl Scopes {
 #[derive(Default)]
 pub(crate) struct Auth {
     /// Per registry and repository.
-    logins: Mutex<HashMap<(String, String), Option<Arc<Found>>>>,
+    logins: Mutex<Logins>,
     /// Per API host.
     challenges: Mutex<HashMap<String, Challenge>>,
     /// Per API host, repository and scopes.
     tokens: Mutex<HashMap<(String, String, Scopes), Token>>,
 }
+
+type Logins = HashMap<(String, String), Option<Arc<Found>>>;
 
 #[derive(Clone)]
 struct Token {
@@ -164,12 +166,7 @@ impl Auth {
         realm: &str,
         service: Option<&str>,
     ) -> Result<Token, Error> {
-        let what = What {
-            action: "authenticate at",
-            registry: site.place.registry.clone(),
-            repository: site.place.repository.clone(),
-            selector: String::new(),
-        };
+        let what = site.what("authenticate at", "");
         let protocol = |reason: String| Error::Protocol {
             what: what.clone(),
             reason,
@@ -177,7 +174,7 @@ impl Auth {
         let url = Url::parse(realm).map_err(|e| protocol(format!("its token server's address is none: {e}")))?;
         let trust = inner.follow(site, &url).map_err(|reason| Error::Redirect {
             what: what.clone(),
-            to: crate::client::without_query(&url),
+            to: without_query(&url),
             reason: format!("{reason} (the registry names it as its token server)"),
         })?;
         let login = self.login(inner, site)?;
@@ -238,7 +235,7 @@ fn with_query(mut url: Url, scopes: &Scopes, service: Option<&str>, account: Opt
     call(Method::GET, url, HeaderMap::new(), Payload::Empty)
 }
 
-/// POST, OAuth2 with a refresh token.
+/// POST, OAuth 2 with a refresh token.
 fn with_refresh_token(url: Url, scopes: &Scopes, service: Option<&str>, token: &str) -> Call<'static> {
     let mut form = url.clone();
     form.set_query(None);

@@ -48,13 +48,13 @@ fn parse(header: &str) -> Vec<Challenge> {
             }
             parameters.push((name.to_ascii_lowercase(), rest.value()));
         };
-        found.extend(challenge(scheme, parameters));
+        found.extend(challenge(scheme, &parameters));
         scheme = next;
     }
     found
 }
 
-fn challenge(scheme: &str, parameters: Vec<(String, String)>) -> Option<Challenge> {
+fn challenge(scheme: &str, parameters: &[(String, String)]) -> Option<Challenge> {
     if scheme.eq_ignore_ascii_case("basic") {
         return Some(Challenge::Basic);
     }

@@ -14,16 +14,16 @@ use crate::retry::RetryAfter;
 pub enum Error {
     /// 401: the registry wants credentials, or other ones.
     #[error("{0}: not authorized ({1}); {hint}", hint = .1.login_hint())]
-    Unauthorized(What, Refusal),
+    Unauthorized(What, Box<Refusal>),
     /// 403: the credentials are good, but not for this.
     #[error("{0}: access denied ({1}); {hint}", hint = .1.login_hint())]
-    Denied(What, Refusal),
+    Denied(What, Box<Refusal>),
     /// 404: no such repository, manifest or blob.
     #[error("{0}: not found ({1})")]
-    NotFound(What, Refusal),
+    NotFound(What, Box<Refusal>),
     /// Any other status that is no success.
     #[error("{0}: the registry answered {1}")]
-    Status(What, Refusal),
+    Status(What, Box<Refusal>),
     /// The server could not be reached, or the connection broke.
     #[error("{what}: {doing} failed: {reason}")]
     Transport {
@@ -216,24 +216,52 @@ impl Error {
 
 /// The object of a request, for messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct What {
-    /// `pull manifest`, `push blob`, …
-    pub action: &'static str,
+pub struct What(Box<Object>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Object {
+    action: &'static str,
+    registry: String,
+    repository: String,
+    selector: String,
+}
+
+impl What {
+    /// `action` is `pull manifest`, `push blob`, …; repository and selector (tag or digest) are empty where
+    /// the request has none.
+    pub(crate) fn new(action: &'static str, registry: &str, repository: &str, selector: &str) -> Self {
+        Self(Box::new(Object {
+            action,
+            registry: registry.to_owned(),
+            repository: repository.to_owned(),
+            selector: selector.to_owned(),
+        }))
+    }
+
     /// The registry's host and port.
-    pub registry: String,
+    pub fn registry(&self) -> &str {
+        &self.0.registry
+    }
+
     /// The repository; empty where the request has none.
-    pub repository: String,
-    /// The tag or digest; empty where the request has none.
-    pub selector: String,
+    pub fn repository(&self) -> &str {
+        &self.0.repository
+    }
 }
 
 impl fmt::Display for What {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.action, self.registry)?;
-        if !self.repository.is_empty() {
-            write!(f, "/{}", self.repository)?;
+        let Object {
+            action,
+            registry,
+            repository,
+            selector,
+        } = &*self.0;
+        write!(f, "{action} {registry}")?;
+        if !repository.is_empty() {
+            write!(f, "/{repository}")?;
         }
-        match self.selector.as_str() {
+        match selector.as_str() {
             "" => Ok(()),
             digest if digest.contains(':') => write!(f, "@{digest}"),
             tag => write!(f, ":{tag}"),
@@ -299,8 +327,7 @@ fn list(words: &[String]) -> String {
 }
 
 fn told(failures: &[(String, Error)]) -> String {
-    failures
-        .iter()
-        .map(|(mirror, error)| format!("\n  mirror {mirror}: {error}"))
-        .collect()
+    failures.iter().fold(String::new(), |text, (mirror, error)| {
+        format!("{text}\n  mirror {mirror}: {error}")
+    })
 }

@@ -2,7 +2,6 @@
 //! asynchronous.
 
 use std::error::Error as StdError;
-use std::fs;
 use std::io::Read;
 use std::pin::Pin;
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -12,12 +11,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use reqwest::header::{HeaderMap, HeaderName};
-use reqwest::{Certificate, Method, NoProxy, Proxy, Response, StatusCode, Url};
+use reqwest::{Method, Response, StatusCode, Url};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
 use crate::error::What;
-use crate::{Error, Settings};
+use crate::{Error, Settings, connect};
 
 /// How much of an upload is read and handed on at a time.
 const PIECE: usize = 128 << 10;
@@ -53,6 +52,17 @@ pub(crate) enum Payload<'a> {
     Empty,
     Bytes(Bytes),
     Stream(Stream<'a>),
+}
+
+impl Payload<'_> {
+    /// The payload, and the same for another time if it can be sent again.
+    pub(crate) fn split(self) -> (Self, Option<Self>) {
+        match self {
+            Payload::Empty => (Payload::Empty, Some(Payload::Empty)),
+            Payload::Bytes(bytes) => (Payload::Bytes(bytes.clone()), Some(Payload::Bytes(bytes))),
+            stream @ Payload::Stream(_) => (stream, None),
+        }
+    }
 }
 
 /// A body of known length that is read while it is sent.
@@ -91,7 +101,7 @@ impl Transport {
         let mut builder = client.request(call.method, call.url).headers(call.headers);
         let stall = settings.timeouts.stall;
         let response = match call.payload {
-            Payload::Stream(stream) => {
+            Payload::Stream(mut stream) => {
                 let (sender, receiver) = mpsc::channel(PIECES_AHEAD);
                 let body = ChannelBody {
                     receiver,
@@ -99,7 +109,7 @@ impl Transport {
                 };
                 let task = runtime.spawn(builder.body(reqwest::Body::wrap(body)).send());
                 let abort = task.abort_handle();
-                let fed = feed(runtime, what, stream, &sender, &|| task.is_finished(), stall);
+                let fed = feed(runtime, what, &mut stream, &sender, &|| task.is_finished(), stall);
                 drop(sender);
                 if let Err(error) = fed {
                     abort.abort();
@@ -165,7 +175,7 @@ impl Transport {
         if let Some(client) = cell.get() {
             return Ok(client);
         }
-        let client = build_client(settings, trust)?;
+        let client = connect::client(settings, trust)?;
         Ok(cell.get_or_init(|| client))
     }
 }
@@ -179,63 +189,11 @@ impl Drop for Transport {
     }
 }
 
-fn build_client(settings: &Settings, trust: Trust) -> Result<reqwest::Client, Error> {
-    let mut builder = reqwest::Client::builder()
-        .user_agent(&settings.user_agent)
-        .redirect(reqwest::redirect::Policy::none())
-        .connect_timeout(settings.timeouts.connect)
-        .pool_idle_timeout(Duration::from_secs(30))
-        .referer(false)
-        .no_proxy();
-    builder = match trust {
-        Trust::Verified => builder.tls_certs_merge(certificates(settings)?),
-        Trust::Unverified => builder.tls_certs_only([]).tls_danger_accept_invalid_certs(true),
-        // Never used for TLS: the system's certificates need not be read.
-        Trust::Plain => builder.tls_certs_only([]),
-    };
-    let direct = settings.proxies.no_proxy.as_deref().unwrap_or_default();
-    let direct = NoProxy::from_string(&format!("{direct},localhost,127.0.0.0/8,::1"));
-    let bad = |e: reqwest::Error| {
-        Error::Setup(format!(
-            "the proxy's address is not usable: {}",
-            chain(&e.without_url())
-        ))
-    };
-    if let Some(url) = &settings.proxies.http {
-        builder = builder.proxy(Proxy::http(url).map_err(bad)?.no_proxy(direct.clone()));
-    }
-    if let Some(url) = &settings.proxies.https {
-        builder = builder.proxy(Proxy::https(url).map_err(bad)?.no_proxy(direct));
-    }
-    builder.build().map_err(|e| {
-        let hint = "is the package `ca-certificates` installed? otherwise give a file with --ca-bundle";
-        Error::Setup(format!("{} ({hint})", chain(&e)))
-    })
-}
-
-fn certificates(settings: &Settings) -> Result<Vec<Certificate>, Error> {
-    let mut all = Vec::new();
-    for path in &settings.ca_bundles {
-        let error = |reason: String| Error::Config {
-            path: path.clone(),
-            reason,
-        };
-        let pem = fs::read(path).map_err(|e| error(format!("the CA bundle cannot be read: {e}")))?;
-        let certificates = Certificate::from_pem_bundle(&pem)
-            .map_err(|e| error(format!("the CA bundle is not PEM: {}", chain(&e))))?;
-        if certificates.is_empty() {
-            return Err(error("the CA bundle has no certificate".to_owned()));
-        }
-        all.extend(certificates);
-    }
-    Ok(all)
-}
-
 /// Reads the stream and hands it to the connection; ends early where the server has answered already.
 fn feed(
     runtime: &Runtime,
     what: &What,
-    stream: Stream<'_>,
+    stream: &mut Stream<'_>,
     sender: &mpsc::Sender<Bytes>,
     answered: &dyn Fn() -> bool,
     stall: Duration,
@@ -420,7 +378,7 @@ fn stalled(what: &What, doing: &'static str, patience: Duration) -> Error {
 }
 
 /// An error with all its causes, each said once.
-fn chain(error: &dyn StdError) -> String {
+pub(crate) fn chain(error: &dyn StdError) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {

@@ -10,9 +10,11 @@
 //!
 //! Nothing here reads the environment or the home directory: [`Settings`] carries what was found there.
 
+mod ask;
 mod auth;
 mod challenge;
 mod client;
+mod connect;
 mod credentials;
 pub mod docker_config;
 mod error;
@@ -25,6 +27,7 @@ mod push;
 pub mod registries_conf;
 mod retry;
 mod settings;
+mod site;
 mod upload;
 
 pub use client::Client;

@@ -5,10 +5,12 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue, LINK};
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 
+use crate::ask::Request;
 use crate::auth::Scopes;
-use crate::client::{Inner, Request, Site};
+use crate::client::Inner;
 use crate::error::What;
 use crate::http::{Answer, Payload};
+use crate::site::Site;
 use crate::{Client, Error};
 
 /// The most bytes of a manifest or an index (distribution specification 1.1, "Pushing Manifests").
@@ -222,12 +224,12 @@ impl Inner {
 }
 
 fn what(reference: &Reference, action: &'static str) -> What {
-    What {
+    What::new(
         action,
-        registry: reference.registry().to_owned(),
-        repository: reference.repository().to_owned(),
-        selector: reference.selector(),
-    }
+        reference.registry(),
+        reference.repository(),
+        &reference.selector(),
+    )
 }
 
 fn choose<'a>(index: &'a Index, reference: &Reference, platform: &Platform) -> Result<&'a Descriptor, Error> {

@@ -10,10 +10,13 @@ use kiln_image::{Descriptor, Digest, Hasher, Reference};
 use reqwest::header::{CONTENT_RANGE, HeaderValue, RANGE};
 use reqwest::{Method, Response, StatusCode};
 
+use crate::ask::Request;
 use crate::auth::Scopes;
-use crate::client::{Inner, Patience, Request, Site, with_mirrors};
+use crate::client::{Inner, with_mirrors};
 use crate::error::What;
 use crate::registries_conf::{Place, Purpose};
+use crate::retry::Patience;
+use crate::site::Site;
 use crate::{Client, Error};
 
 /// After this much progress a failure counts as the first again.
@@ -162,12 +165,8 @@ impl fmt::Debug for BlobReader {
 
 impl BlobReader {
     fn new(inner: &Arc<Inner>, reference: &Reference, descriptor: &Descriptor, resume: Resume) -> Result<Self, Error> {
-        let what = What {
-            action: "pull blob",
-            registry: reference.registry().to_owned(),
-            repository: reference.repository().to_owned(),
-            selector: descriptor.digest.to_string(),
-        };
+        let selector = descriptor.digest.to_string();
+        let what = What::new("pull blob", reference.registry(), reference.repository(), &selector);
         if resume.offset > descriptor.size {
             return Err(Error::SizeMismatch {
                 what,

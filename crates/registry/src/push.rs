@@ -6,9 +6,11 @@ use kiln_image::{Descriptor, Reference};
 use reqwest::header::LOCATION;
 use reqwest::{Method, StatusCode};
 
+use crate::ask::Request;
 use crate::auth::Scopes;
-use crate::client::{Inner, Request, Site};
+use crate::client::Inner;
 use crate::pull::found;
+use crate::site::Site;
 use crate::upload::{Session, Upload};
 use crate::{Client, Error};
 

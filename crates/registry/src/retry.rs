@@ -1,6 +1,9 @@
 //! When to try again (RFC 9110 section 10.2.3, `Retry-After`).
 
+use std::thread;
 use std::time::{Duration, SystemTime};
+
+use crate::Error;
 
 /// No wait between two attempts is longer; a server that wants a longer one gets no further attempt.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
@@ -27,19 +30,19 @@ impl RetryAfter {
 
 /// Exponential back-off with jitter.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Backoff {
+struct Backoff {
     left: u32,
     delay: Duration,
 }
 
 impl Backoff {
     /// `retries` further attempts, the first after about `delay`.
-    pub(crate) const fn new(retries: u32, delay: Duration) -> Self {
+    const fn new(retries: u32, delay: Duration) -> Self {
         Self { left: retries, delay }
     }
 
     /// How long to wait before the next attempt; `None` where there is to be none.
-    pub(crate) fn next(&mut self, asked: Option<RetryAfter>) -> Option<Duration> {
+    fn next(&mut self, asked: Option<RetryAfter>) -> Option<Duration> {
         self.left = self.left.checked_sub(1)?;
         let base = self.delay.min(LONGEST_WAIT);
         self.delay = self.delay.saturating_mul(2);
@@ -49,6 +52,47 @@ impl Backoff {
             Some(RetryAfter(asked)) if asked > LONGEST_RETRY_AFTER => None,
             Some(RetryAfter(asked)) => Some(wait.max(asked)),
             None => Some(wait),
+        }
+    }
+}
+
+/// What is left of the readiness to try again.
+pub(crate) struct Patience {
+    any: Backoff,
+    connects: u32,
+}
+
+impl Patience {
+    /// `retries` further attempts, the first after about `delay`; after failures to connect no more than
+    /// `connects`.
+    pub(crate) fn new(retries: u32, connects: u32, delay: Duration) -> Self {
+        Self {
+            any: Backoff::new(retries, delay),
+            connects: connects.min(retries),
+        }
+    }
+
+    /// Sleeps before the next attempt, or gives the error back if there is to be none.
+    pub(crate) fn wait(&mut self, error: Error) -> Result<(), Error> {
+        if !error.is_transient() {
+            return Err(error);
+        }
+        if error.is_connect() {
+            match self.connects.checked_sub(1) {
+                Some(left) => self.connects = left,
+                None => return Err(error),
+            }
+        }
+        let asked = match &error {
+            Error::Status(_, refusal) => refusal.retry_after,
+            _ => None,
+        };
+        match self.any.next(asked) {
+            Some(wait) => {
+                thread::sleep(wait);
+                Ok(())
+            }
+            None => Err(error),
         }
     }
 }

@@ -8,11 +8,14 @@ use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE, HeaderName, HeaderValue, LOCA
 use reqwest::{Method, Url};
 
 use crate::Error;
+use crate::ask::Request;
 use crate::auth::Scopes;
-use crate::client::{Inner, Patience, Request, Site};
+use crate::client::Inner;
 use crate::error::What;
 use crate::http::{Answer, Payload, Stream};
 use crate::pull::found;
+use crate::retry::Patience;
+use crate::site::Site;
 
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 /// What a registry takes whose limits others do not fit.

@@ -58,7 +58,7 @@ fn tokens_are_fetched_once_and_kept() {
     let tokens = token_server(300);
     let served = content.clone();
     let registry = registry(&tokens, "repository:a/b:pull", move |_, wire| {
-        wire.answer(200, &[], &served)
+        wire.answer(200, &[], &served);
     });
     let client = with_credential(basic("me", "secret"));
     let from = reference(&format!("{}/a/b", registry.host()));

@@ -166,7 +166,7 @@ fn retry_after_is_waited_for() {
 fn a_server_that_wants_hours_is_not_waited_for() {
     let body = br#"{"errors":[{"code":"TOOMANYREQUESTS","message":"You have reached your pull rate limit."}]}"#;
     let server = blobs(b"x", |_, _, _, wire| {
-        wire.answer(429, &[("Retry-After", "21600")], body)
+        wire.answer(429, &[("Retry-After", "21600")], body);
     });
     let from = reference(&format!("{}/a", server.host()));
     let error = pull(&client(), &from, &layer(b"x")).unwrap_err().to_string();
@@ -268,7 +268,7 @@ impl Uploads {
         let range = format!("0-{}", content.len().saturating_sub(1));
         match request.method.as_str() {
             "HEAD" if request.path.ends_with(&Digest::of(&*done).to_string()) && !done.is_empty() => {
-                wire.head(200, &[], Some(0))
+                wire.head(200, &[], Some(0));
             }
             "HEAD" => wire.head(404, &[], Some(0)),
             "POST" => {

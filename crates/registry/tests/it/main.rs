@@ -1,5 +1,11 @@
 //! The client against a server that misbehaves on purpose, and against a real registry.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "all of it is tests, also what no test function is"
+)]
+
 mod auth;
 mod faults;
 mod hostile;

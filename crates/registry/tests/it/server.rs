@@ -54,15 +54,13 @@ impl Wire {
 
     /// The head of an answer; without `length` it ends with the connection.
     pub(crate) fn head(&mut self, status: u16, headers: &[(&str, &str)], length: Option<usize>) {
-        let mut text = format!("HTTP/1.1 {status} X\r\n");
-        for (name, value) in headers {
-            text += &format!("{name}: {value}\r\n");
-        }
-        match length {
-            Some(length) => text += &format!("Content-Length: {length}\r\n"),
-            None => text.push_str("Connection: close\r\n"),
-        }
-        text.push_str("\r\n");
+        let length_or_end = match length {
+            Some(length) => format!("Content-Length: {length}\r\n\r\n"),
+            None => "Connection: close\r\n\r\n".to_owned(),
+        };
+        let mut lines = vec![format!("HTTP/1.1 {status} X\r\n")];
+        lines.extend(headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")));
+        let text = lines.concat() + &length_or_end;
         self.raw(text.as_bytes());
         self.closed |= length.is_none();
     }
