@@ -135,7 +135,7 @@ fn loopback_up() -> Result<(), Errno> {
     // SAFETY: all-zero bytes are a valid `ifreq`.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     for (to, from) in request.ifr_name.iter_mut().zip(b"lo\0") {
-        *to = from.cast_signed().into();
+        *to = from.cast_signed();
     }
     request.ifr_ifru.ifru_flags = libc::c_short::try_from(libc::IFF_UP | libc::IFF_RUNNING).unwrap_or_default();
     // SAFETY: SIOCSIFFLAGS reads one `ifreq` from the pointer and keeps none of it.
@@ -163,14 +163,9 @@ fn sys(targets: &mut Targets, empty: &OwnedFd, privileged: bool) -> Result<Optio
     } else {
         STRICT | MountAttrFlags::MOUNT_ATTR_RDONLY
     };
-    let (mount, of_host) = match new_fs("sysfs", &[], attributes) {
-        Ok(mount) => (mount, false),
-        Err(_) => {
-            let mount = clone_path("/sys".as_ref(), true).context("bind the host's", "/sys")?;
-            add_attributes(&mount, attributes, true).context("make read-only", "/sys")?;
-            (mount, true)
-        }
-    };
+    let own = new_fs("sysfs", &[], attributes);
+    let of_host = own.is_err();
+    let mount = own.or_else(|_| host_sys(attributes))?;
     attach(&mount, at).context("mount", "/sys")?;
     if !privileged {
         for entry in &lists().sys_hidden {
@@ -188,6 +183,13 @@ fn sys(targets: &mut Targets, empty: &OwnedFd, privileged: bool) -> Result<Optio
         attach(another(empty)?, &cgroup).context("hide", "/sys/fs/cgroup")?;
     }
     Ok(None)
+}
+
+/// The host's `/sys` with all that is mounted on it.
+fn host_sys(attributes: MountAttrFlags) -> Result<OwnedFd, Error> {
+    let mount = clone_path("/sys".as_ref(), true).context("bind the host's", "/sys")?;
+    add_attributes(&mount, attributes, true).context("make read-only", "/sys")?;
+    Ok(mount)
 }
 
 /// One more mount of the empty directory.

@@ -1,9 +1,10 @@
 //! A running step, as its caller sees it.
 
 use crate::assemble::Surroundings;
+use crate::cgroup::Group;
 use crate::command::{c_string, command};
 use crate::exec::{Job, Report};
-use crate::limits::{Group, rlimits};
+use crate::limits::rlimits;
 use crate::mnt::Context;
 use crate::supervise::{MakeJob, supervise};
 use crate::{Error, Spec, Stdio};

@@ -12,6 +12,7 @@
 //! It is the one crate with `unsafe` code; every block names the invariant it rests on.
 
 mod assemble;
+mod cgroup;
 mod child;
 mod command;
 mod copied_up;

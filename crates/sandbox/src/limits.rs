@@ -1,30 +1,6 @@
-//! Limits of a step: control groups and resource limits.
+//! Resource limits of a process (`ulimit`).
 
-use crate::{Error, Limits, Ulimit};
-use std::os::fd::OwnedFd;
-
-/// A control group made for one step. Dropping it removes it.
-#[derive(Debug)]
-pub(crate) struct Group {}
-
-impl Group {
-    /// `None` if nothing is to be limited.
-    pub(crate) fn new(limits: &Limits) -> Result<Option<Self>, Error> {
-        if *limits == Limits::default() {
-            return Ok(None);
-        }
-        Err(Error::Limit {
-            limit: "memory, pids or cpus",
-            reason: "not written yet".to_owned(),
-        })
-    }
-
-    /// The files to write to in order to join.
-    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "not written yet")]
-    pub(crate) fn join_files(&self) -> Result<Vec<OwnedFd>, Error> {
-        Ok(Vec::new())
-    }
-}
+use crate::{Error, Ulimit};
 
 /// Docker's names of the resource limits.
 const NAMES: [(&str, u32); 15] = [

@@ -20,7 +20,8 @@ pub struct Overlay<'a> {
     /// The upper directory, which takes all changes, and the empty work directory next to it (same file system).
     /// `None`: read-only.
     pub upper: Option<(&'a Path, &'a Path)>,
-    /// Never sync the upper directory; for roots of steps, which a crash makes worthless anyhow.
+    /// Never sync the upper directory; for roots of steps, which a crash makes worthless anyhow. The work directory
+    /// cannot be used a second time (the kernel leaves `work/incompat/volatile` in it and then refuses it).
     pub volatile: bool,
 }
 

@@ -101,6 +101,12 @@ impl Targets {
     pub(crate) fn place(&mut self, mount: impl AsFd, target: &str) -> Result<(), Error> {
         let shape = Shape::of(mount.as_fd()).context("look at the source of", target)?;
         let at = self.find(target, shape)?;
+        match (shape, Shape::of(at.as_fd()).context("look at", target)?) {
+            (Shape::Directory, Shape::File) => Err(Errno::NOTDIR),
+            (Shape::File, Shape::Directory) => Err(Errno::ISDIR),
+            _ => Ok(()),
+        }
+        .context("mount", target)?;
         attach(mount, at).context("mount", target)
     }
 
@@ -138,9 +144,7 @@ impl Targets {
         for made in self.made.into_iter().rev() {
             // A mount point that cannot be removed is in use by the step's results: it stays, as a directory that the
             // step made would.
-            if made.remove().is_err() {
-                continue;
-            }
+            made.remove().ok();
         }
         self.copied_up.remove();
     }

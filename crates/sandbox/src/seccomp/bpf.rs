@@ -18,20 +18,26 @@ pub(crate) struct Insn {
     pub(super) k: u32,
 }
 
+/// An operation code; the headers give its parts as wider numbers.
+#[expect(clippy::cast_possible_truncation, reason = "all parts are below 256")]
+const fn code(parts: u32) -> u16 {
+    parts as u16
+}
+
 /// `LD [k]`: a 32-bit word of `struct seccomp_data` into the accumulator.
-pub(super) const LD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+pub(super) const LD: u16 = code(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS);
 /// Jump if the accumulator equals k.
-pub(super) const JEQ: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+pub(super) const JEQ: u16 = code(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K);
 /// Jump if the accumulator is at least k, unsigned.
-pub(super) const JGE: u16 = (libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K) as u16;
+pub(super) const JGE: u16 = code(libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K);
 /// Jump if the accumulator and k have a bit in common.
-pub(super) const JSET: u16 = (libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K) as u16;
+pub(super) const JSET: u16 = code(libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K);
 /// Jump ahead by k instructions.
-pub(super) const JA: u16 = (libc::BPF_JMP | libc::BPF_JA) as u16;
+pub(super) const JA: u16 = code(libc::BPF_JMP | libc::BPF_JA);
 /// Mask the accumulator with k.
-pub(super) const AND: u16 = (libc::BPF_ALU | libc::BPF_AND | libc::BPF_K) as u16;
+pub(super) const AND: u16 = code(libc::BPF_ALU | libc::BPF_AND | libc::BPF_K);
 /// End with the action k.
-pub(super) const RET: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
+pub(super) const RET: u16 = code(libc::BPF_RET | libc::BPF_K);
 
 /// Offset of the call's number in `struct seccomp_data`.
 pub(super) const NR: u32 = 0;
@@ -71,19 +77,18 @@ pub(super) fn then(first: Insn, rest: Block) -> Block {
 /// Branches on the accumulator: `yes` where `code k` holds, else `no`.
 pub(super) fn branch(code: u16, k: u32, yes: Block, no: Block) -> Block {
     let mut block = Vec::with_capacity(yes.len() + no.len() + 2);
-    match u8::try_from(no.len()) {
-        Ok(distance) => block.push(Insn {
+    if let Ok(distance) = u8::try_from(no.len()) {
+        block.push(Insn {
             code,
             jt: distance,
             jf: 0,
             k,
-        }),
-        Err(_) => {
-            // Conditional jumps reach 255 instructions; an unconditional one reaches further.
-            let distance = u32::try_from(no.len()).expect("a filter has at most 4096 instructions");
-            block.push(Insn { code, jt: 0, jf: 1, k });
-            block.push(insn(JA, distance));
-        }
+        });
+    } else {
+        // Conditional jumps reach 255 instructions; an unconditional one reaches further.
+        let distance = u32::try_from(no.len()).expect("a filter has at most 4096 instructions");
+        block.push(Insn { code, jt: 0, jf: 1, k });
+        block.push(insn(JA, distance));
     }
     block.extend(no);
     block.extend(yes);

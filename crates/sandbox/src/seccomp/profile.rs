@@ -26,7 +26,7 @@ pub(super) const ARCH_ARM: u32 = 0x4000_0028;
 /// The flags of `clone` that make namespaces: cgroup, UTS, IPC, user, PID, network, mount.
 pub(super) const CLONE_NEW: u32 = 0x7e02_0000;
 
-/// Address families of `socket` that are allowed. Missing are DECnet, Econet, ATM SVC, IrDA, WAN PIPE, IUCV, CAIF,
+/// Address families of `socket` that are allowed. Missing are `DECnet`, Econet, ATM SVC, `IrDA`, WAN PIPE, IUCV, CAIF,
 /// the kernel's crypto interface (`AF_ALG`), virtual machine sockets (`AF_VSOCK`), and all above `AF_MCTP`.
 pub(super) const FAMILIES: [u32; 37] = [
     0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15, 16, 17, 18, 21, 22, 24, 26, 27, 28, 29, 30, 31, 32, 33, 35, 36,

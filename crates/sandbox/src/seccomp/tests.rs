@@ -82,7 +82,7 @@ fn check_conditional(program: &[Insn], arch: u32, column: Column) {
         .map(|bit| 1_u64 << bit)
         .filter(|bit| bit & u64::from(CLONE_NEW) != 0)
     {
-        assert_eq!(call(program, arch, numbers.clone, &[bit | 17]), DENY, "{bit:#x}");
+        assert_eq!(call(program, arch, numbers.clone, &[bit | 0x11]), DENY, "{bit:#x}");
     }
     for family in 0..200_u64 {
         let expected = if FAMILIES.iter().any(|&f| u64::from(f) == family) {
@@ -137,7 +137,7 @@ fn x32_shares_numbers_and_has_its_own() {
             "{nr} without the bit"
         );
     }
-    assert_eq!(call(&program, ARCH_X86_64, X32_BIT | 600, &[]), NO_SUCH_CALL);
+    assert_eq!(call(&program, ARCH_X86_64, X32_BIT | 0x258, &[]), NO_SUCH_CALL);
 }
 
 #[test]

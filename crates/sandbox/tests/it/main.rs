@@ -1,0 +1,11 @@
+//! Steps that really run, over a root directory with nothing but busybox.
+//!
+//! They need root (or `CAP_SYS_ADMIN`) and Debian's `busybox-static`; without, they say loudly that they are skipped.
+
+mod command;
+mod isolation;
+mod mounts;
+mod privileges;
+mod rootless;
+mod support;
+mod traces;

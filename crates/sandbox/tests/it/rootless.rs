@@ -1,0 +1,148 @@
+//! The rung "rootless": the example `steps`, run by an ordinary user.
+
+use crate::support::{Root, skip};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// A user that a machine for tests may have, with a range in `/etc/subuid`.
+const USER: &str = "kilntest";
+
+struct Rootless {
+    root: Root,
+    program: PathBuf,
+}
+
+impl Rootless {
+    fn new() -> Option<Self> {
+        let root = Root::new()?;
+        let has = |file: &str| fs::read_to_string(file).is_ok_and(|text| text.contains(&format!("{USER}:")));
+        if !has("/etc/passwd") && !make_user() {
+            skip(&format!(
+                "the rootless tests need a user {USER}, which could not be made"
+            ));
+            return None;
+        }
+        if !has("/etc/subuid") || !has("/etc/subgid") {
+            skip(&format!(
+                "the rootless tests need a range for {USER} in /etc/subuid and /etc/subgid"
+            ));
+            return None;
+        }
+        let built = std::env::current_exe()
+            .unwrap()
+            .parent()
+            .unwrap()
+            .join("../examples/steps");
+        if !built.exists() {
+            skip("the rootless tests need the example `steps`");
+            return None;
+        }
+        // Where an ordinary user can get at them.
+        let program = root.path("steps");
+        fs::copy(built, &program).unwrap();
+        for path in [root.path(""), root.path("rootfs"), program.clone()] {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let home = root.path("home");
+        fs::create_dir(&home).unwrap();
+        fs::set_permissions(&home, fs::Permissions::from_mode(0o777)).unwrap();
+        Some(Self { root, program })
+    }
+
+    fn run(&self, script: &str) -> Output {
+        let arguments = [
+            &self.program,
+            &self.root.path("rootfs"),
+            Path::new("1"),
+            &self.root.path("home"),
+        ];
+        let words: Vec<String> = arguments.iter().map(|word| word.display().to_string()).collect();
+        let line = format!("{} /bin/sh -c '{script}'", words.join(" "));
+        Command::new("su")
+            .args([USER, "-s", "/bin/sh", "-c", &line])
+            .output()
+            .unwrap()
+    }
+
+    fn ok(&self, script: &str) -> String {
+        let output = self.run(script);
+        assert!(output.status.success(), "{script}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+}
+
+fn make_user() -> bool {
+    Command::new("useradd")
+        .args(["--create-home", USER])
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+#[test]
+fn an_ordinary_user_runs_steps() {
+    let Some(rootless) = Rootless::new() else { return };
+    assert_eq!(rootless.ok("id -u; echo $$"), "0\n1\n");
+    assert_eq!(
+        rootless.ok("touch /x && chown 33:44 /x && stat -c %u:%g /x"),
+        "33:44\n",
+        "ids are mapped"
+    );
+    let map = rootless.ok("cat /proc/self/uid_map");
+    assert_eq!(map.lines().count(), 2, "{map}");
+}
+
+#[test]
+fn the_same_privileges_as_for_root() {
+    let Some(rootless) = Rootless::new() else { return };
+    let status = rootless.ok("cat /proc/self/status");
+    for line in [
+        "CapEff:\t00000000a80425fb",
+        "CapBnd:\t00000000a80425fb",
+        "CapInh:\t0000000000000000",
+        "Seccomp:\t2",
+        "NoNewPrivs:\t0",
+    ] {
+        assert!(status.contains(line), "{status}");
+    }
+    assert!(!rootless.run("mount -t tmpfs none /tmp").status.success());
+    assert!(!rootless.run("unshare -U true").status.success());
+}
+
+#[test]
+fn the_same_surroundings_as_for_root() {
+    let Some(rootless) = Rootless::new() else { return };
+    assert_eq!(rootless.ok("cd /proc; echo [0-9]*"), "1\n");
+    assert_eq!(
+        rootless
+            .ok("ls /sys/firmware /proc/acpi | grep -v :; cat /proc/timer_list; true")
+            .trim(),
+        ""
+    );
+    rootless.ok("echo x > /dev/null && head -c 1 /dev/urandom > /dev/null && [ -c /dev/ptmx ] && touch /dev/shm/x");
+    assert!(!rootless.run("echo 1 > /proc/sys/kernel/panic").status.success());
+    assert!(!rootless.run("mkdir /sys/fs/cgroup/x").status.success());
+    let mounts = rootless.ok("cut -d\" \" -f5 /proc/self/mountinfo");
+    assert_eq!(mounts.lines().filter(|mount| *mount == "/").count(), 1, "{mounts}");
+    for mount in mounts.lines() {
+        let known = ["/etc/hosts", "/etc/resolv.conf", "/"].contains(&mount);
+        assert!(
+            known || ["/proc", "/sys", "/dev"].iter().any(|top| mount.starts_with(top)),
+            "{mount}"
+        );
+    }
+}
+
+#[test]
+fn a_user_without_a_range_is_told_what_to_do() {
+    let Some(rootless) = Rootless::new() else { return };
+    // `nobody` is on every system and has no range.
+    let program = rootless.program.display();
+    let output = Command::new("su")
+        .args(["nobody", "-s", "/bin/sh", "-c", &format!("{program} /")])
+        .output()
+        .unwrap();
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(message.contains("NoSubordinateIds"), "{message}");
+}
