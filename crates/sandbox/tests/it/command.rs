@@ -247,8 +247,7 @@ fn one_root_for_several_steps() {
 #[test]
 fn invalid_specs() {
     let Some(root) = Root::new() else { return };
-    type Change = fn(&mut Spec<'_>);
-    let changes: [Change; 4] = [
+    let changes: [fn(&mut Spec<'_>); 4] = [
         |spec| spec.args.clear(),
         |spec| spec.args = vec![String::new()],
         |spec| spec.args = vec!["a\0b".to_owned()],

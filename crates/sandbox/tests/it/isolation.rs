@@ -96,7 +96,7 @@ fn devices() {
     assert_eq!(outcome.ok(), " 00 00 00 00\n1777\n755\n");
     let sizes = root
         .run("df -k /dev /dev/shm | awk 'NR>1 {print $2}'", |spec| {
-            spec.shm_size = 1 << 20
+            spec.shm_size = 1 << 20;
         })
         .ok();
     assert_eq!(sizes, "65536\n1024\n");

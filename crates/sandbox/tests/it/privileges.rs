@@ -150,7 +150,7 @@ fn limits_of_the_whole_step() {
         cpus: Some(0.5),
     };
     let outcome = match root.try_run(&["sh", "-c", "head -c 64m /dev/zero | tail -c 64m | wc -c"], |spec| {
-        spec.limits = limits
+        spec.limits = limits;
     }) {
         Err(Error::Limit { limit, reason }) => return skip(&format!("no control group for {limit}: {reason}")),
         result => result.unwrap(),
