@@ -178,4 +178,18 @@ mod tests {
         assert_eq!(choose(headers[..1].iter().copied()), Some(Challenge::Basic));
         assert_eq!(choose(["Negotiate"].into_iter()), None);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_header_is_read(header in ".{0,200}") {
+            parse(&header);
+        }
+
+        #[test]
+        fn what_is_quoted_is_found_again(realm in "[^\u{0}-\u{1f}]{1,50}", scope in "[a-z:/, ]{1,50}") {
+            let quoted = realm.replace('\\', r"\\").replace('"', "\\\"");
+            let header = format!(r#"Bearer realm="{quoted}",scope="{scope}""#);
+            proptest::prop_assert_eq!(parse(&header), [bearer(&realm, None, Some(&scope))]);
+        }
+    }
 }

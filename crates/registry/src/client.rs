@@ -157,7 +157,7 @@ impl Inner {
 
     pub(crate) fn patience(&self, is_mirror: bool) -> Patience {
         let connects = if is_mirror { 0 } else { CONNECT_RETRIES };
-        Patience::new(self.settings.retries, connects, self.settings.retry_delay)
+        Patience::new(&self.settings, connects)
     }
 
     pub(crate) fn is_down(&self, registry: &str) -> bool {

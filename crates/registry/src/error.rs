@@ -113,8 +113,8 @@ pub enum Error {
         /// The prefix of the entry.
         prefix: String,
     },
-    /// The name of a registry is no host and port.
-    #[error("`{name}` is no registry: {reason}")]
+    /// The name of a registry or repository is none.
+    #[error("`{name}` names no registry: {reason}")]
     Registry {
         /// The name.
         name: String,

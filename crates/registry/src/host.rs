@@ -39,6 +39,22 @@ pub(crate) fn check(registry: &str) -> Result<(), Error> {
     }
 }
 
+/// Refuses what would lead elsewhere as part of an address: `..`, a query, an escape.
+pub(crate) fn check_repository(repository: &str) -> Result<(), Error> {
+    let good = |part: &str| {
+        !part.is_empty()
+            && part.bytes().any(|b| b != b'.')
+            && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
+    };
+    if repository.is_empty() || repository.split('/').all(good) {
+        return Ok(());
+    }
+    Err(Error::Registry {
+        name: repository.to_owned(),
+        reason: "a repository's path has letters, digits, `-`, `.` and `_` between its slashes".to_owned(),
+    })
+}
+
 /// Whether `registry` (host and optional port) names this machine's own loopback interface.
 pub(crate) fn is_loopback(registry: &str) -> bool {
     let host = split(registry).0.trim_start_matches('[').trim_end_matches(']');
@@ -77,6 +93,16 @@ mod tests {
             ("docker.io", false),
         ] {
             assert_eq!(is_loopback(registry), expected, "{registry}");
+        }
+    }
+
+    #[test]
+    fn repositories_that_lead_elsewhere() {
+        for good in ["", "a", "library/debian", "a.b/c__d/e-f"] {
+            assert!(check_repository(good).is_ok(), "{good}");
+        }
+        for bad in ["a/../b", "..", "a//b", "/a", "a/", "a?b", "a#b", "a%2e", "a b", "."] {
+            assert!(check_repository(bad).is_err(), "{bad}");
         }
     }
 

@@ -38,4 +38,4 @@ pub use manifests::{Resolved, ResolvedImage};
 pub use pull::{BlobReader, Resume};
 pub use push::Pushed;
 pub use registries_conf::RegistriesConf;
-pub use settings::{Proxies, Settings, Timeouts};
+pub use settings::{OnRetry, Proxies, Settings, Timeouts};

@@ -243,6 +243,12 @@ impl Registry {
             return Err("a [[registry]] has neither prefix nor location".to_owned());
         }
         let wildcard = self.prefix.starts_with("*.");
+        if self.prefix.contains('*') && !wildcard {
+            return Err(format!(
+                "prefix `{}`: a wildcard must be `*.` and a domain",
+                self.prefix
+            ));
+        }
         if self.location.is_empty() && !wildcard {
             self.location.clone_from(&self.prefix);
         }
@@ -455,8 +461,12 @@ location = "v1.example/app"
         for (text, word) in [
             ("[[registry]]\n", "neither prefix nor location"),
             ("[[registry]]\nlocation = \"http://a\"\n", "scheme"),
-            ("[[registry]]\nprefix = \"a\"\nlocation = \"b c\"\n", "no registry"),
+            (
+                "[[registry]]\nprefix = \"a\"\nlocation = \"b c\"\n",
+                "names no registry",
+            ),
             ("[[registry]]\nprefix = \"a\"\nlocation = \"b/c:1\"\n", "tag or digest"),
+            ("[[registry]]\nprefix = \"*example.com\"\n", "wildcard"),
             ("registry = 1\n", "registries.conf"),
             (
                 "[[registry]]\nlocation = \"a\"\n[[registry.mirror]]\ninsecure = true\n",

@@ -1,9 +1,10 @@
 //! When to try again (RFC 9110 section 10.2.3, `Retry-After`).
 
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use crate::Error;
+use crate::{Error, OnRetry, Settings};
 
 /// No wait between two attempts is longer; a server that wants a longer one gets no further attempt.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
@@ -60,15 +61,16 @@ impl Backoff {
 pub(crate) struct Patience {
     any: Backoff,
     connects: u32,
+    on_retry: Option<Arc<OnRetry>>,
 }
 
 impl Patience {
-    /// `retries` further attempts, the first after about `delay`; after failures to connect no more than
-    /// `connects`.
-    pub(crate) fn new(retries: u32, connects: u32, delay: Duration) -> Self {
+    /// As much as the settings say; after failures to connect no more than `connects` attempts.
+    pub(crate) fn new(settings: &Settings, connects: u32) -> Self {
         Self {
-            any: Backoff::new(retries, delay),
-            connects: connects.min(retries),
+            any: Backoff::new(settings.retries, settings.retry_delay),
+            connects: connects.min(settings.retries),
+            on_retry: settings.on_retry.clone(),
         }
     }
 
@@ -89,6 +91,9 @@ impl Patience {
         };
         match self.any.next(asked) {
             Some(wait) => {
+                if let Some(tell) = &self.on_retry {
+                    tell(&error, wait);
+                }
                 thread::sleep(wait);
                 Ok(())
             }

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Anonymous, Credentials, RegistriesConf};
+use crate::{Anonymous, Credentials, Error, RegistriesConf};
+
+/// Is told what failed, and how long the client waits before it tries again.
+pub type OnRetry = dyn Fn(&Error, Duration) + Send + Sync;
 
 /// What a [`Client`](crate::Client) is made from. The default is anonymous, with the system's certificates,
 /// no proxy and no mirrors.
@@ -27,6 +30,8 @@ pub struct Settings {
     pub proxies: Proxies,
     /// Waits without progress.
     pub timeouts: Timeouts,
+    /// Told before each repetition, by the thread that waits.
+    pub on_retry: Option<Arc<OnRetry>>,
     /// Blobs larger than this many bytes are uploaded by PATCH in pieces of this size; smaller ones by one PUT.
     pub upload_chunk: u64,
 }
@@ -40,6 +45,7 @@ impl Default for Settings {
             user_agent: concat!("kiln/", env!("CARGO_PKG_VERSION")).to_owned(),
             retries: 5,
             retry_delay: Duration::from_millis(250),
+            on_retry: None,
             proxies: Proxies::default(),
             timeouts: Timeouts::default(),
             upload_chunk: 64 << 20,

@@ -50,6 +50,7 @@ impl Inner {
     /// How to talk to `place`. HTTPS, and nothing is asked, but for loopback addresses and insecure places.
     pub(crate) fn site(&self, place: &Place) -> Result<Site, Error> {
         host::check(&place.registry)?;
+        host::check_repository(&place.repository)?;
         let api = host::api_host(&place.registry).to_owned();
         let mut site = Site {
             place: place.clone(),

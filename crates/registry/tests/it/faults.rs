@@ -1,7 +1,7 @@
 //! Faults that pass: cuts, 429, 503, slowness. The client gets over them.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -151,15 +151,30 @@ fn busy_servers_are_asked_again() {
 }
 
 #[test]
-fn retry_after_is_waited_for() {
+fn retry_after_is_waited_for_and_told() {
     let server = blobs(b"x", |number, request, rest, wire| match number {
         0 => wire.answer(429, &[("Retry-After", "1")], b""),
         _ => honest(request, rest, wire),
     });
     let from = reference(&format!("{}/a", server.host()));
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&told);
+    let client = Client::new(Settings {
+        on_retry: Some(Arc::new(move |error, wait| {
+            log.lock().unwrap().push((error.to_string(), wait));
+        })),
+        ..quick()
+    })
+    .unwrap();
     let start = Instant::now();
-    pull(&client(), &from, &layer(b"x")).unwrap();
+    pull(&client, &from, &layer(b"x")).unwrap();
     assert!(start.elapsed() >= Duration::from_secs(1));
+    let told = told.lock().unwrap();
+    assert_eq!(told.len(), 1);
+    assert!(
+        told[0].0.contains("429") && told[0].1 >= Duration::from_secs(1),
+        "{told:?}"
+    );
 }
 
 #[test]
