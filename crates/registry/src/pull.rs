@@ -67,14 +67,22 @@ impl Client {
         Ok(())
     }
 
-    /// A reader of the blob `descriptor` that goes on by itself after a cut. See [`BlobReader`].
-    pub fn blob_reader(&self, reference: &Reference, descriptor: &Descriptor) -> Result<BlobReader, Error> {
-        BlobReader::new(&self.inner, reference, descriptor, Resume::default())
+    /// A reader of the blob `descriptor` that goes on by itself after a cut. See [`BlobReader`]. `progress`
+    /// is told how many bytes of the blob have arrived.
+    pub fn blob_reader<'a>(
+        &self,
+        reference: &Reference,
+        descriptor: &Descriptor,
+        progress: Box<dyn Fn(u64) + Send + 'a>,
+    ) -> Result<BlobReader<'a>, Error> {
+        let mut reader = BlobReader::new(&self.inner, reference, descriptor, Resume::default())?;
+        reader.progress = progress;
+        Ok(reader)
     }
 
     /// The whole blob `descriptor`, which must have no more than `limit` bytes.
     pub fn blob_bytes(&self, reference: &Reference, descriptor: &Descriptor, limit: u64) -> Result<Vec<u8>, Error> {
-        let mut reader = self.blob_reader(reference, descriptor)?;
+        let mut reader = BlobReader::new(&self.inner, reference, descriptor, Resume::default())?;
         if descriptor.size > limit {
             return Err(Error::TooLarge {
                 what: reader.what,
@@ -122,7 +130,7 @@ impl Inner {
 /// The last bytes are given out only after size and digest of the whole were found right; a reader that
 /// does not read to the end must call [`finish`](Self::finish) before it believes what it read. Errors carry an [`Error`]
 /// within ([`Error::from_io`]); after one, all further reads fail.
-pub struct BlobReader {
+pub struct BlobReader<'a> {
     inner: Arc<Inner>,
     what: What,
     descriptor: Descriptor,
@@ -138,6 +146,7 @@ pub struct BlobReader {
     failed_at: u64,
     hasher: Hasher,
     state: State,
+    progress: Box<dyn Fn(u64) + Send + 'a>,
 }
 
 /// What is still to come of one answer.
@@ -154,7 +163,7 @@ enum State {
     Failed,
 }
 
-impl fmt::Debug for BlobReader {
+impl fmt::Debug for BlobReader<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BlobReader")
             .field("what", &self.what)
@@ -163,7 +172,7 @@ impl fmt::Debug for BlobReader {
     }
 }
 
-impl BlobReader {
+impl BlobReader<'_> {
     fn new(inner: &Arc<Inner>, reference: &Reference, descriptor: &Descriptor, resume: Resume) -> Result<Self, Error> {
         let selector = descriptor.digest.to_string();
         let what = What::new("pull blob", reference.registry(), reference.repository(), &selector);
@@ -196,6 +205,7 @@ impl BlobReader {
             failed_at: resume.offset,
             hasher: resume.hasher,
             state: State::Reading,
+            progress: Box::new(|_| ()),
         })
     }
 
@@ -250,6 +260,7 @@ impl BlobReader {
         }
         self.hasher.update(&piece);
         self.offset += piece.len() as u64;
+        (self.progress)(self.offset);
         if self.offset == self.descriptor.size {
             self.end(body)?;
             self.verify()?;
@@ -398,7 +409,7 @@ impl BlobReader {
     }
 }
 
-impl Read for BlobReader {
+impl Read for BlobReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if buffer.is_empty() {
             return Ok(0);

@@ -71,10 +71,15 @@ fn a_reader_does_not_notice_a_cut() {
         }
     });
     let from = reference(&format!("{}/a", server.host()));
-    let mut reader = client().blob_reader(&from, &layer(&content)).unwrap();
+    let seen = Mutex::new(Vec::new());
+    let progress = Box::new(|bytes| seen.lock().unwrap().push(bytes));
+    let mut reader = client().blob_reader(&from, &layer(&content), progress).unwrap();
     let mut back = Vec::new();
     std::io::Read::read_to_end(&mut reader, &mut back).unwrap();
     assert!(back == content);
+    drop(reader);
+    let seen = seen.into_inner().unwrap();
+    assert!(seen.is_sorted() && seen.last() == Some(&500_000));
 }
 
 #[test]

@@ -19,7 +19,7 @@ fn other_bytes_than_the_digest_names() {
     assert!(text.contains(&Digest::of(&content).to_string()), "{text}");
 
     // A reader gives the last bytes to nobody.
-    let mut reader = client().blob_reader(&from, &layer(&content)).unwrap();
+    let mut reader = client().blob_reader(&from, &layer(&content), Box::new(|_| ())).unwrap();
     let mut got = Vec::new();
     let error = std::io::Read::read_to_end(&mut reader, &mut got).unwrap_err();
     assert!(matches!(Error::from_io(&error), Some(Error::DigestMismatch { .. })));

@@ -250,7 +250,7 @@ fn large_blobs_go_in_chunks() {
     client
         .push_blob(&whole, &layer(&content), &opener(&content), &[], &|_| ())
         .unwrap();
-    let mut reader = client.blob_reader(&whole, &layer(&content)).unwrap();
+    let mut reader = client.blob_reader(&whole, &layer(&content), Box::new(|_| ())).unwrap();
     let mut back = Vec::new();
     std::io::Read::read_to_end(&mut reader, &mut back).unwrap();
     assert!(back == content);
