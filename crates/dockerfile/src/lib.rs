@@ -3,14 +3,16 @@
 //! Pure. Parsing never fails: it gives a tree and what there is to say about the text.
 
 pub mod ast;
+pub mod code;
 pub mod diagnostic;
 pub mod expand;
 pub mod glob;
 pub mod ignore;
 pub mod mount;
+pub mod path;
 pub mod suggest;
 
 mod parse;
 
 pub use ast::Dockerfile;
-pub use parse::{parse, parse_bytes};
+pub use parse::{parse, parse_bytes, parse_instruction};

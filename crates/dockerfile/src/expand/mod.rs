@@ -3,6 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::marker::PhantomData;
 
+mod lexer;
+mod pattern;
+mod template;
+
 /// Where variables are looked up.
 pub trait Env {
     /// The value; `None` if it is not set.
@@ -78,13 +82,53 @@ pub struct ExpandedWords {
     pub undefined: Vec<String>,
 }
 
-/// Why a text cannot be expanded. The messages are BuildKit's.
+/// Why a text cannot be expanded. The messages are BuildKit's where it has the error.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExpandError {
     /// `${}`, `${:x}`, `${{x}`
     #[error("syntax error: bad substitution")]
     BadSubstitution,
+    /// `${x` without end.
+    #[error("syntax error: missing '}}'")]
+    MissingBrace,
+    /// `${x/pattern` without replacement.
+    #[error("syntax error: missing '/' in ${{}}")]
+    MissingSlash,
+    /// `'` without end.
+    #[error("unexpected end of statement while looking for matching single-quote")]
+    MissingSingleQuote,
+    /// `"` without end.
+    #[error("unexpected end of statement while looking for matching double-quote")]
+    MissingDoubleQuote,
+    /// A modifier that shells know and BuildKit does not.
+    #[error("unsupported modifier ({0}) in substitution")]
+    UnsupportedModifier(String),
+    /// `${x?message}`, `${x:?message}`
+    #[error("{name}: {message}")]
+    Required {
+        /// The variable.
+        name: String,
+        /// What the Dockerfile says, or BuildKit's words.
+        message: String,
+    },
+    /// A pattern with an escape that means nothing.
+    #[error("invalid pattern ({pattern}) in substitution: invalid escape '\\{escape}'")]
+    BadPattern {
+        /// The pattern.
+        pattern: String,
+        /// The character after the backslash; empty at the end.
+        escape: String,
+    },
+    /// `${a:-${b:-…}}` deeper than any sensible Dockerfile.
+    #[error("substitutions are nested more than {} deep", lexer::MAX_DEPTH)]
+    TooDeep,
+    /// The result is much longer than the text: variables that double themselves.
+    #[error("the expanded text would be larger than {} bytes", lexer::MAX_GROWTH)]
+    TooLong,
+    /// A pattern and a value whose comparison would take minutes.
+    #[error("pattern and value are too long to be compared")]
+    TooCostly,
 }
 
 /// How quotes and escapes are treated.
@@ -111,40 +155,43 @@ pub fn word(raw: &str, escape: char, env: &dyn Env) -> Result<Expanded, ExpandEr
 
 /// Expands a word in a mode.
 pub fn word_with(raw: &str, escape: char, env: &dyn Env, mode: Mode) -> Result<Expanded, ExpandError> {
-    let _ = (raw, escape, env, mode);
-    unimplemented!()
+    let output = lexer::run(raw, escape, env, mode)?;
+    Ok(Expanded {
+        value: output.text,
+        undefined: output.undefined,
+    })
 }
 
 /// Expands a text and splits the result on unquoted blanks, as for EXPOSE.
 pub fn words(raw: &str, escape: char, env: &dyn Env) -> Result<ExpandedWords, ExpandError> {
-    let _ = (raw, escape, env);
-    unimplemented!()
+    words_with(raw, escape, env, Mode::default())
+}
+
+/// Expands a text in a mode and splits the result on unquoted blanks.
+pub fn words_with(raw: &str, escape: char, env: &dyn Env, mode: Mode) -> Result<ExpandedWords, ExpandError> {
+    let output = lexer::run(raw, escape, env, mode)?;
+    Ok(ExpandedWords {
+        values: output.words,
+        undefined: output.undefined,
+    })
 }
 
 /// Expands the body of a here-document: quotes are plain text, `\` escapes whatever the Dockerfile's escape character.
 pub fn heredoc(body: &str, env: &dyn Env) -> Result<Expanded, ExpandError> {
-    word_with(
-        body,
-        '\\',
-        env,
-        Mode {
-            skip_quotes: true,
-            ..Mode::default()
-        },
-    )
+    let mode = Mode {
+        skip_quotes: true,
+        ..Mode::default()
+    };
+    word_with(body, '\\', env, mode)
 }
 
 /// Expands for display (step names, history): quotes, escapes and unset variables stay.
 pub fn display(raw: &str, escape: char, env: &dyn Env) -> Result<Expanded, ExpandError> {
-    word_with(
-        raw,
-        escape,
-        env,
-        Mode {
-            raw_quotes: true,
-            raw_escapes: true,
-            keep_unset: true,
-            skip_quotes: false,
-        },
-    )
+    let mode = Mode {
+        raw_quotes: true,
+        raw_escapes: true,
+        keep_unset: true,
+        skip_quotes: false,
+    };
+    word_with(raw, escape, env, mode)
 }

@@ -1,0 +1,57 @@
+//! The stable codes of diagnostics. Where BuildKit has a rule of that meaning, the code is the rule's name.
+
+/// The file is binary or not UTF-8.
+pub const NOT_TEXT: &str = "NotText";
+/// The file is empty or has only comments.
+pub const EMPTY_FILE: &str = "EmptyFile";
+/// The file has no FROM.
+pub const NO_STAGE: &str = "NoStage";
+/// An instruction other than ARG before the first FROM.
+pub const BEFORE_FROM: &str = "InstructionBeforeFrom";
+/// A line longer than 65535 bytes.
+pub const LINE_TOO_LONG: &str = "LineTooLong";
+/// A directive twice, or with a value that is none of its.
+pub const BAD_DIRECTIVE: &str = "BadDirective";
+/// A word that is no instruction.
+pub const UNKNOWN_INSTRUCTION: &str = "UnknownInstruction";
+/// A flag that the instruction does not have.
+pub const UNKNOWN_FLAG: &str = "UnknownFlag";
+/// A flag without value, with a wrong one, or twice.
+pub const BAD_FLAG: &str = "BadFlag";
+/// Too few or too many words behind an instruction, or of the wrong form.
+pub const BAD_ARGUMENTS: &str = "BadArguments";
+/// A JSON array that holds something else than strings.
+pub const BAD_JSON: &str = "BadJsonForm";
+/// A here-document without end, or where none can be.
+pub const BAD_HEREDOC: &str = "BadHeredoc";
+/// A stage name with characters that names cannot have.
+pub const BAD_STAGE_NAME: &str = "BadStageName";
+/// A variable where none is expanded.
+pub const NO_EXPANSION: &str = "NoVariableHere";
+/// Something that BuildKit's stable frontend does not support either.
+pub const UNSUPPORTED: &str = "Unsupported";
+
+/// A blank line within a continued instruction.
+pub const NO_EMPTY_CONTINUATION: &str = "NoEmptyContinuation";
+/// A stage name that is not in lower case.
+pub const STAGE_NAME_CASING: &str = "StageNameCasing";
+/// `FROM x as y`: the keywords differ in case.
+pub const FROM_AS_CASING: &str = "FromAsCasing";
+/// Two stages of one name.
+pub const DUPLICATE_STAGE_NAME: &str = "DuplicateStageName";
+/// A stage named `context` or `scratch`.
+pub const RESERVED_STAGE_NAME: &str = "ReservedStageName";
+/// MAINTAINER is used.
+pub const MAINTAINER_DEPRECATED: &str = "MaintainerDeprecated";
+/// `ENV key value` with a blank instead of `=`.
+pub const LEGACY_KEY_VALUE_FORMAT: &str = "LegacyKeyValueFormat";
+/// CMD or ENTRYPOINT in shell form.
+pub const JSON_ARGS_RECOMMENDED: &str = "JSONArgsRecommended";
+/// More than one CMD, ENTRYPOINT or HEALTHCHECK in a stage.
+pub const MULTIPLE_INSTRUCTIONS: &str = "MultipleInstructionsDisallowed";
+/// Keywords in mixed case, or not as most of the file.
+pub const INSTRUCTION_CASING: &str = "ConsistentInstructionCasing";
+/// `EXPOSE 80/TCP`
+pub const EXPOSE_PROTO_CASING: &str = "ExposeProtoCasing";
+/// An address or host port in EXPOSE.
+pub const EXPOSE_INVALID_FORMAT: &str = "ExposeInvalidFormat";

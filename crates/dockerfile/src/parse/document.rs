@@ -1,0 +1,303 @@
+//! The file as a whole: lines to instructions, instructions to stages.
+
+use super::directives::Directives;
+use super::heredoc::{self, Document};
+use super::instruction::{self, Head, Input};
+use super::lines::{Line, Lines};
+use super::logical::Logical;
+use super::report::{Parsed, error, helped};
+use crate::ast::{Directive, Dockerfile, Instruction, Kind, Span, Stage, Word};
+use crate::code;
+use crate::diagnostic::{Diagnostic, Severity};
+
+/// BuildKit's words for a line that is longer than it reads.
+pub(super) const TOO_LONG: &str = "dockerfile line greater than max allowed size of 65535";
+
+/// A tree without anything.
+pub(super) fn empty(source: &str) -> Dockerfile {
+    tree(source, Vec::new(), '\\')
+}
+
+fn tree(source: &str, directives: Vec<Directive>, escape: char) -> Dockerfile {
+    Dockerfile {
+        source: source.to_owned(),
+        directives,
+        escape,
+        globals: Vec::new(),
+        stages: Vec::new(),
+    }
+}
+
+/// Reads a whole file.
+pub(super) fn parse(source: &str) -> (Dockerfile, Vec<Diagnostic>) {
+    let mut builder = Builder::new(source, Directives::new());
+    while let Some(line) = builder.lines.next() {
+        builder.line(line);
+    }
+    builder.finish()
+}
+
+/// Reads one instruction.
+pub(super) fn parse_instruction(source: &str) -> (Option<Instruction>, Vec<Diagnostic>) {
+    let mut reader = Reader::new(source, Directives::new());
+    let mut found = Vec::new();
+    while let Some(line) = reader.lines.next() {
+        if let Some(Read::Instruction(instruction)) = reader.line(line) {
+            found.push(*instruction);
+        }
+    }
+    let whole = Span {
+        start: 0,
+        end: source.len(),
+    };
+    let mut diagnostics = reader.diagnostics;
+    let ok = diagnostics.iter().all(|found| found.severity != Severity::Error);
+    if ok && found.len() != 1 {
+        diagnostics.push(*error(
+            code::BAD_ARGUMENTS,
+            "onbuild trigger should be a single expression",
+            whole,
+        ));
+        return (None, diagnostics);
+    }
+    (found.pop().filter(|_| ok), diagnostics)
+}
+
+/// What a logical line came to.
+enum Read {
+    Instruction(Box<Instruction>),
+    /// An instruction with an error, which is reported; whether it is a FROM.
+    Failed {
+        from: bool,
+    },
+}
+
+/// Makes instructions of lines.
+struct Reader<'a> {
+    source: &'a str,
+    lines: Lines<'a>,
+    directives: Directives,
+    diagnostics: Vec<Diagnostic>,
+    /// The comment lines directly above what comes next.
+    comments: Vec<Word>,
+    /// For each instruction with blank lines in it, the first.
+    empty_lines: Vec<Span>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(source: &'a str, directives: Directives) -> Self {
+        Self {
+            source,
+            lines: Lines::new(source),
+            directives,
+            diagnostics: Vec::new(),
+            comments: Vec::new(),
+            empty_lines: Vec::new(),
+        }
+    }
+
+    fn line(&mut self, line: Line<'a>) -> Option<Read> {
+        let directive = self.directives.take(line).unwrap_or_else(|problem| {
+            self.diagnostics.push(*problem);
+            true
+        });
+        let text = line.text.trim_start();
+        if text.is_empty() || text.starts_with('#') {
+            self.check_length(line);
+            if directive || text.is_empty() {
+                self.comments.clear();
+            } else {
+                self.comment(line);
+            }
+            return None;
+        }
+        let logical = Logical::read(line, &mut self.lines, self.directives.escape);
+        self.empty_lines.extend(logical.empty_lines.first().copied());
+        let comments = std::mem::take(&mut self.comments);
+        let head = Head::read(&logical, 0..logical.text.len(), self.directives.escape);
+        let from = logical.text[head.keyword.clone()].eq_ignore_ascii_case("from");
+        Some(match self.instruction(logical, head, comments) {
+            Ok(instruction) => Read::Instruction(Box::new(instruction)),
+            Err(problem) => {
+                self.diagnostics.push(*problem);
+                Read::Failed { from }
+            }
+        })
+    }
+
+    fn check_length(&mut self, line: Line<'_>) {
+        if line.too_long() {
+            let span = Span {
+                start: line.start,
+                end: line.end(),
+            };
+            self.diagnostics.push(*error(code::LINE_TOO_LONG, TOO_LONG, span));
+        }
+    }
+
+    fn comment(&mut self, line: Line<'_>) {
+        let body = line.text.trim_start().trim_start_matches('#');
+        // Only the first `#` is the comment's sign.
+        let text = line.text.trim_start().strip_prefix('#').unwrap_or(body).trim();
+        if text.is_empty() {
+            self.comments.clear();
+            return;
+        }
+        let start = line.start + line.text.trim_end().len() - text.len();
+        self.comments.push(Word {
+            raw: text.to_owned(),
+            span: Span {
+                start,
+                end: start + text.len(),
+            },
+        });
+    }
+
+    fn instruction(&mut self, logical: Logical, head: Head, comments: Vec<Word>) -> Parsed<Instruction> {
+        let documents = self.documents(&logical, &head)?;
+        if let Some(span) = logical.too_long.first() {
+            return Err(error(code::LINE_TOO_LONG, TOO_LONG, *span));
+        }
+        let end = documents
+            .last()
+            .map_or(logical.end, |document| document.heredoc.body.end);
+        let last_line = if documents.is_empty() {
+            logical.lines.1
+        } else {
+            self.lines.number()
+        };
+        let input = Input {
+            logical: &logical,
+            escape: self.directives.escape,
+            documents,
+            lines: (logical.lines.0, last_line),
+            end,
+        };
+        instruction::parse(input, head, comments)
+    }
+
+    /// The here-documents of a line. They are read even if the instruction proves wrong, so that their text is not
+    /// taken for instructions.
+    fn documents(&mut self, logical: &Logical, head: &Head) -> Parsed<Vec<Document>> {
+        if !instruction::takes_documents(logical, head, self.directives.escape) {
+            return Ok(Vec::new());
+        }
+        let operators = heredoc::operators(logical)?;
+        heredoc::bodies(self.source, operators, &mut self.lines)
+    }
+}
+
+/// Where the file is.
+#[derive(PartialEq, Eq)]
+enum Place {
+    /// Before the first FROM.
+    Globals,
+    /// The same, and it was said that a FROM is missing.
+    GlobalsReported,
+    /// In the last stage.
+    Stage,
+    /// Behind a FROM with an error.
+    BrokenStage,
+}
+
+/// Makes stages of instructions.
+struct Builder<'a> {
+    reader: Reader<'a>,
+    place: Place,
+    anything: bool,
+    globals: Vec<Instruction>,
+    stages: Vec<Stage>,
+}
+
+impl<'a> std::ops::Deref for Builder<'a> {
+    type Target = Reader<'a>;
+    fn deref(&self) -> &Reader<'a> {
+        &self.reader
+    }
+}
+
+impl std::ops::DerefMut for Builder<'_> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.reader
+    }
+}
+
+impl<'a> Builder<'a> {
+    fn new(source: &'a str, directives: Directives) -> Self {
+        Self {
+            reader: Reader::new(source, directives),
+            place: Place::Globals,
+            anything: false,
+            globals: Vec::new(),
+            stages: Vec::new(),
+        }
+    }
+
+    fn line(&mut self, line: Line<'a>) {
+        let Some(read) = self.reader.line(line) else { return };
+        self.anything = true;
+        match read {
+            Read::Instruction(instruction) => self.put(*instruction),
+            Read::Failed { from: true } => self.place = Place::BrokenStage,
+            Read::Failed { from: false } => {}
+        }
+    }
+
+    fn put(&mut self, instruction: Instruction) {
+        if let Kind::From(from) = &instruction.kind {
+            self.place = Place::Stage;
+            self.stages.push(Stage {
+                index: self.stages.len(),
+                name: from.name.as_ref().map(|name| name.raw.to_lowercase()),
+                from: from.clone(),
+                instruction,
+                instructions: Vec::new(),
+            });
+            return;
+        }
+        match self.place {
+            Place::Globals | Place::GlobalsReported if matches!(instruction.kind, Kind::Arg(_)) => {
+                self.globals.push(instruction);
+            }
+            Place::Globals => {
+                self.place = Place::GlobalsReported;
+                let found = error(code::BEFORE_FROM, "no build stage in current context", instruction.span);
+                let help = "only ARG may stand before the first FROM".to_owned();
+                self.diagnostics.push(*helped(found, help));
+            }
+            Place::Stage => {
+                if let Some(stage) = self.stages.last_mut() {
+                    stage.instructions.push(instruction);
+                }
+            }
+            Place::GlobalsReported | Place::BrokenStage => {}
+        }
+    }
+
+    fn finish(self) -> (Dockerfile, Vec<Diagnostic>) {
+        let mut reader = self.reader;
+        let end = Span {
+            start: reader.source.len(),
+            end: reader.source.len(),
+        };
+        let nothing = if self.anything {
+            (self.stages.is_empty() && self.place == Place::Globals && reader.diagnostics.is_empty())
+                .then_some((code::NO_STAGE, "dockerfile contains no stages to build"))
+        } else if reader.source.is_empty() {
+            Some((code::EMPTY_FILE, "the Dockerfile cannot be empty"))
+        } else {
+            Some((code::EMPTY_FILE, "file with no instructions"))
+        };
+        if let Some((code, message)) = nothing {
+            let found = helped(error(code, message, end), "a Dockerfile needs at least a FROM");
+            reader.diagnostics.push(*found);
+        }
+        let dockerfile = Dockerfile {
+            globals: self.globals,
+            stages: self.stages,
+            ..tree(reader.source, reader.directives.found, reader.directives.escape)
+        };
+        reader.diagnostics.sort_by_key(|found| found.span.start);
+        (dockerfile, reader.diagnostics)
+    }
+}

@@ -1,0 +1,79 @@
+//! Text to tree.
+
+mod add_copy;
+mod directives;
+mod document;
+mod duration;
+mod flags;
+mod from;
+mod healthcheck;
+mod heredoc;
+mod instruction;
+mod json;
+mod lines;
+mod logical;
+mod pairs;
+mod report;
+mod run;
+mod words;
+
+use crate::ast::{Dockerfile, Instruction, Span};
+use crate::code;
+use crate::diagnostic::Diagnostic;
+use report::error;
+
+/// Reads a Dockerfile. All errors of the file are reported at once, in the order of their places; an instruction with
+/// an error is left out of the tree.
+pub fn parse(source: &str) -> (Dockerfile, Vec<Diagnostic>) {
+    if let Some(place) = source.find('\0') {
+        let place = Span {
+            start: place,
+            end: place + 1,
+        };
+        let found = error(
+            code::NOT_TEXT,
+            format!("the Dockerfile is not text: byte {} is 0", place.start),
+            place,
+        );
+        let help = "check that the path names a Dockerfile, saved as UTF-8".to_owned();
+        return (
+            document::empty(source),
+            vec![Diagnostic {
+                help: Some(help),
+                ..*found
+            }],
+        );
+    }
+    document::parse(source)
+}
+
+/// The same for bytes that may not be text. Where they are not, the tree holds the text before the first bad byte.
+pub fn parse_bytes(source: &[u8]) -> (Dockerfile, Vec<Diagnostic>) {
+    let bad = match std::str::from_utf8(source) {
+        Ok(text) => return parse(text),
+        Err(bad) => bad.valid_up_to(),
+    };
+    let (before, after) = source.split_at(bad);
+    let text = std::str::from_utf8(before).unwrap_or_default();
+    let place = Span {
+        start: text.len(),
+        end: text.len(),
+    };
+    let byte = after.first().copied().unwrap_or_default();
+    let message = format!("the Dockerfile is not UTF-8 text: byte {bad} is {byte:#04x}");
+    let help = match source {
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "it looks like UTF-16; save it as UTF-8",
+        _ => "check that the path names a Dockerfile, saved as UTF-8",
+    };
+    let found = Diagnostic {
+        help: Some(help.to_owned()),
+        ..*error(code::NOT_TEXT, message, place)
+    };
+    (document::empty(text), vec![found])
+}
+
+/// Reads one instruction alone: a trigger (ONBUILD) as an image config keeps it, here-documents included. Spans are
+/// places in the given text. `None` if there is an error.
+pub fn parse_instruction(source: &str) -> (Option<Instruction>, Vec<Diagnostic>) {
+    document::parse_instruction(source)
+}

@@ -1,0 +1,75 @@
+//! `RUN`
+
+use super::flags::{Flags, Use};
+use super::instruction::{Arguments, command};
+use super::report::{Parsed, error, helped};
+use crate::ast::{Command, Kind, Run, Word};
+use crate::mount::{self, MountError};
+use crate::{code, suggest};
+
+const FLAGS: [(&str, Use); 4] = [
+    ("mount", Use::Many),
+    ("network", Use::Once),
+    ("security", Use::Once),
+    ("device", Use::Many),
+];
+
+pub(super) fn parse(arguments: Arguments<'_>) -> Parsed<Kind> {
+    let command = command(arguments.logical, arguments.rest.clone())?;
+    if command == Command::Exec(Vec::new()) {
+        return Err(arguments.at_least_one());
+    }
+    let flags = Flags::check(arguments.flags, &FLAGS)?;
+    let run = Run {
+        mounts: flags.many("mount"),
+        network: flags.one("network"),
+        security: flags.one("security"),
+        devices: flags.many("device"),
+        command,
+        heredocs: arguments
+            .documents
+            .into_iter()
+            .map(|document| document.heredoc)
+            .collect(),
+    };
+    check(&run)?;
+    Ok(Kind::Run(run))
+}
+
+fn check(run: &Run) -> Parsed<()> {
+    for word in &run.mounts {
+        if let Err(cause) = mount::from_of(&word.raw) {
+            let code = if matches!(cause, MountError::FromVariable) {
+                code::NO_EXPANSION
+            } else {
+                code::BAD_FLAG
+            };
+            return Err(error(code, cause.to_string(), word.span));
+        }
+    }
+    if let Some(network) = &run.network {
+        one_of(network, &["default", "none", "host"], |value| {
+            format!("invalid network mode {value:?}")
+        })?;
+    }
+    if let Some(security) = &run.security {
+        one_of(security, &["sandbox", "insecure"], |value| {
+            format!("security {value:?} is not valid")
+        })?;
+    }
+    if let Some(device) = run.devices.first() {
+        let message = "device feature is only supported in Dockerfile frontend 1.14.0-labs or later";
+        return Err(error(code::UNSUPPORTED, message, device.span));
+    }
+    Ok(())
+}
+
+fn one_of(word: &Word, known: &[&str], message: impl Fn(&str) -> String) -> Parsed<()> {
+    let value = word.raw.as_str();
+    if known.contains(&value) {
+        return Ok(());
+    }
+    let hint = suggest::hint(value, known.iter().copied());
+    let found = error(code::BAD_FLAG, format!("{}{hint}", message(value)), word.span);
+    Err(helped(found, format!("use one of {}", known.join(", "))))
+}
