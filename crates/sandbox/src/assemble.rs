@@ -5,8 +5,9 @@
 //! namespace is left to the process itself ([`exec`](crate::exec)).
 
 use crate::devices::{new_dev, populate};
+use crate::kernel::clone_detached;
 use crate::masks::lists;
-use crate::mnt::{Context, add_attributes, attach, attach_at, clone_fd, clone_path, new_fs};
+use crate::mnt::{Context, add_attributes, attach, attach_at, clone_path, new_fs};
 use crate::path::mkdir_all_in_root;
 use crate::prepare::Placed;
 use crate::targets::{Shape, Targets};
@@ -82,6 +83,8 @@ impl Surroundings {
         let flags = OFlags::PATH | OFlags::CLOEXEC;
         let old_root = open("/", flags | OFlags::DIRECTORY, Mode::empty()).context("open", "/")?;
         let null = open("/dev/null", flags, Mode::empty()).context("open", "/dev/null")?;
+        let mounts = self.network_files.into_iter().chain(self.mounts);
+        let mounts = mounts.map(Placed::resolve).collect::<Result<Vec<_>, _>>()?;
         attach_at(&self.root, CWD, "/").context("mount", "the root")?;
         let targets = targets.insert(Targets::new(self.root, self.upper.as_deref())?);
 
@@ -91,8 +94,8 @@ impl Surroundings {
         let mount = new_dev()?;
         attach(&mount, dev).context("mount", "/dev")?;
         populate(mount.as_fd(), self.shm_size)?;
-        for placed in self.network_files.into_iter().chain(self.mounts) {
-            targets.place(placed.mount, &placed.target)?;
+        for (target, mount) in mounts {
+            targets.place(mount, &target)?;
         }
         let proc = targets.find("/proc", Shape::Directory)?;
         working_directory(targets, &self.cwd, &self.user)?;
@@ -169,7 +172,9 @@ fn sys(targets: &mut Targets, empty: &OwnedFd, privileged: bool) -> Result<Optio
     attach(&mount, at).context("mount", "/sys")?;
     if !privileged {
         for entry in &lists().sys_hidden {
-            attach_at(another(empty)?, &mount, entry.name).context("hide /sys/", entry.name)?;
+            another(empty)
+                .and_then(|cover| attach_at(cover, &mount, entry.name))
+                .context("hide /sys/", entry.name)?;
         }
     }
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -180,7 +185,9 @@ fn sys(targets: &mut Targets, empty: &OwnedFd, privileged: bool) -> Result<Optio
         return Ok(Some(cgroup));
     }
     if of_host {
-        attach(another(empty)?, &cgroup).context("hide", "/sys/fs/cgroup")?;
+        another(empty)
+            .and_then(|cover| attach(cover, &cgroup))
+            .context("hide", "/sys/fs/cgroup")?;
     }
     Ok(None)
 }
@@ -193,10 +200,8 @@ fn host_sys(attributes: MountAttrFlags) -> Result<OwnedFd, Error> {
 }
 
 /// One more mount of the empty directory.
-fn another(empty: &OwnedFd) -> Result<OwnedFd, Error> {
-    clone_fd(empty, false)
-        .or_else(|_| empty_directory())
-        .context("mount", "an empty directory")
+pub(crate) fn another(empty: &OwnedFd) -> Result<OwnedFd, Errno> {
+    clone_detached(empty).or_else(|_| empty_directory())
 }
 
 /// Whether the host has control groups version 2 only.

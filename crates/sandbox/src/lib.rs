@@ -19,11 +19,15 @@ mod copied_up;
 mod devices;
 mod error;
 mod exec;
+mod kernel;
 mod ladder;
 mod limits;
 mod masks;
 mod mnt;
+#[cfg(test)]
+mod old_kernel_tests;
 mod overlay;
+mod overlay_old;
 mod path;
 mod prepare;
 mod seccomp;

@@ -22,6 +22,8 @@ struct MountAttr {
 /// A new instance of a file system. An option with an empty value is a flag.
 pub(crate) fn new_fs(name: &str, options: &[(&str, &str)], attributes: MountAttrFlags) -> Result<OwnedFd, Errno> {
     let fs = fsopen(name, FsOpenFlags::FSOPEN_CLOEXEC)?;
+    // What the list of mounts shows as the device.
+    fsconfig_set_string(&fs, "source", name)?;
     for (key, value) in options {
         if value.is_empty() {
             fsconfig_set_flag(&fs, *key)?;

@@ -1,6 +1,7 @@
 //! Overlays as detached mounts.
 
 use crate::Error;
+use crate::kernel::has_layer_by_layer;
 use crate::mnt::{add_attributes, clone_path};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -43,11 +44,17 @@ impl Overlay<'_> {
     }
 
     fn mount_overlay(&self) -> Result<OwnedFd, Error> {
+        if !has_layer_by_layer() {
+            return crate::overlay_old::mount(self);
+        }
         let fs = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC).map_err(|e| error("open", "overlay".as_ref(), e))?;
         let options = Options { fs: &fs };
+        options.value("source", "overlay".as_ref())?;
         // The layers' whiteouts and opaque marks are in `user.overlay.*`: the form that user namespaces can use.
         options.flag("userxattr")?;
-        options.lower(self.lower)?;
+        for path in self.lower {
+            options.directory("lowerdir+", path)?;
+        }
         if let Some((upper, work)) = self.upper {
             options.directory("upperdir", upper)?;
             options.directory("workdir", work)?;
@@ -55,9 +62,14 @@ impl Overlay<'_> {
                 options.flag("volatile")?;
             }
         }
-        let path = self.upper.map_or(self.lower[0].as_path(), |(upper, _)| upper);
+        let path = self.place();
         fsconfig_create(&fs).map_err(|e| options.error("create", path, e))?;
         fsmount(&fs, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty()).map_err(|e| error("mount", path, e))
+    }
+
+    /// The directory to name in messages.
+    pub(crate) fn place(&self) -> &Path {
+        self.upper.map_or(self.lower[0].as_path(), |(upper, _)| upper)
     }
 }
 
@@ -68,7 +80,7 @@ fn plain_read_only(path: &Path) -> Result<OwnedFd, Error> {
     Ok(mount)
 }
 
-fn error(step: &'static str, path: &Path, source: Errno) -> Error {
+pub(crate) fn error(step: &'static str, path: &Path, source: Errno) -> Error {
     Error::Overlay {
         step,
         path: path.to_owned(),
@@ -86,47 +98,13 @@ impl Options<'_> {
         fsconfig_set_flag(self.fs, key).map_err(|e| self.error("set option", key.as_ref(), e))
     }
 
-    /// One layer at a time (`lowerdir+`, Linux 6.8), or else all in one value.
-    fn lower(&self, lower: &[PathBuf]) -> Result<(), Error> {
-        for (index, path) in lower.iter().enumerate() {
-            let set = short(path, false).and_then(|(value, _open)| fsconfig_set_string(self.fs, "lowerdir+", &*value));
-            match set {
-                Ok(()) => {}
-                Err(Errno::INVAL) if index == 0 => return self.lower_at_once(lower),
-                Err(errno) => return Err(self.error("add layer", path, errno)),
-            }
-        }
-        Ok(())
-    }
-
-    /// For kernels before 6.8: `lowerdir=a:b:c`. The layers are named by short paths of open descriptors, since the
-    /// value is limited.
-    fn lower_at_once(&self, lower: &[PathBuf]) -> Result<(), Error> {
-        let mut value = String::new();
-        let mut open = Vec::new();
-        for path in lower {
-            let fd = open_directory(path).map_err(|e| error("open layer", path, e))?;
-            if !value.is_empty() {
-                value.push(':');
-            }
-            value.push_str(&descriptor_path(&fd));
-            open.push(fd);
-        }
-        if value.len() > MAX_VALUE {
-            let reason = format!("{} layers need Linux 6.8 or later", lower.len());
-            return Err(Error::Overlay {
-                step: "add layers",
-                path: lower[0].clone(),
-                source: io::Error::other(reason),
-            });
-        }
-        fsconfig_set_string(self.fs, "lowerdir", value).map_err(|e| self.error("add layers", &lower[0], e))
+    fn value(&self, key: &'static str, value: &Path) -> Result<(), Error> {
+        fsconfig_set_string(self.fs, key, value).map_err(|e| self.error(key, value, e))
     }
 
     fn directory(&self, key: &'static str, path: &Path) -> Result<(), Error> {
-        short(path, true)
-            .and_then(|(value, _open)| fsconfig_set_string(self.fs, key, &*value))
-            .map_err(|e| self.error(key, path, e))
+        let (value, _open) = short(path).map_err(|e| self.error(key, path, e))?;
+        self.value(key, &value)
     }
 
     /// An error with what the kernel wrote about it into the context's log.
@@ -149,20 +127,20 @@ impl Options<'_> {
 
 /// A path that can be an option's value: itself, or that of a descriptor where it is too long, or where the kernel
 /// would take its backslashes for escapes. The descriptor must stay open until the option is set.
-fn short(path: &Path, unescaped: bool) -> Result<(PathBuf, Option<OwnedFd>), Errno> {
+fn short(path: &Path) -> Result<(PathBuf, Option<OwnedFd>), Errno> {
     let bytes = path.as_os_str().as_bytes();
-    if bytes.len() <= MAX_VALUE && !(unescaped && bytes.contains(&b'\\')) {
+    if bytes.len() <= MAX_VALUE && !bytes.contains(&b'\\') {
         return Ok((path.to_owned(), None));
     }
     let fd = open_directory(path)?;
     Ok((descriptor_path(&fd).into(), Some(fd)))
 }
 
-fn open_directory(path: &Path) -> Result<OwnedFd, Errno> {
+pub(crate) fn open_directory(path: &Path) -> Result<OwnedFd, Errno> {
     rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
 }
 
-fn descriptor_path(fd: &OwnedFd) -> String {
+pub(crate) fn descriptor_path(fd: &OwnedFd) -> String {
     format!("/proc/self/fd/{}", fd.as_raw_fd())
 }
 

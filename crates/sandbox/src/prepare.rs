@@ -1,12 +1,13 @@
-//! What can be made ready for a step before its namespaces exist: detached mounts, checked paths, C strings.
+//! What can be made ready for a step before its namespaces exist: detached mounts and checked paths.
 
-use crate::mnt::{Context, add_attributes, clone_at, clone_fd, clone_path, tmpfs};
+use crate::kernel::clone_detached;
+use crate::mnt::{Context, add_attributes, attach_at, clone_fd, clone_path, tmpfs};
 use crate::path::open_in_root;
 use crate::{BindSource, Error, Mount, MountKind, Spec};
-use rustix::fs::{Gid, Mode, OFlags, Uid, fchmod, fchown, openat};
+use rustix::fs::{CWD, Gid, Mode, OFlags, Uid, fchmod, fchown, openat};
 use rustix::io::Errno;
 use rustix::mount::MountAttrFlags;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Component, Path};
 
 const READ_ONLY: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_RDONLY;
@@ -16,30 +17,81 @@ const INERT: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOSUID.union(MountAttrF
 #[derive(Debug)]
 pub(crate) struct Placed {
     pub(crate) target: String,
-    pub(crate) mount: OwnedFd,
+    source: Source,
+    attributes: MountAttrFlags,
+    recursive: bool,
+}
+
+/// Where a mount comes from.
+#[derive(Debug)]
+enum Source {
+    /// It is there.
+    Ready(OwnedFd),
+    /// It is a path in a detached mount, of which this kernel cannot clone a part. That works once the mount is
+    /// attached somewhere, which the step's own mount namespace is good for.
+    Inside { tree: OwnedFd, path: String },
+}
+
+impl Placed {
+    fn ready(mount: OwnedFd) -> Self {
+        Self::new(Source::Ready(mount))
+    }
+
+    fn new(source: Source) -> Self {
+        Self {
+            target: String::new(),
+            source,
+            attributes: MountAttrFlags::empty(),
+            recursive: false,
+        }
+    }
+
+    /// The target and the mount. Call it in the mount namespace of the step, before its root is mounted.
+    pub(crate) fn resolve(self) -> Result<(String, OwnedFd), Error> {
+        let target = self.target;
+        let mount = match self.source {
+            Source::Ready(mount) => mount,
+            Source::Inside { tree, path } => inside(&tree, &path).context("open the source of", target.as_str())?,
+        };
+        if !self.attributes.is_empty() {
+            let added = add_attributes(&mount, self.attributes, self.recursive);
+            added.context("make read-only the mount on", target.as_str())?;
+        }
+        Ok((target, mount))
+    }
+}
+
+/// A mount of a part of a detached one, which is left attached on top of the old root and goes with it.
+fn inside(tree: &OwnedFd, path: &str) -> Result<OwnedFd, Errno> {
+    match attach_at(tree, CWD, "/") {
+        // ELOOP: it is attached already, since two mounts come from the same tree.
+        Ok(()) | Err(Errno::LOOP) => {}
+        Err(errno) => return Err(errno),
+    }
+    clone_fd(open_in_root(tree, path, OFlags::PATH, Mode::empty())?, false)
 }
 
 /// The root of the step: a mount of its own, so that the step's other mounts never show through the caller's
 /// descriptor. Kernels before Linux 6.15 cannot clone a detached mount; there the caller's is used up.
 pub(crate) fn root(spec: &Spec<'_>) -> Result<OwnedFd, Error> {
-    match clone_fd(spec.root, false) {
-        Err(Errno::INVAL) => spec
-            .root
-            .try_clone_to_owned()
-            .map_err(|e| Error::setup("open", "the root", e)),
+    match clone_detached(spec.root) {
+        Err(Errno::INVAL) => duplicate(spec.root).context("open", "the root"),
         result => result.context("clone the mount of", "the root"),
     }
+}
+
+fn duplicate(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    rustix::io::fcntl_dupfd_cloexec(fd, 3)
 }
 
 /// `/etc/hosts` and `/etc/resolv.conf`.
 pub(crate) fn network_files(spec: &Spec<'_>) -> Result<Vec<Placed>, Error> {
     let file = |path: &Path, target: &str| {
-        let subject = path.display().to_string();
-        let mount = clone_path(path, false).context("open", subject.as_str())?;
-        add_attributes(&mount, READ_ONLY | INERT, false).context("protect", subject)?;
+        let mount = clone_path(path, false).context("open", path.display().to_string())?;
         Ok(Placed {
             target: target.to_owned(),
-            mount,
+            attributes: READ_ONLY | INERT,
+            ..Placed::ready(mount)
         })
     };
     Ok(vec![
@@ -53,10 +105,9 @@ pub(crate) fn mounts(spec: &Spec<'_>) -> Result<Vec<Placed>, Error> {
     let mut placed = Vec::with_capacity(spec.mounts.len());
     for mount in &spec.mounts {
         let target = clean_target(&mount.target)?;
-        let detached = detached(mount)?;
         placed.push(Placed {
             target,
-            mount: detached,
+            ..source(mount)?
         });
     }
     placed.sort_by_key(|placed| placed.target.matches('/').count());
@@ -87,17 +138,20 @@ fn clean_target(target: &str) -> Result<String, Error> {
     }
 }
 
-fn detached(mount: &Mount<'_>) -> Result<OwnedFd, Error> {
+fn source(mount: &Mount<'_>) -> Result<Placed, Error> {
     let target = mount.target.as_str();
     match &mount.kind {
         MountKind::Bind { source, read_only } => {
-            let (detached, recursive) = bind(source)?;
-            if *read_only {
-                add_attributes(&detached, READ_ONLY, recursive).context("make read-only the mount on", target)?;
-            }
-            Ok(detached)
+            let attributes = if *read_only { READ_ONLY } else { MountAttrFlags::empty() };
+            Ok(Placed {
+                attributes,
+                ..bind(source)?
+            })
         }
-        MountKind::Tmpfs { size, mode } => tmpfs(*size, *mode, INERT).context("mount a tmpfs on", target),
+        MountKind::Tmpfs { size, mode } => {
+            let mount = tmpfs(*size, *mode, INERT).context("mount a tmpfs on", target)?;
+            Ok(Placed::ready(mount))
+        }
         MountKind::File {
             content,
             mode,
@@ -107,22 +161,35 @@ fn detached(mount: &Mount<'_>) -> Result<OwnedFd, Error> {
     }
 }
 
-/// A mount of a bind's source, and whether it has mounts on it.
-fn bind(source: &BindSource<'_>) -> Result<(OwnedFd, bool), Error> {
+fn bind(source: &BindSource<'_>) -> Result<Placed, Error> {
     match source {
         BindSource::Path(path) => {
             let mount = clone_path(path, true).context("open the mount source", path.display().to_string())?;
-            Ok((mount, true))
+            Ok(Placed {
+                recursive: true,
+                ..Placed::ready(mount)
+            })
         }
         BindSource::Tree { root, path } => {
             let at = open_in_root(root, path, OFlags::PATH, Mode::empty()).context("open the mount source", path)?;
-            Ok((clone_fd(at, false).context("clone the mount source", path)?, false))
+            part(&at, *root, path).context("clone the mount source", path)
         }
     }
 }
 
+/// A mount of `at`, which is `path` in the mount `tree`.
+fn part(at: &OwnedFd, tree: BorrowedFd<'_>, path: &str) -> Result<Placed, Errno> {
+    match clone_detached(at) {
+        Err(Errno::INVAL) => Ok(Placed::new(Source::Inside {
+            tree: duplicate(tree)?,
+            path: path.to_owned(),
+        })),
+        result => result.map(Placed::ready),
+    }
+}
+
 /// A read-only file in memory.
-fn file(content: &[u8], mode: u32, uid: u32, gid: u32) -> Result<OwnedFd, Errno> {
+fn file(content: &[u8], mode: u32, uid: u32, gid: u32) -> Result<Placed, Errno> {
     const NAME: &str = "file";
     let memory = tmpfs(None, 0o700, INERT)?;
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
@@ -133,9 +200,12 @@ fn file(content: &[u8], mode: u32, uid: u32, gid: u32) -> Result<OwnedFd, Errno>
     }
     fchown(&file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
     fchmod(&file, Mode::from_raw_mode(mode))?;
-    let mount = clone_at(memory.as_fd(), NAME, false)?;
-    add_attributes(&mount, READ_ONLY, false)?;
-    Ok(mount)
+    drop(file);
+    let at = openat(&memory, NAME, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    Ok(Placed {
+        attributes: READ_ONLY,
+        ..part(&at, memory.as_fd(), NAME)?
+    })
 }
 
 #[cfg(test)]
