@@ -1,1 +1,41 @@
 //! A directory to a layer and back: whiteouts, deterministic tar, compression, safe unpacking.
+//!
+//! A layer directory is in overlayfs's upper format, with the attributes that `userxattr` mounts use: a deleted name is
+//! a character device 0:0, a directory that hides everything below it carries `user.overlay.opaque` = `y`. In a layer
+//! tar the same is said with names (OCI image specification 1.1, layer.md, "Whiteouts"): `.wh.NAME` and `.wh..wh..opq`.
+//!
+//! Everything that comes from an archive is hostile here: paths are looked up so that no symbolic link leads out of
+//! the directory, sizes are counted rather than believed, and memory is bounded.
+
+mod ahead;
+mod archive;
+mod complete;
+mod compress;
+mod content;
+mod copy;
+mod cursor;
+mod decompress;
+mod digest;
+mod error;
+mod extract;
+mod mode;
+mod pack;
+mod remove;
+mod root;
+pub mod tar;
+mod unpack;
+mod usage;
+mod walk;
+mod xattr;
+
+pub use archive::{ArchiveKind, Extracted, extract, is_archive, sniff};
+pub use complete::complete;
+pub use compress::{BlobInfo, Compressor, pack_compressed};
+pub use copy::{CopyOptions, CopyStats, Filter, FilterFn, copy_tree, write_file};
+pub use digest::{FileDigests, FileStat, NoFileDigests, TreeDigest, digest_tree};
+pub use error::Error;
+pub use extract::Limits;
+pub use mode::{ModeChange, ModeError};
+pub use pack::{PackOptions, PackStats, diff_id, pack, pack_tree};
+pub use unpack::{UnpackOptions, Unpacked, unpack};
+pub use usage::disk_usage;

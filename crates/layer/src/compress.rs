@@ -1,0 +1,360 @@
+//! A tar to a compressed blob, on several threads.
+//!
+//! The input is cut into blocks of fixed size, each of which becomes a gzip member (RFC 1952, 2.2) or a zstd frame
+//! (RFC 8878, 3) of its own; both formats say that a file may be several of these. So the bytes do not depend on how
+//! many threads there are.
+
+use std::collections::VecDeque;
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use kiln_image::media_type::Compression;
+use kiln_image::{Digest, Hasher};
+
+use crate::Error;
+use crate::pack::{PackOptions, pack};
+
+/// How much is compressed at a time. Part of the output's definition.
+const BLOCK: usize = 1 << 20;
+
+/// What gzip uses when nothing is said, as everybody does.
+const GZIP_LEVEL: i32 = 6;
+/// zstd's own default.
+const ZSTD_LEVEL: i32 = 3;
+
+/// What a layer's blob is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlobInfo {
+    /// Digest of the tar.
+    pub diff_id: Digest,
+    /// Digest of the blob.
+    pub digest: Digest,
+    /// Length of the blob in bytes.
+    pub size: u64,
+    /// Length of the tar in bytes.
+    pub tar_size: u64,
+}
+
+/// Packs a layer directory, as [`pack`] does, and compresses it in the same pass.
+///
+/// `level` is that of the format (gzip 0 to 9, zstd 1 to 22); `None` for its default. The blob does not depend on
+/// `threads`, which is how many threads compress besides the calling one.
+pub fn pack_compressed<W: Write>(
+    dir: &Path,
+    options: &PackOptions,
+    compression: Compression,
+    level: Option<i32>,
+    threads: usize,
+    out: W,
+) -> Result<BlobInfo, Error> {
+    let compressor = Compressor::new(compression, level, threads, out).map_err(Error::Write)?;
+    let mut tee = Tee {
+        hasher: Hasher::new(),
+        compressor,
+    };
+    let stats = pack(dir, options, &mut tee)?;
+    let (digest, size) = tee.compressor.finish().map_err(Error::Write)?;
+    Ok(BlobInfo {
+        diff_id: tee.hasher.finish(),
+        digest,
+        size,
+        tar_size: stats.tar_size,
+    })
+}
+
+struct Tee<W: Write> {
+    hasher: Hasher,
+    compressor: Compressor<W>,
+}
+
+impl<W: Write> Write for Tee<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_all(bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.hasher.update(bytes);
+        self.compressor.write_all(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Compresses what is written to it, and hashes the result on its way out.
+///
+/// [`finish`](Self::finish) must be called; without it the output is cut off.
+#[derive(Debug)]
+pub struct Compressor<W: Write> {
+    out: Hashed<W>,
+    codec: Codec,
+    block: Vec<u8>,
+    started: bool,
+    pool: Option<Pool>,
+}
+
+/// How a block is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Codec {
+    None,
+    Gzip(u32),
+    Zstd(i32),
+}
+
+impl<W: Write> Compressor<W> {
+    /// Compresses on `threads` threads; with 0 or 1 on the calling one. Fails if the format has no such level.
+    pub fn new(compression: Compression, level: Option<i32>, threads: usize, out: W) -> io::Result<Self> {
+        let codec = Codec::new(compression, level)?;
+        let pool = if threads > 1 && codec != Codec::None {
+            Some(Pool::start(codec, threads)?)
+        } else {
+            None
+        };
+        let block = if codec == Codec::None {
+            Vec::new()
+        } else {
+            Vec::with_capacity(BLOCK)
+        };
+        let out = Hashed {
+            out,
+            hasher: Hasher::new(),
+            size: 0,
+        };
+        Ok(Self {
+            out,
+            codec,
+            block,
+            started: false,
+            pool,
+        })
+    }
+
+    /// Compresses what is left, flushes, and gives digest and length of the output.
+    pub fn finish(mut self) -> io::Result<(Digest, u64)> {
+        // Nothing at all is a member as well.
+        if !self.block.is_empty() || (!self.started && self.codec != Codec::None) {
+            self.submit()?;
+        }
+        if let Some(mut pool) = self.pool.take() {
+            while let Some(compressed) = pool.next() {
+                self.out.put(&compressed?)?;
+            }
+        }
+        self.out.out.flush()?;
+        Ok((self.out.hasher.finish(), self.out.size))
+    }
+
+    fn submit(&mut self) -> io::Result<()> {
+        self.started = true;
+        let Some(pool) = &mut self.pool else {
+            let compressed = self.codec.compress(&self.block)?;
+            self.block.clear();
+            return self.out.put(&compressed);
+        };
+        while pool.is_full() {
+            if let Some(compressed) = pool.next() {
+                self.out.put(&compressed?)?;
+            }
+        }
+        pool.submit(std::mem::replace(&mut self.block, Vec::with_capacity(BLOCK)))
+    }
+}
+
+impl<W: Write> Write for Compressor<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.codec == Codec::None {
+            self.out.put(bytes)?;
+            return Ok(bytes.len());
+        }
+        let taken = bytes.len().min(BLOCK - self.block.len());
+        self.block.extend_from_slice(&bytes[..taken]);
+        if self.block.len() == BLOCK {
+            self.submit()?;
+        }
+        Ok(taken)
+    }
+
+    /// Does nothing: a block is compressed when it is full, whenever somebody asks.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+struct Hashed<W> {
+    out: W,
+    hasher: Hasher,
+    size: u64,
+}
+
+impl<W: Write> Hashed<W> {
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.hasher.update(bytes);
+        self.size += bytes.len() as u64;
+        self.out.write_all(bytes)
+    }
+}
+
+impl Codec {
+    fn new(compression: Compression, level: Option<i32>) -> io::Result<Self> {
+        let within = |range: std::ops::RangeInclusive<i32>, name: &str, default: i32| match level.unwrap_or(default) {
+            level if range.contains(&level) => Ok(level),
+            level => {
+                let message = format!("{name} has no level {level}, only {} to {}", range.start(), range.end());
+                Err(io::Error::new(io::ErrorKind::InvalidInput, message))
+            }
+        };
+        Ok(match compression {
+            Compression::None => Self::None,
+            Compression::Gzip => Self::Gzip(within(0..=9, "gzip", GZIP_LEVEL)?.unsigned_abs()),
+            Compression::Zstd => Self::Zstd(within(1..=22, "zstd", ZSTD_LEVEL)?),
+        })
+    }
+
+    fn compress(self, block: &[u8]) -> io::Result<Vec<u8>> {
+        match self {
+            Self::None => Ok(block.to_vec()),
+            Self::Gzip(level) => {
+                let out = Vec::with_capacity(block.len() / 2);
+                // No time and no operating system: facts of this machine.
+                let header = flate2::GzBuilder::new().mtime(0).operating_system(255);
+                let mut member = header.write(out, flate2::Compression::new(level));
+                member.write_all(block)?;
+                member.finish()
+            }
+            Self::Zstd(level) => zstd::bulk::compress(block, level),
+        }
+    }
+}
+
+/// Threads that compress, and what they are busy with, in order.
+#[derive(Debug)]
+struct Pool {
+    jobs: SyncSender<Job>,
+    pending: VecDeque<Receiver<io::Result<Vec<u8>>>>,
+    limit: usize,
+}
+
+struct Job {
+    block: Vec<u8>,
+    reply: SyncSender<io::Result<Vec<u8>>>,
+}
+
+impl Pool {
+    fn start(codec: Codec, threads: usize) -> io::Result<Self> {
+        let limit = threads + 2;
+        let (jobs, queue) = sync_channel::<Job>(limit);
+        let queue = Arc::new(Mutex::new(queue));
+        for _ in 0..threads {
+            let queue = Arc::clone(&queue);
+            // They end by themselves when `jobs` is dropped.
+            let _detached = std::thread::Builder::new()
+                .name("compress".to_owned())
+                .spawn(move || work(codec, &queue))?;
+        }
+        Ok(Self {
+            jobs,
+            pending: VecDeque::new(),
+            limit,
+        })
+    }
+
+    fn is_full(&self) -> bool {
+        self.pending.len() >= self.limit
+    }
+
+    fn submit(&mut self, block: Vec<u8>) -> io::Result<()> {
+        let (reply, result) = sync_channel(1);
+        self.jobs.send(Job { block, reply }).map_err(|_| died())?;
+        self.pending.push_back(result);
+        Ok(())
+    }
+
+    /// The result of the oldest block, waiting for it; `None` if there is no block.
+    fn next(&mut self) -> Option<io::Result<Vec<u8>>> {
+        let result = self.pending.pop_front()?;
+        Some(result.recv().unwrap_or_else(|_| Err(died())))
+    }
+}
+
+fn work(codec: Codec, queue: &Mutex<Receiver<Job>>) {
+    loop {
+        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(Job { block, reply }) = job else { return };
+        // Nobody waits any more if the compressor was dropped.
+        let _unwanted = reply.send(codec.compress(&block));
+    }
+}
+
+fn died() -> io::Error {
+    io::Error::other("a thread that compresses has died")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn compress(compression: Compression, threads: usize, input: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        let mut compressor = Compressor::new(compression, None, threads, &mut out).unwrap();
+        compressor.write_all(input).unwrap();
+        let (digest, size) = compressor.finish().unwrap();
+        assert_eq!((digest, size), (Digest::of(&out), out.len() as u64));
+        out
+    }
+
+    #[test]
+    fn same_bytes_whatever_the_threads() {
+        let input: Vec<u8> = (0..3 * BLOCK as u32 + 17)
+            .map(|i| (i.wrapping_mul(i) >> 13) as u8)
+            .collect();
+        for size in [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, input.len()] {
+            for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
+                let one = compress(compression, 1, &input[..size]);
+                for threads in [0, 2, 7] {
+                    assert!(
+                        one == compress(compression, threads, &input[..size]),
+                        "{compression:?} {threads} {size}"
+                    );
+                }
+                let mut back = Vec::new();
+                let mut decoder = crate::decompress::decoder(compression.into(), one.as_slice()).unwrap();
+                io::Read::read_to_end(&mut decoder, &mut back).unwrap();
+                assert!(back == input[..size], "{compression:?} {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn refuses_levels_that_are_none() {
+        for (compression, level) in [
+            (Compression::Gzip, 10),
+            (Compression::Gzip, -1),
+            (Compression::Zstd, 23),
+            (Compression::Zstd, 0),
+        ] {
+            assert!(Compressor::new(compression, Some(level), 1, Vec::new()).is_err());
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_an_error_and_no_hang() {
+        struct Full;
+        impl Write for Full {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::StorageFull.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let mut compressor = Compressor::new(Compression::Gzip, None, 3, Full).unwrap();
+        let failed = (0..40).any(|_| compressor.write_all(&vec![7; BLOCK]).is_err());
+        assert!(failed);
+        assert!(compressor.finish().is_err());
+    }
+}

@@ -1,0 +1,389 @@
+//! Content digests of trees, for cache keys.
+
+use std::ffi::CString;
+use std::fs::File;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Mutex, PoisonError};
+
+use blake3::Hasher;
+use rustix::fs::{FileType, OFlags, readlinkat};
+use rustix::io::Errno;
+
+use crate::copy::{Filter, FilterFn};
+use crate::root::{self, clean_in_root, join, path_of};
+use crate::walk::{self, Meta, Name, Next, Walk};
+use crate::{Error, xattr};
+
+/// What a file's digest is remembered by. If none of it changed, neither did content nor attributes, unless the file
+/// was changed within the file system's granularity of time after it was looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct FileStat {
+    /// Major and minor number of the file system.
+    pub dev: (u32, u32),
+    /// Inode number.
+    pub ino: u64,
+    /// Size in bytes.
+    pub size: u64,
+    /// Last change of the content: seconds since 1970 and nanoseconds.
+    pub mtime: (i64, u32),
+    /// Last change of anything.
+    pub ctime: (i64, u32),
+}
+
+/// Remembers digests of files between builds.
+///
+/// An implementation must not believe an entry whose times are not clearly older than the moment at which it was put:
+/// a file that is written to twice within a tick of the clock looks the same (git's "racy clean").
+pub trait FileDigests: Sync {
+    /// The digest that was put for a file that looked just so.
+    fn get(&self, stat: &FileStat) -> Option<[u8; 32]>;
+    /// Remembers a digest. The file looked like `stat` before and after it was read.
+    fn put(&self, stat: &FileStat, digest: [u8; 32]);
+}
+
+/// Remembers nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoFileDigests;
+
+impl FileDigests for NoFileDigests {
+    fn get(&self, _: &FileStat) -> Option<[u8; 32]> {
+        None
+    }
+
+    fn put(&self, _: &FileStat, _: [u8; 32]) {}
+}
+
+/// The digest of a tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TreeDigest {
+    /// Over everything that a copy of the tree would keep but times.
+    pub digest: [u8; 32],
+    /// Everything that is no directory.
+    pub files: u64,
+    /// Bytes of files.
+    pub bytes: u64,
+}
+
+/// Digests what is at `path` in `root`: names relative to `path`, type, mode, owner (`owner` in place of that of the
+/// files, if given), target of links, content, extended attributes; never times.
+///
+/// A link at `path` itself is followed within `root`. Files are read on a few threads; those that `cache` knows are not
+/// read at all.
+pub fn digest_tree(
+    root: BorrowedFd<'_>,
+    path: &Path,
+    filter: &FilterFn<'_>,
+    owner: Option<(u32, u32)>,
+    cache: &dyn FileDigests,
+) -> Result<TreeDigest, Error> {
+    let threads = std::thread::available_parallelism()
+        .map_or(1, std::num::NonZero::get)
+        .clamp(1, 8);
+    let (jobs, queue) = sync_channel::<Job>(PENDING);
+    let queue = Mutex::new(queue);
+    std::thread::scope(|scope| {
+        let workers = Workers {
+            jobs,
+            start: Box::new(|| {
+                for _ in 0..threads {
+                    scope.spawn(|| work(&queue));
+                }
+            }),
+            started: false,
+        };
+        let top = clean_in_root(path);
+        let mut state = Digester {
+            owner,
+            filter,
+            cache,
+            top: &top,
+            workers,
+            hasher: Hasher::new(),
+            pending: Vec::new(),
+            directories: Vec::new(),
+            files: 0,
+            bytes: 0,
+        };
+        state.run(root)?;
+        state.settle()?;
+        Ok(TreeDigest {
+            digest: *state.hasher.finalize().as_bytes(),
+            files: state.files,
+            bytes: state.bytes,
+        })
+    })
+}
+
+/// How many entries wait for their digests at most.
+const PENDING: usize = 64;
+
+struct Job {
+    source: Source,
+    reply: SyncSender<Result<([u8; 32], bool), Errno>>,
+    meta: Meta,
+}
+
+enum Source {
+    Named(Arc<OwnedFd>, CString),
+    Open(OwnedFd),
+}
+
+struct Workers<'a> {
+    jobs: SyncSender<Job>,
+    start: Box<dyn Fn() + 'a>,
+    started: bool,
+}
+
+fn work(queue: &Mutex<Receiver<Job>>) {
+    loop {
+        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(Job { source, reply, meta }) = job else { return };
+        // Nobody waits any more after an error.
+        let _unwanted = reply.send(digest_file(source, &meta));
+    }
+}
+
+/// The digest of content and attributes, and whether the file still is as it was.
+fn digest_file(source: Source, meta: &Meta) -> Result<([u8; 32], bool), Errno> {
+    let file = match source {
+        Source::Named(dir, name) => walk::open_file(&*dir, &name)?,
+        Source::Open(file) => file,
+    };
+    if Meta::of_fd(&file)?.kind != FileType::RegularFile {
+        return Err(Errno::STALE);
+    }
+    let (xattrs, _) = xattr::read(&file)?;
+    let file = File::from(file);
+    let mut content = Hasher::new();
+    content
+        .update_reader(&file)
+        .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+    let mut hasher = Hasher::new();
+    hasher.update(content.finalize().as_bytes());
+    add_xattrs(&mut hasher, &xattrs);
+    Ok((*hasher.finalize().as_bytes(), Meta::of_fd(&file)? == *meta))
+}
+
+fn add_xattrs(hasher: &mut Hasher, xattrs: &xattr::Xattrs) {
+    for (name, value) in xattrs {
+        add_bytes(hasher, name);
+        add_bytes(hasher, value);
+    }
+}
+
+/// Length and bytes, so that two neighbours cannot be taken for two others.
+fn add_bytes(hasher: &mut Hasher, bytes: &[u8]) {
+    hasher.update(&(bytes.len() as u64).to_le_bytes());
+    hasher.update(bytes);
+}
+
+struct Digester<'a, 'w> {
+    owner: Option<(u32, u32)>,
+    filter: &'a FilterFn<'a>,
+    cache: &'a dyn FileDigests,
+    top: &'a [u8],
+    workers: Workers<'w>,
+    hasher: Hasher,
+    pending: Vec<Pending>,
+    /// Directories that the walk is in: their records, until something in them makes them count.
+    directories: Vec<Option<Vec<u8>>>,
+    files: u64,
+    bytes: u64,
+}
+
+/// A record, to which the digest of a file may have to be added.
+struct Pending {
+    record: Vec<u8>,
+    file: Option<(Receiver<Result<([u8; 32], bool), Errno>>, FileStat, Vec<u8>)>,
+}
+
+impl Digester<'_, '_> {
+    fn run(&mut self, root: BorrowedFd<'_>) -> Result<(), Error> {
+        let shown = path_of(self.top);
+        let top = root::open(root, self.top, OFlags::PATH).map_err(Error::at("open", shown))?;
+        let meta = Meta::of_fd(&top).map_err(Error::at("examine", shown))?;
+        match meta.kind {
+            FileType::Directory => {
+                let top = walk::open_directory(&top, c".").map_err(Error::at("open", shown))?;
+                self.directory(b"", &top, &meta, Filter::Include)?;
+                self.walk(top)
+            }
+            FileType::RegularFile => {
+                let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+                let file = root::open(root, self.top, flags).map_err(Error::at("open", shown))?;
+                self.file(b"", Source::Open(file), &meta)
+            }
+            _ => self.record(b"", &meta, &[]),
+        }
+    }
+
+    fn walk(&mut self, top: OwnedFd) -> Result<(), Error> {
+        let shown = path_of(self.top);
+        let mut walk = Walk::new(top).map_err(Error::at("read the directory", shown))?;
+        loop {
+            match walk.next().map_err(Error::at("walk", shown))? {
+                Next::Name(name) => self.name(&mut walk, &name)?,
+                Next::Left(_) => {
+                    self.directories.pop();
+                }
+                Next::Done => return Ok(()),
+            }
+        }
+    }
+
+    fn name(&mut self, walk: &mut Walk, name: &Name) -> Result<(), Error> {
+        let path = walk.path_of(&name.name);
+        let full = join(self.top, &path);
+        let full = path_of(&full);
+        let mut meta = None;
+        let kind = match name.kind {
+            FileType::Unknown => {
+                meta.insert(Meta::of(walk.dir(), &name.name).map_err(Error::at("examine", full))?)
+                    .kind
+            }
+            kind => kind,
+        };
+        let filter = (self.filter)(full, kind == FileType::Directory);
+        if filter == Filter::Exclude || (filter == Filter::Descend && kind != FileType::Directory) {
+            return Ok(());
+        }
+        if kind == FileType::Directory {
+            let directory = walk::open_directory(walk.dir(), &name.name).map_err(Error::at("open", full))?;
+            let meta = Meta::of_fd(&directory).map_err(Error::at("examine", full))?;
+            self.directory(&path, &directory, &meta, filter)?;
+            return walk
+                .enter(&name.name, directory)
+                .map_err(Error::at("read the directory", full));
+        }
+        let meta = match meta {
+            Some(meta) => meta,
+            None => Meta::of(walk.dir(), &name.name).map_err(Error::at("examine", full))?,
+        };
+        self.count_directories()?;
+        match meta.kind {
+            FileType::RegularFile => self.file(&path, Source::Named(Arc::clone(walk.dir()), name.name.clone()), &meta),
+            FileType::Symlink => {
+                let target =
+                    readlinkat(walk.dir(), &*name.name, Vec::new()).map_err(Error::at("read the link", full))?;
+                self.record(&path, &meta, target.as_bytes())
+            }
+            _ => self.record(&path, &meta, &[]),
+        }
+    }
+
+    fn directory(&mut self, path: &[u8], directory: &OwnedFd, meta: &Meta, filter: Filter) -> Result<(), Error> {
+        let (xattrs, _) = xattr::read(directory).map_err(Error::at("read the attributes of", path_of(path)))?;
+        let mut record = self.describe(path, meta, &[]);
+        let mut hasher = Hasher::new();
+        add_xattrs(&mut hasher, &xattrs);
+        record.extend_from_slice(hasher.finalize().as_bytes());
+        self.directories.push(Some(record));
+        if filter == Filter::Include {
+            self.count_directories()
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The directories at hand count, because something in them does.
+    fn count_directories(&mut self) -> Result<(), Error> {
+        let first = self
+            .directories
+            .iter()
+            .rposition(Option::is_none)
+            .map_or(0, |last| last + 1);
+        for index in first..self.directories.len() {
+            if let Some(record) = self.directories[index].take() {
+                self.push(Pending { record, file: None })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, path: &[u8], meta: &Meta, target: &[u8]) -> Result<(), Error> {
+        self.files += 1;
+        let record = self.describe(path, meta, target);
+        self.push(Pending { record, file: None })
+    }
+
+    fn file(&mut self, path: &[u8], source: Source, meta: &Meta) -> Result<(), Error> {
+        self.files += 1;
+        self.bytes += meta.size;
+        let mut record = self.describe(path, meta, &[]);
+        let stat = FileStat {
+            dev: meta.dev,
+            ino: meta.ino,
+            size: meta.size,
+            mtime: meta.mtime,
+            ctime: meta.ctime,
+        };
+        if let Some(digest) = self.cache.get(&stat) {
+            record.extend_from_slice(&digest);
+            return self.push(Pending { record, file: None });
+        }
+        let (reply, result) = sync_channel(1);
+        if !std::mem::replace(&mut self.workers.started, true) {
+            (self.workers.start)();
+        }
+        let job = Job {
+            source,
+            reply,
+            meta: *meta,
+        };
+        self.workers
+            .jobs
+            .send(job)
+            .expect("the workers wait as long as this exists");
+        self.push(Pending {
+            record,
+            file: Some((result, stat, path.to_vec())),
+        })
+    }
+
+    fn describe(&self, path: &[u8], meta: &Meta, target: &[u8]) -> Vec<u8> {
+        let (uid, gid) = self.owner.unwrap_or((meta.uid, meta.gid));
+        let kind = meta.kind.as_raw_mode();
+        let mut record = Vec::with_capacity(path.len() + 80);
+        for bytes in [path, target] {
+            record.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
+            record.extend_from_slice(bytes);
+        }
+        for number in [kind, meta.mode, uid, gid, meta.device.0, meta.device.1] {
+            record.extend_from_slice(&number.to_le_bytes());
+        }
+        record
+    }
+
+    fn push(&mut self, pending: Pending) -> Result<(), Error> {
+        if pending.file.is_none() && self.pending.is_empty() {
+            self.hasher.update(&pending.record);
+            return Ok(());
+        }
+        self.pending.push(pending);
+        if self.pending.len() >= PENDING {
+            self.settle()
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Waits for what is pending, and adds it in order.
+    fn settle(&mut self) -> Result<(), Error> {
+        for Pending { record, file } in std::mem::take(&mut self.pending) {
+            self.hasher.update(&record);
+            let Some((result, stat, path)) = file else { continue };
+            let shown = join(self.top, &path);
+            let result = result.recv().unwrap_or(Err(Errno::IO));
+            let (digest, same) = result.map_err(Error::at("read", path_of(&shown)))?;
+            if same {
+                self.cache.put(&stat, digest);
+            }
+            self.hasher.update(&digest);
+        }
+        Ok(())
+    }
+}

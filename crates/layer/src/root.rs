@@ -1,0 +1,210 @@
+//! Paths that never leave a directory, however its symbolic links are laid.
+
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags, ResolveFlags, mkdirat, openat, openat2, readlinkat};
+use rustix::io::Errno;
+
+/// How often a look-up that raced with a rename is tried again.
+const RETRIES: usize = 128;
+
+/// How many dangling symbolic links are followed when a path is made; the kernel's own limit for look-ups.
+const MAX_LINKS: usize = 40;
+
+/// Flags to open a directory as a place to look things up in.
+pub(crate) const DIRECTORY: OFlags = OFlags::PATH
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
+
+/// Bytes as a path.
+pub(crate) fn path_of(bytes: &[u8]) -> &Path {
+    Path::new(OsStr::from_bytes(bytes))
+}
+
+/// A path's bytes.
+pub(crate) fn bytes_of(path: &Path) -> &[u8] {
+    path.as_os_str().as_bytes()
+}
+
+/// The path without empty and `.` components and with `..` resolved as text, relative; empty for the root itself.
+/// `None` if it leads above where it starts.
+pub(crate) fn clean(path: &[u8]) -> Option<Vec<u8>> {
+    let mut out: Vec<u8> = Vec::with_capacity(path.len());
+    for component in path.split(|&byte| byte == b'/') {
+        match component {
+            b"" | b"." => {}
+            b".." if out.is_empty() => return None,
+            b".." => out.truncate(out.iter().rposition(|&byte| byte == b'/').unwrap_or(0)),
+            name => {
+                if !out.is_empty() {
+                    out.push(b'/');
+                }
+                out.extend_from_slice(name);
+            }
+        }
+    }
+    Some(out)
+}
+
+/// As [`clean`], for paths of the user: `..` above the root stays at the root, as in a root directory.
+pub(crate) fn clean_in_root(path: &Path) -> Vec<u8> {
+    let mut out = Vec::new();
+    for component in bytes_of(path).split(|&byte| byte == b'/') {
+        match component {
+            b"" | b"." => {}
+            b".." => {
+                out.pop();
+            }
+            name => out.push(name),
+        }
+    }
+    out.join(&b'/')
+}
+
+/// Directory and name of a clean path.
+pub(crate) fn split(path: &[u8]) -> (&[u8], &[u8]) {
+    match path.iter().rposition(|&byte| byte == b'/') {
+        Some(slash) => (&path[..slash], &path[slash + 1..]),
+        None => (b"", path),
+    }
+}
+
+/// `directory/name`, or the name alone below the root.
+pub(crate) fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
+    if directory.is_empty() {
+        name.to_vec()
+    } else {
+        [directory, b"/", name].concat()
+    }
+}
+
+/// Opens `path` as if `root` were the file system's root: links, `..` and absolute paths all stay inside.
+pub(crate) fn open(root: impl AsFd, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
+    let path = if path.is_empty() {
+        OsStr::new(".")
+    } else {
+        OsStr::from_bytes(path)
+    };
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    let mut tries = 0;
+    loop {
+        // EAGAIN: a rename elsewhere made the kernel unsure whether ".." stayed inside (openat2(2)).
+        match openat2(root.as_fd(), path, flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
+            Err(Errno::AGAIN) if tries < RETRIES => tries += 1,
+            result => return result,
+        }
+    }
+}
+
+/// Opens the directory `path` inside `root`, links followed, making what is missing with mode 0755. A dangling link
+/// on the way is followed within the root and its target made. `made` hears of each directory.
+pub(crate) fn make_directories(
+    root: BorrowedFd<'_>,
+    path: &[u8],
+    made: &mut dyn FnMut(&[u8]),
+) -> Result<OwnedFd, Errno> {
+    let mut path = path.to_vec();
+    for _ in 0..MAX_LINKS {
+        match open(root, &path, OFlags::PATH | OFlags::DIRECTORY) {
+            Err(Errno::NOENT) => {}
+            result => return result,
+        }
+        if let Some(redirected) = make_missing(root, &path, made)? {
+            path = redirected;
+        }
+    }
+    Err(Errno::LOOP)
+}
+
+/// Makes the missing components; gives the path to try instead if a dangling link is among them.
+fn make_missing(root: BorrowedFd<'_>, path: &[u8], made: &mut dyn FnMut(&[u8])) -> Result<Option<Vec<u8>>, Errno> {
+    let mut prefix: Vec<u8> = Vec::new();
+    let mut parent = open(root, b"", OFlags::PATH | OFlags::DIRECTORY)?;
+    let mut components = path
+        .split(|&byte| byte == b'/')
+        .filter(|name| !matches!(*name, b"" | b"."));
+    while let Some(component) = components.next() {
+        let name = OsStr::from_bytes(component);
+        let above = prefix.clone();
+        prefix = join(&prefix, component);
+        parent = match open(root, &prefix, OFlags::PATH | OFlags::DIRECTORY) {
+            Err(Errno::NOENT) => {
+                if let Ok(target) = readlinkat(&parent, name, Vec::new()) {
+                    let target = target.as_bytes();
+                    let base = if target.starts_with(b"/") {
+                        b"".as_slice()
+                    } else {
+                        above.as_slice()
+                    };
+                    let mut redirected = join(base, target);
+                    for rest in components {
+                        redirected = join(&redirected, rest);
+                    }
+                    return Ok(Some(redirected));
+                }
+                match mkdirat(&parent, name, Mode::from_raw_mode(0o755)) {
+                    Ok(()) => made(&prefix),
+                    // Somebody else was faster; what they made is as good.
+                    Err(Errno::EXIST) => {}
+                    Err(errno) => return Err(errno),
+                }
+                openat(&parent, name, DIRECTORY, Mode::empty())?
+            }
+            result => result?,
+        };
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn cleaning() {
+        let cases: &[(&str, Option<&str>)] = &[
+            ("./a//b/", Some("a/b")),
+            ("/a/./b", Some("a/b")),
+            ("a/../b", Some("b")),
+            ("a/b/..", Some("a")),
+            (".", Some("")),
+            ("", Some("")),
+            ("../a", None),
+            ("a/../../b", None),
+            ("/..", None),
+        ];
+        for (path, expected) in cases {
+            assert_eq!(clean(path.as_bytes()).as_deref(), expected.map(str::as_bytes), "{path}");
+        }
+        assert_eq!(clean_in_root(Path::new("/../a/./b/../c")), b"a/c");
+    }
+
+    #[test]
+    fn nothing_leads_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let inside = dir.path().join("root");
+        fs::create_dir(&inside).unwrap();
+        symlink("../../out", inside.join("link")).unwrap();
+        symlink(dir.path().join("out2"), inside.join("absolute")).unwrap();
+        let root = File::open(&inside).unwrap();
+        let mut made = 0;
+        for path in [b"link/a".as_slice(), b"absolute/b", b"../../out3/c"] {
+            make_directories(root.as_fd(), path, &mut |_| made += 1).unwrap();
+        }
+        assert!(inside.join("out/a").is_dir() && inside.join("out3/c").is_dir());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+        assert!(made >= 6);
+        symlink("loop", inside.join("loop")).unwrap();
+        assert_eq!(
+            make_directories(root.as_fd(), b"loop/x", &mut |_| ()).unwrap_err(),
+            Errno::LOOP
+        );
+    }
+}

@@ -1,0 +1,108 @@
+//! A layer's blob to a layer directory.
+
+use std::io::{self, BufReader, Read};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Path, PathBuf};
+
+use kiln_image::media_type::Compression;
+use kiln_image::{Digest, Hasher};
+use rustix::fs::{CWD, Mode, OFlags, openat};
+
+use crate::Error;
+use crate::ahead::read_ahead;
+use crate::decompress::{ArchiveKind, decoder, sniff};
+use crate::extract::{Extractor, Limits, Style};
+use crate::root::path_of;
+use crate::tar::Reader;
+
+/// How a layer is unpacked.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct UnpackOptions {
+    /// How much it may hold.
+    pub limits: Limits,
+}
+
+/// What was unpacked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Unpacked {
+    /// Digest of the uncompressed blob, to its very end.
+    pub diff_id: Digest,
+    /// Bytes of all files.
+    pub size: u64,
+    /// Entries of the tar.
+    pub entries: u64,
+    /// Directories that no entry describes and that are needed for what lies in them: mode 0755, root's, from 1970,
+    /// until [`complete`] gives them what the layers below say. Relative paths.
+    pub implicit_dirs: Vec<PathBuf>,
+    /// Hard links to files that are not in this layer, and their targets; not made until [`complete`] is called.
+    pub missing_links: Vec<(PathBuf, PathBuf)>,
+    /// Device nodes that could not be made, because this user namespace has none, and are left out.
+    pub skipped_devices: Vec<PathBuf>,
+}
+
+impl Unpacked {
+    /// Whether [`complete`] has something to do.
+    pub fn is_incomplete(&self) -> bool {
+        !self.implicit_dirs.is_empty() || !self.missing_links.is_empty()
+    }
+}
+
+/// Unpacks a layer into the empty directory `into`, in overlayfs's upper format.
+///
+/// The compression is told by the first bytes if it is not given. The blob is read to its end. Nothing but its
+/// structure is checked: the caller compares digests, and throws the directory away on any error.
+///
+/// Whatever the archive says, nothing outside of `into` is touched; see the crate's documentation.
+pub fn unpack<R: Read>(
+    blob: R,
+    compression: Option<Compression>,
+    into: &Path,
+    options: &UnpackOptions,
+) -> Result<Unpacked, Error> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = openat(CWD, into, flags, Mode::empty()).map_err(Error::at("open the layer directory", into))?;
+    let mut blob = BufReader::with_capacity(128 * 1024, blob);
+    let kind = match compression {
+        Some(compression) => compression.into(),
+        None => kind_of(&mut blob).map_err(Error::Read)?,
+    };
+    let decoder = decoder(kind, blob).map_err(Error::Read)?;
+    let mut hasher = Hasher::new();
+    let mut unpacked = read_ahead(
+        decoder,
+        |piece| hasher.update(piece),
+        |tar| extract(tar, root.as_fd(), options.limits),
+    )?;
+    unpacked.diff_id = hasher.finish();
+    Ok(unpacked)
+}
+
+fn kind_of(blob: &mut BufReader<impl Read>) -> io::Result<ArchiveKind> {
+    use std::io::BufRead as _;
+    // A tar has no magic number that the others could be taken for, and an empty one is zeros.
+    Ok(sniff(blob.fill_buf()?).unwrap_or(ArchiveKind::Tar))
+}
+
+/// Extracts and reads on to the end.
+fn extract(tar: impl Read, root: BorrowedFd<'_>, limits: Limits) -> Result<Unpacked, Error> {
+    let extractor = Extractor::new(root, Vec::new(), Style::Layer, limits);
+    let mut extractor = extractor.map_err(Error::at("open the layer directory", "."))?;
+    let mut tar = Reader::new(tar);
+    extractor.run(&mut tar)?;
+    io::copy(&mut tar.into_inner(), &mut io::sink()).map_err(Error::Read)?;
+    let owned = |path: &Vec<u8>| path_of(path).to_owned();
+    Ok(Unpacked {
+        diff_id: Digest::from_bytes([0; 32]),
+        size: extractor.size,
+        entries: extractor.entries,
+        implicit_dirs: extractor.cursor.made.iter().map(owned).collect(),
+        missing_links: extractor
+            .missing_links
+            .iter()
+            .map(|(link, target)| (owned(link), owned(target)))
+            .collect(),
+        skipped_devices: extractor.skipped_devices.iter().map(owned).collect(),
+    })
+}
