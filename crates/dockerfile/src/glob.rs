@@ -1,6 +1,10 @@
-//! Wildcards of one path segment, with the rules of Go's `filepath.Match`.
+//! Wildcards with the rules of Go's `filepath.Match`: `*` and `?` do not cross `/`, `[a-z]`, `[^a]`, and `\` before a
+//! character that is meant literally.
 
-/// The pattern cannot be read: a `[` without `]`, an escape at the end.
+use std::iter::Peekable;
+use std::str::Chars;
+
+/// The pattern cannot be read: a class without end or without characters, or a `\` at the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("syntax error in pattern")]
 pub struct BadPattern;
@@ -10,8 +14,117 @@ pub fn is_pattern(text: &str) -> bool {
     text.contains(['*', '?', '[', '\\'])
 }
 
-/// Whether a name fits a pattern entirely. `*` and `?` never match `/`.
+/// Whether a name fits a pattern entirely. A bad pattern is an error whether or not the name fits its start.
 pub fn matches(pattern: &str, name: &str) -> Result<bool, BadPattern> {
-    let _ = (pattern, name);
-    unimplemented!()
+    Pattern::new(pattern).map(|pattern| pattern.matches(name))
+}
+
+/// A pattern that is read once and used often.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pattern {
+    tokens: Vec<Token>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Token {
+    Char(char),
+    Any,
+    Star,
+    Class(Class),
+}
+
+impl Pattern {
+    /// Reads a pattern.
+    pub fn new(pattern: &str) -> Result<Self, BadPattern> {
+        let mut tokens = Vec::with_capacity(pattern.len());
+        let mut chars = pattern.chars().peekable();
+        while let Some(c) = chars.next() {
+            tokens.push(match c {
+                // A second star adds nothing.
+                '*' if tokens.last() == Some(&Token::Star) => continue,
+                '*' => Token::Star,
+                '?' => Token::Any,
+                '\\' => Token::Char(chars.next().ok_or(BadPattern)?),
+                '[' => Token::Class(Class::read(&mut chars)?),
+                other => Token::Char(other),
+            });
+        }
+        Ok(Self { tokens })
+    }
+
+    /// Whether a name fits entirely.
+    pub fn matches(&self, name: &str) -> bool {
+        let (mut token, mut rest) = (0, name.chars());
+        // Only the last star need ever be tried again: what an earlier one could take, it can as well.
+        let mut last_star: Option<(usize, Chars<'_>)> = None;
+        loop {
+            let before = rest.clone();
+            let next = rest.next();
+            let fits = match (self.tokens.get(token), next) {
+                (Some(Token::Star), _) => {
+                    token += 1;
+                    rest = before.clone();
+                    last_star = Some((token, before));
+                    continue;
+                }
+                (None, None) => return true,
+                (Some(Token::Char(c)), Some(found)) => *c == found,
+                (Some(Token::Any), Some(found)) => found != '/',
+                (Some(Token::Class(class)), Some(found)) => found != '/' && class.contains(found),
+                (None, Some(_)) | (Some(_), None) => false,
+            };
+            if fits {
+                token += 1;
+                continue;
+            }
+            let Some((after_star, taken)) = &mut last_star else {
+                return false;
+            };
+            match taken.next() {
+                Some(c) if c != '/' => {}
+                _ => return false,
+            }
+            token = *after_star;
+            rest = taken.clone();
+        }
+    }
+}
+
+/// `[…]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Class {
+    negated: bool,
+    ranges: Vec<(char, char)>,
+}
+
+impl Class {
+    /// Reads what follows the `[`.
+    pub(crate) fn read(chars: &mut Peekable<Chars<'_>>) -> Result<Self, BadPattern> {
+        let negated = chars.next_if_eq(&'^').is_some();
+        let mut ranges = Vec::new();
+        loop {
+            if !ranges.is_empty() && chars.next_if_eq(&']').is_some() {
+                return Ok(Self { negated, ranges });
+            }
+            let low = Self::character(chars)?;
+            let high = if chars.next_if_eq(&'-').is_some() {
+                Self::character(chars)?
+            } else {
+                low
+            };
+            ranges.push((low, high));
+        }
+    }
+
+    fn character(chars: &mut Peekable<Chars<'_>>) -> Result<char, BadPattern> {
+        match chars.next().ok_or(BadPattern)? {
+            '-' | ']' => Err(BadPattern),
+            '\\' => chars.next().ok_or(BadPattern),
+            c => Ok(c),
+        }
+    }
+
+    pub(crate) fn contains(&self, c: char) -> bool {
+        self.negated != self.ranges.iter().any(|(low, high)| (*low..=*high).contains(&c))
+    }
 }

@@ -1,4 +1,14 @@
 //! `.dockerignore` and the patterns of `--exclude` and `--parents`, with moby's rules.
+//!
+//! Patterns are those of [`crate::glob`], and `**` for any number of directories; `!` lets paths in again; the last
+//! pattern that fits decides; what fits a directory fits everything below it.
+
+mod matcher;
+mod read;
+
+use std::collections::HashMap;
+
+use matcher::Matcher;
 
 /// A pattern that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -8,7 +18,7 @@ pub struct IgnoreError {
     pub line: usize,
     /// The pattern as written.
     pub pattern: String,
-    /// What is wrong with it.
+    /// What is wrong with it, with the pattern.
     pub cause: String,
 }
 
@@ -23,39 +33,143 @@ pub struct Decision {
 
 /// Patterns, in order; the last that fits decides.
 #[derive(Debug, Clone, Default)]
-pub struct Patterns {}
+pub struct Patterns {
+    patterns: Vec<Pattern>,
+    /// Plain paths: the last pattern with each.
+    exact: HashMap<String, usize>,
+    /// `**/NAME` with a plain name: the last pattern with each.
+    anywhere: HashMap<String, usize>,
+    /// The other patterns, last first.
+    others: Vec<(usize, Matcher)>,
+    /// The patterns that let in, plain or not.
+    inclusions: Vec<(usize, Matcher)>,
+}
 
 /// What an ignore file leaves out: [`Patterns`] read from its text.
 pub type Ignore = Patterns;
 
+/// One pattern.
+#[derive(Debug, Clone)]
+struct Pattern {
+    line: usize,
+    /// Whether it lets in (`!`).
+    includes: bool,
+    /// Cleaned, without `!`.
+    text: String,
+}
+
 impl Patterns {
     /// Reads an ignore file.
     pub fn parse(text: &str) -> Result<Self, IgnoreError> {
-        let _ = text;
-        unimplemented!()
+        Self::build(read::lines(text))
     }
 
-    /// Takes patterns one by one, as of `--exclude`.
+    /// Takes patterns one by one, as of `--exclude`. Other than in an ignore file, a leading `/` is not dropped.
     pub fn from_patterns<S: AsRef<str>>(patterns: &[S]) -> Result<Self, IgnoreError> {
-        let _ = patterns;
-        unimplemented!()
+        Self::build(
+            patterns
+                .iter()
+                .enumerate()
+                .map(|(index, pattern)| (index + 1, pattern.as_ref().to_owned())),
+        )
+    }
+
+    fn build(lines: impl IntoIterator<Item = (usize, String)>) -> Result<Self, IgnoreError> {
+        let mut patterns = Self::default();
+        for (line, text) in lines {
+            if let Some(pattern) = read::pattern(line, &text)? {
+                patterns.add(pattern);
+            }
+        }
+        // What comes later decides, so it is asked first.
+        patterns.others.reverse();
+        Ok(patterns)
+    }
+
+    fn add(&mut self, pattern: Pattern) {
+        let index = self.patterns.len();
+        if pattern.includes {
+            self.inclusions.push((index, Matcher::new(&pattern.text)));
+        }
+        match read::plain(&pattern.text) {
+            Some(read::Plain::Path) => drop(self.exact.insert(pattern.text.clone(), index)),
+            Some(read::Plain::Name(name)) => drop(self.anywhere.insert(name.to_owned(), index)),
+            None => self.others.push((index, Matcher::new(&pattern.text))),
+        }
+        self.patterns.push(pattern);
     }
 
     /// What the patterns say of a path, relative and separated by `/`. A pattern that fits a parent directory fits
     /// everything below.
     pub fn decide(&self, path: &str) -> Decision {
-        let _ = path;
-        unimplemented!()
+        let path = normal(path);
+        let Some(pattern) = self.last(path).and_then(|index| self.patterns.get(index)) else {
+            return Decision::default();
+        };
+        Decision {
+            excluded: !pattern.includes,
+            line: Some(pattern.line),
+        }
     }
 
     /// Whether something below an excluded directory may be let in again, so that a walker must descend.
     pub fn may_reinclude_below(&self, directory: &str) -> bool {
-        let _ = directory;
-        unimplemented!()
+        let directory = normal(directory);
+        // Only patterns behind the one that excludes the directory have a say below it.
+        let later = self.last(directory).map_or(0, |index| index + 1);
+        let mut inclusions = self.inclusions.iter().filter(|(index, _)| *index >= later);
+        inclusions.any(|(_, matcher)| matcher.may_match_below(directory))
     }
 
     /// Whether there are no patterns.
     pub fn is_empty(&self) -> bool {
-        true
+        self.patterns.is_empty()
     }
+
+    /// The last pattern that fits the path or a parent of it.
+    fn last(&self, path: &str) -> Option<usize> {
+        if path.is_empty() {
+            return None;
+        }
+        let mut last = None;
+        if !self.exact.is_empty() || !self.anywhere.is_empty() {
+            last = self.last_plain(path);
+        }
+        for (index, matcher) in &self.others {
+            if last.is_some_and(|last| last > *index) {
+                break;
+            }
+            if matcher.fits(path) {
+                return Some(*index);
+            }
+        }
+        last
+    }
+
+    fn last_plain(&self, path: &str) -> Option<usize> {
+        let mut last = None;
+        let mut start = 0;
+        loop {
+            let end = path[start..].find('/').map_or(path.len(), |slash| start + slash);
+            if !self.exact.is_empty() {
+                last = last.max(self.exact.get(&path[..end]).copied());
+            }
+            if !self.anywhere.is_empty() {
+                last = last.max(self.anywhere.get(&path[start..end]).copied());
+            }
+            if end == path.len() {
+                return last;
+            }
+            start = end + 1;
+        }
+    }
+}
+
+/// A path without `./` and slashes around it; empty for the root.
+fn normal(path: &str) -> &str {
+    let mut path = path.trim_matches('/');
+    while let Some(rest) = path.strip_prefix("./") {
+        path = rest.trim_start_matches('/');
+    }
+    if path == "." { "" } else { path }
 }

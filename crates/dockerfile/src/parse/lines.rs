@@ -10,8 +10,6 @@ pub(super) struct Line<'a> {
     pub(super) text: &'a str,
     /// Where it starts in the source.
     pub(super) start: usize,
-    /// Where the next one starts.
-    pub(super) next: usize,
 }
 
 impl Line<'_> {
@@ -62,7 +60,6 @@ impl<'a> Lines<'a> {
         Some(Line {
             text: rest[..length].trim_end_matches(['\r', '\n']),
             start,
-            next: self.offset,
         })
     }
 }
