@@ -45,7 +45,7 @@ pub(crate) struct Assembled {
     pub(crate) cgroup: Option<OwnedFd>,
     /// The root directory of before, still on top of the new one.
     pub(crate) old_root: OwnedFd,
-    /// `/dev/null`, to hide files.
+    /// The mount on `/dev/null`, to hide files.
     pub(crate) null: OwnedFd,
     /// An empty read-only directory as a detached mount, to hide directories.
     pub(crate) empty: OwnedFd,
@@ -82,18 +82,24 @@ impl Surroundings {
         mount_change("/", MountPropagationFlags::REC | MountPropagationFlags::PRIVATE).context("make private", "/")?;
         let flags = OFlags::PATH | OFlags::CLOEXEC;
         let old_root = open("/", flags | OFlags::DIRECTORY, Mode::empty()).context("open", "/")?;
-        let null = open("/dev/null", flags, Mode::empty()).context("open", "/dev/null")?;
         let mounts = self.network_files.into_iter().chain(self.mounts);
         let mounts = mounts.map(Placed::resolve).collect::<Result<Vec<_>, _>>()?;
+        // Steps may make device nodes, and images may bring some; none of them leads to a device of the host.
+        let devices = if self.privileged {
+            MountAttrFlags::empty()
+        } else {
+            MountAttrFlags::MOUNT_ATTR_NODEV
+        };
+        add_attributes(&self.root, devices, false).context("restrict the mount of", "the root")?;
         attach_at(&self.root, CWD, "/").context("mount", "the root")?;
         let targets = targets.insert(Targets::new(self.root, self.upper.as_deref())?);
 
         let empty = empty_directory().context("mount", "an empty directory")?;
         let cgroup = sys(targets, &empty, self.privileged)?;
         let dev = targets.find("/dev", Shape::Directory)?;
-        let mount = new_dev()?;
+        let mount = new_dev(devices)?;
         attach(&mount, dev).context("mount", "/dev")?;
-        populate(mount.as_fd(), self.shm_size)?;
+        let null = populate(mount.as_fd(), self.shm_size)?;
         for (target, mount) in mounts {
             targets.place(mount, &target)?;
         }

@@ -1,24 +1,17 @@
 //! The `/dev` of a step.
 
 use crate::Error;
-use crate::mnt::{Context, attach_at, clone_path, new_fs, tmpfs};
-use rustix::fs::{FileType, Mode, OFlags, makedev, mkdirat, mknodat, openat, symlinkat};
+use crate::mnt::{Context, add_attributes, attach_at, clone_path, new_fs, tmpfs};
+use rustix::fs::{Mode, OFlags, mkdirat, openat, symlinkat};
 use rustix::io::Errno;
 use rustix::mount::MountAttrFlags;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 /// Docker's size of the file system on `/dev`.
 const SIZE: u64 = 64 << 20;
 
-/// Name, major and minor number of the devices that every step has.
-const DEVICES: [(&str, u32, u32); 6] = [
-    ("null", 1, 3),
-    ("zero", 1, 5),
-    ("full", 1, 7),
-    ("random", 1, 8),
-    ("urandom", 1, 9),
-    ("tty", 5, 0),
-];
+/// The devices that every step has, apart from `/dev/null`.
+const DEVICES: [&str; 5] = ["zero", "full", "random", "urandom", "tty"];
 
 const LINKS: [(&str, &str); 6] = [
     ("fd", "/proc/self/fd"),
@@ -35,14 +28,10 @@ const STRICT: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOSUID
     .union(MountAttrFlags::MOUNT_ATTR_NODEV)
     .union(MountAttrFlags::MOUNT_ATTR_NOEXEC);
 
-/// The file system for `/dev`, detached, with devices, links and empty directories. The umask must be 0.
-pub(crate) fn new_dev() -> Result<OwnedFd, Error> {
-    let dev = tmpfs(
-        Some(SIZE),
-        0o755,
-        MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_STRICTATIME,
-    )
-    .context("mount", "/dev")?;
+/// The file system for `/dev`, detached, with links and empty directories. The umask must be 0.
+pub(crate) fn new_dev(attributes: MountAttrFlags) -> Result<OwnedFd, Error> {
+    let attributes = attributes | MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_STRICTATIME;
+    let dev = tmpfs(Some(SIZE), 0o755, attributes).context("mount", "/dev")?;
     for name in DIRECTORIES {
         mkdirat(&dev, name, Mode::from_raw_mode(0o755)).context("create /dev/", name)?;
     }
@@ -52,10 +41,11 @@ pub(crate) fn new_dev() -> Result<OwnedFd, Error> {
     Ok(dev)
 }
 
-/// Fills the `/dev` of a step once it is in its place: devices and the mounts on it.
-pub(crate) fn populate(dev: BorrowedFd<'_>, shm_size: u64) -> Result<(), Error> {
-    for (name, major, minor) in DEVICES {
-        device(dev, name, major, minor)?;
+/// Fills the `/dev` of a step once it is in its place: devices and the mounts on it. Gives the mount on `/dev/null`.
+pub(crate) fn populate(dev: BorrowedFd<'_>, shm_size: u64) -> Result<OwnedFd, Error> {
+    let null = device(dev, "null")?;
+    for name in DEVICES {
+        device(dev, name)?;
     }
     let pts = [
         ("newinstance", ""),
@@ -72,22 +62,24 @@ pub(crate) fn populate(dev: BorrowedFd<'_>, shm_size: u64) -> Result<(), Error> 
     let shm = tmpfs(Some(shm_size), 0o1777, STRICT).context("mount", "/dev/shm")?;
     attach_at(shm, dev, "shm").context("mount", "/dev/shm")?;
     match new_fs("mqueue", &[], STRICT) {
-        Ok(queues) => attach_at(queues, dev, "mqueue").context("mount", "/dev/mqueue"),
+        Ok(queues) => attach_at(queues, dev, "mqueue").context("mount", "/dev/mqueue")?,
         // A kernel without message queues.
-        Err(Errno::NODEV) => Ok(()),
-        Err(errno) => Err(errno).context("mount", "/dev/mqueue"),
+        Err(Errno::NODEV) => {}
+        Err(errno) => return Err(errno).context("mount", "/dev/mqueue"),
     }
+    Ok(null)
 }
 
-/// A device node where the kernel lets us make one, or else (in a user namespace) the host's, bound.
-fn device(dev: BorrowedFd<'_>, name: &'static str, major: u32, minor: u32) -> Result<(), Error> {
-    let mode = Mode::from_raw_mode(0o666);
-    match mknodat(dev, name, FileType::CharacterDevice, mode, makedev(major, minor)) {
-        Err(Errno::PERM) => {}
-        result => return result.context("create /dev/", name),
-    }
-    drop(openat(dev, name, OFlags::WRONLY | OFlags::CREATE | OFlags::CLOEXEC, mode).context("create /dev/", name)?);
-    let host = format!("/dev/{name}");
-    let mount = clone_path(host.as_ref(), false).context("open the host's", host)?;
-    attach_at(mount.as_fd(), dev, name).context("mount /dev/", name)
+/// The host's device, bound. (A node of the step's own would need a `/dev` where device nodes work, and there the step
+/// could make one for the host's disk.) The mount is read-only, which lets everybody write to the device, but not change
+/// the host's node.
+fn device(dev: BorrowedFd<'_>, name: &'static str) -> Result<OwnedFd, Error> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::CLOEXEC;
+    drop(openat(dev, name, flags, Mode::from_raw_mode(0o666)).context("create /dev/", name)?);
+    let mount = clone_path(format!("/dev/{name}").as_ref(), false).context("open the host's /dev/", name)?;
+    let attributes =
+        MountAttrFlags::MOUNT_ATTR_RDONLY | MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+    add_attributes(&mount, attributes, false).context("protect /dev/", name)?;
+    attach_at(&mount, dev, name).context("mount /dev/", name)?;
+    Ok(mount)
 }

@@ -7,7 +7,7 @@ use crate::assemble::{Assembled, another};
 use crate::masks::lists;
 use crate::mnt::{add_attributes, attach, attach_at, clone_at, clone_fd, last_errno, new_fs};
 use crate::seccomp::Insn;
-use rustix::fs::{Access, AtFlags, CWD, Mode};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 use rustix::io::Errno;
 use rustix::mount::{MountAttrFlags, UnmountFlags, unmount};
 use rustix::process::{Signal, fchdir, set_parent_process_death_signal, setsid, umask};
@@ -226,7 +226,7 @@ fn run(job: &Job) -> Result<Infallible, Failure> {
     }
     drop_privileges(job)?;
     umask(Mode::from_raw_mode(0o022));
-    close_on_exec().at(Stage::Descriptors)?;
+    close_all().at(Stage::Descriptors)?;
     // Once more: the kernel forgets it when the user changes.
     die_with_parent()?;
     empty_signal_mask().at(Stage::Signals)?;
@@ -286,20 +286,23 @@ fn mount_cgroup(job: &Job, own: bool) -> Result<(), Failure> {
 
 /// Takes the host's files away and enters the working directory.
 fn leave_host(job: &Job) -> Result<(), Failure> {
-    if job.read_only_root {
-        let root = rustix::fs::openat(
-            CWD,
-            "/",
-            rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC,
-            Mode::empty(),
-        )
-        .at(Stage::ReadOnlyRoot)?;
-        add_attributes(root, MountAttrFlags::MOUNT_ATTR_RDONLY, false).at(Stage::ReadOnlyRoot)?;
-    }
+    let directory = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     fchdir(&job.assembled.old_root).at(Stage::DetachHost)?;
     unmount(c".", UnmountFlags::DETACH).at(Stage::DetachHost)?;
-    rustix::process::chdir(c"/").at(Stage::DetachHost)?;
-    rustix::process::chdir(job.cwd.as_c_str()).at(Stage::EnterCwd)
+    let root = openat2(CWD, c"/", directory, Mode::empty(), ResolveFlags::empty()).at(Stage::DetachHost)?;
+    if job.read_only_root {
+        add_attributes(&root, MountAttrFlags::MOUNT_ATTR_RDONLY, false).at(Stage::ReadOnlyRoot)?;
+    }
+    // Not by a plain path: `/proc/self/fd/N` would lead through one of Kiln's descriptors to the host's files.
+    let cwd = openat2(
+        &root,
+        job.cwd.as_c_str(),
+        directory,
+        Mode::empty(),
+        ResolveFlags::IN_ROOT,
+    )
+    .at(Stage::EnterCwd)?;
+    fchdir(cwd).at(Stage::EnterCwd)
 }
 
 fn drop_privileges(job: &Job) -> Result<(), Failure> {
@@ -420,10 +423,11 @@ fn duplicate(fd: RawFd, number: usize) -> Result<(), Errno> {
     raw(|| unsafe { libc::syscall(libc::SYS_dup3, fd, number, 0) })
 }
 
-fn close_on_exec() -> Result<(), Errno> {
-    const CLOSE_RANGE_CLOEXEC: libc::c_uint = 4;
-    // SAFETY: it only sets a flag on the descriptors of this process's own table.
-    raw(|| unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, CLOSE_RANGE_CLOEXEC) })
+/// Closes everything but the standard streams, so that `/proc/self/fd` leads nowhere when the command is looked up.
+fn close_all() -> Result<(), Errno> {
+    // SAFETY: the table is this process's own copy; Kiln's descriptors stay open in Kiln, and nothing here uses or
+    // drops an owner of one from now on.
+    raw(|| unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0) })
 }
 
 /// `struct sigaction` of the kernel, with room for every architecture's order of fields: all zero is "default".
@@ -473,25 +477,40 @@ fn empty_signal_mask() -> Result<(), Errno> {
 fn exec(command: &Command) -> Failure {
     let mut failure = Failure(Stage::ExecMissing, Errno::NOENT);
     for path in &command.candidates {
-        // SAFETY: the path is a C string, and both arrays hold C strings and end with NULL.
-        unsafe {
-            libc::execve(
-                path.as_ptr(),
-                command.args.pointers.as_ptr(),
-                command.env.pointers.as_ptr(),
-            )
-        };
-        match last_errno() {
-            Errno::NOENT | Errno::NOTDIR => {
-                // The file is there, but what its first line or its ELF header names is not.
-                if rustix::fs::accessat(CWD, path.as_c_str(), Access::EXISTS, AtFlags::empty()).is_ok() {
-                    failure = Failure(Stage::ExecInterpreter, Errno::NOENT);
-                }
-            }
+        match try_exec(path, command) {
+            Failure(Stage::ExecMissing, _) => {}
             // Another directory may have one that can be executed.
-            Errno::ACCESS => failure = Failure(Stage::Exec, Errno::ACCESS),
-            errno => return Failure(Stage::Exec, errno),
+            tried @ Failure(_, Errno::ACCESS | Errno::NOENT) => failure = tried,
+            tried => return tried,
         }
     }
     failure
+}
+
+fn try_exec(path: &CString, command: &Command) -> Failure {
+    // This process is still Kiln to the kernel: `/proc/self/exe` would run Kiln's own program in the image.
+    match openat2(
+        CWD,
+        path.as_c_str(),
+        OFlags::PATH | OFlags::CLOEXEC,
+        Mode::empty(),
+        ResolveFlags::NO_MAGICLINKS,
+    ) {
+        Ok(file) => drop(file),
+        Err(errno @ (Errno::NOENT | Errno::NOTDIR)) => return Failure(Stage::ExecMissing, errno),
+        Err(errno) => return Failure(Stage::Exec, errno),
+    }
+    // SAFETY: the path is a C string, and both arrays hold C strings and end with NULL.
+    unsafe {
+        libc::execve(
+            path.as_ptr(),
+            command.args.pointers.as_ptr(),
+            command.env.pointers.as_ptr(),
+        )
+    };
+    match last_errno() {
+        // The file is there, but what its first line or its ELF header names is not.
+        errno @ (Errno::NOENT | Errno::NOTDIR) => Failure(Stage::ExecInterpreter, errno),
+        errno => Failure(Stage::Exec, errno),
+    }
 }

@@ -55,7 +55,7 @@ impl Placed {
         };
         if !self.attributes.is_empty() {
             let added = add_attributes(&mount, self.attributes, self.recursive);
-            added.context("make read-only the mount on", target.as_str())?;
+            added.context("restrict the mount on", target.as_str())?;
         }
         Ok((target, mount))
     }
@@ -107,7 +107,7 @@ pub(crate) fn mounts(spec: &Spec<'_>) -> Result<Vec<Placed>, Error> {
         let target = clean_target(&mount.target)?;
         placed.push(Placed {
             target,
-            ..source(mount)?
+            ..source(mount, spec.privileged)?
         });
     }
     placed.sort_by_key(|placed| placed.target.matches('/').count());
@@ -138,11 +138,17 @@ fn clean_target(target: &str) -> Result<String, Error> {
     }
 }
 
-fn source(mount: &Mount<'_>) -> Result<Placed, Error> {
+fn source(mount: &Mount<'_>, privileged: bool) -> Result<Placed, Error> {
     let target = mount.target.as_str();
     match &mount.kind {
         MountKind::Bind { source, read_only } => {
             let attributes = if *read_only { READ_ONLY } else { MountAttrFlags::empty() };
+            let devices = if privileged {
+                MountAttrFlags::empty()
+            } else {
+                MountAttrFlags::MOUNT_ATTR_NODEV
+            };
+            let attributes = attributes | devices;
             Ok(Placed {
                 attributes,
                 ..bind(source)?

@@ -258,3 +258,34 @@ fn invalid_specs() {
         assert!(matches!(error, Error::InvalidSpec(_)), "{error}");
     }
 }
+
+#[test]
+fn steps_die_with_kiln() {
+    use std::os::unix::fs::PermissionsExt;
+    let Some(root) = Root::new() else { return };
+    let program = std::env::current_exe()
+        .unwrap()
+        .parent()
+        .unwrap()
+        .join("../examples/steps");
+    let home = root.path("home");
+    let mut arguments = vec![
+        root.path("rootfs").display().to_string(),
+        "1".to_owned(),
+        home.display().to_string(),
+    ];
+    arguments.extend(["/bin/sh", "-c", "echo ready; sleep 987654"].map(str::to_owned));
+    std::fs::set_permissions(root.path(""), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let stdout = std::process::Stdio::piped();
+    let mut kiln = std::process::Command::new(program)
+        .args(arguments)
+        .stdout(stdout)
+        .spawn()
+        .unwrap();
+    let mut stdout = kiln.stdout.take().unwrap();
+    stdout.read_exact(&mut [0; 6]).unwrap();
+    kiln.kill().unwrap();
+    kiln.wait().unwrap();
+    // The end of the pipe is in the step's hands only.
+    assert_eq!(stdout.read_to_end(&mut Vec::new()).unwrap(), 0);
+}

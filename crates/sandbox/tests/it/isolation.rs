@@ -129,3 +129,64 @@ fn a_read_only_root() {
     );
     assert_eq!(outcome.ok(), "refused\nmounts are not\n");
 }
+
+#[test]
+fn device_nodes_lead_nowhere() {
+    let Some(root) = Root::new() else { return };
+    let outside = root.path("source");
+    fs::create_dir(&outside).unwrap();
+    let kind = rustix::fs::FileType::CharacterDevice;
+    let mode = rustix::fs::Mode::from_raw_mode(0o666);
+    let zero = rustix::fs::makedev(1, 5);
+    rustix::fs::mknodat(rustix::fs::CWD, root.path("rootfs/from-image"), kind, mode, zero).unwrap();
+    let script = "for place in / /dev/ /dev/shm/ /tmp/ /bound/; do mknod ${place}node c 1 5; done; \
+        for file in /node /dev/node /dev/shm/node /tmp/node /bound/node /from-image; do \
+            [ -c $file ] || echo no $file; head -c 1 $file 2>/dev/null && echo read $file; done; true";
+    let source = kiln_sandbox::BindSource::Path(outside);
+    let kind = kiln_sandbox::MountKind::Bind {
+        source,
+        read_only: false,
+    };
+    let mounts = vec![kiln_sandbox::Mount {
+        target: "/bound".to_owned(),
+        kind,
+    }];
+    assert_eq!(root.with_mounts(script, mounts).ok(), "");
+}
+
+#[test]
+fn the_hosts_device_nodes_cannot_be_changed() {
+    let Some(root) = Root::new() else { return };
+    for name in ["/dev/null", "/dev/tty", "/proc/timer_list"] {
+        assert_ne!(root.sh(&format!("chmod 600 {name}")).exit.code, Some(0), "{name}");
+    }
+}
+
+#[test]
+fn nothing_leads_through_kilns_descriptors() {
+    let Some(root) = Root::new() else { return };
+    for number in 3..40 {
+        for path in [format!("/proc/self/fd/{number}"), format!("/proc/1/fd/{number}/tmp")] {
+            let error = root.try_run(&["true"], |spec| spec.cwd = path.clone()).unwrap_err();
+            assert!(error.to_string().contains("enter the working directory"), "{error}");
+        }
+        let command = format!("/proc/self/fd/{number}/bin/busybox");
+        let error = root.try_run(&[&command], |_| {}).unwrap_err();
+        assert!(error.exit_code().is_some(), "{error}");
+    }
+    std::os::unix::fs::symlink("/proc/self/cwd", root.path("rootfs/link")).unwrap();
+    let error = root
+        .try_run(&["true"], |spec| spec.cwd = "/link".to_owned())
+        .unwrap_err();
+    assert!(error.to_string().contains("working directory /link"), "{error}");
+}
+
+#[test]
+fn kilns_own_program_cannot_be_run() {
+    let Some(root) = Root::new() else { return };
+    std::os::unix::fs::symlink("/proc/self/exe", root.path("rootfs/bin/kiln")).unwrap();
+    for command in ["/proc/self/exe", "/proc/1/exe", "kiln"] {
+        let error = root.try_run(&[command], |_| {}).unwrap_err();
+        assert_eq!(error.exit_code(), Some(126), "{error}");
+    }
+}
