@@ -112,11 +112,19 @@ impl Patterns {
         }
     }
 
-    /// Whether something below an excluded directory may be let in again, so that a walker must descend.
+    /// Whether something below an excluded directory may be let in again, so that a walker must descend. Always true
+    /// for directories that are not excluded.
     pub fn may_reinclude_below(&self, directory: &str) -> bool {
         let directory = normal(directory);
+        let last = self.last(directory);
+        if last
+            .and_then(|index| self.patterns.get(index))
+            .is_none_or(|pattern| pattern.includes)
+        {
+            return true;
+        }
         // Only patterns behind the one that excludes the directory have a say below it.
-        let later = self.last(directory).map_or(0, |index| index + 1);
+        let later = last.map_or(0, |index| index + 1);
         let mut inclusions = self.inclusions.iter().filter(|(index, _)| *index >= later);
         inclusions.any(|(_, matcher)| matcher.may_match_below(directory))
     }

@@ -1,0 +1,117 @@
+//! Large and hostile inputs finish. They are sized so that anything quadratic would not within a test's patience.
+
+use kiln_dockerfile::ignore::Ignore;
+use kiln_dockerfile::{parse, suggest};
+
+#[test]
+fn many_instructions() {
+    let source = format!("FROM a\n{}", "RUN a \\\n  b\n".repeat(100_000));
+    let (tree, found) = parse(&source);
+    assert_eq!(found.len(), 0);
+    assert_eq!(tree.stages[0].instructions.len(), 100_000);
+}
+
+#[test]
+fn many_stages_of_one_name() {
+    let source = "FROM a AS x\n".repeat(100_000);
+    assert_eq!(parse(&source).0.stages.len(), 100_000);
+}
+
+#[test]
+fn one_instruction_of_many_lines() {
+    let source = format!("FROM a\nENV {}x=1\n", "a=b \\\n".repeat(300_000));
+    let (tree, found) = parse(&source);
+    assert_eq!((tree.stages[0].instructions.len(), found.len()), (1, 0));
+}
+
+#[test]
+fn ten_megabytes_of_heredoc() {
+    let source = format!("FROM a\nCOPY <<E /x\n{}E\n", "some text\n".repeat(1 << 20));
+    assert_eq!(parse(&source).1, []);
+}
+
+#[test]
+fn many_heredocs_in_one_line() {
+    let line = "<<A \\\n".repeat(20_000);
+    let source = format!("FROM a\nCOPY {line} /x/\n{}", "A\n".repeat(20_000));
+    assert_eq!(parse(&source).1, []);
+}
+
+#[test]
+fn lines_of_a_megabyte() {
+    for start in [
+        "", "RUN ", "COPY ", "ENV a=", "COPY <<", "RUN [", "# ", "ONBUILD ", "FROM ",
+    ] {
+        for fill in ["x", "a ", "\\", "\"", "<<A ", "${", "[", "--x ", "'", "ONBUILD "] {
+            let source = format!("FROM a\n{start}{}\n", fill.repeat((1 << 20) / fill.len()));
+            assert!(!parse(&source).1.is_empty(), "{start} {fill}");
+        }
+    }
+}
+
+#[test]
+fn many_words_joined_by_continuations() {
+    for start in [
+        "RUN ",
+        "COPY ",
+        "ENV a=",
+        "RUN [",
+        "ONBUILD RUN ",
+        "ARG ",
+        "EXPOSE ",
+        "RUN --mount=a=b ",
+    ] {
+        for fill in [
+            "x",
+            "a ",
+            "\\a",
+            "\"",
+            "<<A ",
+            "${",
+            "[",
+            "--exclude=a ",
+            "'",
+            "ONBUILD ",
+        ] {
+            let line = format!("{} \\\n", fill.repeat(60_000 / fill.len()));
+            let source = format!("FROM a\n{start}{}\n", line.repeat(30));
+            let (tree, _) = parse(&source);
+            assert_eq!(tree.stages.len(), 1);
+        }
+    }
+}
+
+#[test]
+fn many_errors() {
+    let source = format!("FROM a\n{}", "NONSENSE x\n".repeat(50_000));
+    assert_eq!(parse(&source).1.len(), 50_000);
+}
+
+#[test]
+fn patterns_that_backtrack() {
+    let text = format!("{}b\n**/{}c\n", "*a".repeat(200), "**/*a".repeat(200));
+    let ignore = Ignore::parse(&text).unwrap();
+    let path = "a".repeat(4000);
+    assert!(!ignore.decide(&path).excluded);
+    assert!(!ignore.decide(&path.replace("aaaa", "aaa/")).excluded);
+}
+
+#[test]
+fn many_paths_and_patterns() {
+    let patterns: String = (0..25).map(|n| format!("dir{n}/sub\n**/*.x{n}\n")).collect();
+    let ignore = Ignore::parse(&patterns).unwrap();
+    let excluded = (0..20_000)
+        .filter(|n| {
+            ignore
+                .decide(&format!("dir{}/a/b/file{n}.x{}", n % 40, n % 50))
+                .excluded
+        })
+        .count();
+    assert_eq!(excluded, 10_000);
+}
+
+#[test]
+fn suggestions_for_long_words() {
+    let long = "x".repeat(1 << 20);
+    assert_eq!(suggest::closest(&long, ["run"]), None);
+}
