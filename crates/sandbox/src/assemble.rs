@@ -5,8 +5,7 @@
 //! namespace is left to the process itself ([`exec`](crate::exec)).
 
 use crate::devices::{new_dev, populate};
-use crate::kernel::clone_detached;
-use crate::masks::lists;
+use crate::masks::{EmptyDirectory, lists};
 use crate::mnt::{Context, add_attributes, attach, attach_at, clone_path, new_fs};
 use crate::path::mkdir_all_in_root;
 use crate::prepare::Placed;
@@ -47,8 +46,8 @@ pub(crate) struct Assembled {
     pub(crate) old_root: OwnedFd,
     /// The mount on `/dev/null`, to hide files.
     pub(crate) null: OwnedFd,
-    /// An empty read-only directory as a detached mount, to hide directories.
-    pub(crate) empty: OwnedFd,
+    /// An empty read-only directory, to hide directories.
+    pub(crate) empty: &'static EmptyDirectory,
 }
 
 const STRICT: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOSUID
@@ -94,8 +93,8 @@ impl Surroundings {
         attach_at(&self.root, CWD, "/").context("mount", "the root")?;
         let targets = targets.insert(Targets::new(self.root, self.upper.as_deref())?);
 
-        let empty = empty_directory().context("mount", "an empty directory")?;
-        let cgroup = sys(targets, &empty, self.privileged)?;
+        let empty = EmptyDirectory::get().context("mount", "an empty directory")?;
+        let cgroup = sys(targets, empty, self.privileged)?;
         let dev = targets.find("/dev", Shape::Directory)?;
         let mount = new_dev(devices)?;
         attach(&mount, dev).context("mount", "/dev")?;
@@ -154,18 +153,10 @@ fn loopback_up() -> Result<(), Errno> {
     }
 }
 
-fn empty_directory() -> Result<OwnedFd, Errno> {
-    new_fs(
-        "tmpfs",
-        &[("mode", "0755"), ("size", "4096")],
-        STRICT | MountAttrFlags::MOUNT_ATTR_RDONLY,
-    )
-}
-
 /// Mounts `/sys`, read-only unless privileged, and gives the mount point for control groups.
 ///
 /// A user namespace that does not own the network namespace may not mount a sysfs of its own; it gets the host's.
-fn sys(targets: &mut Targets, empty: &OwnedFd, privileged: bool) -> Result<Option<OwnedFd>, Error> {
+fn sys(targets: &mut Targets, empty: &EmptyDirectory, privileged: bool) -> Result<Option<OwnedFd>, Error> {
     let at = targets.find("/sys", Shape::Directory)?;
     let attributes = if privileged {
         STRICT
@@ -178,7 +169,8 @@ fn sys(targets: &mut Targets, empty: &OwnedFd, privileged: bool) -> Result<Optio
     attach(&mount, at).context("mount", "/sys")?;
     if !privileged {
         for entry in &lists().sys_hidden {
-            another(empty)
+            empty
+                .mount()
                 .and_then(|cover| attach_at(cover, &mount, entry.name))
                 .context("hide /sys/", entry.name)?;
         }
@@ -191,7 +183,8 @@ fn sys(targets: &mut Targets, empty: &OwnedFd, privileged: bool) -> Result<Optio
         return Ok(Some(cgroup));
     }
     if of_host {
-        another(empty)
+        empty
+            .mount()
             .and_then(|cover| attach(cover, &cgroup))
             .context("hide", "/sys/fs/cgroup")?;
     }
@@ -203,11 +196,6 @@ fn host_sys(attributes: MountAttrFlags) -> Result<OwnedFd, Error> {
     let mount = clone_path("/sys".as_ref(), true).context("bind the host's", "/sys")?;
     add_attributes(&mount, attributes, true).context("make read-only", "/sys")?;
     Ok(mount)
-}
-
-/// One more mount of the empty directory.
-pub(crate) fn another(empty: &OwnedFd) -> Result<OwnedFd, Errno> {
-    clone_detached(empty).or_else(|_| empty_directory())
 }
 
 /// Whether the host has control groups version 2 only.

@@ -3,7 +3,7 @@
 //! Until `execve` the process shares Kiln's memory (as after `vfork`), so everything here is system calls on data
 //! made ready before: no allocation, no locks, no unwinding.
 
-use crate::assemble::{Assembled, another};
+use crate::assemble::Assembled;
 use crate::masks::lists;
 use crate::mnt::{add_attributes, attach, attach_at, clone_at, clone_fd, last_errno, new_fs};
 use crate::seccomp::Insn;
@@ -246,9 +246,9 @@ fn mount_proc(job: &Job) -> Result<(), Failure> {
         return Ok(());
     }
     for entry in &lists().proc_hidden {
-        let empty = &job.assembled.empty;
+        let empty = job.assembled.empty;
         let cover = if entry.directory {
-            another(empty)
+            empty.mount()
         } else {
             clone_fd(&job.assembled.null, false)
         };
@@ -278,9 +278,7 @@ fn mount_cgroup(job: &Job, own: bool) -> Result<(), Failure> {
     } else {
         Err(Errno::PERM)
     };
-    let mount = groups
-        .or_else(|_| another(&job.assembled.empty))
-        .at(Stage::MountCgroup)?;
+    let mount = groups.or_else(|_| job.assembled.empty.mount()).at(Stage::MountCgroup)?;
     attach(mount, target).at(Stage::MountCgroup)
 }
 

@@ -1,5 +1,10 @@
 //! Paths of the kernel that steps do not see or cannot write, the same as in Docker.
 
+use crate::kernel::clone_detached;
+use crate::mnt::new_fs;
+use rustix::io::Errno;
+use rustix::mount::MountAttrFlags;
+use std::os::fd::OwnedFd;
 use std::sync::OnceLock;
 
 /// A path below `/proc`, and whether it is a directory.
@@ -56,4 +61,33 @@ fn existing(base: &str, names: &'static [&'static str]) -> Vec<Entry> {
         })
     };
     names.iter().copied().filter_map(look).collect()
+}
+
+/// An empty read-only directory: a detached mount that all steps of the process share. (One for each step would cost
+/// the kernel a grace period at its end.)
+#[derive(Debug)]
+pub(crate) struct EmptyDirectory(OwnedFd);
+
+impl EmptyDirectory {
+    pub(crate) fn get() -> Result<&'static Self, Errno> {
+        static EMPTY: OnceLock<EmptyDirectory> = OnceLock::new();
+        if let Some(empty) = EMPTY.get() {
+            return Ok(empty);
+        }
+        let empty = Self(Self::make()?);
+        Ok(EMPTY.get_or_init(|| empty))
+    }
+
+    /// One mount of it to hide a directory with. On kernels that cannot clone a detached mount, a new directory.
+    pub(crate) fn mount(&self) -> Result<OwnedFd, Errno> {
+        clone_detached(&self.0).or_else(|_| Self::make())
+    }
+
+    fn make() -> Result<OwnedFd, Errno> {
+        let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID
+            | MountAttrFlags::MOUNT_ATTR_NODEV
+            | MountAttrFlags::MOUNT_ATTR_NOEXEC
+            | MountAttrFlags::MOUNT_ATTR_RDONLY;
+        new_fs("tmpfs", &[("mode", "0755"), ("size", "4096")], attributes)
+    }
 }

@@ -146,3 +146,31 @@ fn a_user_without_a_range_is_told_what_to_do() {
     let message = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(message.contains("NoSubordinateIds"), "{message}");
 }
+
+#[test]
+fn the_probe_finds_the_rung_and_changes_nothing() {
+    let Some(rootless) = Rootless::new() else { return };
+    let namespaces = || ["user", "mnt", "pid"].map(|name| fs::read_link(format!("/proc/self/ns/{name}")).unwrap());
+    let before = namespaces();
+    let probe = kiln_sandbox::probe();
+    assert_eq!((probe.rung, probe.findings), (Some(kiln_sandbox::Rung::Root), vec![]));
+    assert_eq!(namespaces(), before);
+    let as_user = |user: &str| {
+        let line = format!("{} --probe", rootless.program.display());
+        let output = Command::new("su")
+            .args([user, "-s", "/bin/sh", "-c", &line])
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let probe = as_user(USER);
+    assert!(
+        probe.starts_with("Probe { rung: Some(Rootless), findings: [\"not root"),
+        "{probe}"
+    );
+    let probe = as_user("nobody");
+    assert!(
+        probe.starts_with("Probe { rung: None, findings: [\"no subordinate ids for user nobody"),
+        "{probe}"
+    );
+}
