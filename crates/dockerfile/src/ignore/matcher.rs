@@ -22,6 +22,10 @@ enum Token {
 }
 
 impl Token {
+    const fn plain(&self) -> Option<char> {
+        if let Self::Char(c) = self { Some(*c) } else { None }
+    }
+
     /// Whether it may take nothing.
     const fn skippable(&self) -> bool {
         matches!(self, Self::Star | Self::Directories | Self::Rest)
@@ -33,22 +37,34 @@ pub(super) struct Matcher {
     tokens: Vec<Token>,
     /// The plain text at the start.
     prefix: String,
+    /// The plain text at the end.
+    suffix: String,
 }
 
 impl Matcher {
     /// Compiles a cleaned pattern whose syntax was checked.
     pub(super) fn new(pattern: &str) -> Self {
         let tokens = compile(pattern);
-        let prefix = tokens
-            .iter()
-            .map_while(|token| if let Token::Char(c) = token { Some(*c) } else { None })
-            .collect();
-        Self { tokens, prefix }
+        let prefix = tokens.iter().map_while(Token::plain).collect();
+        let reversed: Vec<char> = tokens.iter().rev().map_while(Token::plain).collect();
+        let suffix = reversed.into_iter().rev().collect();
+        Self { tokens, prefix, suffix }
     }
 
-    /// Whether the pattern fits the path or one of its parents.
-    pub(super) fn fits(&self, path: &str) -> bool {
-        path.starts_with(self.prefix.as_str()) && self.run(path, |run| run.matched)
+    /// Whether the pattern fits the path or one of its parents. `ends` says where the names in the path end, that of
+    /// the path itself included. Most paths fail by the plain text at the start or the end of the pattern.
+    pub(super) fn fits(&self, path: &str, ends: &[usize]) -> bool {
+        path.as_bytes().starts_with(self.prefix.as_bytes())
+            && self.suffix_fits(path.as_bytes(), ends)
+            && self.run(path, |run| run.matched)
+    }
+
+    fn suffix_fits(&self, path: &[u8], ends: &[usize]) -> bool {
+        let Some((last, before)) = self.suffix.as_bytes().split_last() else {
+            return true;
+        };
+        let mut names = ends.iter().filter_map(|end| path[..*end].split_last());
+        names.any(|(byte, rest)| byte == last && rest.ends_with(before))
     }
 
     /// Whether the pattern fits the directory, or may fit something below it.

@@ -139,37 +139,38 @@ impl Patterns {
         if path.is_empty() {
             return None;
         }
-        let mut last = None;
-        if !self.exact.is_empty() || !self.anywhere.is_empty() {
-            last = self.last_plain(path);
-        }
+        let slashes = path
+            .bytes()
+            .enumerate()
+            .filter(|(_, byte)| *byte == b'/')
+            .map(|(place, _)| place);
+        let ends: Vec<usize> = slashes.chain(std::iter::once(path.len())).collect();
+        let mut last = self.last_plain(path, &ends);
         for (index, matcher) in &self.others {
             if last.is_some_and(|last| last > *index) {
                 break;
             }
-            if matcher.fits(path) {
-                return Some(*index);
+            if matcher.fits(path, &ends) {
+                last = Some(*index);
             }
         }
         last
     }
 
-    fn last_plain(&self, path: &str) -> Option<usize> {
+    /// The last plain pattern that fits.
+    fn last_plain(&self, path: &str, ends: &[usize]) -> Option<usize> {
         let mut last = None;
         let mut start = 0;
-        loop {
-            let end = path[start..].find('/').map_or(path.len(), |slash| start + slash);
+        for end in ends {
             if !self.exact.is_empty() {
-                last = last.max(self.exact.get(&path[..end]).copied());
+                last = last.max(self.exact.get(&path[..*end]).copied());
             }
             if !self.anywhere.is_empty() {
-                last = last.max(self.anywhere.get(&path[start..end]).copied());
-            }
-            if end == path.len() {
-                return last;
+                last = last.max(self.anywhere.get(&path[start..*end]).copied());
             }
             start = end + 1;
         }
+        last
     }
 }
 
