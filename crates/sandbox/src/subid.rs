@@ -21,6 +21,19 @@ pub(crate) fn ranges(text: &str, name: Option<&str>, uid: u32) -> Vec<Range> {
     text.lines().filter_map(range).collect()
 }
 
+/// The first id after all ranges of both files, from 100000 up, where a new range can begin.
+pub(crate) fn first_free(texts: [&str; 2]) -> u32 {
+    let end = |line: &str| {
+        let mut fields = line.trim().split(':').skip(1).map(str::parse::<u32>);
+        fields.next()?.ok()?.checked_add(fields.next()?.ok()?)
+    };
+    texts
+        .iter()
+        .flat_map(|text| text.lines())
+        .filter_map(end)
+        .fold(100_000, u32::max)
+}
+
 /// The arguments of `newuidmap` and `newgidmap` after the process id: 0 inside is `own` outside, and 1 and up are the
 /// ranges, one after the other.
 pub(crate) fn map_arguments(own: u32, ranges: &[Range]) -> Vec<String> {
@@ -67,6 +80,15 @@ mod tests {
         assert_eq!(of(Some("alice"), 1000), [(100_000, 65_536), (400_000, 5)]);
         assert_eq!(of(Some("carol"), 1001), [(300_000, 10)]);
         assert_eq!(of(None, 1002), []);
+    }
+
+    #[test]
+    fn free_ranges() {
+        assert_eq!(first_free(["", "junk"]), 100_000);
+        assert_eq!(
+            first_free(["a:100000:65536\n", "a:100000:65536\nb:165536:65536\n"]),
+            231_072
+        );
     }
 
     #[test]

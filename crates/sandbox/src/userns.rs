@@ -1,7 +1,7 @@
 //! Entering a user namespace with the user's subordinate ids.
 
 use crate::Rung;
-use crate::subid::{Range, map_arguments, mapped, ranges, user_name};
+use crate::subid::{Range, first_free, map_arguments, mapped, ranges, user_name};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, WaitOptions, geteuid, getgid, getpid, getuid, waitpid};
@@ -18,13 +18,16 @@ use std::process::Command;
 pub enum EnterError {
     /// The user has no range of subordinate ids.
     #[error(
-        "no subordinate ids for user {user} in {file}; as root, run `usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}` or add the line `{user}:100000:65536` to /etc/subuid and to /etc/subgid"
+        "no subordinate ids for user {user} in {file}; as root, run `usermod --add-subuids {start}-{} --add-subgids {start}-{} {user}` or add the line `{user}:{start}:65536` to /etc/subuid and to /etc/subgid",
+        .start + 65535, .start + 65535
     )]
     NoSubordinateIds {
         /// Name of the user, or the number if it has none.
         user: String,
         /// The file without an entry.
         file: &'static str,
+        /// Where a range of 65536 ids that nobody has can begin.
+        start: u32,
     },
     /// A tool is not installed.
     #[error(
@@ -94,6 +97,9 @@ fn is_root() -> Result<bool, EnterError> {
     }
 }
 
+const SUBUID: &str = "/etc/subuid";
+const SUBGID: &str = "/etc/subgid";
+
 /// What the user may map.
 struct Maps {
     uids: Vec<String>,
@@ -105,15 +111,17 @@ impl Maps {
         let uid = getuid().as_raw();
         let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
         let name = user_name(&passwd, uid);
-        let look = |file: &'static str| -> Result<Vec<Range>, EnterError> {
-            let found = ranges(&fs::read_to_string(file).unwrap_or_default(), name, uid);
+        let [subuid, subgid] = [SUBUID, SUBGID].map(|file| fs::read_to_string(file).unwrap_or_default());
+        let start = first_free([&subuid, &subgid]).min(u32::MAX - 65_535);
+        let look = |file, text: &str| -> Result<Vec<Range>, EnterError> {
+            let found = ranges(text, name, uid);
             if found.is_empty() {
                 let user = name.map_or_else(|| uid.to_string(), str::to_owned);
-                return Err(EnterError::NoSubordinateIds { user, file });
+                return Err(EnterError::NoSubordinateIds { user, file, start });
             }
             Ok(found)
         };
-        let (uids, gids) = (look("/etc/subuid")?, look("/etc/subgid")?);
+        let (uids, gids) = (look(SUBUID, &subuid)?, look(SUBGID, &subgid)?);
         Ok(Self {
             uids: map_arguments(uid, &uids),
             gids: map_arguments(getgid().as_raw(), &gids),
