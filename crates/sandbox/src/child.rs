@@ -3,9 +3,10 @@
 use crate::assemble::Surroundings;
 use crate::cgroup::Group;
 use crate::command::{c_string, command};
-use crate::exec::{Job, Report};
+use crate::exec::Job;
 use crate::limits::rlimits;
 use crate::mnt::Context;
+use crate::stage::Report;
 use crate::supervise::{MakeJob, supervise};
 use crate::{Error, Spec, Stdio};
 use rustix::fs::{Mode, OFlags};

@@ -4,23 +4,23 @@
 //! made ready before: no allocation, no locks, no unwinding.
 
 use crate::assemble::Assembled;
+use crate::calls::{
+    DEFAULT_CAPABILITIES, close_all, default_signals, duplicate, empty_signal_mask, install, limit_bounding_set,
+    own_keyring, set_capabilities, set_gid, set_groups, set_rlimit, set_uid,
+};
 use crate::masks::lists;
 use crate::mnt::{add_attributes, attach, attach_at, clone_at, clone_fd, last_errno, new_fs};
 use crate::seccomp::Insn;
+use crate::stage::{At, Failure, Report, Stage};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 use rustix::io::Errno;
 use rustix::mount::{MountAttrFlags, UnmountFlags, unmount};
 use rustix::process::{Signal, fchdir, set_parent_process_death_signal, setsid, umask};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 use std::convert::Infallible;
-use std::ffi::{CString, c_char, c_int, c_long, c_void};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::ffi::{CString, c_char, c_int, c_void};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::ptr;
-use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
-
-/// Docker's default capabilities: chown, `dac_override`, fowner, fsetid, kill, setgid, setuid, setpcap,
-/// `net_bind_service`, `net_raw`, `sys_chroot`, mknod, `audit_write`, setfcap.
-pub(crate) const DEFAULT_CAPABILITIES: u64 = 0xa804_25fb;
 
 /// Everything the process needs, made before it exists.
 #[derive(Debug)]
@@ -74,123 +74,6 @@ impl CStrings {
     }
 }
 
-/// Where the process says, in the shared memory, what went wrong.
-#[derive(Debug, Default)]
-pub(crate) struct Report {
-    stage: AtomicU32,
-    errno: AtomicI32,
-}
-
-/// The stages of [`run`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u32)]
-pub(crate) enum Stage {
-    Death = 1,
-    Signals,
-    Session,
-    JoinCgroup,
-    MountProc,
-    HideProc,
-    ProtectProc,
-    MountCgroup,
-    ReadOnlyRoot,
-    DetachHost,
-    EnterCwd,
-    ResourceLimit,
-    Stdio,
-    Bounding,
-    Seccomp,
-    Capabilities,
-    Groups,
-    Gid,
-    Uid,
-    Descriptors,
-    Exec,
-    ExecMissing,
-    ExecInterpreter,
-}
-
-impl Stage {
-    const ALL: [Self; 23] = [
-        Self::Death,
-        Self::Signals,
-        Self::Session,
-        Self::JoinCgroup,
-        Self::MountProc,
-        Self::HideProc,
-        Self::ProtectProc,
-        Self::MountCgroup,
-        Self::ReadOnlyRoot,
-        Self::DetachHost,
-        Self::EnterCwd,
-        Self::ResourceLimit,
-        Self::Stdio,
-        Self::Bounding,
-        Self::Seccomp,
-        Self::Capabilities,
-        Self::Groups,
-        Self::Gid,
-        Self::Uid,
-        Self::Descriptors,
-        Self::Exec,
-        Self::ExecMissing,
-        Self::ExecInterpreter,
-    ];
-
-    /// The operation, for messages.
-    pub(crate) fn describe(self) -> &'static str {
-        match self {
-            Self::Death => "tie the process to kiln's life",
-            Self::Signals => "reset the signals",
-            Self::Session => "start a session",
-            Self::JoinCgroup => "join the control group",
-            Self::MountProc => "mount /proc",
-            Self::HideProc => "hide parts of /proc",
-            Self::ProtectProc => "make parts of /proc read-only",
-            Self::MountCgroup => "mount /sys/fs/cgroup",
-            Self::ReadOnlyRoot => "make the root read-only",
-            Self::DetachHost => "detach the host's files",
-            Self::EnterCwd => "enter the working directory",
-            Self::ResourceLimit => "set a resource limit",
-            Self::Stdio => "connect the standard streams",
-            Self::Bounding => "limit the capabilities",
-            Self::Seccomp => "install the seccomp filter",
-            Self::Capabilities => "set the capabilities",
-            Self::Groups => "set the groups",
-            Self::Gid => "become the group",
-            Self::Uid => "become the user",
-            Self::Descriptors => "close descriptors",
-            Self::Exec | Self::ExecMissing | Self::ExecInterpreter => "execute",
-        }
-    }
-}
-
-impl Report {
-    fn put(&self, Failure(stage, errno): Failure) {
-        self.errno.store(errno.raw_os_error(), Ordering::Relaxed);
-        self.stage.store(stage as u32, Ordering::Release);
-    }
-
-    /// What went wrong, if anything did before the command ran.
-    pub(crate) fn take(&self) -> Option<(Stage, Errno)> {
-        let stage = self.stage.load(Ordering::Acquire);
-        let stage = Stage::ALL.into_iter().find(|known| *known as u32 == stage)?;
-        Some((stage, Errno::from_raw_os_error(self.errno.load(Ordering::Relaxed))))
-    }
-}
-
-struct Failure(Stage, Errno);
-
-trait At<T> {
-    fn at(self, stage: Stage) -> Result<T, Failure>;
-}
-
-impl<T> At<T> for Result<T, Errno> {
-    fn at(self, stage: Stage) -> Result<T, Failure> {
-        self.map_err(|errno| Failure(stage, errno))
-    }
-}
-
 /// The process's first function; `job` is a [`Job`].
 pub(crate) extern "C" fn main(job: *mut c_void) -> c_int {
     // SAFETY: the parent passes a `Job` that it keeps alive and does not touch until this process has executed its
@@ -203,7 +86,7 @@ pub(crate) extern "C" fn main(job: *mut c_void) -> c_int {
 
 fn run(job: &Job) -> Result<Infallible, Failure> {
     die_with_parent()?;
-    default_signals()?;
+    default_signals().at(Stage::Signals)?;
     if !job.keep_session {
         setsid().at(Stage::Session)?;
     }
@@ -306,7 +189,7 @@ fn leave_host(job: &Job) -> Result<(), Failure> {
 fn drop_privileges(job: &Job) -> Result<(), Failure> {
     if job.privileged {
         // Its own keyring: seccomp does not keep this process from Kiln's.
-        raw(|| unsafe_syscall3(libc::SYS_keyctl, libc::KEYCTL_JOIN_SESSION_KEYRING.into(), 0, 0)).ok();
+        own_keyring().ok();
     } else {
         limit_bounding_set().at(Stage::Bounding)?;
         // Without "no new privileges" a filter needs CAP_SYS_ADMIN, so it comes first; it allows all that follows.
@@ -315,160 +198,9 @@ fn drop_privileges(job: &Job) -> Result<(), Failure> {
         }
         set_capabilities(DEFAULT_CAPABILITIES).at(Stage::Capabilities)?;
     }
-    // Raw calls: those of the C library would change all threads of Kiln, whose memory this process shares.
-    let count = c_long::try_from(job.groups.len()).unwrap_or(c_long::MAX);
-    raw(|| unsafe_syscall3(libc::SYS_setgroups, count, job.groups.as_ptr() as c_long, 0)).at(Stage::Groups)?;
-    let (uid, gid) = (c_long::from(job.uid), c_long::from(job.gid));
-    raw(|| unsafe_syscall3(libc::SYS_setresgid, gid, gid, gid)).at(Stage::Gid)?;
-    raw(|| unsafe_syscall3(libc::SYS_setresuid, uid, uid, uid)).at(Stage::Uid)
-}
-
-fn unsafe_syscall3(number: c_long, a: c_long, b: c_long, c: c_long) -> c_long {
-    // SAFETY: used for setgroups (a length and a pointer to so many ids of a vector that outlives the call),
-    // setresgid, setresuid, keyctl without pointers: none keeps or writes memory.
-    unsafe { libc::syscall(number, a, b, c) }
-}
-
-fn raw(call: impl FnOnce() -> c_long) -> Result<(), Errno> {
-    if call() < 0 { Err(last_errno()) } else { Ok(()) }
-}
-
-fn limit_bounding_set() -> Result<(), Errno> {
-    for capability in 0..64_u32 {
-        if DEFAULT_CAPABILITIES & (1 << capability) != 0 {
-            continue;
-        }
-        // SAFETY: prctl with integers only.
-        let dropped = unsafe { libc::prctl(libc::PR_CAPBSET_DROP, libc::c_ulong::from(capability), 0, 0, 0) };
-        match if dropped == 0 { Ok(()) } else { Err(last_errno()) } {
-            // The kernel does not know this one nor any after it.
-            Err(Errno::INVAL) => break,
-            result => result?,
-        }
-    }
-    Ok(())
-}
-
-/// Permitted and effective; nothing inheritable, and thus nothing ambient. A change to another user clears them.
-fn set_capabilities(set: u64) -> Result<(), Errno> {
-    #[repr(C)]
-    struct Header {
-        version: u32,
-        pid: i32,
-    }
-    #[repr(C)]
-    struct Data {
-        effective: u32,
-        permitted: u32,
-        inheritable: u32,
-    }
-    /// `_LINUX_CAPABILITY_VERSION_3`: two words of each set.
-    const VERSION: u32 = 0x2008_0522;
-    let half = |set: u32| Data {
-        effective: set,
-        permitted: set,
-        inheritable: 0,
-    };
-    let header = Header {
-        version: VERSION,
-        pid: 0,
-    };
-    #[expect(clippy::cast_possible_truncation, reason = "the low and the high half")]
-    let data = [half(set as u32), half((set >> 32) as u32)];
-    // SAFETY: version 3 reads the header and two `Data`; both outlive the call.
-    raw(|| unsafe { libc::syscall(libc::SYS_capset, &raw const header, data.as_ptr()) })
-}
-
-fn install(filter: &[Insn]) -> Result<(), Errno> {
-    let program = libc::sock_fprog {
-        len: libc::c_ushort::try_from(filter.len()).map_err(|_| Errno::TOOBIG)?,
-        filter: filter.as_ptr().cast_mut().cast(),
-    };
-    let set = |flags: libc::c_ulong| {
-        // SAFETY: `Insn` has the layout of `sock_filter`; the kernel copies the program during the call.
-        raw(|| unsafe {
-            libc::syscall(
-                libc::SYS_seccomp,
-                libc::SECCOMP_SET_MODE_FILTER,
-                flags,
-                &raw const program,
-            )
-        })
-    };
-    // As other runtimes do: no slower memory access for filtered processes on kernels before 5.16.
-    match set(libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW) {
-        Err(Errno::INVAL) => set(0),
-        result => result,
-    }
-}
-
-fn set_rlimit(resource: u32, limit: &libc::rlimit64) -> Result<(), Errno> {
-    // SAFETY: prlimit64 reads one `rlimit64` and writes nothing to a null pointer.
-    raw(|| unsafe {
-        libc::syscall(
-            libc::SYS_prlimit64,
-            0,
-            resource,
-            ptr::from_ref(limit),
-            ptr::null_mut::<libc::rlimit64>(),
-        )
-    })
-}
-
-/// Makes `fd` the standard stream `number`. Kiln's own descriptors are all above 2, so nothing is overwritten.
-fn duplicate(fd: RawFd, number: usize) -> Result<(), Errno> {
-    // SAFETY: dup3 on descriptor numbers; the streams of this process are not owned by anything in it.
-    raw(|| unsafe { libc::syscall(libc::SYS_dup3, fd, number, 0) })
-}
-
-/// Closes everything but the standard streams, so that `/proc/self/fd` leads nowhere when the command is looked up.
-fn close_all() -> Result<(), Errno> {
-    // SAFETY: the table is this process's own copy; Kiln's descriptors stay open in Kiln, and nothing here uses or
-    // drops an owner of one from now on.
-    raw(|| unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0) })
-}
-
-/// `struct sigaction` of the kernel, with room for every architecture's order of fields: all zero is "default".
-#[repr(C, align(8))]
-struct KernelSigaction([u8; 64]);
-
-/// Size of the kernel's signal set.
-const SIGSET_SIZE: usize = 8;
-
-fn default_signals() -> Result<(), Failure> {
-    const SIGNALS: c_int = 64;
-    let default = KernelSigaction([0; 64]);
-    for signal in 1..=SIGNALS {
-        if signal == libc::SIGKILL || signal == libc::SIGSTOP {
-            continue;
-        }
-        // SAFETY: handlers are not shared with Kiln (no CLONE_SIGHAND); the structure is larger than the kernel's.
-        raw(|| unsafe {
-            libc::syscall(
-                libc::SYS_rt_sigaction,
-                signal,
-                &raw const default,
-                ptr::null_mut::<c_void>(),
-                SIGSET_SIZE,
-            )
-        })
-        .at(Stage::Signals)?;
-    }
-    Ok(())
-}
-
-fn empty_signal_mask() -> Result<(), Errno> {
-    let empty = 0_u64;
-    // SAFETY: the kernel reads one set of SIGSET_SIZE bytes.
-    raw(|| unsafe {
-        libc::syscall(
-            libc::SYS_rt_sigprocmask,
-            libc::SIG_SETMASK,
-            &raw const empty,
-            ptr::null_mut::<u64>(),
-            SIGSET_SIZE,
-        )
-    })
+    set_groups(&job.groups).at(Stage::Groups)?;
+    set_gid(job.gid).at(Stage::Gid)?;
+    set_uid(job.uid).at(Stage::Uid)
 }
 
 /// Tries the candidates as `execvp` does; returns only on failure.

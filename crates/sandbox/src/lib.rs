@@ -12,6 +12,7 @@
 //! It is the one crate with `unsafe` code; every block names the invariant it rests on.
 
 mod assemble;
+mod calls;
 mod cgroup;
 mod child;
 mod command;
@@ -32,6 +33,7 @@ mod path;
 mod prepare;
 mod seccomp;
 mod spec;
+mod stage;
 mod subid;
 mod supervise;
 mod targets;

@@ -4,8 +4,9 @@
 //! its own a step cannot be killed by the end of some worker thread.
 
 use crate::assemble::{Assembled, Surroundings};
-use crate::exec::{Job, Stage, main};
+use crate::exec::{Job, main};
 use crate::mnt::{Context, last_errno};
+use crate::stage::Stage;
 use crate::targets::Targets;
 use crate::{Error, Exit};
 use rustix::fs::{Mode, OFlags};
