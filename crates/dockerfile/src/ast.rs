@@ -29,6 +29,9 @@ impl Span {
 }
 
 /// A piece of the text as written, quotes and escapes included and continuations removed, with its place.
+///
+/// Two kinds of word are not quite as written, because their form has quotes of its own, which are read before anything
+/// is expanded: values of flags come without the quotes and escapes around them, strings of a JSON array decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Word {
     /// The raw text.

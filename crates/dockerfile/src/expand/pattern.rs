@@ -160,7 +160,9 @@ impl<'a> Search<'a> {
         }
         if found.is_some() {
             // What was tried on the way to a match did not all fail.
-            tried.into_iter().for_each(|(token, place)| self.forget(token, place));
+            for (token, place) in tried {
+                self.forget(token, place);
+            }
         }
         found
     }

@@ -34,7 +34,7 @@ pub struct Decision {
 /// Patterns, in order; the last that fits decides.
 #[derive(Debug, Clone, Default)]
 pub struct Patterns {
-    patterns: Vec<Pattern>,
+    all: Vec<Pattern>,
     /// Plain paths: the last pattern with each.
     exact: HashMap<String, usize>,
     /// `**/NAME` with a plain name: the last pattern with each.
@@ -87,7 +87,7 @@ impl Patterns {
     }
 
     fn add(&mut self, pattern: Pattern) {
-        let index = self.patterns.len();
+        let index = self.all.len();
         if pattern.includes {
             self.inclusions.push((index, Matcher::new(&pattern.text)));
         }
@@ -96,14 +96,14 @@ impl Patterns {
             Some(read::Plain::Name(name)) => drop(self.anywhere.insert(name.to_owned(), index)),
             None => self.others.push((index, Matcher::new(&pattern.text))),
         }
-        self.patterns.push(pattern);
+        self.all.push(pattern);
     }
 
     /// What the patterns say of a path, relative and separated by `/`. A pattern that fits a parent directory fits
     /// everything below.
     pub fn decide(&self, path: &str) -> Decision {
         let path = normal(path);
-        let Some(pattern) = self.last(path).and_then(|index| self.patterns.get(index)) else {
+        let Some(pattern) = self.last(path).and_then(|index| self.all.get(index)) else {
             return Decision::default();
         };
         Decision {
@@ -118,7 +118,7 @@ impl Patterns {
         let directory = normal(directory);
         let last = self.last(directory);
         if last
-            .and_then(|index| self.patterns.get(index))
+            .and_then(|index| self.all.get(index))
             .is_none_or(|pattern| pattern.includes)
         {
             return true;
@@ -131,7 +131,7 @@ impl Patterns {
 
     /// Whether there are no patterns.
     pub fn is_empty(&self) -> bool {
-        self.patterns.is_empty()
+        self.all.is_empty()
     }
 
     /// The last pattern that fits the path or a parent of it.

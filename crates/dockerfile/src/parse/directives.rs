@@ -1,10 +1,9 @@
 //! The `# key=value` lines at the top.
 
 use super::lines::Line;
-use super::report::{Parsed, error};
+use super::report::{Parsed, Problem, error};
 use crate::ast::{Directive, Span, Word};
-use crate::code;
-use crate::diagnostic::Diagnostic;
+use crate::{checks, code};
 
 const KNOWN: [&str; 3] = ["syntax", "escape", "check"];
 
@@ -42,7 +41,7 @@ impl Directives {
     }
 
     fn accept(&mut self, directive: Directive) -> Parsed<()> {
-        let problem = |message: String, span: Span| -> Box<Diagnostic> { error(code::BAD_DIRECTIVE, message, span) };
+        let problem = |message: String, span: Span| -> Problem { error(code::BAD_DIRECTIVE, message, span) };
         let name = &directive.name;
         if self.found.iter().any(|other| other.name == *name) {
             return Err(problem(
@@ -60,6 +59,9 @@ impl Directives {
                     return Err(problem(message, directive.value.span));
                 }
             }
+        }
+        if name == "check" {
+            checks::Config::parse(value).map_err(|message| problem(message, directive.value.span))?;
         }
         self.found.push(directive);
         Ok(())

@@ -7,8 +7,8 @@ use super::lines::{Line, Lines};
 use super::logical::Logical;
 use super::report::{Parsed, error, helped};
 use crate::ast::{Directive, Dockerfile, Instruction, Kind, Span, Stage, Word};
-use crate::code;
 use crate::diagnostic::{Diagnostic, Severity};
+use crate::{checks, code};
 
 /// BuildKit's words for a line that is longer than it reads.
 pub(super) const TOO_LONG: &str = "dockerfile line greater than max allowed size of 65535";
@@ -31,7 +31,7 @@ fn tree(source: &str, directives: Vec<Directive>, escape: char) -> Dockerfile {
 /// Reads a whole file.
 pub(super) fn parse(source: &str) -> (Dockerfile, Vec<Diagnostic>) {
     let mut builder = Builder::new(source, Directives::new());
-    while let Some(line) = builder.lines.next() {
+    while let Some(line) = builder.reader.lines.next() {
         builder.line(line);
     }
     builder.finish()
@@ -53,11 +53,8 @@ pub(super) fn parse_instruction(source: &str) -> (Option<Instruction>, Vec<Diagn
     let mut diagnostics = reader.diagnostics;
     let ok = diagnostics.iter().all(|found| found.severity != Severity::Error);
     if ok && found.len() != 1 {
-        diagnostics.push(*error(
-            code::BAD_ARGUMENTS,
-            "onbuild trigger should be a single expression",
-            whole,
-        ));
+        let message = "onbuild trigger should be a single expression";
+        diagnostics.push(error(code::BAD_ARGUMENTS, message, whole).into_diagnostic());
         return (None, diagnostics);
     }
     (found.pop().filter(|_| ok), diagnostics)
@@ -80,7 +77,7 @@ struct Reader<'a> {
     diagnostics: Vec<Diagnostic>,
     /// The comment lines directly above what comes next.
     comments: Vec<Word>,
-    /// For each instruction with blank lines in it, the first.
+    /// For each instruction with blank lines in it, where no comment allows them: the first.
     empty_lines: Vec<Span>,
 }
 
@@ -98,7 +95,7 @@ impl<'a> Reader<'a> {
 
     fn line(&mut self, line: Line<'a>) -> Option<Read> {
         let directive = self.directives.take(line).unwrap_or_else(|problem| {
-            self.diagnostics.push(*problem);
+            self.diagnostics.push(problem.into_diagnostic());
             true
         });
         let text = line.text.trim_start();
@@ -112,14 +109,16 @@ impl<'a> Reader<'a> {
             return None;
         }
         let logical = Logical::read(line, &mut self.lines, self.directives.escape);
-        self.empty_lines.extend(logical.empty_lines.first().copied());
         let comments = std::mem::take(&mut self.comments);
+        if !checks::Config::of_comments(&comments).skips(code::NO_EMPTY_CONTINUATION) {
+            self.empty_lines.extend(logical.empty_line);
+        }
         let head = Head::read(&logical, 0..logical.text.len(), self.directives.escape);
         let from = logical.text[head.keyword.clone()].eq_ignore_ascii_case("from");
-        Some(match self.instruction(logical, head, comments) {
+        Some(match self.instruction(&logical, head, comments) {
             Ok(instruction) => Read::Instruction(Box::new(instruction)),
             Err(problem) => {
-                self.diagnostics.push(*problem);
+                self.diagnostics.push(problem.into_diagnostic());
                 Read::Failed { from }
             }
         })
@@ -131,7 +130,8 @@ impl<'a> Reader<'a> {
                 start: line.start,
                 end: line.end(),
             };
-            self.diagnostics.push(*error(code::LINE_TOO_LONG, TOO_LONG, span));
+            self.diagnostics
+                .push(error(code::LINE_TOO_LONG, TOO_LONG, span).into_diagnostic());
         }
     }
 
@@ -153,8 +153,8 @@ impl<'a> Reader<'a> {
         });
     }
 
-    fn instruction(&mut self, logical: Logical, head: Head, comments: Vec<Word>) -> Parsed<Instruction> {
-        let documents = self.documents(&logical, &head)?;
+    fn instruction(&mut self, logical: &Logical, head: Head, comments: Vec<Word>) -> Parsed<Instruction> {
+        let documents = self.documents(logical, &head)?;
         if let Some(span) = logical.too_long.first() {
             return Err(error(code::LINE_TOO_LONG, TOO_LONG, *span));
         }
@@ -167,7 +167,7 @@ impl<'a> Reader<'a> {
             self.lines.number()
         };
         let input = Input {
-            logical: &logical,
+            logical,
             escape: self.directives.escape,
             documents,
             lines: (logical.lines.0, last_line),
@@ -207,19 +207,6 @@ struct Builder<'a> {
     anything: bool,
     globals: Vec<Instruction>,
     stages: Vec<Stage>,
-}
-
-impl<'a> std::ops::Deref for Builder<'a> {
-    type Target = Reader<'a>;
-    fn deref(&self) -> &Reader<'a> {
-        &self.reader
-    }
-}
-
-impl std::ops::DerefMut for Builder<'_> {
-    fn deref_mut(&mut self) -> &mut Self::Target {
-        &mut self.reader
-    }
 }
 
 impl<'a> Builder<'a> {
@@ -263,7 +250,7 @@ impl<'a> Builder<'a> {
                 self.place = Place::GlobalsReported;
                 let found = error(code::BEFORE_FROM, "no build stage in current context", instruction.span);
                 let help = "only ARG may stand before the first FROM".to_owned();
-                self.diagnostics.push(*helped(found, help));
+                self.reader.diagnostics.push(helped(found, help).into_diagnostic());
             }
             Place::Stage => {
                 if let Some(stage) = self.stages.last_mut() {
@@ -290,13 +277,19 @@ impl<'a> Builder<'a> {
         };
         if let Some((code, message)) = nothing {
             let found = helped(error(code, message, end), "a Dockerfile needs at least a FROM");
-            reader.diagnostics.push(*found);
+            reader.diagnostics.push(found.into_diagnostic());
         }
         let dockerfile = Dockerfile {
             globals: self.globals,
             stages: self.stages,
             ..tree(reader.source, reader.directives.found, reader.directives.escape)
         };
+        if !checks::Config::of(&dockerfile).skips(code::NO_EMPTY_CONTINUATION) {
+            reader
+                .diagnostics
+                .extend(reader.empty_lines.into_iter().map(checks::empty_continuation));
+        }
+        reader.diagnostics.extend(checks::run(&dockerfile));
         reader.diagnostics.sort_by_key(|found| found.span.start);
         (dockerfile, reader.diagnostics)
     }

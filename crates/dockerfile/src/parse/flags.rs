@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::logical::Logical;
-use super::report::{Parsed, error, helped};
+use super::report::{Parsed, Problem, error, helped};
 use crate::ast::{Span, Word};
 use crate::{code, suggest};
 
@@ -168,7 +168,7 @@ fn is_boolean(value: &str) -> bool {
     value.eq_ignore_ascii_case("true") || value.eq_ignore_ascii_case("false")
 }
 
-fn unknown(flag: &Flag, known: &[(&str, Use)]) -> Box<crate::diagnostic::Diagnostic> {
+fn unknown(flag: &Flag, known: &[(&str, Use)]) -> Problem {
     let names = known.iter().map(|(name, _)| *name);
     let message = format!("unknown flag: --{}{}", flag.name, suggest::hint(&flag.name, names));
     let found = error(code::UNKNOWN_FLAG, message, flag.span);

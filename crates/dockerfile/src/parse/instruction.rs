@@ -6,7 +6,7 @@ use super::flags::{self, Flag, Flags};
 use super::heredoc::Document;
 use super::json::{self, Form};
 use super::logical::Logical;
-use super::report::{Parsed, error, helped};
+use super::report::{Parsed, Problem, error, helped};
 use super::words::{by_blanks, is_blank};
 use super::{add_copy, from, healthcheck, pairs, run};
 use crate::ast::{Command, Instruction, Kind, Onbuild, Span, Word};
@@ -101,11 +101,11 @@ impl Arguments<'_> {
         self.logical.word(self.rest.clone())
     }
 
-    pub(super) fn wrong(&self, message: impl Into<String>) -> Box<crate::diagnostic::Diagnostic> {
+    pub(super) fn wrong(&self, message: impl Into<String>) -> Problem {
         error(code::BAD_ARGUMENTS, message, self.span())
     }
 
-    pub(super) fn at_least_one(&self) -> Box<crate::diagnostic::Diagnostic> {
+    pub(super) fn at_least_one(&self) -> Problem {
         self.wrong(format!("{} requires at least one argument", self.keyword))
     }
 

@@ -79,20 +79,15 @@ impl Reader<'_> {
         let mut open: Vec<u8> = Vec::new();
         loop {
             self.blanks();
-            let opened = match self.peek()? {
-                bracket @ (b'[' | b'{') => {
-                    self.at += 1;
-                    open.push(bracket);
-                    if open.len() >= MAX_DEPTH {
-                        return None;
-                    }
-                    true
+            let opened = matches!(self.peek()?, b'[' | b'{');
+            if opened {
+                open.push(self.next()?);
+                if open.len() >= MAX_DEPTH {
+                    return None;
                 }
-                _ => {
-                    self.scalar()?;
-                    false
-                }
-            };
+            } else {
+                self.scalar()?;
+            }
             if !self.after_value(&mut open, opened)? {
                 return Some(());
             }

@@ -14,8 +14,8 @@ pub(super) struct Logical {
     pub(super) lines: (u32, u32),
     /// Where its last physical line ends in the source, without line end.
     pub(super) end: usize,
-    /// The blank lines within.
-    pub(super) empty_lines: Vec<Span>,
+    /// The first blank line within.
+    pub(super) empty_line: Option<Span>,
     /// The physical lines that are longer than allowed.
     pub(super) too_long: Vec<Span>,
 }
@@ -44,7 +44,7 @@ impl Logical {
             if stripped.starts_with('#') {
                 logical.check_length(line);
             } else if stripped.is_empty() {
-                logical.empty_lines.push(Span {
+                logical.empty_line.get_or_insert(Span {
                     start: line.start,
                     end: line.end(),
                 });

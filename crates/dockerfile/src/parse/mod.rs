@@ -20,31 +20,20 @@ mod words;
 use crate::ast::{Dockerfile, Instruction, Span};
 use crate::code;
 use crate::diagnostic::Diagnostic;
-use report::error;
+use report::{error, helped};
 
 /// Reads a Dockerfile. All errors of the file are reported at once, in the order of their places; an instruction with
 /// an error is left out of the tree.
 pub fn parse(source: &str) -> (Dockerfile, Vec<Diagnostic>) {
-    if let Some(place) = source.find('\0') {
-        let place = Span {
-            start: place,
-            end: place + 1,
-        };
-        let found = error(
-            code::NOT_TEXT,
-            format!("the Dockerfile is not text: byte {} is 0", place.start),
-            place,
-        );
-        let help = "check that the path names a Dockerfile, saved as UTF-8".to_owned();
-        return (
-            document::empty(source),
-            vec![Diagnostic {
-                help: Some(help),
-                ..*found
-            }],
-        );
-    }
-    document::parse(source)
+    let Some(place) = source.find('\0') else {
+        return document::parse(source);
+    };
+    let message = format!("the Dockerfile is not text: byte {place} is 0");
+    let span = Span {
+        start: place,
+        end: place + 1,
+    };
+    (document::empty(source), vec![not_text(message, span, HELP)])
 }
 
 /// The same for bytes that may not be text. Where they are not, the tree holds the text before the first bad byte.
@@ -55,21 +44,23 @@ pub fn parse_bytes(source: &[u8]) -> (Dockerfile, Vec<Diagnostic>) {
     };
     let (before, after) = source.split_at(bad);
     let text = std::str::from_utf8(before).unwrap_or_default();
-    let place = Span {
-        start: text.len(),
-        end: text.len(),
-    };
     let byte = after.first().copied().unwrap_or_default();
     let message = format!("the Dockerfile is not UTF-8 text: byte {bad} is {byte:#04x}");
     let help = match source {
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "it looks like UTF-16; save it as UTF-8",
-        _ => "check that the path names a Dockerfile, saved as UTF-8",
+        _ => HELP,
     };
-    let found = Diagnostic {
-        help: Some(help.to_owned()),
-        ..*error(code::NOT_TEXT, message, place)
+    let span = Span {
+        start: text.len(),
+        end: text.len(),
     };
-    (document::empty(text), vec![found])
+    (document::empty(text), vec![not_text(message, span, help)])
+}
+
+const HELP: &str = "check that the path names a Dockerfile, saved as UTF-8";
+
+fn not_text(message: String, span: Span, help: &str) -> Diagnostic {
+    helped(error(code::NOT_TEXT, message, span), help).into_diagnostic()
 }
 
 /// Reads one instruction alone: a trigger (ONBUILD) as an image config keeps it, here-documents included. Spans are

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::flags::Flags;
 use super::instruction::Arguments;
-use super::report::{Parsed, error, helped};
+use super::report::{Parsed, Problem, error, helped};
 use super::words::{is_blank, quoted};
 use crate::ast::{Declaration, Kind, Pair};
 use crate::code;
@@ -48,7 +48,7 @@ fn pair(arguments: &Arguments<'_>, word: Range<usize>) -> Parsed<Pair> {
     })
 }
 
-fn blank_name(arguments: &Arguments<'_>, word: Range<usize>) -> Box<crate::diagnostic::Diagnostic> {
+fn blank_name(arguments: &Arguments<'_>, word: Range<usize>) -> Problem {
     let message = format!("{} names can not be blank", arguments.keyword);
     error(code::BAD_ARGUMENTS, message, arguments.logical.span(word))
 }

@@ -3,31 +3,31 @@
 use crate::ast::Span;
 use crate::diagnostic::{Diagnostic, Severity};
 
-/// What every parser here returns. Boxed, because diagnostics are large and rare.
-pub(super) type Parsed<T> = Result<T, Box<Diagnostic>>;
+/// What every parser here returns.
+pub(super) type Parsed<T> = Result<T, Problem>;
 
-pub(super) fn error(code: &'static str, message: impl Into<String>, span: Span) -> Box<Diagnostic> {
-    Box::new(Diagnostic {
+/// An error about an instruction. Boxed, because diagnostics are large and rare.
+#[derive(Debug)]
+pub(super) struct Problem(Box<Diagnostic>);
+
+impl Problem {
+    pub(super) fn into_diagnostic(self) -> Diagnostic {
+        *self.0
+    }
+}
+
+pub(super) fn error(code: &'static str, message: impl Into<String>, span: Span) -> Problem {
+    Problem(Box::new(Diagnostic {
         code,
         severity: Severity::Error,
         message: message.into(),
         span,
         help: None,
-    })
-}
-
-pub(super) fn warning(code: &'static str, message: impl Into<String>, span: Span) -> Diagnostic {
-    Diagnostic {
-        code,
-        severity: Severity::Warning,
-        message: message.into(),
-        span,
-        help: None,
-    }
+    }))
 }
 
 /// With what to do about it.
-pub(super) fn helped(mut diagnostic: Box<Diagnostic>, help: impl Into<String>) -> Box<Diagnostic> {
-    diagnostic.help = Some(help.into());
-    diagnostic
+pub(super) fn helped(mut problem: Problem, help: impl Into<String>) -> Problem {
+    problem.0.help = Some(help.into());
+    problem
 }

@@ -1,5 +1,6 @@
 //! The language, area by area: cases are data where that is natural, derived from what BuildKit does.
 
+mod checks;
 mod dump;
 mod errors;
 mod expand;
