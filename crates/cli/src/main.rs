@@ -1,3 +1,86 @@
 //! The `kiln` program.
+//!
+//! This crate alone reads arguments and the environment, prints, and decides on exit codes.
 
-fn main() {}
+#![expect(clippy::doc_markdown, reason = "comments of arguments are help texts, where backticks would be seen")]
+
+mod atomic;
+mod cli;
+mod commands;
+mod context;
+mod engine;
+mod failure;
+mod format;
+mod progress;
+mod report;
+mod settings;
+mod signals;
+mod table;
+mod terminal;
+mod time;
+mod values;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use cli::{Cli, Command};
+use failure::{Failure, Outcome};
+use report::Reporter;
+use settings::Settings;
+
+fn main() -> ExitCode {
+    let arguments = cli::familiar(std::env::args_os().collect());
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version go to standard output and are no failure.
+            let code = if error.use_stderr() { failure::USAGE } else { 0 };
+            let _nobody_listens = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    let (reporter, outcome) = match Settings::of_process(cli.global.clone()) {
+        Ok(settings) => (Reporter::new(&settings), run(cli.command, &settings)),
+        Err(failure) => (Reporter::plain(), Err(failure)),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            terminal::say(reporter.failure(&failure));
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+fn run(command: Command, settings: &Settings) -> Outcome {
+    if command.touches_layers() {
+        // First of all, while there is one thread: a process with several cannot enter a user namespace.
+        kiln_sandbox::enter().map_err(|error| {
+            Failure::internal(error).hint("`kiln doctor` says what this machine allows and what is missing")
+        })?;
+    }
+    match command {
+        Command::Build(args) => commands::build::run(&args, settings),
+        Command::Plan(args) => commands::plan::run(&args, settings),
+        Command::Images(args) => commands::images::run(&args, settings),
+        Command::History(args) => commands::history::run(&args, settings),
+        Command::Inspect(args) => commands::inspect::run(&args, settings),
+        Command::Tag(args) => commands::tag::run(&args, settings),
+        Command::Rmi(args) => commands::rmi::run(&args, settings),
+        Command::Pull(args) => commands::pull::run(&args, settings),
+        Command::Push(args) => commands::push::run(&args, settings),
+        Command::Login(args) => commands::login::run(&args, settings),
+        Command::Logout(args) => commands::logout::run(&args, settings),
+        Command::Run(args) => commands::run::run(&args, settings),
+        Command::Load(args) => commands::load::run(&args, settings),
+        Command::Save(args) => commands::save::run(&args, settings),
+        Command::Logs(args) => commands::logs::run(&args, settings),
+        Command::Prune(args) => commands::prune::run(&args, settings),
+        Command::Du(args) => commands::du::run(&args, settings),
+        Command::Doctor(args) => commands::doctor::run(&args),
+        Command::Version(args) => commands::version::run(&args),
+        Command::Completions(args) => commands::completions::run(&args),
+        Command::Man(args) => commands::man::run(&args),
+    }
+}

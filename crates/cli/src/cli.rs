@@ -1,0 +1,142 @@
+//! The command line as a whole.
+
+use std::ffi::OsString;
+
+use clap::{Parser, Subcommand};
+
+use crate::commands;
+use crate::settings::GlobalArgs;
+
+/// Kiln builds container images from Dockerfiles, without a daemon and without root.
+#[derive(Debug, Parser)]
+#[command(name = "kiln", version, max_term_width = 120, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: GlobalArgs,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What Kiln can do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Build an image from a Dockerfile
+    #[command(visible_alias = "b")]
+    Build(Box<commands::build::Args>),
+    /// Print the steps that a build would take, without building
+    Plan(Box<commands::plan::Args>),
+    /// List images
+    Images(commands::images::Args),
+    /// Show how an image was made
+    History(commands::history::Args),
+    /// Show everything about images
+    Inspect(commands::inspect::Args),
+    /// Give an image another name
+    Tag(commands::tag::Args),
+    /// Remove images
+    Rmi(commands::rmi::Args),
+    /// Get an image from a registry
+    Pull(commands::pull::Args),
+    /// Send an image to a registry
+    Push(commands::push::Args),
+    /// Keep the credentials for a registry
+    Login(commands::login::Args),
+    /// Forget the credentials for a registry
+    Logout(commands::logout::Args),
+    /// Start a program in an image, to try what was built
+    Run(Box<commands::run::Args>),
+    /// Read images from an archive
+    Load(commands::load::Args),
+    /// Write images to an archive
+    Save(commands::save::Args),
+    /// Show the full output of a build's steps
+    Logs(commands::logs::Args),
+    /// Remove what no image needs
+    Prune(commands::prune::Args),
+    /// Show what the store uses
+    Du(commands::du::Args),
+    /// Say how much isolation this machine allows, and what would allow more
+    Doctor(commands::doctor::Args),
+    /// Show the version
+    Version(commands::version::Args),
+    /// Print completions for a shell
+    Completions(commands::completions::Args),
+    /// Write manual pages
+    Man(commands::man::Args),
+}
+
+impl Command {
+    /// Whether it reads or writes layers (or a context from an archive), whose files have owners of their own: then
+    /// it must run where those owners exist, in the user namespace.
+    pub(crate) const fn touches_layers(&self) -> bool {
+        match self {
+            Self::Build(_)
+            | Self::Plan(_)
+            | Self::Rmi(_)
+            | Self::Pull(_)
+            | Self::Push(_)
+            | Self::Run(_)
+            | Self::Load(_)
+            | Self::Save(_)
+            | Self::Prune(_)
+            | Self::Du(_) => true,
+            Self::Images(_)
+            | Self::History(_)
+            | Self::Inspect(_)
+            | Self::Tag(_)
+            | Self::Login(_)
+            | Self::Logout(_)
+            | Self::Logs(_)
+            | Self::Doctor(_)
+            | Self::Version(_)
+            | Self::Completions(_)
+            | Self::Man(_) => false,
+        }
+    }
+}
+
+/// Docker's longer spellings: `kiln image ls`, `kiln buildx build`, `kiln builder prune`.
+pub(crate) fn familiar(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let word = |at: usize| arguments.get(at).and_then(|argument| argument.to_str());
+    let short = match (word(1), word(2)) {
+        (Some("image"), Some("ls" | "list")) => "images",
+        (Some("image"), Some("rm" | "remove")) => "rmi",
+        (Some("image" | "builder" | "buildx"), Some("build")) => "build",
+        (Some("image" | "builder" | "buildx"), Some("prune")) => "prune",
+        (Some("buildx"), Some("du")) => "du",
+        (Some("image"), Some("history")) => "history",
+        (Some("image"), Some("inspect")) => "inspect",
+        (Some("image"), Some("tag")) => "tag",
+        (Some("image"), Some("pull")) => "pull",
+        (Some("image"), Some("push")) => "push",
+        (Some("image"), Some("load")) => "load",
+        (Some("image"), Some("save")) => "save",
+        _ => return arguments,
+    };
+    arguments.splice(1..3, [OsString::from(short)]);
+    arguments
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn definitions_are_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn knows_longer_spellings() {
+        let familiar = |text: &str| {
+            let words = familiar(text.split(' ').map(OsString::from).collect());
+            words.join(std::ffi::OsStr::new(" ")).into_string().unwrap()
+        };
+        assert_eq!(familiar("kiln image ls -q"), "kiln images -q");
+        assert_eq!(familiar("kiln buildx build ."), "kiln build .");
+        assert_eq!(familiar("kiln build image ls"), "kiln build image ls");
+        assert_eq!(familiar("kiln"), "kiln");
+    }
+}

@@ -1,0 +1,276 @@
+//! `kiln build`
+
+mod compat;
+pub(crate) mod definition;
+mod results;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use kiln_build::Built;
+use kiln_build::event::{Event, Sink};
+use kiln_build::request::{LayerCompression, Limits, Output, Request, SecretSource};
+use kiln_dockerfile::diagnostic::Diagnostic;
+use kiln_image::Reference;
+
+use crate::engine::{self, Engine};
+use crate::failure::{Failure, Outcome, SourceFile};
+use crate::progress::{Mode, Progress};
+use crate::report::Reporter;
+use crate::settings::Settings;
+use crate::signals::Interrupt;
+use crate::terminal;
+use crate::values::{output, secret, size};
+use compat::CompatArgs;
+use definition::{Definition, DefinitionArgs};
+
+/// Arguments of `kiln build`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Exit codes: 0 built, 1 the build failed, 2 wrong usage, 125 Kiln's own failure, 130 Ctrl-C.")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    definition: DefinitionArgs,
+    /// A name for the image
+    #[arg(short, long, value_name = "NAME[:TAG]", help_heading = "Result")]
+    tag: Vec<String>,
+    /// Where else the result goes: a directory, `-` for a tar on standard output, or
+    /// type=oci|docker|tar|local|image|registry[,dest=PATH][,name=NAME][,push=true][,compression=zstd]…
+    #[arg(short, long, value_name = "DEST", help_heading = "Result")]
+    output: Vec<String>,
+    /// Push the image to its registries
+    #[arg(long, help_heading = "Result")]
+    push: bool,
+    /// Keep the image in the store, as Kiln always does
+    #[arg(long, help_heading = "Result")]
+    load: bool,
+    /// Write the image's ID to a file
+    #[arg(long, value_name = "FILE", help_heading = "Result")]
+    iidfile: Option<PathBuf>,
+    /// Write what was built to a file, as JSON
+    #[arg(long, value_name = "FILE", help_heading = "Result")]
+    metadata_file: Option<PathBuf>,
+    /// A secret for RUN --mount=type=secret
+    #[arg(long, value_name = "id=ID[,src=FILE|,env=VARIABLE]", help_heading = "Steps")]
+    secret: Vec<String>,
+    /// How many steps run at the same time [default: the number of processors]
+    #[arg(short, long, value_name = "N", help_heading = "Steps")]
+    jobs: Option<usize>,
+    /// Memory limit of a step
+    #[arg(short, long, value_name = "BYTES", help_heading = "Steps")]
+    memory: Option<String>,
+    /// Microseconds of processor time of a step in every period
+    #[arg(long, value_name = "MICROSECONDS", help_heading = "Steps", hide_short_help = true)]
+    cpu_quota: Option<u64>,
+    /// The period of --cpu-quota
+    #[arg(
+        long,
+        value_name = "MICROSECONDS",
+        default_value_t = 100_000,
+        help_heading = "Steps",
+        hide_short_help = true
+    )]
+    cpu_period: u64,
+    /// How to show progress [default: $BUILDKIT_PROGRESS, else auto]
+    #[arg(long, value_enum, help_heading = "Progress")]
+    progress: Option<Mode>,
+    /// Show nothing but the image's ID
+    #[arg(short, long, help_heading = "Progress")]
+    quiet: bool,
+    #[command(flatten)]
+    compat: CompatArgs,
+}
+
+/// Builds.
+pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
+    args.compat.check()?;
+    let (mut request, definition) = args.request(settings)?;
+    let source = definition.inputs.dockerfile.clone();
+    let engine = Engine::open(settings)?;
+    let interrupt = Interrupt::watch()?;
+    let progress = Progress::start(args.progress, args.quiet, settings)?;
+    request.jobs = request.jobs.max(1);
+    let warnings = Warnings {
+        inner: progress.sink(),
+        seen: Mutex::default(),
+    };
+    let result = engine.builder().build(&request, &warnings, &interrupt.cancel);
+    progress.finish();
+    drop(definition);
+    let built = match result {
+        Ok(built) => built,
+        Err(error) => {
+            let failure = engine::build_failure(error, &source, &interrupt);
+            if progress.is_json() {
+                terminal::say(results::error_line(&failure));
+                return Err(Failure::silent(failure.code));
+            }
+            return Err(failure);
+        }
+    };
+    let warnings = warnings.seen.into_inner().unwrap_or_else(PoisonError::into_inner);
+    args.conclude(&built, &request, &progress, &source, &warnings, &engine, settings)
+}
+
+/// Passes events on and keeps warnings, which are shown with their places in the end.
+struct Warnings<'a> {
+    inner: &'a dyn Sink,
+    seen: Mutex<Vec<Diagnostic>>,
+}
+
+impl Sink for Warnings<'_> {
+    fn event(&self, event: Event) {
+        if let Event::Warning(diagnostic) = &event {
+            self.seen
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(diagnostic.clone());
+        }
+        self.inner.event(event);
+    }
+}
+
+impl Args {
+    fn request(&self, settings: &Settings) -> Result<(Request, Definition), Failure> {
+        let tags = self.tags()?;
+        let (outputs, output_epoch) = self.outputs(&tags)?;
+        let secrets = self.secrets(settings)?;
+        let limits = self.limits()?;
+        let ca_bundle = settings.ca_bundle()?;
+        let mut definition = self.definition.read(settings, &engine::unpack_archive)?;
+        let inputs = &mut definition.inputs;
+        let jobs = self
+            .jobs
+            .or_else(|| settings.jobs())
+            .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
+        let request = Request {
+            dockerfile: inputs.dockerfile.text.clone(),
+            dockerfile_name: inputs.dockerfile.name.clone(),
+            context: inputs.context.clone(),
+            ignore: inputs.ignore.take(),
+            named_contexts: definition.directories.clone(),
+            options: definition.options.clone(),
+            secrets,
+            pull: self.definition.pull,
+            jobs,
+            epoch: output_epoch.or(epoch_of(&definition)),
+            ca_bundle,
+            limits,
+            tags,
+            outputs,
+        };
+        Ok((request, definition))
+    }
+
+    fn tags(&self) -> Result<Vec<Reference>, Failure> {
+        let parse = |text: &String| {
+            let reference: Reference = text
+                .parse()
+                .map_err(|error| Failure::usage(format!("--tag: {error}")))?;
+            match reference.digest() {
+                Some(_) => Err(Failure::usage(format!(
+                    "--tag {text}: an image cannot be given a digest"
+                ))),
+                None => Ok(reference),
+            }
+        };
+        self.tag.iter().map(parse).collect()
+    }
+
+    fn outputs(&self, tags: &[Reference]) -> Result<(Vec<Output>, Option<i64>), Failure> {
+        let mut outputs = Vec::new();
+        let mut epoch = None;
+        for text in &self.output {
+            let (parsed, own) =
+                output::parse(text, tags).map_err(|message| Failure::usage(format!("--output {message}")))?;
+            outputs.push(parsed);
+            epoch = own.or(epoch);
+        }
+        if self.push {
+            if tags.is_empty() {
+                return Err(Failure::usage("--push needs a name to push to: -t NAME"));
+            }
+            let compression = LayerCompression::default();
+            outputs.push(Output::Image {
+                names: tags.to_vec(),
+                push: true,
+                compression,
+            });
+        }
+        let to_stdout = outputs.iter().filter(|output| output::to_stdout(output)).count();
+        if to_stdout > 1 {
+            return Err(Failure::usage("only one output can go to standard output"));
+        }
+        if to_stdout == 1 && terminal::stdout_is_terminal() {
+            return Err(
+                Failure::usage("standard output is a terminal, which cannot take an archive")
+                    .hint("redirect it, or add dest=FILE"),
+            );
+        }
+        Ok((outputs, epoch))
+    }
+
+    fn secrets(&self, settings: &Settings) -> Result<BTreeMap<String, SecretSource>, Failure> {
+        let parse = |text: &String| {
+            let (id, source) = secret::parse(text, &settings.environment)
+                .map_err(|message| Failure::usage(format!("--secret {message}")))?;
+            if let SecretSource::File(path) = &source
+                && !path.exists()
+            {
+                let message = anyhow::anyhow!("--secret {text}: {} does not exist", path.display());
+                return Err(Failure::failed(message));
+            }
+            Ok((id, source))
+        };
+        self.secret.iter().map(parse).collect()
+    }
+
+    fn limits(&self) -> Result<Limits, Failure> {
+        let memory = self.memory.as_deref().map(size::parse).transpose();
+        let memory = memory.map_err(|message| Failure::usage(format!("--memory {message}")))?;
+        if self.cpu_period == 0 {
+            return Err(Failure::usage("--cpu-period: a period of nothing"));
+        }
+        let cpu_millis = self.cpu_quota.map(|quota| quota.saturating_mul(1000) / self.cpu_period);
+        Ok(Limits {
+            memory,
+            cpu_millis,
+            pids: None,
+        })
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the end of a build brings all of it together")]
+    fn conclude(
+        &self,
+        built: &Built,
+        request: &Request,
+        progress: &Progress,
+        source: &SourceFile,
+        warnings: &[Diagnostic],
+        engine: &Engine,
+        settings: &Settings,
+    ) -> Outcome {
+        let names = results::names(request);
+        if progress.for_people() {
+            terminal::say(Reporter::new(settings).warnings(source, warnings));
+            terminal::say(results::summary(built, &names));
+        } else if progress.is_json() {
+            terminal::say(results::result_line(built, &names));
+        }
+        if let Some(path) = &self.iidfile {
+            results::write(path, built.id.to_string().as_bytes())?;
+        }
+        if let Some(path) = &self.metadata_file {
+            results::write(path, &results::metadata(built, &names, engine))?;
+        }
+        if self.quiet && !request.outputs.iter().any(output::to_stdout) {
+            terminal::print_line(built.id)?;
+        }
+        Ok(())
+    }
+}
+
+/// `SOURCE_DATE_EPOCH`, which is a build argument like any other to the plan.
+fn epoch_of(definition: &Definition) -> Option<i64> {
+    definition.options.build_args.get("SOURCE_DATE_EPOCH")?.parse().ok()
+}

@@ -1,0 +1,105 @@
+//! What is said and written when a build is over.
+
+use std::path::Path;
+
+use kiln_build::Built;
+use kiln_build::request::{Output, Request};
+use kiln_image::Reference;
+use serde_json::{Map, Value, json};
+
+use crate::atomic;
+use crate::engine::Engine;
+use crate::failure::{Context as _, Failure, Outcome, Report};
+use crate::report::sentence;
+use crate::values::size;
+
+/// All names that the image was given.
+pub(crate) fn names(request: &Request) -> Vec<Reference> {
+    let mut names = request.tags.clone();
+    for output in &request.outputs {
+        if let Output::Image { names: more, .. } = output {
+            names.extend(more.iter().filter(|name| !request.tags.contains(name)).cloned());
+        }
+    }
+    names
+}
+
+/// The last line for people.
+pub(crate) fn summary(built: &Built, names: &[Reference]) -> String {
+    let familiar: Vec<String> = names.iter().map(Reference::familiar).collect();
+    let named = if familiar.is_empty() {
+        String::new()
+    } else {
+        format!(" as {}", familiar.join(", "))
+    };
+    format!("built {}{named}, {}\n", built.id, size::show(built.size))
+}
+
+/// The last line for programs.
+pub(crate) fn result_line(built: &Built, names: &[Reference]) -> String {
+    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+    let mut line = json!({"type": "result", "id": built.id, "size": built.size, "names": names});
+    if let (Some(manifest), Value::Object(fields)) = (built.manifest, &mut line) {
+        fields.insert("manifest".to_owned(), json!(manifest));
+    }
+    format!("{line}\n")
+}
+
+/// The last line for programs of a build that failed.
+pub(crate) fn error_line(failure: &Failure) -> String {
+    let mut fields = Map::new();
+    let mut set = |name: &str, value: Value| fields.insert(name.to_owned(), value);
+    set("type", json!("error"));
+    set("code", json!(failure.code));
+    match &failure.report {
+        Report::Silent => {
+            set("message", json!("canceled"));
+        }
+        Report::Plain { error, hint } => {
+            set("message", json!(sentence(error)));
+            hint.as_ref().map(|hint| set("hint", json!(hint)));
+        }
+        Report::Dockerfile { source, diagnostics } => {
+            set("message", json!("the Dockerfile cannot be built"));
+            set("file", json!(source.name));
+            let one = |diagnostic: &kiln_dockerfile::diagnostic::Diagnostic| {
+                let span = [diagnostic.span.start, diagnostic.span.end];
+                json!({"code": diagnostic.code, "message": diagnostic.message, "span": span, "help": diagnostic.help})
+            };
+            set("diagnostics", diagnostics.iter().map(one).collect());
+        }
+        Report::Step(step) => {
+            set("message", json!(sentence(&step.error)));
+            set("file", json!(step.source.name));
+            set("step", json!(step.name));
+            step.lines.map(|lines| set("lines", json!(lines)));
+            set("tail", json!(step.tail));
+            step.hint.as_ref().map(|hint| set("hint", json!(hint)));
+        }
+    }
+    format!("{}\n", Value::Object(fields))
+}
+
+/// The content of `--metadata-file`, with the keys of buildx.
+pub(crate) fn metadata(built: &Built, names: &[Reference], engine: &Engine) -> Vec<u8> {
+    let mut fields = Map::new();
+    fields.insert("containerimage.config.digest".to_owned(), json!(built.id));
+    if let Some(manifest) = built.manifest {
+        fields.insert("containerimage.digest".to_owned(), json!(manifest));
+        if let Some(descriptor) = engine.manifest_descriptor(&manifest) {
+            fields.insert("containerimage.descriptor".to_owned(), json!(descriptor));
+        }
+    }
+    if !names.is_empty() {
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        fields.insert("image.name".to_owned(), json!(names.join(",")));
+    }
+    let mut text = serde_json::to_vec_pretty(&fields).expect("maps of strings are JSON");
+    text.push(b'\n');
+    text
+}
+
+/// Writes a result file, whole or not at all.
+pub(crate) fn write(path: &Path, content: &[u8]) -> Outcome {
+    atomic::write(path, content).or_failed(|| format!("cannot write {}", path.display()))
+}

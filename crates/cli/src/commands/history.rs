@@ -1,0 +1,98 @@
+//! `kiln history`
+
+use serde_json::{Value, json};
+
+use crate::engine::{Engine, HistoryRow};
+use crate::failure::Outcome;
+use crate::format::{Format, rows};
+use crate::progress::text::{cut, sanitise};
+use crate::settings::Settings;
+use crate::values::size;
+use crate::{table, terminal, time};
+
+/// Arguments of `kiln history`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The image
+    image: String,
+    /// `table`, `json`, or a template like `{{.CreatedBy}}`
+    #[arg(long)]
+    format: Option<String>,
+    /// Sizes in decimal units; with =false in bytes
+    #[arg(short = 'H', long, num_args = 0..=1, default_value_t = true, default_missing_value = "true", require_equals = true, action = clap::ArgAction::Set)]
+    human: bool,
+    /// Show whole commands
+    #[arg(long)]
+    no_trunc: bool,
+    /// Show only IDs
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+/// Shows how an image was made, last step first.
+pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
+    let format = Format::parse(args.format.as_deref())?;
+    let engine = Engine::open(settings)?;
+    let image = engine.find(&args.image)?;
+    let mut history = engine.history(&image)?;
+    history.reverse();
+    let id = if args.no_trunc {
+        image.id.to_string()
+    } else {
+        image.id.short()
+    };
+    // As with docker: only the image itself has an ID, its history has none any more.
+    let id_of = |at: usize| if at == 0 { id.as_str() } else { "<missing>" };
+    if args.quiet {
+        return terminal::print((0..history.len()).flat_map(|at| [id_of(at), "\n"]).collect::<String>());
+    }
+    let now = time::now();
+    terminal::print(if format == Format::Table {
+        let cells = |(at, row): (usize, &HistoryRow)| {
+            let by = args.command(row);
+            [
+                id_of(at).to_owned(),
+                time::ago(row.created, now),
+                by,
+                args.size(row.size),
+                row.comment.clone(),
+            ]
+        };
+        let cells: Vec<_> = history.iter().enumerate().map(cells).collect();
+        table::render(["IMAGE", "CREATED", "CREATED BY", "SIZE", "COMMENT"], &cells)
+    } else {
+        let values: Vec<Value> = history
+            .iter()
+            .enumerate()
+            .map(|(at, row)| args.json(id_of(at), row, now))
+            .collect();
+        rows(&format, &values)?
+    })
+}
+
+impl Args {
+    fn command(&self, row: &HistoryRow) -> String {
+        let text = sanitise(row.created_by.replace(['\n', '\t'], " ").as_bytes());
+        if self.no_trunc { text } else { cut(&text, 45, '…') }
+    }
+
+    fn size(&self, bytes: u64) -> String {
+        if self.human {
+            size::show(bytes)
+        } else {
+            bytes.to_string()
+        }
+    }
+
+    fn json(&self, id: &str, row: &HistoryRow, now: i64) -> Value {
+        json!({
+            "ID": id,
+            "CreatedAt": time::show(row.created),
+            "CreatedSince": time::ago(row.created, now),
+            "CreatedBy": row.created_by,
+            "Size": self.size(row.size),
+            "SizeBytes": row.size,
+            "Comment": row.comment,
+        })
+    }
+}

@@ -1,0 +1,42 @@
+//! `kiln inspect`
+
+use serde_json::Value;
+
+use crate::engine::Engine;
+use crate::failure::{Failure, Outcome};
+use crate::format::{Format, rows};
+use crate::settings::Settings;
+use crate::terminal;
+
+/// Arguments of `kiln inspect`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The images
+    #[arg(required = true)]
+    images: Vec<String>,
+    /// `json`, or a template like `{{.Config.Entrypoint}}`
+    #[arg(short, long)]
+    format: Option<String>,
+    /// Taken and ignored: Kiln has nothing but images
+    #[arg(long, hide = true)]
+    r#type: Option<String>,
+}
+
+/// Prints all that is known of images: a JSON array with docker's names.
+pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
+    let engine = Engine::open(settings)?;
+    let mut found: Vec<Value> = Vec::new();
+    let mut missing: Option<Failure> = None;
+    for name in &args.images {
+        match engine.find(name).and_then(|image| engine.inspect(&image)) {
+            Ok(value) => found.push(value),
+            Err(failure) => missing = missing.or(Some(failure)),
+        }
+    }
+    let text = match Format::parse(args.format.as_deref())? {
+        Format::Table => serde_json::to_string_pretty(&found).map_err(Failure::internal)? + "\n",
+        format => rows(&format, &found)?,
+    };
+    terminal::print(text)?;
+    missing.map_or(Ok(()), Err)
+}

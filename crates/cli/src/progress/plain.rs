@@ -1,0 +1,439 @@
+//! Line after line, as `BuildKit` writes for CI: `#5 [build 2/5] RUN make`, `#5 0.123 output`, `#5 DONE 0.3s`.
+//!
+//! Of several steps that run at the same time one has the stage; what the others write waits until it ends, or for
+//! a few seconds, so that logs stay readable.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::Write;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use kiln_build::event::{Event, Sink, TaskId, TaskOutcome};
+
+use super::Renderer;
+use super::text::Lines;
+use crate::values::size;
+
+/// How long a step keeps the stage while others have something to say.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How many bytes may wait for the stage.
+const WAITING: usize = 64 << 10;
+/// How often a transfer says how far it is.
+const TRANSFER: Duration = Duration::from_secs(5);
+
+/// The renderer.
+#[derive(Debug)]
+pub(crate) struct Plain<W> {
+    begin: Instant,
+    state: Mutex<State<W>>,
+}
+
+impl<W: Write + Send> Plain<W> {
+    /// Writes to `out`.
+    pub(crate) fn new(out: W) -> Self {
+        Self {
+            begin: Instant::now(),
+            state: Mutex::new(State::new(out)),
+        }
+    }
+}
+
+impl<W: Write + Send> Sink for Plain<W> {
+    fn event(&self, event: Event) {
+        let now = self.begin.elapsed();
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.apply(event, now);
+        state.flush();
+    }
+}
+
+impl<W: Write + Send> Renderer for Plain<W> {
+    fn finish(&self) {
+        let now = self.begin.elapsed();
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.finish(now);
+        state.flush();
+    }
+}
+
+#[derive(Debug)]
+struct State<W> {
+    out: W,
+    /// What one event makes is written at once, so that lines of others do not come between.
+    buffer: Vec<u8>,
+    tasks: HashMap<TaskId, Task>,
+    numbers: u32,
+    stage: Option<TaskId>,
+    since: Duration,
+    began: bool,
+}
+
+#[derive(Debug, Default)]
+struct Task {
+    name: String,
+    /// Given when it first appears, so that numbers rise.
+    number: Option<u32>,
+    started: Option<Duration>,
+    partial: [Lines; 2],
+    parts: BTreeMap<String, Part>,
+    /// Whole lines that were not shown yet, without the number.
+    waiting: Vec<Vec<u8>>,
+    bytes: usize,
+    done: bool,
+}
+
+#[derive(Debug, Default)]
+struct Part {
+    started: Duration,
+    said: Duration,
+    done: bool,
+}
+
+impl Task {
+    fn add(&mut self, line: Vec<u8>) {
+        self.bytes += line.len();
+        self.waiting.push(line);
+    }
+
+    fn clock(&self, now: Duration) -> f64 {
+        now.saturating_sub(self.started.unwrap_or(now)).as_secs_f64()
+    }
+
+    fn log(&mut self, data: &[u8], stderr: bool, now: Duration) {
+        let clock = self.clock(now);
+        let mut lines = std::mem::take(&mut self.partial[usize::from(stderr)]);
+        lines.push(data, |line| self.add(log_line(clock, line)));
+        self.partial[usize::from(stderr)] = lines;
+    }
+
+    fn end_lines(&mut self, now: Duration) {
+        let clock = self.clock(now);
+        for stream in 0..2 {
+            if let Some(rest) = self.partial[stream].rest() {
+                self.add(log_line(clock, &rest));
+            }
+        }
+    }
+
+    fn progress(&mut self, name: &str, current: u64, total: Option<u64>, now: Duration) {
+        let known = self.parts.contains_key(name);
+        let part = self.parts.entry(name.to_owned()).or_insert(Part {
+            started: now,
+            said: now,
+            done: false,
+        });
+        let whole = total == Some(current);
+        if part.done || (known && !whole && now.saturating_sub(part.said) < TRANSFER) {
+            return;
+        }
+        part.said = now;
+        part.done = whole;
+        let seconds = now.saturating_sub(part.started).as_secs_f64();
+        let line = match total {
+            Some(total) if whole => format!("{name} {} {seconds:.1}s done", size::show(total)),
+            Some(total) => format!("{name} {} / {} {seconds:.1}s", size::show(current), size::show(total)),
+            None => format!("{name} {} {seconds:.1}s", size::show(current)),
+        };
+        self.add(line.into_bytes());
+    }
+}
+
+fn log_line(clock: f64, line: &[u8]) -> Vec<u8> {
+    let mut text = format!("{clock:.3} ").into_bytes();
+    text.extend_from_slice(line);
+    text
+}
+
+impl<W: Write> State<W> {
+    fn new(out: W) -> Self {
+        Self {
+            out,
+            buffer: Vec::new(),
+            tasks: HashMap::new(),
+            numbers: 0,
+            stage: None,
+            since: Duration::ZERO,
+            began: false,
+        }
+    }
+
+    fn apply(&mut self, event: Event, now: Duration) {
+        let id = match event {
+            Event::Task { id, name, .. } => {
+                self.tasks.entry(id).or_default().name = name;
+                return;
+            }
+            // Warnings come with their places after the build.
+            Event::Warning(_) => return,
+            Event::Notice(text) => return self.notice(&text),
+            Event::Started(id) => {
+                self.tasks.entry(id).or_default().started = Some(now);
+                id
+            }
+            Event::Log { id, stderr, data } => {
+                self.tasks.entry(id).or_default().log(&data, stderr, now);
+                id
+            }
+            Event::Progress {
+                id,
+                part,
+                current,
+                total,
+            } => {
+                self.tasks.entry(id).or_default().progress(&part, current, total, now);
+                id
+            }
+            Event::Finished { id, outcome, duration } => {
+                self.end(id, &outcome, duration, now);
+                id
+            }
+        };
+        self.touch(id, now);
+    }
+
+    fn end(&mut self, id: TaskId, outcome: &TaskOutcome, duration: Duration, now: Duration) {
+        let task = self.tasks.entry(id).or_default();
+        task.end_lines(now);
+        task.done = true;
+        let line = match outcome {
+            TaskOutcome::Done { .. } => format!("DONE {:.1}s", duration.as_secs_f64()),
+            TaskOutcome::Cached => "CACHED".to_owned(),
+            TaskOutcome::Failed => format!("ERROR after {:.1}s", duration.as_secs_f64()),
+            TaskOutcome::Canceled => "CANCELED".to_owned(),
+        };
+        task.add(line.into_bytes());
+        // Of what never began nobody needs to know that it was given up.
+        if *outcome == TaskOutcome::Canceled && task.started.is_none() && task.number.is_none() {
+            task.waiting.clear();
+        }
+    }
+
+    /// Something happened to a task: shows it if it has the stage, may have it or has waited enough.
+    fn touch(&mut self, id: TaskId, now: Duration) {
+        let Some(task) = self.tasks.get(&id) else { return };
+        let patient = now.saturating_sub(self.since) < PATIENCE && task.bytes < WAITING;
+        match self.stage {
+            Some(current) if current != id && !task.done && patient => {}
+            _ => self.show(id, now),
+        }
+    }
+
+    fn show(&mut self, id: TaskId, now: Duration) {
+        let Some(task) = self.tasks.get_mut(&id) else { return };
+        if task.done && task.waiting.is_empty() {
+            self.tasks.remove(&id);
+            return;
+        }
+        if self.stage != Some(id) {
+            self.step_forward(id, now);
+        }
+        let Some(task) = self.tasks.get_mut(&id) else { return };
+        let number = task.number.unwrap_or_default();
+        task.bytes = 0;
+        for line in task.waiting.drain(..) {
+            self.buffer.extend_from_slice(format!("#{number} ").as_bytes());
+            self.buffer.extend_from_slice(&line);
+            self.buffer.push(b'\n');
+        }
+        if task.done {
+            self.tasks.remove(&id);
+            self.stage = None;
+            if let Some(next) = self.longest_waiting() {
+                self.show(next, now);
+            }
+        }
+    }
+
+    /// Gives the stage to a task.
+    fn step_forward(&mut self, id: TaskId, now: Duration) {
+        if let Some(number) = self.stage.and_then(|current| self.tasks.get(&current)?.number) {
+            self.buffer.extend_from_slice(format!("#{number} ...\n").as_bytes());
+        }
+        if self.began {
+            self.buffer.push(b'\n');
+        }
+        self.began = true;
+        self.stage = Some(id);
+        self.since = now;
+        let next = self.numbers + 1;
+        let Some(task) = self.tasks.get_mut(&id) else { return };
+        let number = *task.number.get_or_insert(next);
+        self.numbers = self.numbers.max(number);
+        self.buffer
+            .extend_from_slice(format!("#{number} {}\n", task.name.replace('\n', " ")).as_bytes());
+    }
+
+    fn longest_waiting(&self) -> Option<TaskId> {
+        let waiting = self.tasks.iter().filter(|(_, task)| !task.waiting.is_empty());
+        waiting.min_by_key(|(id, task)| (task.started, **id)).map(|(id, _)| *id)
+    }
+
+    fn notice(&mut self, text: &str) {
+        if let Some(number) = self.stage.take().and_then(|current| self.tasks.get(&current)?.number) {
+            self.buffer.extend_from_slice(format!("#{number} ...\n").as_bytes());
+        }
+        if self.began {
+            self.buffer.push(b'\n');
+        }
+        self.began = true;
+        self.buffer.extend_from_slice(format!("warning: {text}\n").as_bytes());
+    }
+
+    /// Shows what still waits.
+    fn finish(&mut self, now: Duration) {
+        let mut left: Vec<TaskId> = self.tasks.keys().copied().collect();
+        left.sort();
+        for id in left {
+            if let Some(task) = self.tasks.get_mut(&id) {
+                task.end_lines(now);
+                if !task.waiting.is_empty() {
+                    self.show(id, now);
+                }
+            }
+        }
+        self.tasks.clear();
+        self.stage = None;
+    }
+
+    fn flush(&mut self) {
+        // Nobody can be told that telling failed.
+        let _nobody_listens = self.out.write_all(&self.buffer);
+        self.buffer.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{cached, canceled, done, failed, log, progress, started, task};
+    use super::*;
+
+    /// Events with the milliseconds at which they come.
+    fn render(events: Vec<(u64, Event)>) -> String {
+        let mut state = State::new(Vec::new());
+        let mut last = 0;
+        for (at, event) in events {
+            state.apply(event, Duration::from_millis(at));
+            last = at;
+        }
+        state.finish(Duration::from_millis(last));
+        String::from_utf8(state.buffer).unwrap()
+    }
+
+    #[test]
+    fn one_after_the_other() {
+        let text = render(vec![
+            (0, task(0, "[1/3] FROM debian")),
+            (0, task(1, "[2/3] RUN make")),
+            (0, task(2, "[3/3] RUN false")),
+            (0, cached(0)),
+            (10, started(1)),
+            (133, log(1, "a\nhal")),
+            (200, log(1, "f\n")),
+            (300, log(1, "rest")),
+            (310, done(1, 300)),
+            (310, started(2)),
+            (320, failed(2, 10)),
+        ]);
+        let expected = "\
+#1 [1/3] FROM debian
+#1 CACHED
+
+#2 [2/3] RUN make
+#2 0.123 a
+#2 0.190 half
+#2 0.300 rest
+#2 DONE 0.3s
+
+#3 [3/3] RUN false
+#3 ERROR after 0.0s
+";
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn steps_at_the_same_time_take_turns() {
+        let text = render(vec![
+            (0, task(0, "a")),
+            (0, task(1, "b")),
+            (0, started(0)),
+            (0, started(1)),
+            (100, log(0, "a1\n")),
+            (200, log(1, "b1\n")),
+            (300, log(0, "a2\n")),
+            (400, done(0, 400)),
+            (6000, log(1, "b2\n")),
+            (6100, done(1, 6100)),
+        ]);
+        let expected = "\
+#1 a
+#1 0.100 a1
+#1 0.300 a2
+#1 DONE 0.4s
+
+#2 b
+#2 0.200 b1
+#2 6.000 b2
+#2 DONE 6.1s
+";
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn nobody_keeps_the_stage_for_ever() {
+        let text = render(vec![
+            (0, task(0, "a")),
+            (0, task(1, "b")),
+            (0, started(0)),
+            (0, started(1)),
+            (100, log(1, "b1\n")),
+            (5500, log(1, "b2\n")),
+            (5600, done(0, 5600)),
+        ]);
+        assert_eq!(
+            text,
+            "#1 a\n#1 ...\n\n#2 b\n#2 0.100 b1\n#2 5.500 b2\n#2 ...\n\n#1 a\n#1 DONE 5.6s\n"
+        );
+    }
+
+    #[test]
+    fn transfers_say_how_far_they_are_now_and_then() {
+        let text = render(vec![
+            (0, task(0, "pull debian")),
+            (0, started(0)),
+            (0, progress(0, "abc", 0, Some(2_000_000))),
+            (1000, progress(0, "abc", 500_000, Some(2_000_000))),
+            (6000, progress(0, "abc", 1_000_000, Some(2_000_000))),
+            (7000, progress(0, "abc", 2_000_000, Some(2_000_000))),
+            (7001, progress(0, "abc", 2_000_000, Some(2_000_000))),
+            (7001, done(0, 7001)),
+        ]);
+        let expected =
+            "#1 pull debian\n#1 abc 0B / 2MB 0.0s\n#1 abc 1MB / 2MB 6.0s\n#1 abc 2MB 7.0s done\n#1 DONE 7.0s\n";
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn what_never_began_is_not_mentioned() {
+        let text = render(vec![
+            (0, task(0, "a")),
+            (0, task(1, "b")),
+            (0, started(0)),
+            (5, canceled(1)),
+            (9, canceled(0)),
+            (9, Event::Notice("odd".to_owned())),
+        ]);
+        assert_eq!(text, "#1 a\n#1 CANCELED\n\nwarning: odd\n");
+    }
+
+    #[test]
+    fn much_output_of_a_hidden_step_does_not_wait() {
+        let big = "x".repeat(1000) + "\n";
+        let mut events = vec![(0, task(0, "a")), (0, task(1, "b")), (0, started(0)), (0, started(1))];
+        events.extend((0..100).map(|_| (10, log(1, &big))));
+        let mut state = State::new(Vec::new());
+        for (at, event) in events {
+            state.apply(event, Duration::from_millis(at));
+        }
+        assert!(state.tasks.values().all(|task| task.bytes <= WAITING));
+    }
+}

@@ -1,0 +1,71 @@
+//! Events in few words, for tests.
+
+use std::time::Duration;
+
+use kiln_build::event::{Event, TaskId, TaskOutcome};
+
+pub(crate) fn task(id: usize, name: &str) -> Event {
+    Event::Task {
+        id: TaskId(id),
+        name: name.to_owned(),
+        stage: None,
+        lines: None,
+    }
+}
+
+pub(crate) fn started(id: usize) -> Event {
+    Event::Started(TaskId(id))
+}
+
+pub(crate) fn log(id: usize, text: &str) -> Event {
+    raw_log(id, text.as_bytes())
+}
+
+pub(crate) fn raw_log(id: usize, data: &[u8]) -> Event {
+    Event::Log {
+        id: TaskId(id),
+        stderr: false,
+        data: data.into(),
+    }
+}
+
+pub(crate) fn progress(id: usize, part: &str, current: u64, total: Option<u64>) -> Event {
+    Event::Progress {
+        id: TaskId(id),
+        part: part.to_owned(),
+        current,
+        total,
+    }
+}
+
+fn finished(id: usize, outcome: TaskOutcome, millis: u64) -> Event {
+    Event::Finished {
+        id: TaskId(id),
+        outcome,
+        duration: Duration::from_millis(millis),
+    }
+}
+
+pub(crate) fn done(id: usize, millis: u64) -> Event {
+    added(id, millis, 0)
+}
+
+pub(crate) fn added(id: usize, millis: u64, bytes_added: u64) -> Event {
+    let outcome = TaskOutcome::Done {
+        bytes_added,
+        peak_memory: None,
+    };
+    finished(id, outcome, millis)
+}
+
+pub(crate) fn cached(id: usize) -> Event {
+    finished(id, TaskOutcome::Cached, 0)
+}
+
+pub(crate) fn failed(id: usize, millis: u64) -> Event {
+    finished(id, TaskOutcome::Failed, millis)
+}
+
+pub(crate) fn canceled(id: usize) -> Event {
+    finished(id, TaskOutcome::Canceled, 0)
+}

@@ -1,0 +1,333 @@
+//! Renders failures and warnings for people.
+
+use std::fmt::Write as _;
+
+use annotate_snippets::{AnnotationKind, Element, Group, Level, Renderer, Snippet};
+use kiln_dockerfile::diagnostic::{Diagnostic, Severity};
+
+use crate::failure::{FailedStep, Failure, Report, SourceFile};
+use crate::progress::text::sanitise;
+use crate::settings::Settings;
+use crate::terminal;
+
+/// How many warnings of one build are shown with their places.
+const WARNINGS: usize = 20;
+
+/// Renders for standard error.
+#[derive(Debug, Clone)]
+pub(crate) struct Reporter {
+    colours: bool,
+    renderer: Renderer,
+    debug: bool,
+}
+
+impl Reporter {
+    /// In colours if the user and the terminal like them.
+    pub(crate) fn new(settings: &Settings) -> Self {
+        Self::with(settings.colours(terminal::stderr_is_terminal()), settings.debug())
+    }
+
+    /// For when there are no settings.
+    pub(crate) fn plain() -> Self {
+        Self::with(false, false)
+    }
+
+    fn with(colours: bool, debug: bool) -> Self {
+        let renderer = if colours { Renderer::styled() } else { Renderer::plain() };
+        let width = if terminal::stderr_is_terminal() {
+            terminal::size().0
+        } else {
+            140
+        };
+        Self {
+            colours,
+            renderer: renderer.term_width(width),
+            debug,
+        }
+    }
+
+    /// Everything there is to say about a failure; empty if nothing.
+    pub(crate) fn failure(&self, failure: &Failure) -> String {
+        match &failure.report {
+            Report::Silent => String::new(),
+            Report::Plain { error, hint } => self.plain_error(error, hint.as_deref()),
+            Report::Dockerfile { source, diagnostics } => self.diagnostics(source, diagnostics),
+            Report::Step(step) => self.step(step),
+        }
+    }
+
+    /// Warnings after a build that went well.
+    pub(crate) fn warnings(&self, source: &SourceFile, diagnostics: &[Diagnostic]) -> String {
+        let shown = diagnostics.len().min(WARNINGS);
+        let mut text = self.diagnostics(source, &diagnostics[..shown]);
+        if shown < diagnostics.len() {
+            let _ = writeln!(
+                text,
+                "warning: {} more warnings are not shown",
+                diagnostics.len() - shown
+            );
+        }
+        text
+    }
+
+    fn plain_error(&self, error: &anyhow::Error, hint: Option<&str>) -> String {
+        let mut text = format!("{}: {}\n", self.word("error"), sentence(error));
+        if self.debug {
+            let _ = writeln!(text, "{error:?}");
+        }
+        if let Some(hint) = hint {
+            let _ = writeln!(text, "{}: {hint}", self.word("hint"));
+        }
+        text
+    }
+
+    fn diagnostics(&self, source: &SourceFile, diagnostics: &[Diagnostic]) -> String {
+        let mut text = String::new();
+        for diagnostic in diagnostics {
+            text.push_str(&self.diagnostic(source, diagnostic));
+            text.push('\n');
+        }
+        text
+    }
+
+    fn diagnostic(&self, source: &SourceFile, diagnostic: &Diagnostic) -> String {
+        let level = match diagnostic.severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+        };
+        let mut title = level.primary_title(diagnostic.message.as_str());
+        if !diagnostic.code.is_empty() {
+            title = title.id(diagnostic.code);
+        }
+        let span = on_characters(&source.text, diagnostic.span.start, diagnostic.span.end);
+        let snippet = excerpt(source, span, None);
+        let mut group = title.element(snippet);
+        if let Some(help) = &diagnostic.help {
+            group = group.element(Level::HELP.message(help.as_str()));
+        }
+        self.render(group)
+    }
+
+    fn step(&self, step: &FailedStep) -> String {
+        let mut text = String::new();
+        if !step.tail.is_empty() {
+            let _ = writeln!(text, "------\n > {}:", sanitise(step.name.as_bytes()));
+            for line in &step.tail {
+                let _ = writeln!(text, "{}", sanitise(line.as_bytes()));
+            }
+            text.push_str("------\n");
+        }
+        let message = sentence(&step.error);
+        let hint = step.hint.as_deref();
+        let Some(span) = step
+            .lines
+            .and_then(|(first, last)| lines_span(&step.source.text, first, last))
+        else {
+            let _ = writeln!(text, "{}: {}: {message}", self.word("error"), step.name);
+            if let Some(hint) = hint {
+                let _ = writeln!(text, "{}: {hint}", self.word("hint"));
+            }
+            return text;
+        };
+        let mut group =
+            Level::ERROR
+                .primary_title(message.as_str())
+                .element(excerpt(&step.source, span, Some("this step failed")));
+        if let Some(hint) = hint {
+            group = group.element(Level::HELP.message(hint));
+        }
+        text.push_str(&self.render(group));
+        text.push('\n');
+        if self.debug {
+            let _ = writeln!(text, "{:?}", step.error);
+        }
+        text
+    }
+
+    fn render(&self, group: Group<'_>) -> String {
+        self.renderer.render(&[group])
+    }
+
+    /// `error` or `hint`, in the colours of the renderer of excerpts.
+    fn word(&self, word: &str) -> String {
+        let colour = if word == "error" {
+            anstyle::AnsiColor::BrightRed
+        } else {
+            anstyle::AnsiColor::BrightCyan
+        };
+        let style = anstyle::Style::new().fg_color(Some(colour.into())).bold();
+        if self.colours {
+            format!("{style}{word}{style:#}")
+        } else {
+            word.to_owned()
+        }
+    }
+}
+
+/// An error and its causes in one line; a cause that its effect names already is not repeated.
+pub(crate) fn sentence(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain() {
+        let cause = cause.to_string();
+        if text.ends_with(&cause) {
+            continue;
+        }
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(&cause);
+    }
+    text
+}
+
+fn excerpt<'a>(source: &'a SourceFile, span: std::ops::Range<usize>, label: Option<&'a str>) -> Element<'a> {
+    // Only what is near is given: a Dockerfile may be large, and the renderer looks at all it gets.
+    let start = source.text[..span.start].rfind('\n').map_or(0, |at| at + 1);
+    let end = source.text[span.end..]
+        .find('\n')
+        .map_or(source.text.len(), |at| span.end + at);
+    let line = source.text[..start].split('\n').count();
+    let mut mark = AnnotationKind::Primary.span(span.start - start..span.end - start);
+    if let Some(label) = label {
+        mark = mark.label(label);
+    }
+    Snippet::source(&source.text[start..end])
+        .line_start(line)
+        .path(source.name.as_str())
+        .annotation(mark)
+        .into()
+}
+
+/// The bytes of lines `first` to `last`, without the blanks around them.
+fn lines_span(text: &str, first: u32, last: u32) -> Option<std::ops::Range<usize>> {
+    let mut begin = 0;
+    let mut span: Option<std::ops::Range<usize>> = None;
+    for (number, line) in (1_u32..).zip(text.split_inclusive('\n')) {
+        if (first..=last).contains(&number) {
+            let start = span.map_or(begin + (line.len() - line.trim_start().len()), |span| span.start);
+            span = Some(start..(begin + line.trim_end().len()).max(start));
+        }
+        begin += line.len();
+    }
+    span
+}
+
+/// The span, within the text and not in the middle of a character.
+fn on_characters(text: &str, start: usize, end: usize) -> std::ops::Range<usize> {
+    let down = |mut at: usize| {
+        at = at.min(text.len());
+        while !text.is_char_boundary(at) {
+            at -= 1;
+        }
+        at
+    };
+    let start = down(start);
+    start..down(end).max(start)
+}
+
+#[cfg(test)]
+mod tests {
+    use kiln_dockerfile::ast::Span;
+
+    use super::*;
+
+    fn reporter() -> Reporter {
+        Reporter {
+            colours: false,
+            renderer: Renderer::plain(),
+            debug: false,
+        }
+    }
+
+    fn source() -> SourceFile {
+        SourceFile {
+            name: "Dockerfile".to_owned(),
+            text: "FROM debian\n\nRUN a && \\\n    b\nRNU x\n".to_owned(),
+        }
+    }
+
+    fn diagnostic(start: usize, end: usize) -> Diagnostic {
+        Diagnostic {
+            code: "UnknownInstruction",
+            severity: Severity::Error,
+            message: "unknown instruction `RNU`".to_owned(),
+            span: Span { start, end },
+            help: Some("did you mean `RUN`?".to_owned()),
+        }
+    }
+
+    #[test]
+    fn shows_the_place_of_a_diagnostic() {
+        let failure = Failure {
+            code: 1,
+            report: Report::Dockerfile {
+                source: source(),
+                diagnostics: vec![diagnostic(30, 33)],
+            },
+        };
+        let expected = "\
+error[UnknownInstruction]: unknown instruction `RNU`
+ --> Dockerfile:5:1
+  |
+5 | RNU x
+  | ^^^
+  |
+  = help: did you mean `RUN`?
+";
+        assert_eq!(reporter().failure(&failure), expected);
+    }
+
+    #[test]
+    fn any_span_is_survived() {
+        let odd = SourceFile {
+            name: "d".to_owned(),
+            text: "ä\n漢\n".to_owned(),
+        };
+        for start in 0..12 {
+            for end in 0..12 {
+                reporter().diagnostics(&odd, &[diagnostic(start, end)]);
+            }
+        }
+        reporter().diagnostics(&SourceFile::default(), &[diagnostic(0, 0)]);
+    }
+
+    #[test]
+    fn shows_a_failed_step_with_its_output() {
+        let step = FailedStep {
+            source: source(),
+            name: "[2/2] RUN a && b".to_owned(),
+            lines: Some((3, 4)),
+            error: anyhow::anyhow!("process \"/bin/sh -c a\" did not complete successfully: exit code: 1"),
+            tail: vec!["\x1b[31ma: no such thing".to_owned()],
+            hint: Some("kiln logs shows all of its output".to_owned()),
+        };
+        let failure = Failure {
+            code: 1,
+            report: Report::Step(Box::new(step)),
+        };
+        let text = reporter().failure(&failure);
+        assert!(
+            text.starts_with("------\n > [2/2] RUN a && b:\na: no such thing\n------\nerror: process"),
+            "{text}"
+        );
+        assert!(text.contains("--> Dockerfile:3:1"), "{text}");
+        assert!(text.contains("RUN a && \\"), "{text}");
+        assert!(text.ends_with("= help: kiln logs shows all of its output\n"), "{text}");
+    }
+
+    #[test]
+    fn causes_are_told_once() {
+        let error = anyhow::anyhow!("no such file")
+            .context("cannot read x: no such file")
+            .context("loading");
+        assert_eq!(sentence(&error), "loading: cannot read x: no such file");
+    }
+
+    #[test]
+    fn finds_lines() {
+        let text = source().text;
+        assert_eq!(&text[lines_span(&text, 3, 4).unwrap()], "RUN a && \\\n    b");
+        assert_eq!(&text[lines_span(&text, 2, 2).unwrap()], "");
+        assert_eq!(lines_span(&text, 9, 9), None);
+    }
+}

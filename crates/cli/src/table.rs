@@ -1,0 +1,46 @@
+//! Tables as docker prints them: columns separated by three blanks.
+
+use std::fmt::Write as _;
+
+use crate::progress::text::width;
+
+/// Lines of a table. An empty `header` gives rows only.
+pub(crate) fn render<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> String {
+    let mut widths = header.map(width);
+    for row in rows {
+        for (widest, cell) in widths.iter_mut().zip(row) {
+            *widest = (*widest).max(width(cell));
+        }
+    }
+    let mut text = String::new();
+    line(&mut text, &header.map(ToOwned::to_owned), &widths);
+    for row in rows {
+        line(&mut text, row, &widths);
+    }
+    text
+}
+
+fn line<const N: usize>(text: &mut String, cells: &[String; N], widths: &[usize; N]) {
+    let start = text.len();
+    for (cell, widest) in cells.iter().zip(widths) {
+        let gap = widest - width(cell) + 3;
+        let _ = write!(text, "{cell}{:gap$}", "");
+    }
+    let end = text[start..].trim_end().len();
+    text.truncate(start + end);
+    text.push('\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn aligns_columns() {
+        let rows = [["debian".to_owned(), "12".to_owned()], ["a".to_owned(), "1".to_owned()]];
+        assert_eq!(
+            render(["NAME", "TAG"], &rows),
+            "NAME     TAG\ndebian   12\na        1\n"
+        );
+    }
+}

@@ -1,0 +1,11 @@
+//! What stands behind flags: small grammars that docker's command line has made up over the years.
+
+pub(crate) mod build_context;
+pub(crate) mod csv;
+pub(crate) mod host;
+pub(crate) mod output;
+pub(crate) mod pair;
+pub(crate) mod secret;
+pub(crate) mod size;
+pub(crate) mod ulimit;
+pub(crate) mod volume;
