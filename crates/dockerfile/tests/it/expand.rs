@@ -108,8 +108,13 @@ fn a_closure_is_an_environment() {
 
 #[test]
 fn hostile_texts_are_refused() {
-    let deep = "${A:-".repeat(100_000);
-    assert_eq!(expand::word(&deep, '\\', &env()), Err(ExpandError::TooDeep));
+    for nested in ["${A:-", "${A:-\"", "${A/", "${A//x/\""] {
+        assert_eq!(
+            expand::word(&nested.repeat(100_000), '\\', &env()),
+            Err(ExpandError::TooDeep),
+            "{nested}"
+        );
+    }
     let big: BTreeMap<String, String> = [("X".to_owned(), "x".repeat(1 << 20))].into();
     assert_eq!(expand::word(&"$X".repeat(1000), '\\', &big), Err(ExpandError::TooLong));
     assert_eq!(
