@@ -48,7 +48,7 @@ pub fn is_archive(file: &File) -> io::Result<bool> {
 ///
 /// Owners, modes and times are those in the archive; with `chown` everything, directories on the way included, gets
 /// that owner. Existing directories stay and take on what the archive says of them; all else that is in the way is
-/// replaced, links to directories too, as BuildKit does. Missing directories are made with mode 0755.
+/// replaced, links to directories too, as `BuildKit` does. Missing directories are made with mode 0755.
 pub fn extract<R: Read>(
     archive: R,
     root: BorrowedFd<'_>,

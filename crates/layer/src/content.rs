@@ -6,6 +6,7 @@ use rustix::fs::{copy_file_range, ftruncate, ioctl_ficlone};
 use rustix::io::{Errno, pread, pwrite};
 
 use crate::pack::next_data;
+use crate::tar::at_most;
 use crate::walk::Meta;
 
 /// Copies contents, and remembers which ways do not work between the file systems at hand.
@@ -99,7 +100,7 @@ impl Content {
     /// Reads a piece and writes it; `None` at the end.
     fn piece(&mut self, source: &OwnedFd, copy: &OwnedFd, at: u64, limit: u64) -> Result<Option<u64>, Errno> {
         self.buffer.resize(BUFFER, 0);
-        let wanted = limit.min(BUFFER as u64) as usize;
+        let wanted = at_most(limit, BUFFER);
         let read = retry(|| pread(source, &mut self.buffer[..wanted], at))?;
         if read == 0 {
             return Ok(None);

@@ -85,7 +85,7 @@ pub struct CopyStats {
 /// followed; a file replaces what is there unless it is a directory. A directory's contents are merged into the
 /// destination: if that is there it keeps owner, mode and time; directories further down take the source's. A
 /// directory never replaces anything else, nor anything else a directory. Missing directories above the destination
-/// are made with mode 0755. Sockets become empty files, as with BuildKit.
+/// are made with mode 0755. Sockets become empty files, as with `BuildKit`.
 pub fn copy_tree(
     source: BorrowedFd<'_>,
     source_path: &Path,

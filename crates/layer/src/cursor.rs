@@ -104,6 +104,10 @@ impl<'a> Cursor<'a> {
     fn step(&mut self, path: &[u8], name: &[u8], missing: Missing) -> Result<OwnedFd, Errno> {
         let parent = self.current();
         let os_name = OsStr::from_bytes(name);
+        if matches!(name, b"" | b"." | b"..") {
+            // No clean path, and it could lead out of the root.
+            return Err(Errno::INVAL);
+        }
         match openat(&*parent, os_name, root::DIRECTORY, Mode::empty()) {
             Err(Errno::NOENT) if missing == Missing::Make => {
                 mkdirat(&*parent, os_name, Mode::from_raw_mode(0o755))?;

@@ -118,12 +118,15 @@ pub fn digest_tree(
     })
 }
 
+/// A file's digest, and whether the file still was as before when it had been read.
+type Digested = Result<([u8; 32], bool), Errno>;
+
 /// How many entries wait for their digests at most.
 const PENDING: usize = 64;
 
 struct Job {
     source: Source,
-    reply: SyncSender<Result<([u8; 32], bool), Errno>>,
+    reply: SyncSender<Digested>,
     meta: Meta,
 }
 
@@ -147,8 +150,8 @@ fn work(queue: &Mutex<Receiver<Job>>) {
     }
 }
 
-/// The digest of content and attributes, and whether the file still is as it was.
-fn digest_file(source: Source, meta: &Meta) -> Result<([u8; 32], bool), Errno> {
+/// The digest of content and attributes.
+fn digest_file(source: Source, meta: &Meta) -> Digested {
     let file = match source {
         Source::Named(dir, name) => walk::open_file(&*dir, &name)?,
         Source::Open(file) => file,
@@ -195,10 +198,17 @@ struct Digester<'a, 'w> {
     bytes: u64,
 }
 
+/// The digest of a file that somebody else computes.
+struct Awaited {
+    result: Receiver<Digested>,
+    stat: FileStat,
+    path: Vec<u8>,
+}
+
 /// A record, to which the digest of a file may have to be added.
 struct Pending {
     record: Vec<u8>,
-    file: Option<(Receiver<Result<([u8; 32], bool), Errno>>, FileStat, Vec<u8>)>,
+    file: Option<Awaited>,
 }
 
 impl Digester<'_, '_> {
@@ -340,7 +350,11 @@ impl Digester<'_, '_> {
             .expect("the workers wait as long as this exists");
         self.push(Pending {
             record,
-            file: Some((result, stat, path.to_vec())),
+            file: Some(Awaited {
+                result,
+                stat,
+                path: path.to_vec(),
+            }),
         })
     }
 
@@ -375,7 +389,9 @@ impl Digester<'_, '_> {
     fn settle(&mut self) -> Result<(), Error> {
         for Pending { record, file } in std::mem::take(&mut self.pending) {
             self.hasher.update(&record);
-            let Some((result, stat, path)) = file else { continue };
+            let Some(Awaited { result, stat, path }) = file else {
+                continue;
+            };
             let shown = join(self.top, &path);
             let result = result.recv().unwrap_or(Err(Errno::IO));
             let (digest, same) = result.map_err(Error::at("read", path_of(&shown)))?;

@@ -19,7 +19,7 @@ use crate::Error;
 use crate::cursor::{Cursor, Missing};
 use crate::remove::remove;
 use crate::root::{clean, join, path_of, split};
-use crate::tar::{Entry, Kind, Reader};
+use crate::tar::{Entry, Kind, Reader, at_most};
 use crate::walk::Meta;
 use crate::xattr::{self, Xattrs};
 
@@ -224,7 +224,7 @@ impl<'a> Extractor<'a> {
         for &(offset, length) in map {
             let mut at = offset;
             while at < offset + length {
-                let wanted = (offset + length - at).min(self.buffer.len() as u64) as usize;
+                let wanted = at_most(offset + length - at, self.buffer.len());
                 let read = tar.read_content(&mut self.buffer[..wanted])?;
                 if read == 0 {
                     return Err(Error::refused(path, "less is stored than its map says"));
@@ -304,13 +304,18 @@ impl<'a> Extractor<'a> {
         let (directory, name) = split(target);
         let from = self.targets.enter(directory, Missing::Fail)?;
         let from_name = OsStr::from_bytes(name);
+        let c_name = std::ffi::CString::new(name).map_err(|_| Errno::INVAL)?;
+        let found = Meta::of(&*from, &c_name)?;
+        if found.is_whiteout() && self.style == Style::Layer {
+            // Deleted by this very layer: it is one of a layer below.
+            return Err(Errno::NOENT);
+        }
         let make = || linkat(&*from, from_name, &*place.directory, place.name, AtFlags::empty());
         match make() {
             Err(Errno::EXIST) => {}
             result => return result,
         }
-        let c_name = std::ffi::CString::new(name).map_err(|_| Errno::INVAL)?;
-        if Meta::of(&*from, &c_name)?.id() == place.meta()?.id() {
+        if found.id() == place.meta()?.id() {
             return Ok(());
         }
         self.clear(place)?;

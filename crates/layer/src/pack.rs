@@ -12,7 +12,7 @@ use rustix::io::Errno;
 
 use crate::Error;
 use crate::root::path_of;
-use crate::tar::{Entry, Kind, Writer};
+use crate::tar::{Entry, Kind, Writer, at_most};
 use crate::walk::{self, FileId, Meta, Name, Next, Walk};
 use crate::xattr;
 
@@ -263,7 +263,7 @@ impl<'a, W: Write> Packer<'a, W> {
     fn content(&mut self, file: &OwnedFd, path: &[u8], start: u64, end: u64) -> Result<(), Error> {
         let mut at = start;
         while at < end {
-            let wanted = (end - at).min(self.buffer.len() as u64) as usize;
+            let wanted = at_most(end - at, self.buffer.len());
             let read = match rustix::io::pread(file, &mut self.buffer[..wanted], at) {
                 Ok(0) => return Err(changed(path, "it is shorter now")),
                 Ok(read) => read,

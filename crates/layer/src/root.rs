@@ -11,7 +11,7 @@ use rustix::io::Errno;
 /// How often a look-up that raced with a rename is tried again.
 const RETRIES: usize = 128;
 
-/// How many dangling symbolic links are followed when a path is made; the kernel's own limit for look-ups.
+/// How many symbolic links are followed when a path is made; the kernel's own limit for look-ups.
 const MAX_LINKS: usize = 40;
 
 /// Flags to open a directory as a place to look things up in.
@@ -101,63 +101,96 @@ pub(crate) fn open(root: impl AsFd, path: &[u8], flags: OFlags) -> Result<OwnedF
 }
 
 /// Opens the directory `path` inside `root`, links followed, making what is missing with mode 0755. A dangling link
-/// on the way is followed within the root and its target made. `made` hears of each directory.
+/// on the way is followed within the root and its target made. `made` hears of each directory: its clean path, which
+/// goes through no link.
 pub(crate) fn make_directories(
     root: BorrowedFd<'_>,
     path: &[u8],
     made: &mut dyn FnMut(&[u8]),
 ) -> Result<OwnedFd, Errno> {
-    let mut path = path.to_vec();
-    for _ in 0..MAX_LINKS {
-        match open(root, &path, OFlags::PATH | OFlags::DIRECTORY) {
-            Err(Errno::NOENT) => {}
-            result => return result,
-        }
-        if let Some(redirected) = make_missing(root, &path, made)? {
-            path = redirected;
-        }
+    match open(root, path, OFlags::PATH | OFlags::DIRECTORY) {
+        Err(Errno::NOENT) => Maker::new(path).run(root, made),
+        result => result,
     }
-    Err(Errno::LOOP)
 }
 
-/// Makes the missing components; gives the path to try instead if a dangling link is among them.
-fn make_missing(root: BorrowedFd<'_>, path: &[u8], made: &mut dyn FnMut(&[u8])) -> Result<Option<Vec<u8>>, Errno> {
-    let mut prefix: Vec<u8> = Vec::new();
-    let mut parent = open(root, b"", OFlags::PATH | OFlags::DIRECTORY)?;
-    let mut components = path
-        .split(|&byte| byte == b'/')
-        .filter(|name| !matches!(*name, b"" | b"."));
-    while let Some(component) = components.next() {
-        let name = OsStr::from_bytes(component);
-        let above = prefix.clone();
-        prefix = join(&prefix, component);
-        parent = match open(root, &prefix, OFlags::PATH | OFlags::DIRECTORY) {
+/// Looks a path up component by component, as the kernel does, but makes what is missing.
+///
+/// The way back up is the chain of directories that it came down, never `..` itself: nothing leads above the root.
+struct Maker {
+    /// Components still to come, the next one last.
+    todo: Vec<Vec<u8>>,
+    chain: Vec<(Vec<u8>, OwnedFd)>,
+    links: usize,
+}
+
+impl Maker {
+    fn new(path: &[u8]) -> Self {
+        let mut maker = Self {
+            todo: Vec::new(),
+            chain: Vec::new(),
+            links: 0,
+        };
+        maker.push(path);
+        maker
+    }
+
+    fn push(&mut self, path: &[u8]) {
+        self.todo.extend(path.rsplit(|&byte| byte == b'/').map(<[u8]>::to_vec));
+    }
+
+    fn run(mut self, root: BorrowedFd<'_>, made: &mut dyn FnMut(&[u8])) -> Result<OwnedFd, Errno> {
+        let top = open(root, b"", OFlags::PATH | OFlags::DIRECTORY)?;
+        while let Some(component) = self.todo.pop() {
+            match component.as_slice() {
+                b"" | b"." => {}
+                b".." => drop(self.chain.pop()),
+                _ => self.step(&top, component, made)?,
+            }
+        }
+        Ok(self.chain.pop().map_or(top, |(_, directory)| directory))
+    }
+
+    fn step(&mut self, top: &OwnedFd, component: Vec<u8>, made: &mut dyn FnMut(&[u8])) -> Result<(), Errno> {
+        let parent = self.chain.last().map_or(top, |(_, directory)| directory);
+        let name = OsStr::from_bytes(&component);
+        let directory = match openat(parent, name, DIRECTORY, Mode::empty()) {
             Err(Errno::NOENT) => {
-                if let Ok(target) = readlinkat(&parent, name, Vec::new()) {
-                    let target = target.as_bytes();
-                    let base = if target.starts_with(b"/") {
-                        b"".as_slice()
-                    } else {
-                        above.as_slice()
-                    };
-                    let mut redirected = join(base, target);
-                    for rest in components {
-                        redirected = join(&redirected, rest);
-                    }
-                    return Ok(Some(redirected));
-                }
-                match mkdirat(&parent, name, Mode::from_raw_mode(0o755)) {
-                    Ok(()) => made(&prefix),
+                match mkdirat(parent, name, Mode::from_raw_mode(0o755)) {
+                    Ok(()) => made(&self.path_of(&component)),
                     // Somebody else was faster; what they made is as good.
                     Err(Errno::EXIST) => {}
                     Err(errno) => return Err(errno),
                 }
-                openat(&parent, name, DIRECTORY, Mode::empty())?
+                openat(parent, name, DIRECTORY, Mode::empty())?
+            }
+            Err(Errno::NOTDIR | Errno::LOOP) => {
+                let target = readlinkat(parent, name, Vec::new()).map_err(|_| Errno::NOTDIR)?;
+                return self.follow(target.as_bytes());
             }
             result => result?,
         };
+        self.chain.push((component, directory));
+        Ok(())
     }
-    Ok(None)
+
+    fn follow(&mut self, target: &[u8]) -> Result<(), Errno> {
+        self.links += 1;
+        if self.links > MAX_LINKS {
+            return Err(Errno::LOOP);
+        }
+        if target.starts_with(b"/") {
+            self.chain.clear();
+        }
+        self.push(target);
+        Ok(())
+    }
+
+    fn path_of(&self, name: &[u8]) -> Vec<u8> {
+        let mut path = self.chain.iter().map(|(name, _)| name.as_slice()).collect::<Vec<_>>();
+        path.push(name);
+        path.join(&b'/')
+    }
 }
 
 #[cfg(test)]
@@ -194,13 +227,13 @@ mod tests {
         symlink("../../out", inside.join("link")).unwrap();
         symlink(dir.path().join("out2"), inside.join("absolute")).unwrap();
         let root = File::open(&inside).unwrap();
-        let mut made = 0;
+        let mut made = Vec::new();
         for path in [b"link/a".as_slice(), b"absolute/b", b"../../out3/c"] {
-            make_directories(root.as_fd(), path, &mut |_| made += 1).unwrap();
+            make_directories(root.as_fd(), path, &mut |path| made.push(path.to_vec())).unwrap();
         }
         assert!(inside.join("out/a").is_dir() && inside.join("out3/c").is_dir());
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
-        assert!(made >= 6);
+        assert_eq!(made[..2], [b"out".to_vec(), b"out/a".to_vec()]);
         symlink("loop", inside.join("loop")).unwrap();
         assert_eq!(
             make_directories(root.as_fd(), b"loop/x", &mut |_| ()).unwrap_err(),

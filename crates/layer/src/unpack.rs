@@ -23,6 +23,14 @@ pub struct UnpackOptions {
     pub limits: Limits,
 }
 
+impl UnpackOptions {
+    /// With other limits than the default ones.
+    #[must_use]
+    pub fn limited(limits: Limits) -> Self {
+        Self { limits }
+    }
+}
+
 /// What was unpacked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

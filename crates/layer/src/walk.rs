@@ -98,7 +98,7 @@ pub(crate) struct Name {
 
 /// The names in an open directory (not `O_PATH`, and not read from before), sorted by bytes.
 pub(crate) fn names(dir: impl AsFd) -> Result<Vec<Name>, Errno> {
-    let mut buffer = [MaybeUninit::uninit(); 32 * 1024];
+    let mut buffer = [MaybeUninit::uninit(); 16 * 1024];
     let mut entries = RawDir::new(dir.as_fd(), &mut buffer);
     let mut names = Vec::new();
     while let Some(entry) = entries.next() {

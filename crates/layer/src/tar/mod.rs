@@ -81,9 +81,14 @@ impl Entry {
 }
 
 /// How many bytes follow content of this length up to the next block.
-pub(crate) const fn padding(size: u64) -> usize {
-    let rest = (size % BLOCK as u64) as usize;
+pub(crate) fn padding(size: u64) -> usize {
+    let rest = at_most(size % BLOCK as u64, BLOCK);
     if rest == 0 { 0 } else { BLOCK - rest }
+}
+
+/// `count`, but no more than `limit`: how much of it is dealt with at once.
+pub(crate) fn at_most(count: u64, limit: usize) -> usize {
+    usize::try_from(count).map_or(limit, |count| count.min(limit))
 }
 
 /// Whether the bytes begin with a tar header, going by its checksum.

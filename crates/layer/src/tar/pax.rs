@@ -35,8 +35,11 @@ fn digits(number: usize) -> usize {
     number.to_string().len()
 }
 
+/// Key and value.
+pub(super) type Record<'a> = (&'a [u8], &'a [u8]);
+
 /// Splits extended header data into keys and values. `Err` says what is wrong.
-pub(super) fn parse(mut data: &[u8]) -> Result<Vec<(&[u8], &[u8])>, &'static str> {
+pub(super) fn parse(mut data: &[u8]) -> Result<Vec<Record<'_>>, &'static str> {
     let mut records = Vec::new();
     while !data.is_empty() {
         let blank = data

@@ -5,11 +5,11 @@ use std::io::{self, Read};
 
 use super::header::{self, Block};
 use super::sparse::{self, SparseRecords};
-use super::{BLOCK, Entry, Kind, pax};
+use super::{BLOCK, Entry, Kind, at_most, pax};
 use crate::Error;
 
 /// Longest extended header (pax records, GNU long names) that is read; the rest of the world allows no more either.
-const MAX_EXTENDED: u64 = 1 << 20;
+const MAX_EXTENDED: usize = 1 << 20;
 
 /// Reads a tar, entry by entry, in bounded memory whatever the archive says.
 #[derive(Debug)]
@@ -85,7 +85,7 @@ impl<R: Read> Reader<R> {
                         .iter()
                         .map(|(name, value)| name.len() + value.len())
                         .sum::<usize>()
-                        > MAX_EXTENDED as usize
+                        > MAX_EXTENDED
                     {
                         return Err(malformed(start, "more than 1 MiB of attributes in global headers"));
                     }
@@ -103,7 +103,7 @@ impl<R: Read> Reader<R> {
 
     /// Stored bytes of the last entry; 0 at their end. Those of a sparse file are its pieces one after the other.
     pub fn read_content(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
-        let wanted = (buffer.len() as u64).min(self.content) as usize;
+        let wanted = at_most(self.content, buffer.len());
         if wanted == 0 {
             return Ok(0);
         }
@@ -190,11 +190,12 @@ impl<R: Read> Reader<R> {
 
     /// The content of an extended header.
     fn extended(&mut self, start: u64, size: u64) -> Result<Vec<u8>, Error> {
-        if size > MAX_EXTENDED {
+        let length = at_most(size, usize::MAX);
+        if length > MAX_EXTENDED {
             return Err(malformed(start, "an extended header of more than 1 MiB"));
         }
         self.expect_content(size);
-        let mut data = vec![0; size as usize];
+        let mut data = vec![0; length];
         let mut filled = 0;
         while filled < data.len() {
             filled += self.read_content(&mut data[filled..])?;
@@ -226,7 +227,7 @@ impl<R: Read> Reader<R> {
         let mut entry = Entry {
             path,
             kind,
-            mode: (field(start, "mode", &block[header::MODE])? & 0o7777) as u32,
+            mode: mode(start, block)?,
             uid: owner(start, id(overrides.uid, header::UID, "owner")?)?,
             gid: owner(start, id(overrides.gid, header::GID, "group")?)?,
             mtime: match overrides.mtime {
@@ -324,6 +325,11 @@ fn owner(start: u64, id: i64) -> Result<u32, Error> {
     wrapped
         .filter(|id| *id != u32::MAX)
         .ok_or_else(|| malformed(start, format!("{id} is no user or group id")))
+}
+
+fn mode(start: u64, block: &Block) -> Result<u32, Error> {
+    let mode = field(start, "mode", &block[header::MODE])?;
+    u32::try_from(mode & 0o7777).map_err(|_| malformed(start, "a mode that cannot be"))
 }
 
 fn device(start: u64, block: &Block, kind: Kind) -> Result<(u32, u32), Error> {

@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 
 use super::header::{self, Block};
-use super::{BLOCK, Entry, Kind, pax};
+use super::{BLOCK, Entry, Kind, at_most, pax};
 
 /// Writes a tar. Bytes depend on nothing but what is put in.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub struct Writer<W: Write> {
     padding: usize,
 }
 
-const ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
 
 impl<W: Write> Writer<W> {
     /// An empty archive.
@@ -58,7 +58,7 @@ impl<W: Write> Writer<W> {
     pub fn zeros(&mut self, mut count: u64) -> io::Result<()> {
         while count > 0 {
             let piece = count.min(ZEROS.len() as u64);
-            self.data(&ZEROS[..piece as usize])?;
+            self.data(&ZEROS[..at_most(piece, ZEROS.len())])?;
             count -= piece;
         }
         Ok(())
@@ -81,7 +81,7 @@ impl<W: Write> Writer<W> {
         })?;
         let mut buffer = vec![0; 64 * 1024];
         while self.missing > 0 {
-            let wanted = self.missing.min(buffer.len() as u64) as usize;
+            let wanted = at_most(self.missing, buffer.len());
             let read = match content.read(&mut buffer[..wanted]) {
                 Ok(0) => return Err(self::content("shorter")),
                 Ok(read) => read,

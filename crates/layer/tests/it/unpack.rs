@@ -1,0 +1,355 @@
+//! Tar to directory.
+
+use std::fs;
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use kiln_image::Digest;
+use kiln_image::media_type::Compression;
+use kiln_layer::tar::{Entry, Kind};
+use kiln_layer::{PackOptions, UnpackOptions, Unpacked, complete, pack, pack_compressed, unpack};
+
+use crate::tree::{archive, describe, dir, file, is_root, link, symlink, xattrs};
+
+pub fn unpacked(tar: &[u8]) -> (tempfile::TempDir, Unpacked) {
+    let out = tempfile::tempdir().unwrap();
+    let unpacked = unpack(tar, None, out.path(), &UnpackOptions::default()).unwrap();
+    assert_eq!(unpacked.diff_id, Digest::of(tar));
+    (out, unpacked)
+}
+
+fn is_whiteout(path: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_char_device() && meta.rdev() == 0)
+}
+
+fn is_opaque(path: &Path) -> bool {
+    xattrs(path)
+        .get("user.overlay.opaque")
+        .is_some_and(|value| value == b"y")
+}
+
+#[test]
+fn round_trip_of_one_of_everything() {
+    let source = tempfile::tempdir().unwrap();
+    crate::pack::specimen(source.path());
+    let options = PackOptions::default();
+    for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
+        let mut blob = Vec::new();
+        let info = pack_compressed(source.path(), &options, compression, None, 2, &mut blob).unwrap();
+        for given in [Some(compression), None] {
+            let out = tempfile::tempdir().unwrap();
+            let unpacked = unpack(blob.as_slice(), given, out.path(), &UnpackOptions::default()).unwrap();
+            assert_eq!(unpacked.diff_id, info.diff_id);
+            assert!(!unpacked.is_incomplete() && unpacked.skipped_devices.is_empty());
+            let mut expected = describe(source.path());
+            for what in expected.values_mut() {
+                what.xattrs
+                    .retain(|name, _| name != "user.overlay.origin" && !name.starts_with("trusted."));
+            }
+            assert_eq!(expected, describe(out.path()));
+            let mut again = Vec::new();
+            pack(out.path(), &options, &mut again).unwrap();
+            assert_eq!(Digest::of(again), info.diff_id);
+        }
+    }
+}
+
+#[test]
+fn bytes_behind_the_end_belong_to_the_diff_id() {
+    let mut tar = archive([file("a")]);
+    tar.extend_from_slice(&[0; 9000]);
+    tar.extend_from_slice(b"anything");
+    let (out, _) = unpacked(&tar);
+    assert!(out.path().join("a").exists());
+}
+
+#[test]
+fn whiteouts_both_ways() {
+    let tar = archive([
+        file("kept/.wh.gone"),
+        file("hidden/.wh..wh..opq"),
+        dir("again/"),
+        file("again/x"),
+        file(".wh.again"),
+        file(".wh.back"),
+        dir("back/"),
+        file(".wh.implied"),
+        file("implied/x"),
+        file("both"),
+        file(".wh.both"),
+        file(".wh.twice"),
+        file(".wh.twice"),
+        file(".wh.file"),
+        file("file"),
+    ]);
+    let (out, unpacked) = unpacked(&tar);
+    let at = |name: &str| out.path().join(name);
+    assert!(is_whiteout(&at("kept/gone")) && is_whiteout(&at("twice")));
+    assert!(is_opaque(&at("hidden")));
+    assert!(is_opaque(&at("again")) && at("again/x").is_file());
+    assert!(is_opaque(&at("back")) && is_opaque(&at("implied")) && at("implied/x").is_file());
+    assert!(at("both").is_file() && at("file").is_file());
+    assert_eq!(unpacked.implicit_dirs, [PathBuf::from("hidden"), PathBuf::from("kept")]);
+}
+
+#[test]
+fn the_last_entry_wins() {
+    let tar = archive([
+        file("a/b"),
+        file("a/c/d"),
+        (Entry::new("a", Kind::File, 0o600), b"now a file".as_slice()),
+        file("f"),
+        dir("f/"),
+        file("f/g"),
+        symlink("l", "nowhere"),
+        file("l"),
+        file("m"),
+        symlink("m", "f"),
+        file("n"),
+        link("n", "n"),
+        (
+            Entry {
+                mode: 0o700,
+                ..dir("f/").0
+            },
+            b"",
+        ),
+        file("o"),
+        link("p", "o"),
+        (Entry::new("o", Kind::File, 0o640), b"other".as_slice()),
+    ]);
+    let (out, unpacked) = unpacked(&tar);
+    let at = |name: &str| out.path().join(name);
+    assert_eq!(fs::read(at("a")).unwrap(), b"now a file");
+    assert_eq!(fs::read(at("f/g")).unwrap(), b"content");
+    assert_eq!(fs::metadata(at("f")).unwrap().mode() & 0o7777, 0o700);
+    assert!(fs::symlink_metadata(at("l")).unwrap().is_file());
+    assert_eq!(fs::read_link(at("m")).unwrap(), Path::new("f"));
+    assert_eq!(fs::read(at("n")).unwrap(), b"content");
+    assert_eq!(
+        (fs::read(at("o")).unwrap(), fs::read(at("p")).unwrap()),
+        (b"other".to_vec(), b"content".to_vec())
+    );
+    assert!(unpacked.implicit_dirs.is_empty(), "{unpacked:?}");
+}
+
+#[test]
+fn read_only_directories_and_times_are_set_at_the_end() {
+    let directory = Entry {
+        mode: 0o555,
+        mtime: (1000, 0),
+        ..dir("d/").0
+    };
+    let inner = Entry {
+        mode: 0o500,
+        mtime: (-5, 0),
+        ..dir("d/e/").0
+    };
+    let tar = archive([
+        (directory, b"".as_slice()),
+        (inner, b""),
+        file("d/e/f"),
+        file("d/g"),
+        (
+            Entry {
+                mode: 0o711,
+                mtime: (77, 0),
+                ..dir("./").0
+            },
+            b"",
+        ),
+    ]);
+    let (out, _) = unpacked(&tar);
+    for (path, mode, mtime) in [("d", 0o555, 1000), ("d/e", 0o500, -5), ("", 0o711, 77)] {
+        let meta = fs::metadata(out.path().join(path)).unwrap();
+        assert_eq!((meta.mode() & 0o7777, meta.mtime()), (mode, mtime), "{path}");
+    }
+}
+
+#[test]
+fn a_link_on_the_way_is_followed_within_the_layer() {
+    let tar = archive([
+        symlink("lib", "/usr/lib"),
+        file("lib/a"),
+        dir("usr/lib/"),
+        file("lib/b"),
+        symlink("up", "../../../x"),
+        file("up/c"),
+    ]);
+    let (out, _) = unpacked(&tar);
+    for path in ["usr/lib/a", "usr/lib/b", "x/c"] {
+        assert!(out.path().join(path).is_file(), "{path}");
+    }
+    assert!(fs::symlink_metadata(out.path().join("lib")).unwrap().is_symlink());
+}
+
+#[test]
+fn hard_links_may_come_before_their_target() {
+    let (out, unpacked) = unpacked(&archive([
+        link("early", "later"),
+        file("later"),
+        link("s", "sym"),
+        symlink("sym", "later"),
+    ]));
+    assert!(!unpacked.is_incomplete());
+    let ino = |name: &str| fs::symlink_metadata(out.path().join(name)).unwrap().ino();
+    assert_eq!(ino("early"), ino("later"));
+    assert_eq!(ino("s"), ino("sym"));
+}
+
+#[test]
+fn completing_takes_metadata_and_link_targets_from_below() {
+    let lower = tempfile::tempdir().unwrap();
+    let tar = archive([
+        (
+            Entry {
+                mode: 0o1770,
+                mtime: (4242, 0),
+                uid: 5,
+                gid: 6,
+                ..dir("etc/").0
+            },
+            b"".as_slice(),
+        ),
+        (
+            Entry {
+                mode: 0o700,
+                mtime: (11, 0),
+                ..dir("etc/deep/").0
+            },
+            b"",
+        ),
+        (
+            Entry {
+                mode: 0o4711,
+                mtime: (99, 0),
+                uid: 7,
+                ..file("bin/tool").0
+            },
+            b"tool",
+        ),
+        file("bin/other"),
+        file("bin/deleted"),
+    ]);
+    unpack(tar.as_slice(), None, lower.path(), &UnpackOptions::default()).unwrap();
+    let upper = archive([
+        file("etc/deep/new"),
+        link("usr/bin/alias", "bin/tool"),
+        link("usr/bin/alias2", "bin/tool"),
+        file("bin/.wh.deleted"),
+        link("moved", "bin/deleted"),
+        file("nowhere/below"),
+    ]);
+    let (out, unpacked) = unpacked(&upper);
+    assert_eq!(unpacked.missing_links.len(), 3);
+    complete(out.path(), fs::File::open(lower.path()).unwrap().as_fd(), &unpacked).unwrap();
+    let meta = |name: &str| fs::symlink_metadata(out.path().join(name)).unwrap();
+    let facts = |name: &str| (meta(name).mode() & 0o7777, meta(name).mtime(), meta(name).uid());
+    assert_eq!(facts("etc"), (0o1770, 4242, 5));
+    assert_eq!(facts("etc/deep"), (0o700, 11, 0));
+    assert_eq!(facts("bin/tool"), (0o4711, 99, 7));
+    assert_eq!(facts("nowhere"), (0o755, 0, 0));
+    assert_eq!(meta("usr/bin/alias").ino(), meta("bin/tool").ino());
+    assert_eq!(meta("usr/bin/alias2").ino(), meta("bin/tool").ino());
+    assert!(is_whiteout(&out.path().join("bin/deleted")));
+    assert_eq!(fs::read(out.path().join("moved")).unwrap(), b"content");
+    let (out, lost) = self::unpacked(&archive([link("a", "not/there")]));
+    let error = complete(out.path(), fs::File::open(lower.path()).unwrap().as_fd(), &lost).unwrap_err();
+    assert!(error.to_string().contains("not/there"), "{error}");
+}
+
+#[test]
+fn many_small_files_in_little_memory() {
+    let count = 100_000;
+    let mut tar = kiln_layer::tar::Writer::new(Vec::new());
+    for index in 0..count {
+        tar.file(format!("d{:03}/f{index}", index / 1000), 0o644, 3, b"abc".as_slice())
+            .unwrap();
+    }
+    let tar = tar.finish().unwrap();
+    let before = peak_memory();
+    let out = tempfile::tempdir().unwrap();
+    let unpacked = unpack(tar.as_slice(), None, out.path(), &UnpackOptions::default()).unwrap();
+    assert_eq!((unpacked.entries, unpacked.size), (count, 3 * count));
+    pack(out.path(), &PackOptions::default(), std::io::sink()).unwrap();
+    let grown = peak_memory().saturating_sub(before);
+    assert!(grown < 64 << 10, "{grown} KiB");
+}
+
+/// In KiB. Other tests run at the same time: what this gives is no less than what is of interest.
+fn peak_memory() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[test]
+fn the_kernel_sees_what_the_layer_says() {
+    if !is_root() {
+        return;
+    }
+    let work = tempfile::tempdir().unwrap();
+    let at = |name: &str| work.path().join(name);
+    for name in ["lower", "upper", "work", "merged"] {
+        fs::create_dir(at(name)).unwrap();
+    }
+    let lower = archive([
+        file("gone"),
+        file("kept"),
+        dir("hidden/"),
+        file("hidden/old"),
+        dir("re/"),
+        file("re/old"),
+    ]);
+    unpack(lower.as_slice(), None, &at("lower"), &UnpackOptions::default()).unwrap();
+    let layer = archive([
+        file(".wh.gone"),
+        file("hidden/.wh..wh..opq"),
+        file("hidden/new"),
+        file(".wh.re"),
+        dir("re/"),
+        file("re/new"),
+    ]);
+    unpack(layer.as_slice(), None, &at("upper"), &UnpackOptions::default()).unwrap();
+    let script = format!(
+        "mount -t overlay overlay -o userxattr,lowerdir={0}/lower,upperdir={0}/upper,workdir={0}/work {0}/merged && cd {0}/merged && find . -type f | sort && rm kept && rm -r re && mkdir re && echo x > re/third",
+        work.path().display()
+    );
+    let output = std::process::Command::new("unshare")
+        .args(["-m", "sh", "-ec", &script])
+        .output()
+        .unwrap();
+    if !output.status.success() {
+        eprintln!(
+            "SKIPPED: overlay cannot be mounted here: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        return;
+    }
+    assert_eq!(
+        String::from_utf8(output.stdout).unwrap(),
+        "./hidden/new\n./kept\n./re/new\n"
+    );
+    let mut tar = Vec::new();
+    pack(&at("upper"), &PackOptions::default(), &mut tar).unwrap();
+    let mut reader = kiln_layer::tar::Reader::new(tar.as_slice());
+    let mut names = Vec::new();
+    while let Some(entry) = reader.next_entry().unwrap() {
+        names.push(String::from_utf8(entry.path).unwrap());
+    }
+    assert_eq!(
+        names,
+        [
+            ".wh.gone",
+            "hidden/",
+            "hidden/.wh..wh..opq",
+            "hidden/new",
+            ".wh.kept",
+            "re/",
+            "re/.wh..wh..opq",
+            "re/third"
+        ]
+    );
+}
