@@ -8,6 +8,7 @@ mod atomic;
 mod cli;
 mod commands;
 mod context;
+mod docker_config;
 mod engine;
 mod failure;
 mod format;

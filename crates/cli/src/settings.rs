@@ -147,16 +147,21 @@ impl Settings {
         })
     }
 
+    /// The proxies that docker's configuration has for builds and containers, as variables.
+    pub(crate) fn docker_proxies(&self) -> Result<Vec<(String, String)>, Failure> {
+        self.docker_config().map_or(Ok(Vec::new()), |file| crate::docker_config::proxies(&file))
+    }
+
+    fn docker_config(&self) -> Option<PathBuf> {
+        let environment = &self.environment;
+        let directory = environment.path("DOCKER_CONFIG").or_else(|| Some(environment.home()?.join(".docker")));
+        directory.map(|directory| directory.join("config.json"))
+    }
+
     /// The files that hold credentials; `login` writes the first.
     pub(crate) fn credential_files(&self) -> Vec<PathBuf> {
         let environment = &self.environment;
-        let docker = environment
-            .path("DOCKER_CONFIG")
-            .or_else(|| Some(environment.home()?.join(".docker")));
-        let mut files: Vec<PathBuf> = docker
-            .into_iter()
-            .map(|directory| directory.join("config.json"))
-            .collect();
+        let mut files: Vec<PathBuf> = self.docker_config().into_iter().collect();
         files.extend(environment.path("REGISTRY_AUTH_FILE"));
         files.extend(
             environment

@@ -151,10 +151,9 @@ impl Args {
             .iter()
             .map(|text| pair::from_environment(text, &settings.environment));
         let pairs: Result<Vec<_>, _> = pairs.collect();
-        Ok(pairs
-            .map_err(|message| Failure::usage(format!("--env {message}")))?
-            .into_iter()
-            .flatten()
-            .collect())
+        let said = pairs.map_err(|message| Failure::usage(format!("--env {message}")))?;
+        let mut all = settings.docker_proxies()?;
+        all.extend(said.into_iter().flatten());
+        Ok(all)
     }
 }

@@ -22,10 +22,10 @@ fn kiln_with(directory: &Path, arguments: &[&str], environment: &[(&str, &str)],
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .unwrap();
+        .expect("kiln starts");
     // Who does not read its input has closed it by now.
-    drop(child.stdin.take().unwrap().write_all(stdin));
-    child.wait_with_output().unwrap()
+    drop(child.stdin.take().expect("it is a pipe").write_all(stdin));
+    child.wait_with_output().expect("kiln ends")
 }
 
 fn stderr(output: &Output) -> String {

@@ -134,7 +134,7 @@ impl DefinitionArgs {
     }
 
     fn build_args(&self, settings: &Settings) -> Result<BTreeMap<String, String>, Failure> {
-        let mut all = BTreeMap::new();
+        let mut all: BTreeMap<String, String> = settings.docker_proxies()?.into_iter().collect();
         for text in &self.build_arg {
             let pair = pair::from_environment(text, &settings.environment);
             all.extend(pair.map_err(|message| Failure::usage(format!("--build-arg {message}")))?);

@@ -1,0 +1,92 @@
+//! Errors of the solver as failures of the command line.
+
+use kiln_build::{Error, StepError};
+
+use crate::failure::{FAILED, FailedStep, Failure, INTERNAL, Report, SourceFile};
+use crate::signals::Interrupt;
+
+/// A build that failed; `source` is its Dockerfile.
+pub(crate) fn build_failure(error: Error, source: &SourceFile, interrupt: &Interrupt) -> Failure {
+    match error {
+        Error::Dockerfile(diagnostics) => Failure {
+            code: FAILED,
+            report: Report::Dockerfile { source: source.clone(), diagnostics },
+        },
+        Error::Step { name, lines, error } if !interrupt.cancel.is_canceled() => {
+            let code = code_of(&error);
+            let step = FailedStep {
+                source: source.clone(),
+                name,
+                lines,
+                tail: tail_of(&error).to_vec(),
+                hint: hint_of(&error),
+                error: anyhow::Error::new(*error),
+            };
+            Failure { code, report: Report::Step(Box::new(step)) }
+        }
+        other => failure(other, interrupt),
+    }
+}
+
+/// Anything else that failed.
+pub(crate) fn failure(error: Error, interrupt: &Interrupt) -> Failure {
+    // What fails because it was stopped is no failure of its own.
+    if interrupt.cancel.is_canceled() || matches!(error, Error::Canceled | Error::Other(StepError::Canceled)) {
+        return canceled(interrupt);
+    }
+    let (code, hint) = match &error {
+        Error::Other(error) => (code_of(error), hint_of(error)),
+        Error::Step { error, .. } => (code_of(error), hint_of(error)),
+        Error::NoSuchImage(_) => (FAILED, Some("`kiln images` lists those that are there; `kiln pull` gets others".to_owned())),
+        Error::Dockerfile(_) | Error::Canceled | Error::Ignore { .. } | Error::NotAnImage { .. } => (FAILED, None),
+    };
+    let failure = if code == INTERNAL { Failure::internal(error) } else { Failure::failed(error) };
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+/// A program that could not be started or followed: with docker's exit codes.
+pub(crate) fn run_failure(error: Error, interrupt: &Interrupt) -> Failure {
+    let code = match &error {
+        Error::Other(StepError::Sandbox(error)) => error.exit_code().and_then(|code| u8::try_from(code).ok()),
+        _ => None,
+    };
+    let failure = failure(error, interrupt);
+    // Codes below 125 are the program's.
+    let code = code.unwrap_or(if failure.code == FAILED { INTERNAL } else { failure.code });
+    Failure { code, ..failure }
+}
+
+fn canceled(interrupt: &Interrupt) -> Failure {
+    Failure {
+        code: interrupt.exit_code(),
+        report: Report::Plain { error: anyhow::anyhow!("canceled"), hint: None },
+    }
+}
+
+/// Whether the build failed or Kiln did.
+fn code_of(error: &StepError) -> u8 {
+    match error {
+        StepError::Store(_) => INTERNAL,
+        StepError::Sandbox(error) if error.exit_code().is_none() => INTERNAL,
+        _ => FAILED,
+    }
+}
+
+fn tail_of(error: &StepError) -> &[String] {
+    match error {
+        StepError::Exit { tail, .. } | StepError::Signal { tail, .. } => tail,
+        _ => &[],
+    }
+}
+
+fn hint_of(error: &StepError) -> Option<String> {
+    let logs = || "`kiln logs` shows all of its output".to_owned();
+    match (error.hint(), error) {
+        (Some(hint), StepError::Exit { .. } | StepError::Signal { .. }) => Some(format!("{hint}; {}", logs())),
+        (None, StepError::Exit { .. } | StepError::Signal { .. }) => Some(logs()),
+        (hint, _) => hint,
+    }
+}
