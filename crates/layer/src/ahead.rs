@@ -2,6 +2,7 @@
 
 use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::Builder;
 
 /// Size of the pieces that are handed over.
 const PIECE: usize = 256 * 1024;
@@ -42,23 +43,24 @@ impl Read for Ahead {
 /// Reads `source` on this thread, showing each piece to `see`, while `consume` reads the same bytes on another one.
 ///
 /// Stops reading when `consume` returns, so to see all of the source it must read to the end. An error of the source
-/// is what `consume` reads.
+/// is what `consume` reads. Fails only if there can be no other thread.
 pub(crate) fn read_ahead<T: Send>(
     mut source: impl Read,
     mut see: impl FnMut(&[u8]),
     consume: impl FnOnce(Ahead) -> T + Send,
-) -> T {
+) -> io::Result<T> {
     let (send, pieces) = sync_channel::<Piece>(QUEUE);
     let (used, back) = sync_channel::<Vec<u8>>(QUEUE);
     std::thread::scope(|scope| {
-        let consumer = scope.spawn(move || {
-            consume(Ahead {
-                pieces,
-                used,
-                piece: Vec::new(),
-                at: 0,
-            })
-        });
+        let ahead = Ahead {
+            pieces,
+            used,
+            piece: Vec::new(),
+            at: 0,
+        };
+        let consumer = Builder::new()
+            .name("unpack".to_owned())
+            .spawn_scoped(scope, move || consume(ahead))?;
         loop {
             let mut piece = back.try_recv().unwrap_or_default();
             let filled = fill(&mut source, &mut piece);
@@ -73,7 +75,7 @@ pub(crate) fn read_ahead<T: Send>(
             }
         }
         drop(send);
-        consumer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        Ok(consumer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     })
 }
 

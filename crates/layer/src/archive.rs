@@ -59,7 +59,7 @@ pub fn extract<R: Read>(
     let kind = sniff(fill(&mut input).map_err(Error::Read)?).unwrap_or(ArchiveKind::Tar);
     let decoder = decoder(kind, input).map_err(Error::Read)?;
     let base = clean_in_root(dest);
-    read_ahead(
+    let extracted = read_ahead(
         decoder,
         |_| (),
         |tar| {
@@ -85,7 +85,8 @@ pub fn extract<R: Read>(
                 skipped_devices,
             })
         },
-    )
+    );
+    extracted.map_err(Error::Read)?
 }
 
 /// The beginning, a block of tar at least if there is as much.

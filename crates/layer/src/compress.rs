@@ -309,7 +309,8 @@ mod tests {
 
     #[test]
     fn same_bytes_whatever_the_threads() {
-        let noise = (0..3 * BLOCK as u64 + 17).map(|i| i.wrapping_mul(i).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes()[6]);
+        let noise =
+            (0..3 * BLOCK as u64 + 17).map(|i| i.wrapping_mul(i).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes()[6]);
         let input: Vec<u8> = noise.collect();
         for size in [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, input.len()] {
             for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {

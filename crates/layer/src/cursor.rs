@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::rc::Rc;
 
-use rustix::fs::{FileType, Mode, OFlags, mkdirat, openat};
+use rustix::fs::{FileType, Mode, OFlags, openat};
 use rustix::io::Errno;
 
 use crate::root;
@@ -110,7 +110,7 @@ impl<'a> Cursor<'a> {
         }
         match openat(&*parent, os_name, root::DIRECTORY, Mode::empty()) {
             Err(Errno::NOENT) if missing == Missing::Make => {
-                mkdirat(&*parent, os_name, Mode::from_raw_mode(0o755))?;
+                root::make_directory(&*parent, os_name)?;
                 self.made.insert(path.to_vec());
                 openat(&*parent, os_name, root::DIRECTORY, Mode::empty())
             }

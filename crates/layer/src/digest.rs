@@ -2,11 +2,13 @@
 
 use std::ffi::CString;
 use std::fs::File;
+use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
+use std::thread::Builder;
 
 use blake3::Hasher;
 use rustix::fs::{FileType, OFlags, readlinkat};
@@ -86,17 +88,22 @@ pub fn digest_tree(
     let (jobs, queue) = sync_channel::<Job>(PENDING);
     let queue = Mutex::new(queue);
     std::thread::scope(|scope| {
-        let workers = Workers {
-            jobs,
-            start: Box::new(|| {
-                for _ in 0..threads {
-                    scope.spawn(|| work(&queue));
-                }
-            }),
-            started: false,
+        let start = || {
+            let spawn = |_| {
+                Builder::new()
+                    .name("digest".to_owned())
+                    .spawn_scoped(scope, || work(&queue))
+                    .map(drop)
+            };
+            (0..threads).try_for_each(spawn)
         };
         let top = clean_in_root(path);
-        let mut state = Digester {
+        let workers = Workers {
+            jobs,
+            start: Box::new(start),
+            started: false,
+        };
+        let mut digester = Digester {
             owner,
             filter,
             cache,
@@ -108,12 +115,13 @@ pub fn digest_tree(
             files: 0,
             bytes: 0,
         };
-        state.run(root)?;
-        state.settle()?;
+        digester.run(root)?;
+        digester.settle()?;
+        let digest = *digester.hasher.finalize().as_bytes();
         Ok(TreeDigest {
-            digest: *state.hasher.finalize().as_bytes(),
-            files: state.files,
-            bytes: state.bytes,
+            digest,
+            files: digester.files,
+            bytes: digester.bytes,
         })
     })
 }
@@ -137,7 +145,7 @@ enum Source {
 
 struct Workers<'a> {
     jobs: SyncSender<Job>,
-    start: Box<dyn Fn() + 'a>,
+    start: Box<dyn Fn() -> io::Result<()> + 'a>,
     started: bool,
 }
 
@@ -337,7 +345,7 @@ impl Digester<'_, '_> {
         }
         let (reply, result) = sync_channel(1);
         if !std::mem::replace(&mut self.workers.started, true) {
-            (self.workers.start)();
+            (self.workers.start)().map_err(Error::at("start a thread to read", path_of(path)))?;
         }
         let job = Job {
             source,

@@ -160,7 +160,12 @@ impl<'a> Extractor<'a> {
             ));
         }
         let attributes = self.attributes(entry.clone());
-        self.directories.insert(self.base.clone(), attributes);
+        let base = self.base.clone();
+        self.cursor
+            .enter(&base, Missing::Make)
+            .map_err(|errno| parent_error(&base, errno))?;
+        self.cursor.made.remove(&base);
+        self.directories.insert(base, attributes);
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags, ResolveFlags, mkdirat, openat, openat2, readlinkat};
+use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, chmodat, mkdirat, openat, openat2, readlinkat};
 use rustix::io::Errno;
 
 /// How often a look-up that raced with a rename is tried again.
@@ -114,6 +114,13 @@ pub(crate) fn make_directories(
     }
 }
 
+/// Makes a directory of mode 0755, whatever the umask.
+pub(crate) fn make_directory(parent: impl AsFd, name: &OsStr) -> Result<(), Errno> {
+    let mode = Mode::from_raw_mode(0o755);
+    mkdirat(&parent, name, mode)?;
+    chmodat(&parent, name, mode, AtFlags::empty())
+}
+
 /// Looks a path up component by component, as the kernel does, but makes what is missing.
 ///
 /// The way back up is the chain of directories that it came down, never `..` itself: nothing leads above the root.
@@ -156,7 +163,7 @@ impl Maker {
         let name = OsStr::from_bytes(&component);
         let directory = match openat(parent, name, DIRECTORY, Mode::empty()) {
             Err(Errno::NOENT) => {
-                match mkdirat(parent, name, Mode::from_raw_mode(0o755)) {
+                match make_directory(parent, name) {
                     Ok(()) => made(&self.path_of(&component)),
                     // Somebody else was faster; what they made is as good.
                     Err(Errno::EXIST) => {}

@@ -78,11 +78,12 @@ pub fn unpack<R: Read>(
     };
     let decoder = decoder(kind, blob).map_err(Error::Read)?;
     let mut hasher = Hasher::new();
-    let mut unpacked = read_ahead(
+    let extracted = read_ahead(
         decoder,
         |piece| hasher.update(piece),
         |tar| extract(tar, root.as_fd(), options.limits),
-    )?;
+    );
+    let mut unpacked = extracted.map_err(Error::Read)??;
     unpacked.diff_id = hasher.finish();
     Ok(unpacked)
 }

@@ -157,6 +157,19 @@ fn extraction_follows_the_rules_of_buildkit() {
             assert_eq!((meta(name).uid(), meta(name).gid()), (8, 9), "{name}");
         }
     }
+    let top = Entry {
+        mode: 0o750,
+        mtime: (9, 0),
+        ..dir("./").0
+    };
+    extract(
+        archive([(top, b"".as_slice())]).as_slice(),
+        fd.as_fd(),
+        Path::new("/not/yet"),
+        None,
+    )
+    .unwrap();
+    assert_eq!((meta("not/yet").mode() & 0o7777, meta("not/yet").mtime()), (0o750, 9));
     let error = extract(
         archive([link("l", "none")]).as_slice(),
         fd.as_fd(),

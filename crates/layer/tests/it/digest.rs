@@ -53,23 +53,24 @@ fn times_and_places_do_not_count() {
     assert_eq!(digest(one.path(), "a/link"), digest(two.path(), "z/b/0"));
 }
 
+type Change = fn(&Path);
+
 #[test]
 fn everything_else_counts() {
     let base = digest(tree().path(), "/").digest;
-    type Change = fn(&Path);
     let changes: [(&str, Change); 9] = [
         ("content", |dir| fs::write(dir.join("a/b/5"), "other content").unwrap()),
         ("content, same size", |dir| {
-            fs::write(dir.join("a/b/5"), "content of 4").unwrap()
+            fs::write(dir.join("a/b/5"), "content of 4").unwrap();
         }),
         ("mode", |dir| {
-            fs::set_permissions(dir.join("a/b/5"), fs::Permissions::from_mode(0o600)).unwrap()
+            fs::set_permissions(dir.join("a/b/5"), fs::Permissions::from_mode(0o600)).unwrap();
         }),
         ("mode of a directory", |dir| {
-            fs::set_permissions(dir.join("a"), fs::Permissions::from_mode(0o700)).unwrap()
+            fs::set_permissions(dir.join("a"), fs::Permissions::from_mode(0o700)).unwrap();
         }),
         ("name", |dir| {
-            fs::rename(dir.join("a/b/5"), dir.join("a/b/five")).unwrap()
+            fs::rename(dir.join("a/b/5"), dir.join("a/b/five")).unwrap();
         }),
         ("new", |dir| fs::write(dir.join("a/new"), "").unwrap()),
         ("new directory", |dir| fs::create_dir(dir.join("a/new")).unwrap()),

@@ -262,7 +262,7 @@ fn pax(records: &[(&str, &str)]) -> Vec<u8> {
     let mut data = Vec::new();
     for (key, value) in records {
         let rest = key.len() + value.len() + 3;
-        let length = (1..)
+        let length = (1..20)
             .find(|digits| (rest + digits).to_string().len() == *digits)
             .unwrap()
             + rest;

@@ -28,7 +28,7 @@ fn packed(dir: &Path) -> Vec<u8> {
 }
 
 /// A directory with one of everything.
-pub fn specimen(dir: &Path) {
+pub(crate) fn specimen(dir: &Path) {
     let at = |name: &str| dir.join(name);
     fs::create_dir_all(at("usr/bin")).unwrap();
     fs::write(at("usr/bin/su"), b"program").unwrap();

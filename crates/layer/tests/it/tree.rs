@@ -12,7 +12,7 @@ use kiln_layer::tar::{Entry, Kind, Writer};
 use rustix::fs::{CWD, FileType, Mode, XattrFlags, lgetxattr, llistxattr, lsetxattr, makedev, mknodat};
 
 /// Whether owners, devices and whiteouts can be made. Says what is skipped if not.
-pub fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     static ROOT: OnceLock<bool> = OnceLock::new();
     *ROOT.get_or_init(|| {
         let dir = tempfile::tempdir().unwrap();
@@ -24,15 +24,15 @@ pub fn is_root() -> bool {
     })
 }
 
-pub fn node(path: &Path, kind: FileType, (major, minor): (u32, u32)) -> rustix::io::Result<()> {
+pub(crate) fn node(path: &Path, kind: FileType, (major, minor): (u32, u32)) -> rustix::io::Result<()> {
     mknodat(CWD, path, kind, Mode::from_raw_mode(0o600), makedev(major, minor))
 }
 
-pub fn set_xattr(path: &Path, name: &str, value: &[u8]) {
+pub(crate) fn set_xattr(path: &Path, name: &str, value: &[u8]) {
     lsetxattr(path, name, value, XattrFlags::empty()).unwrap();
 }
 
-pub fn xattrs(path: &Path) -> BTreeMap<String, Vec<u8>> {
+pub(crate) fn xattrs(path: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut names = vec![0; 65536];
     let length = llistxattr(path, &mut names[..]).unwrap_or(0);
     let names = names[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty());
@@ -51,20 +51,20 @@ pub fn xattrs(path: &Path) -> BTreeMap<String, Vec<u8>> {
 
 /// What a file is, as far as a layer keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Description {
-    pub kind: char,
-    pub mode: u32,
-    pub owner: (u32, u32),
-    pub mtime: i64,
-    pub content: Vec<u8>,
-    pub device: u64,
-    pub xattrs: BTreeMap<String, Vec<u8>>,
+pub(crate) struct Description {
+    pub(crate) kind: char,
+    pub(crate) mode: u32,
+    pub(crate) owner: (u32, u32),
+    pub(crate) mtime: i64,
+    pub(crate) content: Vec<u8>,
+    pub(crate) device: u64,
+    pub(crate) xattrs: BTreeMap<String, Vec<u8>>,
     /// The first path of the same file.
-    pub same_as: PathBuf,
+    pub(crate) same_as: PathBuf,
 }
 
 /// Everything below the directory, by path.
-pub fn describe(dir: &Path) -> BTreeMap<PathBuf, Description> {
+pub(crate) fn describe(dir: &Path) -> BTreeMap<PathBuf, Description> {
     let mut found = BTreeMap::new();
     let mut inodes = BTreeMap::new();
     describe_into(dir, Path::new(""), &mut found, &mut inodes);
@@ -126,7 +126,7 @@ fn describe_into(
 }
 
 /// An archive of the entries, with the content of files.
-pub fn archive<'a>(entries: impl IntoIterator<Item = (Entry, &'a [u8])>) -> Vec<u8> {
+pub(crate) fn archive<'a>(entries: impl IntoIterator<Item = (Entry, &'a [u8])>) -> Vec<u8> {
     let mut tar = Writer::new(Vec::new());
     for (mut entry, content) in entries {
         if entry.kind == Kind::File {
@@ -138,15 +138,15 @@ pub fn archive<'a>(entries: impl IntoIterator<Item = (Entry, &'a [u8])>) -> Vec<
     tar.finish().unwrap()
 }
 
-pub fn file(path: &str) -> (Entry, &[u8]) {
+pub(crate) fn file(path: &str) -> (Entry, &[u8]) {
     (Entry::new(path, Kind::File, 0o644), b"content")
 }
 
-pub fn dir<'a>(path: &str) -> (Entry, &'a [u8]) {
+pub(crate) fn dir<'a>(path: &str) -> (Entry, &'a [u8]) {
     (Entry::new(path, Kind::Directory, 0o755), b"")
 }
 
-pub fn symlink<'a>(path: &str, target: &str) -> (Entry, &'a [u8]) {
+pub(crate) fn symlink<'a>(path: &str, target: &str) -> (Entry, &'a [u8]) {
     (
         Entry {
             link: target.into(),
@@ -156,7 +156,7 @@ pub fn symlink<'a>(path: &str, target: &str) -> (Entry, &'a [u8]) {
     )
 }
 
-pub fn link<'a>(path: &str, target: &str) -> (Entry, &'a [u8]) {
+pub(crate) fn link<'a>(path: &str, target: &str) -> (Entry, &'a [u8]) {
     (
         Entry {
             link: target.into(),

@@ -12,7 +12,7 @@ use kiln_layer::{PackOptions, UnpackOptions, Unpacked, complete, pack, pack_comp
 
 use crate::tree::{archive, describe, dir, file, is_root, link, symlink, xattrs};
 
-pub fn unpacked(tar: &[u8]) -> (tempfile::TempDir, Unpacked) {
+pub(crate) fn unpacked(tar: &[u8]) -> (tempfile::TempDir, Unpacked) {
     let out = tempfile::tempdir().unwrap();
     let unpacked = unpack(tar, None, out.path(), &UnpackOptions::default()).unwrap();
     assert_eq!(unpacked.diff_id, Digest::of(tar));
