@@ -1,0 +1,99 @@
+//! The `kiln` under test.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::{command, paths, user};
+
+/// A program, a store and a `registries.conf`.
+#[derive(Debug, Clone)]
+pub struct Kiln {
+    /// The program.
+    pub program: PathBuf,
+    /// The store.
+    pub root: PathBuf,
+    /// What docker.io is.
+    pub registries_conf: PathBuf,
+}
+
+impl Kiln {
+    /// A command of this Kiln: the same store, registry and certificates for each.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command
+            .env("KILN_ROOT", &self.root)
+            .env("CONTAINERS_REGISTRIES_CONF", &self.registries_conf);
+        if let Some(bundle) = ca_bundle() {
+            command.env("KILN_CA_BUNDLE", bundle);
+        }
+        command
+    }
+
+    /// Removes the store. In rootless stores there are files of other (subordinate) users: only inside of a user
+    /// namespace like Kiln's own they can be removed.
+    pub fn remove_store(&self) -> Result<()> {
+        remove_tree(&self.root)
+    }
+}
+
+/// Removes a directory that may hold files of subordinate users.
+pub fn remove_tree(path: &Path) -> Result<()> {
+    if !path.exists() {
+        return Ok(());
+    }
+    let mut remove = match user::is_root() {
+        true => Command::new("rm"),
+        false => {
+            let mut unshare = Command::new("unshare");
+            unshare.args(["--map-auto", "--map-root-user", "rm"]);
+            unshare
+        }
+    };
+    command::quietly(remove.arg("-rf").arg(path)).map(drop)
+}
+
+/// The certificates that this machine trusts: a network with an authority of its own has them there, and the steps
+/// of a build must trust it too.
+pub fn ca_bundle() -> Option<PathBuf> {
+    let usual = Path::new("/etc/ssl/certs/ca-certificates.crt");
+    usual.exists().then(|| usual.to_owned())
+}
+
+/// How the program is built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    /// Quick to build: the tests.
+    Dev,
+    /// What users run: the demo and the benchmark.
+    Release,
+}
+
+/// The program: `$KILN_BIN`, or built by cargo.
+pub fn program(profile: Profile) -> Result<PathBuf> {
+    if let Some(given) = std::env::var_os("KILN_BIN") {
+        let path = std::path::absolute(PathBuf::from(given))?;
+        if !path.is_file() {
+            bail!("KILN_BIN names {}, which is no file", path.display());
+        }
+        return Ok(path);
+    }
+    build(profile)
+}
+
+fn build(profile: Profile) -> Result<PathBuf> {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo
+        .current_dir(paths::workspace())
+        .args(["build", "--locked", "--package", "kiln-cli", "--bin", "kiln"]);
+    let directory = match profile {
+        Profile::Dev => "debug",
+        Profile::Release => {
+            cargo.arg("--release");
+            "release"
+        }
+    };
+    command::run(&mut cargo).context("Kiln does not compile")?;
+    Ok(paths::target().join(directory).join("kiln"))
+}
