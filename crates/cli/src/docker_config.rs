@@ -44,8 +44,11 @@ fn variables(proxies: Proxies) -> Vec<(String, String)> {
         ("FTP_PROXY", proxies.ftp_proxy),
         ("ALL_PROXY", proxies.all_proxy),
     ];
-    let set = all.into_iter().filter_map(|(name, value)| Some((name, value.filter(|value| !value.is_empty())?)));
-    set.flat_map(|(name, value)| [(name.to_owned(), value.clone()), (name.to_ascii_lowercase(), value)]).collect()
+    let set = all
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value.filter(|value| !value.is_empty())?)));
+    set.flat_map(|(name, value)| [(name.to_owned(), value.clone()), (name.to_ascii_lowercase(), value)])
+        .collect()
 }
 
 #[cfg(test)]
@@ -57,7 +60,11 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("config.json");
         assert!(proxies(&path).unwrap().is_empty());
-        std::fs::write(&path, r#"{"auths": {}, "proxies": {"default": {"httpProxy": "http://p:1", "noProxy": ""}}}"#).unwrap();
+        std::fs::write(
+            &path,
+            r#"{"auths": {}, "proxies": {"default": {"httpProxy": "http://p:1", "noProxy": ""}}}"#,
+        )
+        .unwrap();
         let pair = |name: &str| (name.to_owned(), "http://p:1".to_owned());
         assert_eq!(proxies(&path).unwrap(), [pair("HTTP_PROXY"), pair("http_proxy")]);
         std::fs::write(&path, "{").unwrap();

@@ -2,7 +2,10 @@
 //!
 //! This crate alone reads arguments and the environment, prints, and decides on exit codes.
 
-#![expect(clippy::doc_markdown, reason = "comments of arguments are help texts, where backticks would be seen")]
+#![expect(
+    clippy::doc_markdown,
+    reason = "comments of arguments are help texts, where backticks would be seen"
+)]
 
 mod atomic;
 mod cli;
@@ -12,6 +15,7 @@ mod docker_config;
 mod engine;
 mod failure;
 mod format;
+mod glob;
 mod progress;
 mod report;
 mod settings;

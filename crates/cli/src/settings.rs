@@ -149,12 +149,15 @@ impl Settings {
 
     /// The proxies that docker's configuration has for builds and containers, as variables.
     pub(crate) fn docker_proxies(&self) -> Result<Vec<(String, String)>, Failure> {
-        self.docker_config().map_or(Ok(Vec::new()), |file| crate::docker_config::proxies(&file))
+        self.docker_config()
+            .map_or(Ok(Vec::new()), |file| crate::docker_config::proxies(&file))
     }
 
     fn docker_config(&self) -> Option<PathBuf> {
         let environment = &self.environment;
-        let directory = environment.path("DOCKER_CONFIG").or_else(|| Some(environment.home()?.join(".docker")));
+        let directory = environment
+            .path("DOCKER_CONFIG")
+            .or_else(|| Some(environment.home()?.join(".docker")));
         directory.map(|directory| directory.join("config.json"))
     }
 

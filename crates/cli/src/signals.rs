@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use kiln_build::Cancel;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::failure::{Context as _, Failure};
@@ -21,17 +21,34 @@ pub(crate) struct Interrupt {
 impl Interrupt {
     /// From now on signals cancel instead of killing.
     pub(crate) fn watch() -> Result<Self, Failure> {
+        Self::start(&[])
+    }
+
+    /// The same beside a program that has the terminal: what is typed there (Ctrl-C, Ctrl-\) reaches the program by
+    /// itself and is its alone.
+    pub(crate) fn watch_beside_program() -> Result<Self, Failure> {
+        Self::start(&[SIGINT, SIGQUIT])
+    }
+
+    fn start(leave: &'static [i32]) -> Result<Self, Failure> {
         let cancel = Arc::new(Cancel::new().or_internal(|| "cannot make an event descriptor".to_owned())?);
         let interrupt = Self {
             cancel,
             signal: Arc::new(AtomicI32::new(0)),
         };
-        let mut signals =
-            Signals::new([SIGINT, SIGTERM, SIGHUP]).or_internal(|| "cannot watch for signals".to_owned())?;
+        // Signals are caught even to be left alone: ignoring them would be inherited by the program.
+        let caught = [SIGINT, SIGTERM, SIGHUP].iter().chain(leave);
+        let mut signals = Signals::new(caught).or_internal(|| "cannot watch for signals".to_owned())?;
         let watcher = interrupt.clone();
+        let run = move || {
+            signals
+                .forever()
+                .filter(|signal| !leave.contains(signal))
+                .for_each(|signal| watcher.take(signal))
+        };
         std::thread::Builder::new()
             .name("signals".to_owned())
-            .spawn(move || signals.forever().for_each(|signal| watcher.take(signal)))
+            .spawn(run)
             .or_internal(|| "cannot start a thread".to_owned())?;
         Ok(interrupt)
     }
@@ -47,6 +64,11 @@ impl Interrupt {
         let _nobody_looks = err.write_all(b"\x1b[?25h\nkilled\n");
         // Whatever hangs is not waited for.
         std::process::exit(128 + signal);
+    }
+
+    /// Whether a signal came. The token alone does not tell: a build cancels itself when a step fails.
+    pub(crate) fn came(&self) -> bool {
+        self.signal.load(Ordering::SeqCst) != 0
     }
 
     /// The exit code of a process that was asked to stop.

@@ -84,7 +84,11 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
     let spec = args.spec(settings)?;
     let engine = Engine::open(settings)?;
-    let interrupt = Interrupt::watch()?;
+    let interrupt = if args.tty {
+        Interrupt::watch_beside_program()?
+    } else {
+        Interrupt::watch()?
+    };
     // Only pulling has progress; the terminal belongs to the program.
     let mode = if args.tty { Some(Mode::Plain) } else { None };
     let progress = Progress::start(mode, false, settings)?;

@@ -10,9 +10,12 @@ pub(crate) fn build_failure(error: Error, source: &SourceFile, interrupt: &Inter
     match error {
         Error::Dockerfile(diagnostics) => Failure {
             code: FAILED,
-            report: Report::Dockerfile { source: source.clone(), diagnostics },
+            report: Report::Dockerfile {
+                source: source.clone(),
+                diagnostics,
+            },
         },
-        Error::Step { name, lines, error } if !interrupt.cancel.is_canceled() => {
+        Error::Step { name, lines, error } if !interrupt.came() => {
             let code = code_of(&error);
             let step = FailedStep {
                 source: source.clone(),
@@ -22,7 +25,10 @@ pub(crate) fn build_failure(error: Error, source: &SourceFile, interrupt: &Inter
                 hint: hint_of(&error),
                 error: anyhow::Error::new(*error),
             };
-            Failure { code, report: Report::Step(Box::new(step)) }
+            Failure {
+                code,
+                report: Report::Step(Box::new(step)),
+            }
         }
         other => failure(other, interrupt),
     }
@@ -31,16 +37,23 @@ pub(crate) fn build_failure(error: Error, source: &SourceFile, interrupt: &Inter
 /// Anything else that failed.
 pub(crate) fn failure(error: Error, interrupt: &Interrupt) -> Failure {
     // What fails because it was stopped is no failure of its own.
-    if interrupt.cancel.is_canceled() || matches!(error, Error::Canceled | Error::Other(StepError::Canceled)) {
+    if interrupt.came() || matches!(error, Error::Canceled | Error::Other(StepError::Canceled)) {
         return canceled(interrupt);
     }
     let (code, hint) = match &error {
         Error::Other(error) => (code_of(error), hint_of(error)),
         Error::Step { error, .. } => (code_of(error), hint_of(error)),
-        Error::NoSuchImage(_) => (FAILED, Some("`kiln images` lists those that are there; `kiln pull` gets others".to_owned())),
+        Error::NoSuchImage(_) => (
+            FAILED,
+            Some("`kiln images` lists those that are there; `kiln pull` gets others".to_owned()),
+        ),
         Error::Dockerfile(_) | Error::Canceled | Error::Ignore { .. } | Error::NotAnImage { .. } => (FAILED, None),
     };
-    let failure = if code == INTERNAL { Failure::internal(error) } else { Failure::failed(error) };
+    let failure = if code == INTERNAL {
+        Failure::internal(error)
+    } else {
+        Failure::failed(error)
+    };
     match hint {
         Some(hint) => failure.hint(hint),
         None => failure,
@@ -62,7 +75,10 @@ pub(crate) fn run_failure(error: Error, interrupt: &Interrupt) -> Failure {
 fn canceled(interrupt: &Interrupt) -> Failure {
     Failure {
         code: interrupt.exit_code(),
-        report: Report::Plain { error: anyhow::anyhow!("canceled"), hint: None },
+        report: Report::Plain {
+            error: anyhow::anyhow!("canceled"),
+            hint: None,
+        },
     }
 }
 

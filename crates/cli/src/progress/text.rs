@@ -130,7 +130,7 @@ mod tests {
         let mut seen = Vec::new();
         for piece in ["a", "b\r\nc\n", "\n", "d"] {
             lines.push(piece.as_bytes(), |line| {
-                seen.push(String::from_utf8(line.to_vec()).unwrap())
+                seen.push(String::from_utf8(line.to_vec()).unwrap());
             });
         }
         assert_eq!(seen, ["ab", "c", ""]);
