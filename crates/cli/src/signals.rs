@@ -44,7 +44,7 @@ impl Interrupt {
             signals
                 .forever()
                 .filter(|signal| !leave.contains(signal))
-                .for_each(|signal| watcher.take(signal))
+                .for_each(|signal| watcher.take(signal));
         };
         std::thread::Builder::new()
             .name("signals".to_owned())
