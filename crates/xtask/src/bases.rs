@@ -53,7 +53,7 @@ pub const ALL: &[Base] = &[
         needs: Needs::Nothing,
     },
     Base {
-        name: "golang:1.19",
+        name: "rust:1",
         parent: Some("debian:bookworm-slim"),
         needs: Needs::Nothing,
     },

@@ -48,7 +48,7 @@ pub struct Edit {
 
 /// What to ask the running image, and what it must answer.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
 pub enum Check {
     /// It is a service that listens at 127.0.0.1:$PORT: its answer to GET must contain the text.
     Http {

@@ -43,14 +43,10 @@ pub fn remove_tree(path: &Path) -> Result<()> {
     if !path.exists() {
         return Ok(());
     }
-    let mut remove = match user::is_root() {
-        true => Command::new("rm"),
-        false => {
-            let mut unshare = Command::new("unshare");
-            unshare.args(["--map-auto", "--map-root-user", "rm"]);
-            unshare
-        }
-    };
+    let mut remove = Command::new(if user::is_root() { "rm" } else { "unshare" });
+    if !user::is_root() {
+        remove.args(["--map-auto", "--map-root-user", "rm"]);
+    }
     command::quietly(remove.arg("-rf").arg(path)).map(drop)
 }
 

@@ -15,6 +15,10 @@ pub struct Metadata {
     packages: Vec<Package>,
     workspace_members: BTreeSet<String>,
     resolve: Resolve,
+    /// `name vVERSION` of what is really compiled. The resolution above names more: optional crates that another's
+    /// feature mentions weakly and nobody asks for.
+    #[serde(skip)]
+    compiled: BTreeSet<String>,
 }
 
 /// A crate, ours or another's.
@@ -59,16 +63,27 @@ struct EdgeKind {
 impl Metadata {
     /// Asks cargo.
     pub fn read() -> Result<Self> {
-        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.current_dir(paths::workspace());
-        cargo.args([
+        let cargo = |arguments: &[&str]| {
+            let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+            command::quietly(cargo.current_dir(paths::workspace()).args(arguments))
+        };
+        let text = cargo(&[
             "metadata",
             "--locked",
             "--format-version=1",
             "--filter-platform=x86_64-unknown-linux-gnu",
-        ]);
-        let text = command::quietly(&mut cargo)?;
-        serde_json::from_str(&text).context("cargo metadata is not as expected")
+        ])?;
+        let mut metadata: Self = serde_json::from_str(&text).context("cargo metadata is not as expected")?;
+        let tree = [
+            "tree",
+            "--locked",
+            "--workspace",
+            "--edges=all",
+            "--prefix=none",
+            "--format={p}",
+        ];
+        metadata.compiled = cargo(&tree)?.lines().map(name_and_version).collect();
+        Ok(metadata)
     }
 
     /// Our own crates.
@@ -78,11 +93,18 @@ impl Metadata {
             .filter(|package| self.workspace_members.contains(&package.id))
     }
 
-    /// Everybody else's.
+    /// Everybody else's that are compiled for anything of ours, tests and build scripts included.
     pub fn others(&self) -> impl Iterator<Item = &Package> {
+        let foreign = |package: &&Package| !self.workspace_members.contains(&package.id);
         self.packages
             .iter()
-            .filter(|package| !self.workspace_members.contains(&package.id))
+            .filter(foreign)
+            .filter(|package| self.compiled(package))
+    }
+
+    fn compiled(&self, package: &Package) -> bool {
+        self.compiled
+            .contains(&format!("{} v{}", package.name, package.version))
     }
 
     /// The crates that a crate depends on directly; with `tests`, those of its tests too.
@@ -113,7 +135,11 @@ impl Metadata {
         let mut waiting = vec![id.to_owned()];
         while let Some(id) = waiting.pop() {
             if seen.insert(id.clone()) {
-                waiting.extend(self.direct(&id, false).iter().map(|package| package.id.clone()));
+                let compiled = self
+                    .direct(&id, false)
+                    .into_iter()
+                    .filter(|package| self.compiled(package));
+                waiting.extend(compiled.map(|package| package.id.clone()));
             }
         }
         seen
@@ -123,4 +149,9 @@ impl Metadata {
     pub fn package(&self, id: &str) -> Option<&Package> {
         self.packages.iter().find(|package| package.id == id)
     }
+}
+
+/// The first two words of `name vVERSION (…)`.
+fn name_and_version(line: &str) -> String {
+    line.split(' ').take(2).collect::<Vec<_>>().join(" ")
 }

@@ -16,7 +16,7 @@ pub struct Source {
     pub code: String,
 }
 
-/// All files under a directory whose name ends in `.rs`.
+/// All files under a directory whose name ends in `.rs`, but not those that hold tests only.
 pub fn read_all(directory: &Path) -> Result<Vec<Source>> {
     let mut sources = Vec::new();
     let mut waiting = vec![directory.to_owned()];
@@ -28,13 +28,19 @@ pub fn read_all(directory: &Path) -> Result<Vec<Source>> {
             let path = entry?.path();
             if path.is_dir() {
                 waiting.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
+            } else if path.extension().is_some_and(|extension| extension == "rs") && !tests_only(&path) {
                 sources.push(read(path)?);
             }
         }
     }
     sources.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(sources)
+}
+
+fn tests_only(path: &Path) -> bool {
+    path.file_stem()
+        .and_then(|stem| stem.to_str())
+        .is_some_and(|stem| stem == "tests" || stem.ends_with("_tests"))
 }
 
 fn read(path: PathBuf) -> Result<Source> {

@@ -21,7 +21,9 @@ pub fn render(heading: &[&str], rows: &[Vec<String>]) -> String {
         0 => "-".repeat(width + 2),
         _ => format!("{}:", "-".repeat(width + 1)),
     });
-    text.push_str(&format!("|{}|\n", rule.collect::<Vec<_>>().join("|")));
+    text.push('|');
+    text.push_str(&rule.collect::<Vec<_>>().join("|"));
+    text.push_str("|\n");
     for row in rows {
         text.push_str(&line(row.iter().map(String::as_str).collect()));
     }

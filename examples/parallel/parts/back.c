@@ -1,0 +1,2 @@
+#include <stdio.h>
+int main(void) { puts("back, first edition"); return 0; }
