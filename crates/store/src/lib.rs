@@ -1,1 +1,92 @@
-//! Blobs, layers, records, cache mounts and locks in one directory shared by many processes.
+//! Blobs, layers, records, cache mounts and locks in one directory, shared by any number of processes at once,
+//! without a process of its own.
+//!
+//! - Immutable content is named by its digest, written to a temporary name, synced, renamed.
+//! - Everything else is rows of one SQLite database, written after what they point at. A crash leaves at worst
+//!   files that no row names; the next sweep removes them.
+//! - Locks are `flock`s: the kernel releases them when their process dies.
+//! - Layer directories are not synced file by file (that would cost more than most builds). Their rows carry the
+//!   kernel's boot ID until a sync has passed over them; a row of an earlier boot without one is dropped, since
+//!   the power may have failed before its files reached the disk. See `docs/decisions/0001-durability.md`.
+//!
+//! The crate knows nothing of what the bytes mean.
+
+mod blobs;
+mod builds;
+mod caches;
+mod error;
+mod ids;
+mod images;
+mod layers;
+mod locks;
+mod records;
+mod schema;
+mod temp;
+mod upkeep;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use rusqlite::Connection;
+
+pub use blobs::BlobWriter;
+pub use builds::{Build, BuildStep};
+pub use error::Error;
+pub use ids::{BuildId, Key, LayerId};
+pub use images::Image;
+pub use layers::{Layer, LayerBlob, LayerDir, LayerInfo};
+pub use locks::LockGuard;
+pub use records::Record;
+pub use upkeep::Usage;
+
+use error::Result;
+
+/// An open store.
+#[derive(Debug)]
+pub struct Store {
+    root: PathBuf,
+    connection: Mutex<Connection>,
+    temp: OnceLock<temp::TempRoot>,
+}
+
+impl Store {
+    /// Opens the store in `root`, making it if there is none. Costs the same whatever the store's size.
+    pub fn open(root: &Path) -> Result<Self> {
+        let database = root.join("kiln.db");
+        if !database.exists() {
+            schema::create_directories(root)?;
+        }
+        let connection = schema::open(&database)?;
+        Ok(Self {
+            root: root.to_owned(),
+            connection: Mutex::new(connection),
+            temp: OnceLock::new(),
+        })
+    }
+
+    /// The directory.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    fn db(&self) -> MutexGuard<'_, Connection> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// This process's own directory for unfinished things.
+    fn temp(&self) -> Result<&temp::TempRoot> {
+        if let Some(temp) = self.temp.get() {
+            return Ok(temp);
+        }
+        let made = temp::TempRoot::create(&self.root.join("tmp"))?;
+        Ok(self.temp.get_or_init(|| made))
+    }
+}
+
+/// Seconds since 1970.
+fn now() -> i64 {
+    let since = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,145 @@
+//! Builds of the past, their steps, and what those wrote.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rusqlite::params;
+
+use crate::error::{Error, Result};
+use crate::ids::BuildId;
+use crate::layers::to_sql;
+use crate::{Store, now, temp};
+
+/// How many builds are remembered.
+const KEPT: i64 = 50;
+
+/// A build.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Build {
+    /// Its number.
+    pub id: BuildId,
+    /// Of what.
+    pub name: String,
+    /// Seconds since 1970.
+    pub started: i64,
+    /// How it ended; `None` while it runs, or if it was killed.
+    pub outcome: Option<String>,
+}
+
+/// A step of a build.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuildStep {
+    /// Its number in the build.
+    pub index: usize,
+    /// As shown to people.
+    pub name: String,
+    /// How it ended.
+    pub outcome: String,
+}
+
+impl Store {
+    /// Begins a build: gives it a number, forgets the oldest ones, removes what dead processes left.
+    pub fn begin_build(&self, name: &str) -> Result<BuildId> {
+        temp::sweep(&self.root.join("tmp"))?;
+        let id = {
+            let db = self.db();
+            db.execute("INSERT INTO builds (name, started) VALUES (?, ?)", params![name, now()])?;
+            db.last_insert_rowid()
+        };
+        self.forget_builds(id - KEPT)?;
+        Ok(BuildId(id))
+    }
+
+    fn forget_builds(&self, last: i64) -> Result<()> {
+        let old: Vec<i64> = {
+            let db = self.db();
+            let mut statement = db.prepare_cached("SELECT id FROM builds WHERE id <= ?")?;
+            statement
+                .query_map([last], |row| row.get(0))?
+                .collect::<rusqlite::Result<_>>()?
+        };
+        for id in old {
+            let logs = self.logs(BuildId(id));
+            match std::fs::remove_dir_all(&logs) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(Error::io("remove", &logs)(error));
+                }
+                _ => {}
+            }
+            self.db().execute("DELETE FROM builds WHERE id = ?", [id])?;
+        }
+        Ok(())
+    }
+
+    /// Says how a build ended.
+    pub fn finish_build(&self, id: BuildId, outcome: &str) -> Result<()> {
+        self.db()
+            .execute("UPDATE builds SET outcome = ? WHERE id = ?", params![outcome, id.0])?;
+        Ok(())
+    }
+
+    /// Says how a step of a build ended.
+    pub fn put_step(&self, build: BuildId, number: usize, name: &str, outcome: &str, duration: Duration) -> Result<()> {
+        let milliseconds = to_sql(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX));
+        let db = self.db();
+        let mut statement = db.prepare_cached(
+            "INSERT OR REPLACE INTO steps (build, number, name, outcome, duration_ms) VALUES (?, ?, ?, ?, ?)",
+        )?;
+        statement.execute(params![build.0, to_sql(number as u64), name, outcome, milliseconds])?;
+        Ok(())
+    }
+
+    /// All builds that are remembered, newest first.
+    pub fn builds(&self) -> Result<Vec<Build>> {
+        let db = self.db();
+        let mut statement = db.prepare_cached("SELECT id, name, started, outcome FROM builds ORDER BY id DESC")?;
+        let rows = statement.query_map([], |row| {
+            Ok(Build {
+                id: BuildId(row.get(0)?),
+                name: row.get(1)?,
+                started: row.get(2)?,
+                outcome: row.get(3)?,
+            })
+        })?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// The steps of a build, by number.
+    pub fn build_steps(&self, build: BuildId) -> Result<Vec<BuildStep>> {
+        let db = self.db();
+        let mut statement =
+            db.prepare_cached("SELECT number, name, outcome FROM steps WHERE build = ? ORDER BY number")?;
+        let rows = statement.query_map([build.0], |row| {
+            let number: i64 = row.get(0)?;
+            Ok(BuildStep {
+                index: usize::try_from(number).unwrap_or(0),
+                name: row.get(1)?,
+                outcome: row.get(2)?,
+            })
+        })?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Where a step's output goes.
+    pub fn create_log(&self, build: BuildId, step: usize) -> Result<File> {
+        let directory = self.logs(build);
+        std::fs::create_dir_all(&directory).map_err(Error::io("create", &directory))?;
+        let path = directory.join(format!("{step}.log"));
+        File::create(&path).map_err(Error::io("create", &path))
+    }
+
+    /// A step's output; `None` if it had none.
+    pub fn open_log(&self, build: BuildId, step: usize) -> Result<Option<File>> {
+        let path = self.logs(build).join(format!("{step}.log"));
+        match File::open(&path) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::io("open", &path)(error)),
+        }
+    }
+
+    fn logs(&self, build: BuildId) -> PathBuf {
+        self.root.join("logs").join(build.to_string())
+    }
+}

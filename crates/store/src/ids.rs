@@ -1,0 +1,84 @@
+//! Names of things in the store.
+
+use std::fmt;
+
+use kiln_image::Digest;
+
+use crate::error::{Error, Result};
+
+/// The key of a step's record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Key([u8; 32]);
+
+impl Key {
+    pub(crate) const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl From<[u8; 32]> for Key {
+    fn from(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&Digest::from_bytes(self.0).hex())
+    }
+}
+
+/// The name of a layer: lower-case letters and digits, at most 64.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LayerId(String);
+
+impl LayerId {
+    /// A name that nobody else has: 128 random bits.
+    pub fn random() -> Result<Self> {
+        Ok(Self(random_name()?))
+    }
+
+    /// The name made of a digest (of a chain of layers).
+    pub fn from_digest(digest: &Digest) -> Self {
+        Self(digest.hex())
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// From the database.
+    pub(crate) fn parse(text: String) -> Result<Self> {
+        let good = (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+        if good {
+            Ok(Self(text))
+        } else {
+            Err(Error::Damaged(format!("`{text}` is no layer's name")))
+        }
+    }
+}
+
+impl fmt::Display for LayerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// 128 random bits as 32 hexadecimal digits.
+pub(crate) fn random_name() -> Result<String> {
+    let mut bytes = [0_u8; 16];
+    let filled = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
+    filled.map_err(|error| Error::io("read", "the kernel's random numbers")(error.into()))?;
+    Ok(format!("{:032x}", u128::from_ne_bytes(bytes)))
+}
+
+/// The number of a build, counted from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BuildId(pub(crate) i64);
+
+impl fmt::Display for BuildId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}

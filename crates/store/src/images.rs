@@ -1,0 +1,165 @@
+//! Images and their names.
+
+use kiln_image::{Digest, Platform, Reference};
+use rusqlite::{OptionalExtension as _, Row, params};
+
+use crate::Store;
+use crate::error::{Error, Result};
+use crate::ids::LayerId;
+use crate::layers::{from_sql, parse_digest, to_sql};
+
+/// An image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// The digest of its config: docker's image ID. The config is a blob of the store.
+    pub id: Digest,
+    /// The digest of its manifest, if it was pulled or exported.
+    pub manifest: Option<Digest>,
+    /// Its layers, lowest first.
+    pub layers: Vec<LayerId>,
+    /// For what it is.
+    pub platform: Platform,
+    /// Unpacked bytes of all layers.
+    pub size: u64,
+    /// When it came into the store; seconds since 1970.
+    pub created: i64,
+}
+
+const COLUMNS: &str = "images.id, images.manifest, images.layers, images.platform, images.size, images.created";
+
+type Columns = (String, Option<String>, String, String, i64, i64);
+
+fn columns(row: &Row<'_>) -> rusqlite::Result<Columns> {
+    Ok((
+        row.get(0)?,
+        row.get(1)?,
+        row.get(2)?,
+        row.get(3)?,
+        row.get(4)?,
+        row.get(5)?,
+    ))
+}
+
+fn image((id, manifest, layers, platform, size, created): Columns) -> Result<Image> {
+    let platform = platform.parse().map_err(|error| Error::Damaged(format!("{error}")))?;
+    let layers = layers
+        .split_whitespace()
+        .map(|id| LayerId::parse(id.to_owned()))
+        .collect::<Result<_>>()?;
+    let manifest = manifest.as_deref().map(parse_digest).transpose()?;
+    Ok(Image {
+        id: parse_digest(&id)?,
+        manifest,
+        layers,
+        platform,
+        size: from_sql(size),
+        created,
+    })
+}
+
+impl Store {
+    /// Adds an image, or what is newly known of it. Its config must be in the store.
+    pub fn put_image(&self, image: &Image) -> Result<()> {
+        let layers: Vec<&str> = image.layers.iter().map(LayerId::as_str).collect();
+        self.db().execute(
+            "INSERT INTO images (id, manifest, layers, platform, size, created) VALUES (?, ?, ?, ?, ?, ?)
+             ON CONFLICT (id) DO UPDATE SET manifest = coalesce(excluded.manifest, manifest), layers = excluded.layers,
+             size = excluded.size",
+            params![
+                image.id.to_string(),
+                image.manifest.map(|digest| digest.to_string()),
+                layers.join(" "),
+                image.platform.to_string(),
+                to_sql(image.size),
+                image.created
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// The image with that ID.
+    pub fn image(&self, id: &Digest) -> Result<Option<Image>> {
+        self.one_image("id = ?", &id.to_string())
+    }
+
+    /// The image of that name.
+    pub fn image_by_reference(&self, reference: &Reference) -> Result<Option<Image>> {
+        if let Some(digest) = reference.digest() {
+            return self.one_image("manifest = ?", &digest.to_string());
+        }
+        self.one_image("id = (SELECT image FROM tags WHERE name = ?)", &reference.to_string())
+    }
+
+    fn one_image(&self, condition: &str, value: &str) -> Result<Option<Image>> {
+        let db = self.db();
+        let mut statement = db.prepare_cached(&format!("SELECT {COLUMNS} FROM images WHERE {condition}"))?;
+        let row = statement.query_row([value], columns).optional()?;
+        row.map(image).transpose()
+    }
+
+    /// All images, newest first.
+    pub fn images(&self) -> Result<Vec<Image>> {
+        let db = self.db();
+        let mut statement = db.prepare_cached(&format!("SELECT {COLUMNS} FROM images ORDER BY created DESC, id"))?;
+        let rows: Vec<Columns> = statement.query_map([], columns)?.collect::<rusqlite::Result<_>>()?;
+        rows.into_iter().map(image).collect()
+    }
+
+    /// The names of an image, sorted.
+    pub fn names(&self, id: &Digest) -> Result<Vec<Reference>> {
+        let db = self.db();
+        let mut statement = db.prepare_cached("SELECT name FROM tags WHERE image = ? ORDER BY name")?;
+        let names: Vec<String> = statement
+            .query_map([id.to_string()], |row| row.get(0))?
+            .collect::<rusqlite::Result<_>>()?;
+        names
+            .iter()
+            .map(|name| name.parse().map_err(|error| Error::Damaged(format!("{error}"))))
+            .collect()
+    }
+
+    /// Gives an image a name, taking it from another.
+    pub fn tag(&self, name: &Reference, id: &Digest) -> Result<()> {
+        self.db().execute(
+            "INSERT OR REPLACE INTO tags (name, image) VALUES (?, ?)",
+            [name.to_string(), id.to_string()],
+        )?;
+        Ok(())
+    }
+
+    /// Takes a name away. Nothing where nobody has it.
+    pub fn untag(&self, name: &Reference) -> Result<()> {
+        self.db()
+            .execute("DELETE FROM tags WHERE name = ?", [name.to_string()])?;
+        Ok(())
+    }
+
+    /// Forgets an image and its names. Its layers stay for the cache until [`Store::prune`].
+    pub fn remove_image(&self, id: &Digest) -> Result<()> {
+        let mut db = self.db();
+        let transaction = db.transaction()?;
+        transaction.execute("DELETE FROM tags WHERE image = ?", [id.to_string()])?;
+        transaction.execute("DELETE FROM images WHERE id = ?", [id.to_string()])?;
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// What a name stood for when a registry was last asked: the manifest for the platform.
+    pub fn resolution(&self, name: &Reference, platform: &Platform) -> Result<Option<Digest>> {
+        let db = self.db();
+        let mut statement = db.prepare_cached("SELECT manifest FROM resolutions WHERE name = ? AND platform = ?")?;
+        let found: Option<String> = statement
+            .query_row([name.to_string(), platform.to_string()], |row| row.get(0))
+            .optional()?;
+        found.as_deref().map(parse_digest).transpose()
+    }
+
+    /// Remembers what a registry said.
+    pub fn put_resolution(&self, name: &Reference, platform: &Platform, manifest: &Digest) -> Result<()> {
+        self.db().execute(
+            "INSERT OR REPLACE INTO resolutions (name, platform, manifest) VALUES (?, ?, ?)",
+            [name.to_string(), platform.to_string(), manifest.to_string()],
+        )?;
+        Ok(())
+    }
+}

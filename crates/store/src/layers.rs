@@ -1,0 +1,236 @@
+//! Layers: directories in the format of an overlay's upper directory, and what is known of them.
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use kiln_image::Digest;
+use rusqlite::{OptionalExtension as _, params};
+
+use crate::error::{Error, Result};
+use crate::ids::LayerId;
+use crate::{Store, now, temp};
+
+/// A layer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layer {
+    /// Its name.
+    pub id: LayerId,
+    /// Bytes of its files.
+    pub size: u64,
+    /// The digest of its tar, once somebody asked for it.
+    pub diff_id: Option<Digest>,
+    /// Its compressed forms.
+    pub blobs: Vec<LayerBlob>,
+    /// Seconds since 1970.
+    pub created: i64,
+}
+
+/// A compressed form of a layer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LayerBlob {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its bytes.
+    pub size: u64,
+    /// Its media type.
+    pub media_type: String,
+}
+
+/// What is known of a layer when it is made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LayerInfo {
+    /// Bytes of its files.
+    pub size: u64,
+    /// The digest of its tar.
+    pub diff_id: Option<Digest>,
+}
+
+/// A layer that is being made. Dropped without [`LayerDir::commit`] it is gone.
+#[derive(Debug)]
+pub struct LayerDir {
+    path: PathBuf,
+    layers: PathBuf,
+}
+
+impl LayerDir {
+    /// The directory that becomes the layer.
+    pub fn fs(&self) -> PathBuf {
+        self.path.join("fs")
+    }
+
+    /// An empty directory on the same file system, for an overlay's work.
+    pub fn work(&self) -> PathBuf {
+        self.path.join("work")
+    }
+}
+
+impl Drop for LayerDir {
+    fn drop(&mut self) {
+        let _swept_later = std::fs::remove_dir_all(&self.path);
+    }
+}
+
+impl Store {
+    /// Where a layer is, or would be.
+    pub fn layer_path(&self, id: &LayerId) -> PathBuf {
+        self.root.join("layers").join(id.as_str())
+    }
+
+    /// Begins a layer.
+    pub fn new_layer(&self) -> Result<LayerDir> {
+        let path = self.temp()?.name()?;
+        temp::create_directory(&path)?;
+        let directory = LayerDir {
+            path,
+            layers: self.root.join("layers"),
+        };
+        temp::create_directory(&directory.fs())?;
+        temp::create_directory(&directory.work())?;
+        set_mode(&directory.fs())?;
+        Ok(directory)
+    }
+
+    /// Makes a directory part of the store. If there is a layer of that name already, that one stays.
+    pub fn commit_layer(&self, directory: LayerDir, id: &LayerId, info: &LayerInfo) -> Result<()> {
+        let target = directory.layers.join(id.as_str());
+        match std::fs::rename(directory.fs(), &target) {
+            Ok(()) => {}
+            Err(_) if target.is_dir() && self.layer(id)?.is_some() => return Ok(()),
+            Err(_) if target.is_dir() => {
+                // Left over from a process that died between renaming and writing the row.
+                std::fs::remove_dir_all(&target).map_err(Error::io("remove", &target))?;
+                std::fs::rename(directory.fs(), &target).map_err(Error::io("rename to", &target))?;
+            }
+            Err(error) => return Err(Error::io("rename to", &target)(error)),
+        }
+        let size = to_sql(info.size);
+        let diff_id = info.diff_id.map(|digest| digest.to_string());
+        self.db()
+            .prepare_cached("INSERT OR REPLACE INTO layers (id, size, diff_id, created, boot) VALUES (?, ?, ?, ?, ?)")?
+            .execute(params![id.as_str(), size, diff_id, now(), boot_id()])?;
+        Ok(())
+    }
+
+    /// What is known of a layer; `None` if there is none, or if its files may not have survived a power failure.
+    pub fn layer(&self, id: &LayerId) -> Result<Option<Layer>> {
+        let db = self.db();
+        let row = db
+            .prepare_cached("SELECT size, diff_id, created, durable OR boot = ?2 FROM layers WHERE id = ?1")?
+            .query_row(params![id.as_str(), boot_id()], |row| {
+                Ok((
+                    row.get::<_, i64>(0)?,
+                    row.get::<_, Option<String>>(1)?,
+                    row.get::<_, i64>(2)?,
+                    row.get::<_, bool>(3)?,
+                ))
+            })
+            .optional()?;
+        let Some((size, diff_id, created, trusted)) = row else {
+            return Ok(None);
+        };
+        if !trusted {
+            db.execute("DELETE FROM layers WHERE id = ?", [id.as_str()])?;
+            return Ok(None);
+        }
+        let mut statement = db.prepare_cached("SELECT digest, size, media_type FROM layer_blobs WHERE layer = ?")?;
+        let rows = statement.query_map([id.as_str()], |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?, row.get(2)?))
+        })?;
+        let mut blobs = Vec::new();
+        for row in rows {
+            let (digest, size, media_type) = row?;
+            blobs.push(LayerBlob {
+                digest: parse_digest(&digest)?,
+                size: from_sql(size),
+                media_type,
+            });
+        }
+        // A blob may have been removed to make room.
+        blobs.retain(|blob| self.has_blob(&blob.digest));
+        let diff_id = diff_id.as_deref().map(parse_digest).transpose()?;
+        Ok(Some(Layer {
+            id: id.clone(),
+            size: from_sql(size),
+            diff_id,
+            blobs,
+            created,
+        }))
+    }
+
+    /// Remembers the digest and the size of a layer's tar.
+    pub fn set_layer_diff_id(&self, id: &LayerId, diff_id: &Digest, tar_size: u64) -> Result<()> {
+        let db = self.db();
+        let mut statement = db.prepare_cached("UPDATE layers SET diff_id = ?, tar_size = ? WHERE id = ?")?;
+        statement.execute(params![diff_id.to_string(), to_sql(tar_size), id.as_str()])?;
+        Ok(())
+    }
+
+    /// Remembers a compressed form of a layer, whose blob is in the store.
+    pub fn add_layer_blob(&self, id: &LayerId, digest: &Digest, size: u64, media_type: &str) -> Result<()> {
+        let db = self.db();
+        let mut statement = db.prepare_cached(
+            "INSERT OR REPLACE INTO layer_blobs (layer, digest, size, media_type) VALUES (?, ?, ?, ?)",
+        )?;
+        statement.execute(params![id.as_str(), digest.to_string(), to_sql(size), media_type])?;
+        Ok(())
+    }
+
+    /// Waits until everything that was committed before is on the disk.
+    pub fn make_durable(&self) -> Result<()> {
+        let pending: i64 = self.db().query_row(
+            "SELECT count(*) FROM layers WHERE durable = 0 AND boot = ?",
+            [boot_id()],
+            |row| row.get(0),
+        )?;
+        if pending == 0 {
+            return Ok(());
+        }
+        let before: Vec<String> = {
+            let db = self.db();
+            let mut statement = db.prepare("SELECT id FROM layers WHERE durable = 0 AND boot = ?")?;
+            statement
+                .query_map([boot_id()], |row| row.get(0))?
+                .collect::<std::result::Result<_, _>>()?
+        };
+        let root = std::fs::File::open(&self.root).map_err(Error::io("open", &self.root))?;
+        rustix::fs::syncfs(&root).map_err(|error| Error::io("sync", &self.root)(error.into()))?;
+        let mut db = self.db();
+        let transaction = db.transaction()?;
+        for id in before {
+            transaction.execute("UPDATE layers SET durable = 1 WHERE id = ?", [id])?;
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+}
+
+/// The root of a file tree is everybody's to enter; the directory above it is not.
+fn set_mode(path: &Path) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755))
+        .map_err(Error::io("change the mode of", path))
+}
+
+/// Differs after each start of the machine; the same for all where the kernel does not tell.
+fn boot_id() -> &'static str {
+    static ID: OnceLock<String> = OnceLock::new();
+    ID.get_or_init(|| {
+        std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
+            .unwrap_or_default()
+            .trim()
+            .to_owned()
+    })
+}
+
+pub(crate) fn parse_digest(text: &str) -> Result<Digest> {
+    text.parse().map_err(|error| Error::Damaged(format!("{error}")))
+}
+
+/// SQLite's integers have a sign.
+pub(crate) fn to_sql(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+pub(crate) fn from_sql(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or(0)
+}
