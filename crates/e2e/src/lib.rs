@@ -1,1 +1,12 @@
-//! End-to-end tests.
+//! End-to-end tests: Kiln as its users know it, by the command line alone.
+//!
+//! A case is data: a directory `tests/cases/AREA/NAME` with a Dockerfile, a context and a `case.toml` that says what
+//! to expect. `tests/cases/README.md` documents the format.
+
+pub mod case;
+pub mod check;
+pub mod expect;
+pub mod layout;
+pub mod progress;
+pub mod stage;
+pub mod tree;

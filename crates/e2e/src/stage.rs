@@ -1,0 +1,194 @@
+//! Where a case plays: a directory of its own, a store of its own, and a Kiln that runs as the right user.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use anyhow::{Context as _, Result, bail};
+use tempfile::TempDir;
+use xtask::command;
+use xtask::harness::{Given, Harness};
+use xtask::kiln::{self, Profile};
+use xtask::user::User;
+
+/// The base images that tests stand on.
+pub const BASES: &[&str] = &["busybox:1.35", "debian:bookworm-slim"];
+
+/// The harness that was given, or our own.
+#[derive(Debug)]
+pub struct World {
+    /// What tests need to know of it.
+    pub given: Given,
+    _own: Option<Harness>,
+}
+
+impl World {
+    /// Takes what `xtask with-harness` handed over; starts a harness where there is none.
+    pub fn find() -> Result<Self> {
+        if let Some(given) = Given::from_environment()? {
+            return Ok(Self { given, _own: None });
+        }
+        let harness = Harness::start(Profile::Dev, BASES)?;
+        let given = Given {
+            program: harness.kiln.program.clone(),
+            registry: harness.registry.host(),
+            registries_conf: harness.kiln.registries_conf.clone(),
+            user: None,
+        };
+        Ok(Self {
+            given,
+            _own: Some(harness),
+        })
+    }
+}
+
+/// A place for one case.
+#[derive(Debug)]
+pub struct Stage {
+    directory: TempDir,
+    given: Given,
+    user: Option<User>,
+}
+
+impl Stage {
+    /// A new place; commands run as `user`, or as ourselves.
+    pub fn new(world: &World, user: Option<&User>) -> Result<Self> {
+        let directory = tempfile::Builder::new().prefix("kiln-case-").tempdir()?;
+        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755))?;
+        let stage = Self {
+            directory,
+            given: world.given.clone(),
+            user: user.cloned(),
+        };
+        for sub in ["home", "out", "tmp"] {
+            fs::create_dir(stage.path(sub))?;
+        }
+        stage.hand_over()?;
+        Ok(stage)
+    }
+
+    /// A path in it.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Where a case's files are.
+    pub fn context(&self) -> PathBuf {
+        self.path("case")
+    }
+
+    /// Copies a directory to where the case's files are.
+    pub fn copy_context(&self, from: &Path) -> Result<()> {
+        command::quietly(
+            Command::new("cp")
+                .args(["-r", "--no-target-directory"])
+                .arg(from)
+                .arg(self.context()),
+        )?;
+        self.hand_over()
+    }
+
+    /// Gives everything in it to the user that commands run as.
+    fn hand_over(&self) -> Result<()> {
+        let Some(user) = &self.user else { return Ok(()) };
+        let owner = format!("{}:{}", user.uid, user.gid);
+        command::quietly(
+            Command::new("chown")
+                .args(["-R", "-h", &owner])
+                .arg(self.directory.path()),
+        )
+        .map(drop)
+    }
+
+    /// A command in the case's directory, as the stage's user, in an environment that does not depend on the machine.
+    pub fn command(&self, program: impl AsRef<Path>, arguments: &[String]) -> Command {
+        let mut inner = Command::new(program.as_ref());
+        inner.args(arguments);
+        let mut outer = match &self.user {
+            Some(user) => user.wrap(&inner),
+            None => inner,
+        };
+        for name in [
+            "SOURCE_DATE_EPOCH",
+            "BUILDKIT_PROGRESS",
+            "DOCKER_CONFIG",
+            "KILN_CA_BUNDLE",
+            "XDG_RUNTIME_DIR",
+        ] {
+            outer.env_remove(name);
+        }
+        let beside = self.given.program.parent().unwrap_or(Path::new("/")).to_owned();
+        let system = std::env::var_os("PATH").unwrap_or_default();
+        let path = std::env::join_paths([beside].into_iter().chain(std::env::split_paths(&system)));
+        outer
+            .current_dir(self.context())
+            .env("PATH", path.unwrap_or(system))
+            .env("HOME", self.path("home"))
+            .env("TMPDIR", self.path("tmp"))
+            .env("XDG_CONFIG_HOME", self.path("home/.config"))
+            .env("KILN_ROOT", self.path("store"))
+            .env("OUT", self.path("out"))
+            .env("REGISTRY", &self.given.registry)
+            .env("CONTAINERS_REGISTRIES_CONF", &self.given.registries_conf)
+            .env("NO_COLOR", "1")
+            .env("RUST_BACKTRACE", "0");
+        outer
+    }
+
+    /// Kiln with these arguments.
+    pub fn kiln(&self, arguments: &[&str]) -> Command {
+        let arguments: Vec<String> = arguments.iter().map(|&word| word.to_owned()).collect();
+        self.command(&self.given.program, &arguments)
+    }
+
+    /// The program.
+    pub fn program(&self) -> &Path {
+        &self.given.program
+    }
+
+    /// The registry's `HOST:PORT`.
+    pub fn registry(&self) -> &str {
+        &self.given.registry
+    }
+
+    /// Runs shell commands in the case's directory.
+    pub fn shell(&self, script: &str) -> Result<Output> {
+        let arguments = ["-e", "-c", script].map(str::to_owned);
+        command::output(&mut self.command("/bin/sh", &arguments))
+    }
+
+    /// Runs shell commands that must succeed.
+    pub fn shell_ok(&self, script: &str) -> Result<String> {
+        let arguments = ["-e", "-c", script].map(str::to_owned);
+        command::quietly(&mut self.command("/bin/sh", &arguments))
+    }
+
+    /// Removes everything; fails if Kiln left a mount or a process behind.
+    pub fn end(self) -> Result<()> {
+        let left = self.left_behind();
+        kiln::remove_tree(&self.path("store"))?;
+        // Rootless outputs and stores hold files of other users; ours remain for the directory's own removal.
+        kiln::remove_tree(&self.path("out"))?;
+        left
+    }
+
+    fn left_behind(&self) -> Result<()> {
+        let here = self.directory.path().to_string_lossy().into_owned();
+        let mounts = fs::read_to_string("/proc/self/mountinfo").context("cannot read the mounts")?;
+        if let Some(mount) = mounts.lines().find(|line| line.contains(&here)) {
+            bail!("a mount is left over: {mount}");
+        }
+        for entry in fs::read_dir("/proc")?.flatten() {
+            let environment = fs::read(entry.path().join("environ")).unwrap_or_default();
+            if String::from_utf8_lossy(&environment).contains(&here) {
+                let command = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+                bail!(
+                    "a process is left over: {}",
+                    String::from_utf8_lossy(&command).replace('\0', " ")
+                );
+            }
+        }
+        Ok(())
+    }
+}
