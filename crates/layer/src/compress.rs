@@ -49,40 +49,17 @@ pub fn pack_compressed<W: Write>(
     threads: usize,
     out: W,
 ) -> Result<BlobInfo, Error> {
-    let compressor = Compressor::new(compression, level, threads, out).map_err(Error::Write)?;
-    let mut tee = Tee {
-        hasher: Hasher::new(),
-        compressor,
-    };
-    let stats = pack(dir, options, &mut tee)?;
-    let (digest, size) = tee.compressor.finish().map_err(Error::Write)?;
+    let mut compressor = Compressor::new(compression, level, threads, out).map_err(Error::Write)?;
+    compressor.hash_input().map_err(Error::Write)?;
+    let stats = pack(dir, options, &mut compressor)?;
+    let ends = compressor.end().map_err(Error::Write)?;
+    let diff_id = ends.input.unwrap_or(ends.digest);
     Ok(BlobInfo {
-        diff_id: tee.hasher.finish(),
-        digest,
-        size,
+        diff_id,
+        digest: ends.digest,
+        size: ends.size,
         tar_size: stats.tar_size,
     })
-}
-
-struct Tee<W: Write> {
-    hasher: Hasher,
-    compressor: Compressor<W>,
-}
-
-impl<W: Write> Write for Tee<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.write_all(bytes)?;
-        Ok(bytes.len())
-    }
-
-    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.hasher.update(bytes);
-        self.compressor.write_all(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 /// Compresses what is written to it, and hashes the result on its way out.
@@ -95,6 +72,25 @@ pub struct Compressor<W: Write> {
     block: Vec<u8>,
     started: bool,
     pool: Option<Pool>,
+    input: InputHash,
+}
+
+/// Whether and where the digest of the input is computed.
+#[derive(Debug)]
+enum InputHash {
+    /// Nobody wants it, or it is that of the output.
+    No,
+    Here(Hasher),
+    /// On a thread of its own: where several threads compress, hashing would be what they wait for.
+    Thread(HashThread),
+}
+
+/// What came of it all.
+#[derive(Debug)]
+struct Ends {
+    input: Option<Digest>,
+    digest: Digest,
+    size: u64,
 }
 
 /// How a block is compressed.
@@ -130,11 +126,26 @@ impl<W: Write> Compressor<W> {
             block,
             started: false,
             pool,
+            input: InputHash::No,
         })
     }
 
+    /// Asks for the digest of the input as well; without compression it is that of the output.
+    fn hash_input(&mut self) -> io::Result<()> {
+        self.input = match (&self.pool, self.codec) {
+            (_, Codec::None) => InputHash::No,
+            (None, _) => InputHash::Here(Hasher::new()),
+            (Some(_), _) => InputHash::Thread(HashThread::start()?),
+        };
+        Ok(())
+    }
+
     /// Compresses what is left, flushes, and gives digest and length of the output.
-    pub fn finish(mut self) -> io::Result<(Digest, u64)> {
+    pub fn finish(self) -> io::Result<(Digest, u64)> {
+        self.end().map(|ends| (ends.digest, ends.size))
+    }
+
+    fn end(mut self) -> io::Result<Ends> {
         // Nothing at all is a member as well.
         if !self.block.is_empty() || (!self.started && self.codec != Codec::None) {
             self.submit()?;
@@ -145,12 +156,24 @@ impl<W: Write> Compressor<W> {
             }
         }
         self.out.out.flush()?;
-        Ok((self.out.hasher.finish(), self.out.size))
+        let input = match self.input {
+            InputHash::No => None,
+            InputHash::Here(hasher) => Some(hasher.finish()),
+            InputHash::Thread(thread) => Some(thread.finish()?),
+        };
+        Ok(Ends {
+            input,
+            digest: self.out.hasher.finish(),
+            size: self.out.size,
+        })
     }
 
     fn submit(&mut self) -> io::Result<()> {
         self.started = true;
         let Some(pool) = &mut self.pool else {
+            if let InputHash::Here(hasher) = &mut self.input {
+                hasher.update(&self.block);
+            }
             let compressed = self.codec.compress(&self.block)?;
             self.block.clear();
             return self.out.put(&compressed);
@@ -160,7 +183,11 @@ impl<W: Write> Compressor<W> {
                 self.out.put(&compressed?)?;
             }
         }
-        pool.submit(std::mem::replace(&mut self.block, Vec::with_capacity(BLOCK)))
+        let block = Arc::new(std::mem::replace(&mut self.block, Vec::with_capacity(BLOCK)));
+        if let InputHash::Thread(thread) = &self.input {
+            thread.add(Arc::clone(&block))?;
+        }
+        pool.submit(block)
     }
 }
 
@@ -240,7 +267,7 @@ struct Pool {
 }
 
 struct Job {
-    block: Vec<u8>,
+    block: Arc<Vec<u8>>,
     reply: SyncSender<io::Result<Vec<u8>>>,
 }
 
@@ -267,7 +294,7 @@ impl Pool {
         self.pending.len() >= self.limit
     }
 
-    fn submit(&mut self, block: Vec<u8>) -> io::Result<()> {
+    fn submit(&mut self, block: Arc<Vec<u8>>) -> io::Result<()> {
         let (reply, result) = sync_channel(1);
         self.jobs.send(Job { block, reply }).map_err(|_| died())?;
         self.pending.push_back(result);
@@ -290,8 +317,38 @@ fn work(codec: Codec, queue: &Mutex<Receiver<Job>>) {
     }
 }
 
+/// Hashes blocks in order.
+#[derive(Debug)]
+struct HashThread {
+    blocks: SyncSender<Arc<Vec<u8>>>,
+    thread: std::thread::JoinHandle<Digest>,
+}
+
+impl HashThread {
+    fn start() -> io::Result<Self> {
+        let (blocks, queue) = sync_channel::<Arc<Vec<u8>>>(2);
+        let thread = std::thread::Builder::new().name("hash".to_owned()).spawn(move || {
+            let mut hasher = Hasher::new();
+            while let Ok(block) = queue.recv() {
+                hasher.update(&block);
+            }
+            hasher.finish()
+        })?;
+        Ok(Self { blocks, thread })
+    }
+
+    fn add(&self, block: Arc<Vec<u8>>) -> io::Result<()> {
+        self.blocks.send(block).map_err(|_| died())
+    }
+
+    fn finish(self) -> io::Result<Digest> {
+        drop(self.blocks);
+        self.thread.join().map_err(|_| died())
+    }
+}
+
 fn died() -> io::Error {
-    io::Error::other("a thread that compresses has died")
+    io::Error::other("a thread that compresses or hashes has died")
 }
 
 #[cfg(test)]

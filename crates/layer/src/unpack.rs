@@ -77,12 +77,18 @@ pub fn unpack<R: Read>(
         None => kind_of(&mut blob).map_err(Error::Read)?,
     };
     let decoder = decoder(kind, blob).map_err(Error::Read)?;
-    let mut hasher = Hasher::new();
+    // Three threads: one decompresses, one hashes, one writes files.
     let extracted = read_ahead(
         decoder,
-        |piece| hasher.update(piece),
-        |tar| extract(tar, root.as_fd(), options.limits),
+        |_| (),
+        |tar| hash_and_extract(tar, root.as_fd(), options.limits),
     );
+    extracted.map_err(Error::Read)?
+}
+
+fn hash_and_extract(tar: impl Read, root: BorrowedFd<'_>, limits: Limits) -> Result<Unpacked, Error> {
+    let mut hasher = Hasher::new();
+    let extracted = read_ahead(tar, |piece| hasher.update(piece), |tar| extract(tar, root, limits));
     let mut unpacked = extracted.map_err(Error::Read)??;
     unpacked.diff_id = hasher.finish();
     Ok(unpacked)
