@@ -1,5 +1,6 @@
 //! What is built from: the context and the Dockerfile, found as docker finds them.
 
+use std::any::Any;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -27,18 +28,22 @@ pub(crate) struct Inputs {
 }
 
 /// A context that was unpacked from standard input.
-#[derive(Debug)]
-pub(crate) struct Unpacked(PathBuf);
+pub(crate) struct Unpacked {
+    /// Where it is.
+    pub(crate) directory: PathBuf,
+    /// Dropped with it; removes it.
+    #[expect(dead_code, reason = "it is there to be dropped")]
+    pub(crate) guard: Box<dyn Any>,
+}
 
-impl Drop for Unpacked {
-    fn drop(&mut self) {
-        // Modes in the archive may forbid to look into its directories, even to those who own them.
-        let _best_effort = fs::remove_dir_all(&self.0);
+impl std::fmt::Debug for Unpacked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Unpacked").field(&self.directory).finish()
     }
 }
 
-/// Unpacks an archive into an empty directory.
-pub(crate) type Unpack<'a> = &'a dyn Fn(&mut dyn Read, &Path) -> Result<(), Failure>;
+/// Unpacks an archive somewhere.
+pub(crate) type Unpack<'a> = &'a dyn Fn(&mut dyn Read) -> Result<Unpacked, Failure>;
 
 /// Finds everything. `path` is the PATH of the command line, `file` is `-f`.
 pub(crate) fn find(
@@ -46,7 +51,6 @@ pub(crate) fn find(
     file: Option<&Path>,
     stdin: &mut dyn Read,
     unpack: Unpack<'_>,
-    temporary: &Path,
 ) -> Result<Inputs, Failure> {
     if let Some(file) = file.and_then(Path::to_str)
         && build_context::remote(file).is_some()
@@ -57,7 +61,7 @@ pub(crate) fn find(
         .hint("get it first and name the file, or pipe it: `-f -`"));
     }
     if path == "-" {
-        return from_stdin(file, stdin, unpack, temporary);
+        return from_stdin(file, stdin, unpack);
     }
     let context = local(path)?;
     if file == Some(Path::new("-")) {
@@ -213,12 +217,7 @@ fn read_ignore(context: &Path, dockerfile: Option<&Path>) -> Result<Option<(Stri
 }
 
 /// `kiln build -`: a tar (compressed or not) is a context, everything else a Dockerfile.
-fn from_stdin(
-    file: Option<&Path>,
-    stdin: &mut dyn Read,
-    unpack: Unpack<'_>,
-    temporary: &Path,
-) -> Result<Inputs, Failure> {
+fn from_stdin(file: Option<&Path>, stdin: &mut dyn Read, unpack: Unpack<'_>) -> Result<Inputs, Failure> {
     if file == Some(Path::new("-")) {
         return Err(Failure::usage(
             "standard input cannot be both the build context and the Dockerfile",
@@ -253,9 +252,8 @@ fn from_stdin(
             unpacked: None,
         });
     }
-    let unpacked = Unpacked(temporary_directory(temporary)?);
-    unpack(&mut whole, &unpacked.0)?;
-    let context = unpacked.0.clone();
+    let unpacked = unpack(&mut whole)?;
+    let context = unpacked.directory.clone();
     let names = file.map_or_else(
         || vec![Path::new("Dockerfile"), Path::new("dockerfile")],
         |file| vec![file],
@@ -292,18 +290,6 @@ fn from_stdin(
     )))
 }
 
-fn temporary_directory(base: &Path) -> Result<PathBuf, Failure> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    fs::create_dir_all(base).or_internal(|| format!("cannot create {}", base.display()))?;
-    let path = base.join(format!("context-{}", std::process::id()));
-    let _none_is_left_from_before = fs::remove_dir_all(&path);
-    fs::DirBuilder::new()
-        .mode(0o700)
-        .create(&path)
-        .or_internal(|| format!("cannot create {}", path.display()))?;
-    Ok(path)
-}
-
 /// Whether bytes begin a tar, or something compressed, which then holds a tar.
 fn is_archive(head: &[u8]) -> bool {
     const MAGIC: &[&[u8]] = &[b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd"];
@@ -328,18 +314,12 @@ fn is_tar(head: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    fn refuse(_: &mut dyn Read, _: &Path) -> Result<(), Failure> {
+    fn refuse(_: &mut dyn Read) -> Result<Unpacked, Failure> {
         panic!("nothing is to be unpacked")
     }
 
     fn find_in(path: &Path, file: Option<&Path>, stdin: &str) -> Result<Inputs, Failure> {
-        find(
-            path.to_str().unwrap(),
-            file,
-            &mut stdin.as_bytes(),
-            &refuse,
-            Path::new("/nonexistent"),
-        )
+        find(path.to_str().unwrap(), file, &mut stdin.as_bytes(), &refuse)
     }
 
     fn message(result: Result<Inputs, Failure>) -> String {
@@ -416,19 +396,23 @@ mod tests {
         );
         assert!(message(find_in(dash, Some(dash), "")).contains("both"));
         assert!(message(find_in(dash, None, "")).contains("empty"));
-        let base = tempfile::tempdir().unwrap();
-        let unpack = |reader: &mut dyn Read, path: &Path| {
+        let unpack = |reader: &mut dyn Read| {
             let mut bytes = Vec::new();
             reader.read_to_end(&mut bytes).unwrap();
             assert_eq!(bytes, b"\x1f\x8brest");
-            fs::write(path.join("Dockerfile"), "FROM tar").unwrap();
-            Ok(())
+            let directory = tempfile::tempdir().unwrap();
+            fs::write(directory.path().join("Dockerfile"), "FROM tar").unwrap();
+            Ok(Unpacked {
+                directory: directory.path().to_owned(),
+                guard: Box::new(directory),
+            })
         };
-        let inputs = find("-", None, &mut &b"\x1f\x8brest"[..], &unpack, base.path()).unwrap();
+        let inputs = find("-", None, &mut &b"\x1f\x8brest"[..], &unpack).unwrap();
         assert_eq!(inputs.dockerfile.text, "FROM tar");
-        assert_eq!(fs::read_dir(base.path()).unwrap().count(), 1);
+        let context = inputs.context.clone().unwrap();
+        assert!(context.exists());
         drop(inputs);
-        assert_eq!(fs::read_dir(base.path()).unwrap().count(), 0);
+        assert!(!context.exists());
     }
 
     #[test]

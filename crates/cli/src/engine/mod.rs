@@ -16,7 +16,8 @@ use kiln_build::Builder;
 use kiln_image::{Descriptor, Digest, Document, media_type};
 use kiln_store::Store;
 
-use crate::failure::{Context as _, Failure, Outcome};
+use crate::context::Unpacked;
+use crate::failure::{Context as _, Failure};
 use crate::settings::Settings;
 use crate::terminal;
 
@@ -39,9 +40,8 @@ pub(crate) struct Engine {
 impl Engine {
     /// Opens the store.
     pub(crate) fn open(settings: &Settings) -> Result<Self, Failure> {
-        let root = settings.root()?;
         let registry = kiln_registry::Client::new(settings.registry()?).map_err(Failure::internal)?;
-        let store = Store::open(&root).or_internal(|| format!("cannot open the store {}", root.display()))?;
+        let store = open_store(settings)?;
         let store = Arc::new(store);
         Ok(Self {
             builder: Builder::new(Arc::clone(&store), Arc::new(registry)),
@@ -72,9 +72,18 @@ impl Engine {
     }
 }
 
-/// Unpacks a context that came as an archive. Everything in it belongs to root, as COPY would make it anyway.
-pub(crate) fn unpack_archive(reader: &mut dyn Read, directory: &Path) -> Outcome {
-    let root = std::fs::File::open(directory).or_internal(|| format!("cannot open {}", directory.display()))?;
+fn open_store(settings: &Settings) -> Result<Store, Failure> {
+    let root = settings.root()?;
+    Store::open(&root).or_internal(|| format!("cannot open the store {}", root.display()))
+}
+
+/// Unpacks a context that came as an archive into the store's temporary directory. Everything in it belongs to root,
+/// as COPY would make it anyway.
+pub(crate) fn unpack_archive(reader: &mut dyn Read, settings: &Settings) -> Result<Unpacked, Failure> {
+    let store = open_store(settings)?;
+    let layer = store.new_layer().map_err(Failure::internal)?;
+    let directory = layer.fs();
+    let root = std::fs::File::open(&directory).or_internal(|| format!("cannot open {}", directory.display()))?;
     let extracted = kiln_layer::extract(reader, root.as_fd(), Path::new("/"), Some((0, 0)))
         .or_failed(|| "cannot unpack the context on standard input".to_owned())?;
     for device in &extracted.skipped_devices {
@@ -83,5 +92,9 @@ pub(crate) fn unpack_archive(reader: &mut dyn Read, directory: &Path) -> Outcome
             device.display()
         ));
     }
-    Ok(())
+    // Fields are dropped in order: the directory, then the store whose temporary directory it is in.
+    Ok(Unpacked {
+        directory,
+        guard: Box::new((layer, store)),
+    })
 }

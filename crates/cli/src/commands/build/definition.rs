@@ -79,14 +79,7 @@ impl DefinitionArgs {
         let mut directories = BTreeMap::new();
         // Flags first: what is wrong with them is known without reading anything.
         let options = self.options(settings, &mut directories)?;
-        let temporary = settings.root()?.join("tmp");
-        let inputs = context::find(
-            &self.path,
-            self.file.as_deref(),
-            &mut std::io::stdin(),
-            unpack,
-            &temporary,
-        )?;
+        let inputs = context::find(&self.path, self.file.as_deref(), &mut std::io::stdin(), unpack)?;
         Ok(Definition {
             inputs,
             options,

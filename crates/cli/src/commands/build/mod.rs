@@ -137,7 +137,9 @@ impl Args {
         let secrets = self.secrets(settings)?;
         let limits = self.limits()?;
         let ca_bundle = settings.ca_bundle()?;
-        let mut definition = self.definition.read(settings, &engine::unpack_archive)?;
+        let mut definition = self
+            .definition
+            .read(settings, &|reader| engine::unpack_archive(reader, settings))?;
         let inputs = &mut definition.inputs;
         let jobs = self
             .jobs

@@ -39,7 +39,9 @@ enum Format {
 
 /// Prints the steps that the target needs.
 pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
-    let mut definition = args.definition.read(settings, &engine::unpack_archive)?;
+    let mut definition = args
+        .definition
+        .read(settings, &|reader| engine::unpack_archive(reader, settings))?;
     let source = definition.inputs.dockerfile.clone();
     let request = Request {
         dockerfile: source.text.clone(),
