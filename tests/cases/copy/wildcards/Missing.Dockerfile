@@ -1,0 +1,2 @@
+FROM scratch AS missing
+COPY nope /d/
