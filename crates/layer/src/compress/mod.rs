@@ -4,25 +4,23 @@
 //! (RFC 8878, 3) of its own; both formats say that a file may be several of these. So the bytes do not depend on how
 //! many threads there are.
 
-use std::collections::VecDeque;
+mod codec;
+mod pool;
+
 use std::io::{self, Write};
 use std::path::Path;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use kiln_image::media_type::Compression;
 use kiln_image::{Digest, Hasher};
 
+use self::codec::{Codec, Encoder};
+use self::pool::{HashThread, Pool};
 use crate::Error;
 use crate::pack::{PackOptions, pack};
 
 /// How much is compressed at a time. Part of the output's definition.
 const BLOCK: usize = 1 << 20;
-
-/// What gzip uses when nothing is said, as everybody does.
-const GZIP_LEVEL: i32 = 6;
-/// zstd's own default.
-const ZSTD_LEVEL: i32 = 3;
 
 /// What a layer's blob is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +66,8 @@ pub fn pack_compressed<W: Write>(
 #[derive(Debug)]
 pub struct Compressor<W: Write> {
     out: Hashed<W>,
-    codec: Codec,
+    /// For when there are no other threads.
+    encoder: Encoder,
     block: Vec<u8>,
     started: bool,
     pool: Option<Pool>,
@@ -93,14 +92,6 @@ struct Ends {
     size: u64,
 }
 
-/// How a block is compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Codec {
-    None,
-    Gzip(u32),
-    Zstd(i32),
-}
-
 impl<W: Write> Compressor<W> {
     /// Compresses on `threads` threads; with 0 or 1 on the calling one. Fails if the format has no such level.
     pub fn new(compression: Compression, level: Option<i32>, threads: usize, out: W) -> io::Result<Self> {
@@ -110,6 +101,7 @@ impl<W: Write> Compressor<W> {
         } else {
             None
         };
+        let encoder = if pool.is_some() { Codec::None } else { codec }.encoder()?;
         let block = if codec == Codec::None {
             Vec::new()
         } else {
@@ -122,7 +114,7 @@ impl<W: Write> Compressor<W> {
         };
         Ok(Self {
             out,
-            codec,
+            encoder,
             block,
             started: false,
             pool,
@@ -130,10 +122,15 @@ impl<W: Write> Compressor<W> {
         })
     }
 
+    /// Whether the output is the input.
+    fn is_plain(&self) -> bool {
+        self.pool.is_none() && matches!(self.encoder, Encoder::None)
+    }
+
     /// Asks for the digest of the input as well; without compression it is that of the output.
     fn hash_input(&mut self) -> io::Result<()> {
-        self.input = match (&self.pool, self.codec) {
-            (_, Codec::None) => InputHash::No,
+        self.input = match (&self.pool, &self.encoder) {
+            (None, Encoder::None) => InputHash::No,
             (None, _) => InputHash::Here(Hasher::new()),
             (Some(_), _) => InputHash::Thread(HashThread::start()?),
         };
@@ -147,7 +144,7 @@ impl<W: Write> Compressor<W> {
 
     fn end(mut self) -> io::Result<Ends> {
         // Nothing at all is a member as well.
-        if !self.block.is_empty() || (!self.started && self.codec != Codec::None) {
+        if !self.block.is_empty() || (!self.started && !self.is_plain()) {
             self.submit()?;
         }
         if let Some(mut pool) = self.pool.take() {
@@ -174,7 +171,7 @@ impl<W: Write> Compressor<W> {
             if let InputHash::Here(hasher) = &mut self.input {
                 hasher.update(&self.block);
             }
-            let compressed = self.codec.compress(&self.block)?;
+            let compressed = self.encoder.compress(&self.block)?;
             self.block.clear();
             return self.out.put(&compressed);
         };
@@ -193,7 +190,7 @@ impl<W: Write> Compressor<W> {
 
 impl<W: Write> Write for Compressor<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.codec == Codec::None {
+        if self.is_plain() {
             self.out.put(bytes)?;
             return Ok(bytes.len());
         }
@@ -224,131 +221,6 @@ impl<W: Write> Hashed<W> {
         self.size += bytes.len() as u64;
         self.out.write_all(bytes)
     }
-}
-
-impl Codec {
-    fn new(compression: Compression, level: Option<i32>) -> io::Result<Self> {
-        let within = |range: std::ops::RangeInclusive<i32>, name: &str, default: i32| match level.unwrap_or(default) {
-            level if range.contains(&level) => Ok(level),
-            level => {
-                let message = format!("{name} has no level {level}, only {} to {}", range.start(), range.end());
-                Err(io::Error::new(io::ErrorKind::InvalidInput, message))
-            }
-        };
-        Ok(match compression {
-            Compression::None => Self::None,
-            Compression::Gzip => Self::Gzip(within(0..=9, "gzip", GZIP_LEVEL)?.unsigned_abs()),
-            Compression::Zstd => Self::Zstd(within(1..=22, "zstd", ZSTD_LEVEL)?),
-        })
-    }
-
-    fn compress(self, block: &[u8]) -> io::Result<Vec<u8>> {
-        match self {
-            Self::None => Ok(block.to_vec()),
-            Self::Gzip(level) => {
-                let out = Vec::with_capacity(block.len() / 2);
-                // No time and no operating system: facts of this machine.
-                let header = flate2::GzBuilder::new().mtime(0).operating_system(255);
-                let mut member = header.write(out, flate2::Compression::new(level));
-                member.write_all(block)?;
-                member.finish()
-            }
-            Self::Zstd(level) => zstd::bulk::compress(block, level),
-        }
-    }
-}
-
-/// Threads that compress, and what they are busy with, in order.
-#[derive(Debug)]
-struct Pool {
-    jobs: SyncSender<Job>,
-    pending: VecDeque<Receiver<io::Result<Vec<u8>>>>,
-    limit: usize,
-}
-
-struct Job {
-    block: Arc<Vec<u8>>,
-    reply: SyncSender<io::Result<Vec<u8>>>,
-}
-
-impl Pool {
-    fn start(codec: Codec, threads: usize) -> io::Result<Self> {
-        let limit = threads + 2;
-        let (jobs, queue) = sync_channel::<Job>(limit);
-        let queue = Arc::new(Mutex::new(queue));
-        for _ in 0..threads {
-            let queue = Arc::clone(&queue);
-            // They end by themselves when `jobs` is dropped.
-            let _detached = std::thread::Builder::new()
-                .name("compress".to_owned())
-                .spawn(move || work(codec, &queue))?;
-        }
-        Ok(Self {
-            jobs,
-            pending: VecDeque::new(),
-            limit,
-        })
-    }
-
-    fn is_full(&self) -> bool {
-        self.pending.len() >= self.limit
-    }
-
-    fn submit(&mut self, block: Arc<Vec<u8>>) -> io::Result<()> {
-        let (reply, result) = sync_channel(1);
-        self.jobs.send(Job { block, reply }).map_err(|_| died())?;
-        self.pending.push_back(result);
-        Ok(())
-    }
-
-    /// The result of the oldest block, waiting for it; `None` if there is no block.
-    fn next(&mut self) -> Option<io::Result<Vec<u8>>> {
-        let result = self.pending.pop_front()?;
-        Some(result.recv().unwrap_or_else(|_| Err(died())))
-    }
-}
-
-fn work(codec: Codec, queue: &Mutex<Receiver<Job>>) {
-    loop {
-        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(Job { block, reply }) = job else { return };
-        // Nobody waits any more if the compressor was dropped.
-        let _unwanted = reply.send(codec.compress(&block));
-    }
-}
-
-/// Hashes blocks in order.
-#[derive(Debug)]
-struct HashThread {
-    blocks: SyncSender<Arc<Vec<u8>>>,
-    thread: std::thread::JoinHandle<Digest>,
-}
-
-impl HashThread {
-    fn start() -> io::Result<Self> {
-        let (blocks, queue) = sync_channel::<Arc<Vec<u8>>>(2);
-        let thread = std::thread::Builder::new().name("hash".to_owned()).spawn(move || {
-            let mut hasher = Hasher::new();
-            while let Ok(block) = queue.recv() {
-                hasher.update(&block);
-            }
-            hasher.finish()
-        })?;
-        Ok(Self { blocks, thread })
-    }
-
-    fn add(&self, block: Arc<Vec<u8>>) -> io::Result<()> {
-        self.blocks.send(block).map_err(|_| died())
-    }
-
-    fn finish(self) -> io::Result<Digest> {
-        drop(self.blocks);
-        self.thread.join().map_err(|_| died())
-    }
-}
-
-fn died() -> io::Error {
-    io::Error::other("a thread that compresses or hashes has died")
 }
 
 #[cfg(test)]
