@@ -13,6 +13,7 @@ pub mod example;
 pub mod harness;
 pub mod house;
 pub mod kiln;
+pub mod measure;
 pub mod metadata;
 pub mod packages;
 pub mod paths;
