@@ -1,4 +1,27 @@
 //! Solves a plan: schedules, looks up, runs, commits, assembles and exports.
+//!
+//! [`Builder`] is the entry. It tells what happens through [`event::Sink`] and prints nothing itself.
 
+mod assemble;
+mod builder;
+mod cancel;
+mod context;
+mod error;
 pub mod event;
+mod export;
+mod fetch;
+mod images;
+mod key;
+mod load;
+mod output;
+mod recorder;
 pub mod request;
+pub mod run;
+mod session;
+mod solve;
+mod transfer;
+
+pub use builder::Builder;
+pub use cancel::Cancel;
+pub use error::{Error, Missing, MissingCause, StepError};
+pub use event::Built;

@@ -1,0 +1,187 @@
+//! Putting the image together: digests of the layers, config, manifest.
+
+use std::sync::Mutex;
+
+use jiff::Timestamp;
+use kiln_image::media_type::{self, Compression};
+use kiln_image::{Descriptor, Digest, ImageConfig, Manifest, RootFs};
+use kiln_layer::PackOptions;
+use kiln_plan::Target;
+use kiln_store::{LayerId, Store};
+
+use crate::error::{StepError, StepResult};
+use crate::images::Images;
+use crate::request::LayerCompression;
+
+/// When the layers were made, and what they are.
+#[derive(Debug, Clone)]
+pub(crate) struct LayerFacts {
+    pub(crate) diff_id: Digest,
+    /// Seconds since 1970.
+    pub(crate) created: i64,
+    pub(crate) size: u64,
+}
+
+/// The facts of each layer, computing the digests that are not known yet, several at a time.
+pub(crate) fn layer_facts(images: &Images<'_>, layers: &[LayerId]) -> StepResult<Vec<LayerFacts>> {
+    parallel(layers, |layer| facts(images, layer))
+}
+
+fn facts(images: &Images<'_>, layer: &LayerId) -> StepResult<LayerFacts> {
+    let store = images.store;
+    let Some(row) = store.layer(layer)? else {
+        // A layer of the base that nothing needed: its manifest is enough.
+        let origin = images.origin(layer).ok_or_else(|| lost(layer))?;
+        return Ok(LayerFacts {
+            diff_id: origin.diff_id,
+            created: 0,
+            size: origin.descriptor.size,
+        });
+    };
+    let diff_id = match row.diff_id {
+        Some(diff_id) => diff_id,
+        None => {
+            let (diff_id, tar_size) = kiln_layer::diff_id(&store.layer_path(layer), &PackOptions::default())?;
+            store.set_layer_diff_id(layer, &diff_id, tar_size)?;
+            diff_id
+        }
+    };
+    Ok(LayerFacts {
+        diff_id,
+        created: row.created,
+        size: row.size,
+    })
+}
+
+fn lost(layer: &LayerId) -> StepError {
+    StepError::LostLayer {
+        layer: layer.to_string(),
+        image: "an image of the store".to_owned(),
+    }
+}
+
+/// The config of the image, times filled in. The time of a step that was cached is when it ran, so that the same
+/// build gives the same image.
+pub(crate) fn config(target: &Target, facts: &[LayerFacts], epoch: Option<i64>) -> ImageConfig {
+    let mut config = target.config.clone();
+    config.rootfs = RootFs {
+        diff_ids: facts.iter().map(|layer| layer.diff_id).collect(),
+        ..RootFs::default()
+    };
+    let mut layers = facts.iter();
+    let mut latest = None;
+    for (index, entry) in config.history.iter_mut().enumerate() {
+        let layer = if entry.empty_layer { None } else { layers.next() };
+        if index < target.inherited_history {
+            latest = entry.created.clone().or(latest);
+            continue;
+        }
+        if let Some(layer) = layer {
+            latest = Some(timestamp(epoch.unwrap_or(layer.created)));
+        }
+        entry.created = epoch.map(timestamp).or_else(|| latest.clone());
+    }
+    config.created = epoch.map(timestamp).or(latest);
+    config
+}
+
+fn timestamp(seconds: i64) -> String {
+    Timestamp::from_second(seconds)
+        .unwrap_or(Timestamp::UNIX_EPOCH)
+        .to_string()
+}
+
+/// The compressed blobs of the layers, lowest first, making those that are not there yet.
+pub(crate) fn layer_blobs(
+    images: &Images<'_>,
+    layers: &[LayerId],
+    compression: LayerCompression,
+) -> StepResult<Vec<Descriptor>> {
+    parallel(layers, |layer| blob(images, layer, compression))
+}
+
+fn blob(images: &Images<'_>, layer: &LayerId, compression: LayerCompression) -> StepResult<Descriptor> {
+    let store = images.store;
+    let known = store.layer(layer)?.map(|row| row.blobs).unwrap_or_default();
+    let fits = |media_type: &str| Compression::of_layer(media_type) == Some(compression.kind);
+    // Whatever a registry gave goes back as it came, unless everything is to be compressed anew.
+    let wanted = known.iter().find(|blob| fits(&blob.media_type)).or_else(|| {
+        known
+            .first()
+            .filter(|_| !compression.force && images.origin(layer).is_some())
+    });
+    if let Some(blob) = wanted
+        && compression.level.is_none()
+    {
+        return Ok(Descriptor::new(blob.media_type.clone(), blob.digest, blob.size));
+    }
+    if !compression.force
+        && let Some(origin) = images.origin(layer)
+    {
+        return Ok(origin.descriptor);
+    }
+    compress(store, layer, compression)
+}
+
+fn compress(store: &Store, layer: &LayerId, compression: LayerCompression) -> StepResult<Descriptor> {
+    let mut writer = store.blob_writer()?;
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let packed = kiln_layer::pack_compressed(
+        &store.layer_path(layer),
+        &PackOptions::default(),
+        compression.kind,
+        compression.level,
+        threads,
+        &mut writer,
+    )?;
+    writer.commit(Some(packed.digest))?;
+    let media_type = compression.kind.oci_layer();
+    store.set_layer_diff_id(layer, &packed.diff_id, packed.tar_size)?;
+    store.add_layer_blob(layer, &packed.digest, packed.size, media_type)?;
+    Ok(Descriptor::new(media_type, packed.digest, packed.size))
+}
+
+/// The manifest's bytes as BuildKit lays them out: two blanks of indentation.
+pub(crate) fn manifest(config: &[u8], layers: Vec<Descriptor>) -> StepResult<Vec<u8>> {
+    let manifest = Manifest {
+        schema_version: 2,
+        media_type: media_type::OCI_MANIFEST.to_owned(),
+        config: Descriptor::of(media_type::OCI_CONFIG, config),
+        layers,
+        annotations: std::collections::BTreeMap::new(),
+    };
+    to_json_pretty(&manifest)
+}
+
+pub(crate) fn to_json_pretty(value: &impl serde::Serialize) -> StepResult<Vec<u8>> {
+    serde_json::to_vec_pretty(value).map_err(|error| StepError::Invalid(format!("cannot encode: {error}")))
+}
+
+/// `work` for each item on a few threads; results in order, the first error of any.
+fn parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> StepResult<R> + Sync) -> StepResult<Vec<R>> {
+    let threads = std::thread::available_parallelism()
+        .map_or(1, std::num::NonZero::get)
+        .min(items.len());
+    if threads < 2 {
+        return items.iter().map(work).collect();
+    }
+    let queue = Mutex::new(items.iter().enumerate());
+    let results: Mutex<Vec<Option<StepResult<R>>>> = Mutex::new(items.iter().map(|_| None).collect());
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let next = queue.lock().expect("no panic while taking").next();
+                    let Some((index, item)) = next else { break };
+                    let result = work(item);
+                    results.lock().expect("no panic while storing")[index] = Some(result);
+                }
+            });
+        }
+    });
+    let results = results.into_inner().expect("no panic while storing");
+    results
+        .into_iter()
+        .map(|result| result.unwrap_or(Err(StepError::Canceled)))
+        .collect()
+}

@@ -1,0 +1,234 @@
+//! A whole build: plan, solve, assemble, export.
+
+use std::sync::Arc;
+
+use kiln_dockerfile::diagnostic::{Diagnostic, Severity};
+use kiln_plan::{Images as KnownImages, Outcome, Plan};
+use kiln_store::{BuildId, Image, LayerId, Store};
+
+use crate::assemble;
+use crate::cancel::Cancel;
+use crate::error::{Error, StepError, StepResult};
+use crate::event::{Built, Event, Sink};
+use crate::export;
+use crate::images::Images;
+use crate::recorder::Recorder;
+use crate::request::{LayerCompression, Output, Request};
+use crate::session::{Session, Tasks};
+use crate::solve::Solver;
+use crate::transfer::{self, Stored};
+
+/// Builds, pulls, pushes and runs images of one store.
+#[derive(Debug, Clone)]
+pub struct Builder {
+    pub(crate) store: Arc<Store>,
+    pub(crate) registry: Arc<kiln_registry::Client>,
+}
+
+impl Builder {
+    /// A builder on that store and those registries.
+    pub fn new(store: Arc<Store>, registry: Arc<kiln_registry::Client>) -> Self {
+        Self { store, registry }
+    }
+
+    /// What would be done.
+    pub fn plan(&self, request: &Request, sink: &dyn Sink, cancel: &Cancel) -> Result<Plan, Error> {
+        let tasks = Tasks::new(sink, FIRST_TASK);
+        let images = Images::new(&self.store, &self.registry, &tasks, cancel);
+        plan(request, &images, sink)
+    }
+
+    /// Does it.
+    pub fn build(&self, request: &Request, sink: &dyn Sink, cancel: &Cancel) -> Result<Built, Error> {
+        // Nothing is pruned while this lock is held.
+        let _in_use = self.store.lock_key_shared("prune").map_err(StepError::from)?;
+        let id = self
+            .store
+            .begin_build(&request.dockerfile_name)
+            .map_err(StepError::from)?;
+        self.sync_earlier_builds();
+        let recorder = Recorder::new(sink);
+        let result = self.build_as(id, request, &recorder, cancel);
+        let outcome = match &result {
+            Ok(_) => "done",
+            Err(_) if cancel.is_canceled() && !recorder.failed() => "canceled",
+            Err(_) => "failed",
+        };
+        recorder.write(&self.store, id).map_err(StepError::from)?;
+        self.store.finish_build(id, outcome).map_err(StepError::from)?;
+        result
+    }
+
+    /// See `docs/decisions/0001-durability.md`. Nobody waits for it: what it does not reach, the next build does.
+    fn sync_earlier_builds(&self) {
+        let store = Arc::clone(&self.store);
+        let _detached = std::thread::Builder::new()
+            .name("sync".to_owned())
+            .spawn(move || store.make_durable());
+    }
+
+    fn build_as(&self, id: BuildId, request: &Request, sink: &dyn Sink, cancel: &Cancel) -> Result<Built, Error> {
+        let tasks = Tasks::new(sink, FIRST_TASK);
+        let images = Images::new(&self.store, &self.registry, &tasks, cancel);
+        let plan = plan(request, &images, sink)?;
+        let session = Session::new(&self.store, request, id);
+        let solver = Solver::new(&plan, &session, &images, sink, cancel);
+        let layers = solver.solve()?;
+        Ok(self.finish(request, &plan, &layers, &images, &solver)?)
+    }
+
+    /// Puts the image into the store and wherever else it goes.
+    fn finish(
+        &self,
+        request: &Request,
+        plan: &Plan,
+        layers: &[LayerId],
+        images: &Images<'_>,
+        solver: &Solver<'_>,
+    ) -> StepResult<Built> {
+        let task = images.tasks.start("assemble image".to_owned());
+        let facts = assemble::layer_facts(images, layers)?;
+        let config = assemble::config(&plan.target, &facts, request.epoch);
+        let bytes = serde_json::to_vec(&config)
+            .map_err(|error| StepError::Invalid(format!("cannot encode the config: {error}")))?;
+        let id = self.store.put_blob(&bytes)?;
+        let size = facts.iter().map(|layer| layer.size).sum();
+        let created = facts.iter().map(|layer| layer.created).max().unwrap_or_default();
+        let image = Image {
+            id,
+            manifest: None,
+            layers: layers.to_vec(),
+            platform: plan.target.platform.clone(),
+            size,
+            created,
+        };
+        self.store.put_image(&image)?;
+        for name in &request.tags {
+            self.store.tag(name, &id)?;
+        }
+        task.done();
+        let stored = Stored {
+            image,
+            config: bytes,
+            created: config.created,
+        };
+        let mut manifest = None;
+        for output in &request.outputs {
+            manifest = self.output(output, &stored, images, solver)?.or(manifest);
+        }
+        Ok(Built { id, manifest, size })
+    }
+
+    fn output(
+        &self,
+        output: &Output,
+        stored: &Stored,
+        images: &Images<'_>,
+        solver: &Solver<'_>,
+    ) -> StepResult<Option<kiln_image::Digest>> {
+        let archive = |names: &[kiln_image::Reference], compression: LayerCompression| {
+            transfer::archive(images, stored, names, compression)
+        };
+        match output {
+            Output::Image {
+                names,
+                push,
+                compression,
+            } => {
+                for name in names {
+                    self.store.tag(name, &stored.image.id)?;
+                }
+                if !push {
+                    return Ok(None);
+                }
+                let mut digest = None;
+                for name in names {
+                    digest = Some(transfer::push(images, stored, name, *compression)?);
+                }
+                Ok(digest)
+            }
+            Output::Oci {
+                dest,
+                directory,
+                names,
+                compression,
+            } => {
+                let task = images.tasks.start("export to OCI layout".to_owned());
+                let image = [archive(names, *compression)?];
+                if *directory {
+                    let crate::request::Destination::File(path) = dest else {
+                        return Err(StepError::Invalid(
+                            "a directory cannot be written to standard output".to_owned(),
+                        ));
+                    };
+                    export::write_oci_directory(&self.store, &image, path)?;
+                } else {
+                    export::with_destination(dest, |out| export::write_oci(&self.store, &image, out))?;
+                }
+                task.done();
+                Ok(Some(image[0].digest()))
+            }
+            Output::Docker {
+                dest,
+                names,
+                compression,
+            } => {
+                let task = images.tasks.start("export to docker archive".to_owned());
+                let image = [archive(names, *compression)?];
+                export::with_destination(dest, |out| export::write_docker(&self.store, &image, out))?;
+                task.done();
+                Ok(Some(image[0].digest()))
+            }
+            Output::Local(path) => {
+                let task = images.tasks.start(format!("export files to {}", path.display()));
+                export::write_local(rustix::fd::AsFd::as_fd(&solver.files(&stored.image.layers)?), path)?;
+                task.done();
+                Ok(None)
+            }
+            Output::Tar(dest) => {
+                let task = images.tasks.start("export files as a tar".to_owned());
+                let tree = solver.files(&stored.image.layers)?;
+                export::with_destination(dest, |out| export::write_tar(rustix::fd::AsFd::as_fd(&tree), out))?;
+                task.done();
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// Tasks that are no steps are numbered from here: no Dockerfile has that many steps.
+pub(crate) const FIRST_TASK: usize = 1 << 24;
+
+/// Parses and plans, resolving images until nothing is missing.
+fn plan(request: &Request, images: &Images<'_>, sink: &dyn Sink) -> Result<Plan, Error> {
+    let (dockerfile, diagnostics) = kiln_dockerfile::parse(&request.dockerfile);
+    warn(diagnostics, sink)?;
+    let mut known = KnownImages::new();
+    loop {
+        match kiln_plan::plan(&dockerfile, &request.options, &known) {
+            Outcome::Needs(requests) => {
+                let resolved = images.resolve(&requests, request.pull)?;
+                known.extend(resolved);
+            }
+            Outcome::Plan(plan, diagnostics) => {
+                warn(diagnostics, sink)?;
+                return Ok(*plan);
+            }
+            Outcome::Invalid(diagnostics) => return Err(Error::Dockerfile(diagnostics)),
+        }
+    }
+}
+
+/// Passes warnings on; an error with all of them if there is one among them.
+fn warn(diagnostics: Vec<Diagnostic>, sink: &dyn Sink) -> Result<(), Error> {
+    if diagnostics
+        .iter()
+        .any(|diagnostic| diagnostic.severity == Severity::Error)
+    {
+        return Err(Error::Dockerfile(diagnostics));
+    }
+    for diagnostic in diagnostics {
+        sink.event(Event::Warning(diagnostic));
+    }
+    Ok(())
+}

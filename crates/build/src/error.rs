@@ -1,0 +1,246 @@
+//! Why a build, a transfer or an export failed.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use kiln_dockerfile::diagnostic::Diagnostic;
+
+/// Anything that ends a build.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The Dockerfile cannot be built; each diagnostic has its place.
+    #[error("the Dockerfile cannot be built")]
+    Dockerfile(Vec<Diagnostic>),
+    /// A step failed.
+    #[error("{name}")]
+    Step {
+        /// The step as shown to people.
+        name: String,
+        /// Its lines in the Dockerfile, from 1.
+        lines: Option<(u32, u32)>,
+        /// Why.
+        #[source]
+        error: Box<StepError>,
+    },
+    /// The build was cancelled.
+    #[error("the build was canceled")]
+    Canceled,
+    /// The ignore file has a line that is no pattern.
+    #[error("{file}, line {line}: {message}")]
+    Ignore {
+        /// The file's name.
+        file: String,
+        /// From 1.
+        line: usize,
+        /// What is wrong.
+        message: String,
+    },
+    /// An image is not in the store.
+    #[error("no image `{0}` in the store")]
+    NoSuchImage(String),
+    /// What was to be read is not an image.
+    #[error("{path}: {message}")]
+    NotAnImage {
+        /// What was read.
+        path: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// Everything else.
+    #[error(transparent)]
+    Other(#[from] StepError),
+}
+
+/// Why a step failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    /// Its process ended with a code other than 0.
+    #[error("process `{command}` did not complete successfully: exit code: {code}")]
+    Exit {
+        /// The command as BuildKit quotes it.
+        command: String,
+        /// The code.
+        code: i32,
+        /// The last lines of its output.
+        tail: Vec<String>,
+    },
+    /// Its process was ended by a signal.
+    #[error("process `{command}` was killed by signal {signal}{reason}")]
+    Signal {
+        /// The command as BuildKit quotes it.
+        command: String,
+        /// The signal's number.
+        signal: i32,
+        /// What is known of the cause.
+        reason: String,
+        /// The last lines of its output.
+        tail: Vec<String>,
+    },
+    /// A source of COPY or ADD, or of a bind mount, is not there.
+    #[error("{0}")]
+    Missing(Missing),
+    /// A value of the instruction makes no sense.
+    #[error("{0}")]
+    Invalid(String),
+    /// This build of Kiln cannot do it.
+    #[error("{0}")]
+    Unsupported(String),
+    /// A required secret was not given.
+    #[error("secret `{0}` is required and was not given")]
+    Secret(String),
+    /// A blob is needed that nobody has any more.
+    #[error("layer {layer} of `{image}` is not in the store and its registry is not known")]
+    LostLayer {
+        /// The layer.
+        layer: String,
+        /// The image.
+        image: String,
+    },
+    /// Stopped from outside.
+    #[error("canceled")]
+    Canceled,
+    /// The sandbox.
+    #[error(transparent)]
+    Sandbox(#[from] kiln_sandbox::Error),
+    /// A user or group.
+    #[error(transparent)]
+    User(#[from] kiln_sandbox::UserError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] kiln_store::Error),
+    /// A layer.
+    #[error(transparent)]
+    Layer(#[from] kiln_layer::Error),
+    /// A registry.
+    #[error(transparent)]
+    Registry(#[from] kiln_registry::Error),
+    /// A file.
+    #[error("{operation} {path}: {source}")]
+    Io {
+        /// What was done: `open`, `read`, …
+        operation: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// A path that COPY, ADD or a mount names and that is not there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing {
+    /// As written.
+    pub path: String,
+    /// Where it was looked for: `the build context`, `stage "build"`.
+    pub place: String,
+    /// Why, as far as it is known.
+    pub cause: MissingCause,
+}
+
+/// Why a path is not there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MissingCause {
+    /// Nothing like it; the nearest path that exists.
+    Absent {
+        /// Something with a similar name.
+        nearest: Option<String>,
+    },
+    /// There is one that differs in upper and lower case.
+    Case {
+        /// That one.
+        actual: String,
+    },
+    /// It is there, but a line of the ignore file excludes it.
+    Excluded {
+        /// The ignore file.
+        file: String,
+        /// Its line, from 1.
+        line: usize,
+        /// The pattern.
+        pattern: String,
+    },
+    /// It was written to lead out of the context, where it exists.
+    Outside,
+}
+
+impl std::fmt::Display for Missing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "`{}` not found in {}", self.path, self.place)?;
+        match &self.cause {
+            MissingCause::Excluded { file, line, .. } => {
+                write!(f, ": it is there, but excluded by line {line} of {file}")
+            }
+            MissingCause::Case { actual } => write!(f, ": `{actual}` differs in upper and lower case"),
+            MissingCause::Outside => write!(f, ": paths cannot lead out of it"),
+            MissingCause::Absent { .. } => Ok(()),
+        }
+    }
+}
+
+impl StepError {
+    /// For `map_err` on input and output.
+    pub(crate) fn io(operation: &'static str, path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.as_ref().to_owned();
+        move |source| Self::Io {
+            operation,
+            path,
+            source,
+        }
+    }
+
+    /// For `map_err` on system calls.
+    pub(crate) fn errno(operation: &'static str, path: impl AsRef<Path>) -> impl FnOnce(rustix::io::Errno) -> Self {
+        let path = path.as_ref().to_owned();
+        move |source| Self::Io {
+            operation,
+            path,
+            source: source.into(),
+        }
+    }
+
+    /// What to do about it, where that is known.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Missing(missing) => missing.hint(),
+            Self::Exit { code: 127, .. } => Some(
+                "exit code 127 is the shell's for a command that it cannot find: is it installed in this stage?"
+                    .to_owned(),
+            ),
+            Self::Exit { code: 126, .. } => Some(
+                "exit code 126 is the shell's for a file that it may not execute: check its mode and its interpreter"
+                    .to_owned(),
+            ),
+            Self::Signal { signal: 9, .. } => Some(
+                "signal 9 mostly comes from the kernel's out-of-memory killer: try fewer --jobs or a larger --memory"
+                    .to_owned(),
+            ),
+            Self::Secret(id) => Some(format!(
+                "give it with --secret id={id},src=FILE or --secret id={id},env=VARIABLE"
+            )),
+            Self::LostLayer { image, .. } => Some(format!("fetch it again with `kiln pull {image}`")),
+            Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+                Some("the disk is full: `kiln prune` frees what no image needs".to_owned())
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Missing {
+    fn hint(&self) -> Option<String> {
+        match &self.cause {
+            MissingCause::Absent { nearest } => nearest.as_ref().map(|path| format!("did you mean `{path}`?")),
+            MissingCause::Case { actual } => Some(format!("write `{actual}`")),
+            MissingCause::Excluded { pattern, file, .. } => Some(format!(
+                "add `!{}` below `{pattern}` in {file}, or copy something else",
+                self.path.trim_start_matches('/')
+            )),
+            MissingCause::Outside => {
+                Some("choose a context that contains it, or name its directory with --build-context".to_owned())
+            }
+        }
+    }
+}
+
+/// What most functions of this crate give.
+pub(crate) type StepResult<T> = Result<T, StepError>;

@@ -1,0 +1,200 @@
+//! Images in files: an OCI layout (image specification, image-layout.md) as a directory or a tar, and the tar that
+//! `docker load` takes, which is an OCI layout with a `manifest.json` besides.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+use kiln_image::{Descriptor, Digest, Index, Platform, Reference, media_type};
+use kiln_layer::tar::Writer as TarWriter;
+use kiln_store::Store;
+use serde_json::json;
+
+use crate::error::{StepError, StepResult};
+
+/// The content of the `oci-layout` file.
+const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
+
+/// An image whose blobs are all in the store.
+#[derive(Debug, Clone)]
+pub(crate) struct ArchiveImage {
+    pub(crate) manifest: Vec<u8>,
+    pub(crate) manifest_type: String,
+    pub(crate) config: Digest,
+    pub(crate) config_size: u64,
+    pub(crate) layers: Vec<Descriptor>,
+    pub(crate) platform: Platform,
+    pub(crate) names: Vec<Reference>,
+    pub(crate) created: Option<String>,
+}
+
+impl ArchiveImage {
+    /// The digest of its manifest.
+    pub(crate) fn digest(&self) -> Digest {
+        Digest::of(&self.manifest)
+    }
+
+    /// One entry for each name; one without name where there is none.
+    fn index_entries(&self) -> Vec<Descriptor> {
+        let mut base = Descriptor::of(self.manifest_type.clone(), &self.manifest);
+        base.platform = Some(self.platform.clone());
+        if let Some(created) = &self.created {
+            base.annotations
+                .insert("org.opencontainers.image.created".to_owned(), created.clone());
+        }
+        if self.names.is_empty() {
+            return vec![base];
+        }
+        let named = |name: &Reference| {
+            let mut entry = base.clone();
+            // containerd's annotation carries the whole name, the specification's the tag alone, as BuildKit does.
+            entry
+                .annotations
+                .insert("io.containerd.image.name".to_owned(), name.to_string());
+            entry.annotations.insert(
+                "org.opencontainers.image.ref.name".to_owned(),
+                name.tag().unwrap_or("latest").to_owned(),
+            );
+            entry
+        };
+        self.names.iter().map(named).collect()
+    }
+
+    /// Everything that goes below `blobs/`, each once.
+    fn blobs(&self) -> impl Iterator<Item = (Digest, u64)> {
+        [(self.config, self.config_size)]
+            .into_iter()
+            .chain(self.layers.iter().map(|layer| (layer.digest, layer.size)))
+    }
+}
+
+fn index(images: &[ArchiveImage]) -> StepResult<Vec<u8>> {
+    let index = Index {
+        schema_version: 2,
+        media_type: media_type::OCI_INDEX.to_owned(),
+        manifests: images.iter().flat_map(ArchiveImage::index_entries).collect(),
+        annotations: BTreeMap::new(),
+    };
+    serde_json::to_vec(&index).map_err(|error| StepError::Invalid(format!("cannot encode the index: {error}")))
+}
+
+fn blob_path(digest: &Digest) -> String {
+    format!("blobs/sha256/{}", digest.hex())
+}
+
+/// Docker's list: what `docker load` reads.
+fn docker_manifest(images: &[ArchiveImage]) -> Vec<u8> {
+    let entry = |image: &ArchiveImage| {
+        json!({
+            "Config": blob_path(&image.config),
+            "RepoTags": image.names.iter().map(Reference::familiar).collect::<Vec<_>>(),
+            "Layers": image.layers.iter().map(|layer| blob_path(&layer.digest)).collect::<Vec<_>>(),
+        })
+    };
+    json!(images.iter().map(entry).collect::<Vec<_>>())
+        .to_string()
+        .into_bytes()
+}
+
+/// An OCI layout as a tar.
+pub(crate) fn write_oci(store: &Store, images: &[ArchiveImage], out: &mut dyn Write) -> StepResult<()> {
+    write_archive(store, images, out, None)
+}
+
+/// A tar for `docker load`.
+pub(crate) fn write_docker(store: &Store, images: &[ArchiveImage], out: &mut dyn Write) -> StepResult<()> {
+    write_archive(store, images, out, Some(docker_manifest(images)))
+}
+
+fn write_archive(
+    store: &Store,
+    images: &[ArchiveImage],
+    out: &mut dyn Write,
+    docker: Option<Vec<u8>>,
+) -> StepResult<()> {
+    let mut tar = Archive {
+        tar: TarWriter::new(out),
+    };
+    tar.directory("blobs")?;
+    tar.directory("blobs/sha256")?;
+    let mut written = BTreeSet::new();
+    for image in images {
+        for (digest, size) in image.blobs() {
+            if written.insert(digest) {
+                tar.file(&blob_path(&digest), size, store.open_blob(&digest)?)?;
+            }
+        }
+        let digest = Digest::of(&image.manifest);
+        if written.insert(digest) {
+            tar.bytes(&blob_path(&digest), &image.manifest)?;
+        }
+    }
+    tar.bytes("index.json", &index(images)?)?;
+    if let Some(docker) = docker {
+        tar.bytes("manifest.json", &docker)?;
+    }
+    tar.bytes("oci-layout", LAYOUT)?;
+    tar.finish()
+}
+
+/// A tar whose entries have fixed owners, modes and times.
+struct Archive<W: Write> {
+    tar: TarWriter<W>,
+}
+
+impl<W: Write> Archive<W> {
+    fn directory(&mut self, path: &str) -> StepResult<()> {
+        self.tar.directory(path, 0o755).map_err(StepError::io("write", path))
+    }
+
+    fn file(&mut self, path: &str, size: u64, content: impl Read) -> StepResult<()> {
+        self.tar
+            .file(path, 0o644, size, content)
+            .map_err(StepError::io("write", path))
+    }
+
+    fn bytes(&mut self, path: &str, content: &[u8]) -> StepResult<()> {
+        self.file(path, content.len() as u64, content)
+    }
+
+    fn finish(self) -> StepResult<()> {
+        self.tar
+            .finish()
+            .map(drop)
+            .map_err(StepError::io("write", "the archive"))
+    }
+}
+
+/// An OCI layout as a directory. Blobs that are there already stay; `index.json` is replaced at the end.
+pub(crate) fn write_oci_directory(store: &Store, images: &[ArchiveImage], dest: &Path) -> StepResult<()> {
+    let blobs = dest.join("blobs/sha256");
+    std::fs::create_dir_all(&blobs).map_err(StepError::io("create", &blobs))?;
+    for image in images {
+        for (digest, size) in image.blobs() {
+            place(&blobs.join(digest.hex()), Some(size), |out| {
+                io::copy(&mut store.open_blob(&digest)?, out)
+                    .map(drop)
+                    .map_err(StepError::io("copy", digest.hex()))
+            })?;
+        }
+        let digest = Digest::of(&image.manifest);
+        place(&blobs.join(digest.hex()), Some(image.manifest.len() as u64), |out| {
+            write_all(out, &image.manifest)
+        })?;
+    }
+    place(&dest.join("oci-layout"), None, |out| write_all(out, LAYOUT))?;
+    let index = index(images)?;
+    place(&dest.join("index.json"), None, |out| write_all(out, &index))
+}
+
+fn write_all(out: &mut dyn Write, bytes: &[u8]) -> StepResult<()> {
+    out.write_all(bytes).map_err(StepError::io("write", "a blob"))
+}
+
+/// Writes a file unless one of the expected size is there: blobs are named by their content.
+fn place(path: &Path, size: Option<u64>, write: impl FnOnce(&mut dyn Write) -> StepResult<()>) -> StepResult<()> {
+    if size.is_some() && std::fs::metadata(path).is_ok_and(|present| Some(present.len()) == size) {
+        return Ok(());
+    }
+    super::with_destination(&crate::request::Destination::File(path.to_owned()), write)
+}

@@ -1,0 +1,48 @@
+//! Files that are whole or not there.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+
+use crate::error::{StepError, StepResult};
+use crate::request::Destination;
+
+/// Calls `write` with the destination. A file is written under a temporary name beside it and renamed when it is
+/// complete; what a failure leaves is removed.
+pub(crate) fn with_destination<T>(
+    dest: &Destination,
+    write: impl FnOnce(&mut dyn Write) -> StepResult<T>,
+) -> StepResult<T> {
+    match dest {
+        Destination::Stdout => {
+            let mut out = BufWriter::with_capacity(1 << 20, std::io::stdout().lock());
+            let value = write(&mut out)?;
+            out.flush().map_err(StepError::io("write to", "standard output"))?;
+            Ok(value)
+        }
+        Destination::File(path) => {
+            let mut name = path.file_name().unwrap_or_default().to_owned();
+            name.push(format!(".kiln-{}", std::process::id()));
+            let temporary = path.with_file_name(name);
+            let result = write_file(&temporary, write);
+            let renamed = result.and_then(|value| {
+                std::fs::rename(&temporary, path).map_err(StepError::io("write", path))?;
+                Ok(value)
+            });
+            if renamed.is_err() {
+                let _already_gone = std::fs::remove_file(&temporary);
+            }
+            renamed
+        }
+    }
+}
+
+fn write_file<T>(path: &std::path::Path, write: impl FnOnce(&mut dyn Write) -> StepResult<T>) -> StepResult<T> {
+    let file = File::create(path).map_err(StepError::io("create", path))?;
+    let mut out = BufWriter::with_capacity(1 << 20, file);
+    let value = write(&mut out)?;
+    let file = out
+        .into_inner()
+        .map_err(|error| StepError::io("write", path)(error.into_error()))?;
+    file.sync_data().map_err(StepError::io("write", path))?;
+    Ok(value)
+}

@@ -1,0 +1,144 @@
+//! Fetching layers: download, verify, decompress, unpack and hash in one pass, several layers at a time.
+
+use std::sync::Mutex;
+
+use kiln_layer::{UnpackOptions, Unpacked};
+use kiln_sandbox::Overlay;
+use kiln_store::{LayerDir, LayerId, LayerInfo, LockGuard};
+use rustix::fd::AsFd;
+
+use crate::error::{StepError, StepResult};
+use crate::images::{Images, Origin, Tee, compression_of};
+use crate::session::Task;
+
+/// How many layers are fetched at the same time.
+const PARALLEL: usize = 4;
+
+/// A layer that is unpacked, but not yet part of the store.
+struct Fetched {
+    directory: LayerDir,
+    unpacked: Unpacked,
+}
+
+/// Fetches `missing`, which are some of the layers of the tree `all` (lowest first).
+pub(crate) fn fetch_layers(images: &Images<'_>, all: &[LayerId], missing: &[&LayerId]) -> StepResult<()> {
+    // Always lowest first, so that two builds that want overlapping sets cannot wait for each other in a ring.
+    let mut locks: Vec<LockGuard> = Vec::new();
+    let mut wanted: Vec<(&LayerId, Origin)> = Vec::new();
+    for &layer in missing {
+        locks.push(images.store.lock_key(&format!("layer-{layer}"))?);
+        if images.store.layer(layer)?.is_none() {
+            wanted.push((layer, origin(images, layer)?));
+        }
+    }
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let task = images.tasks.start(format!("pull {}", wanted[0].1.image.familiar()));
+    let fetched = fetch_all(images, &wanted, &task)?;
+    for ((layer, origin), fetched) in wanted.iter().zip(fetched) {
+        commit(images, all, layer, origin, fetched)?;
+    }
+    task.done();
+    Ok(())
+}
+
+fn origin(images: &Images<'_>, layer: &LayerId) -> StepResult<Origin> {
+    images.origin(layer).ok_or_else(|| StepError::LostLayer {
+        layer: layer.to_string(),
+        image: "an image of the store".to_owned(),
+    })
+}
+
+fn fetch_all(images: &Images<'_>, wanted: &[(&LayerId, Origin)], task: &Task<'_>) -> StepResult<Vec<Fetched>> {
+    let queue = Mutex::new(wanted.iter().enumerate());
+    let results: Mutex<Vec<Option<StepResult<Fetched>>>> = Mutex::new(wanted.iter().map(|_| None).collect());
+    std::thread::scope(|scope| {
+        for _ in 0..PARALLEL.min(wanted.len()) {
+            scope.spawn(|| {
+                loop {
+                    let next = queue.lock().expect("no panic while taking").next();
+                    let Some((index, (_, origin))) = next else { break };
+                    let result = fetch(images, origin, task);
+                    results.lock().expect("no panic while storing")[index] = Some(result);
+                }
+            });
+        }
+    });
+    let results = results.into_inner().expect("no panic while storing");
+    results
+        .into_iter()
+        .map(|result| result.unwrap_or(Err(StepError::Canceled)))
+        .collect()
+}
+
+/// One layer: from the store's blob if it is there, else from the registry, keeping the blob for a later push.
+fn fetch(images: &Images<'_>, origin: &Origin, task: &Task<'_>) -> StepResult<Fetched> {
+    if images.cancel.is_canceled() {
+        return Err(StepError::Canceled);
+    }
+    let compression = compression_of(&origin.descriptor)?;
+    let directory = images.store.new_layer()?;
+    let options = UnpackOptions::default();
+    let digest = origin.descriptor.digest;
+    let unpacked = if images.store.has_blob(&digest) {
+        let blob = images.store.open_blob(&digest)?;
+        kiln_layer::unpack(blob, Some(compression), &directory.fs(), &options)?
+    } else {
+        let part = digest.short();
+        let report = |bytes: u64| task.progress(&part, bytes, Some(origin.descriptor.size));
+        let reader = images
+            .registry
+            .blob_reader(&origin.image, &origin.descriptor, Box::new(report))?;
+        let mut blob = images.store.blob_writer()?;
+        let mut tee = Tee {
+            reader,
+            copy: &mut blob,
+        };
+        let unpacked = kiln_layer::unpack(&mut tee, Some(compression), &directory.fs(), &options)?;
+        // Whatever follows the archive belongs to the blob and to its digest.
+        std::io::copy(&mut tee, &mut std::io::sink()).map_err(StepError::io("download", &part))?;
+        blob.commit(Some(digest))?;
+        unpacked
+    };
+    if unpacked.diff_id != origin.diff_id {
+        return Err(StepError::Invalid(format!(
+            "layer {} of {} unpacks to {}, but the image's config says {}: the image is damaged or lies",
+            digest.short(),
+            origin.image.familiar(),
+            unpacked.diff_id,
+            origin.diff_id
+        )));
+    }
+    Ok(Fetched { directory, unpacked })
+}
+
+/// Completes a layer with what it takes from those below it, and makes it part of the store.
+fn commit(images: &Images<'_>, all: &[LayerId], layer: &LayerId, origin: &Origin, fetched: Fetched) -> StepResult<()> {
+    let Fetched { directory, unpacked } = fetched;
+    let mut below: Vec<_> = all
+        .iter()
+        .take_while(|other| *other != layer)
+        .map(|id| images.store.layer_path(id))
+        .collect();
+    below.reverse();
+    if unpacked.is_incomplete() && !below.is_empty() {
+        let lower = Overlay {
+            lower: &below,
+            upper: None,
+            volatile: false,
+        }
+        .mount()?;
+        kiln_layer::complete(&directory.fs(), lower.as_fd(), &unpacked)?;
+    }
+    let info = LayerInfo {
+        size: unpacked.size,
+        diff_id: Some(unpacked.diff_id),
+    };
+    images.store.commit_layer(directory, layer, &info)?;
+    let descriptor = &origin.descriptor;
+    images
+        .store
+        .add_layer_blob(layer, &descriptor.digest, descriptor.size, &descriptor.media_type)?;
+    Ok(())
+}

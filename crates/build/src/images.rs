@@ -1,0 +1,253 @@
+//! Images as sources: what a name stands for, and getting their layers when something needs them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use kiln_image::media_type::Compression;
+use kiln_image::{Descriptor, Digest, ImageConfig, Manifest, Reference};
+use kiln_plan::{ImageRequest, ResolvedImage};
+use kiln_store::{LayerId, Store};
+
+use crate::cancel::Cancel;
+use crate::error::{StepError, StepResult};
+use crate::session::Tasks;
+
+/// The images that a build starts from.
+pub(crate) struct Images<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) registry: &'a kiln_registry::Client,
+    pub(crate) tasks: &'a Tasks<'a>,
+    pub(crate) cancel: &'a Cancel,
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    /// By manifest digest (of images that only the store has: the config's).
+    layers: HashMap<Digest, Arc<[LayerId]>>,
+    /// Where a layer that is not in the store comes from.
+    origins: HashMap<LayerId, Origin>,
+}
+
+/// Where a layer comes from.
+#[derive(Debug, Clone)]
+pub(crate) struct Origin {
+    pub(crate) image: Reference,
+    pub(crate) descriptor: Descriptor,
+    pub(crate) diff_id: Digest,
+}
+
+/// The identities of an image's layers in the store: the chain IDs of the image specification (config.md,
+/// "Layer ChainID"), so that a layer is the same only over the same layers.
+pub(crate) fn chain_ids(diff_ids: &[Digest]) -> Vec<LayerId> {
+    let mut chain: Option<Digest> = None;
+    let next = |diff_id: &Digest| {
+        let id = match chain {
+            None => *diff_id,
+            Some(below) => Digest::of(format!("{below} {diff_id}")),
+        };
+        chain = Some(id);
+        LayerId::from_digest(&id)
+    };
+    diff_ids.iter().map(next).collect()
+}
+
+impl<'a> Images<'a> {
+    pub(crate) fn new(
+        store: &'a Store,
+        registry: &'a kiln_registry::Client,
+        tasks: &'a Tasks<'a>,
+        cancel: &'a Cancel,
+    ) -> Self {
+        Self {
+            store,
+            registry,
+            tasks,
+            cancel,
+            known: Mutex::default(),
+        }
+    }
+
+    /// Resolves all at once.
+    pub(crate) fn resolve(
+        &self,
+        requests: &[ImageRequest],
+        pull: bool,
+    ) -> StepResult<BTreeMap<ImageRequest, ResolvedImage>> {
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = requests
+                .iter()
+                .map(|request| (request, scope.spawn(|| self.resolve_one(request, pull))))
+                .collect();
+            threads
+                .into_iter()
+                .map(|(request, thread)| Ok((request.clone(), thread.join().expect("resolving does not panic")?)))
+                .collect()
+        })
+    }
+
+    fn resolve_one(&self, request: &ImageRequest, pull: bool) -> StepResult<ResolvedImage> {
+        if !pull && let Some(image) = self.in_store(request)? {
+            return Ok(image);
+        }
+        let task = self.tasks.start(format!("resolve {}", request.reference.familiar()));
+        let image = self.from_registry(request)?;
+        task.done();
+        Ok(image)
+    }
+
+    /// What the store knows without asking anybody: an image with that name, or what a registry said before.
+    fn in_store(&self, request: &ImageRequest) -> StepResult<Option<ResolvedImage>> {
+        if let Some(image) = self.store.image_by_reference(&request.reference)?
+            && request.platform.distance(&image.platform).is_some()
+        {
+            let config = parse_config(&self.store.read_blob(&image.id, MAX_DOCUMENT)?, &request.reference)?;
+            let name = image.manifest.unwrap_or(image.id);
+            self.known().layers.insert(name, image.layers.clone().into());
+            if let Some(manifest) = image.manifest
+                && self.store.has_blob(&manifest)
+            {
+                let manifest = parse_manifest(&self.store.read_blob(&manifest, MAX_DOCUMENT)?, &request.reference)?;
+                self.remember(&request.reference, &manifest, &config);
+            }
+            return Ok(Some(ResolvedImage { manifest: name, config }));
+        }
+        let Some(digest) = self.store.resolution(&request.reference, &request.platform)? else {
+            return Ok(None);
+        };
+        if !self.store.has_blob(&digest) {
+            return Ok(None);
+        }
+        let manifest = parse_manifest(&self.store.read_blob(&digest, MAX_DOCUMENT)?, &request.reference)?;
+        if !self.store.has_blob(&manifest.config.digest) {
+            return Ok(None);
+        }
+        let config = parse_config(
+            &self.store.read_blob(&manifest.config.digest, MAX_DOCUMENT)?,
+            &request.reference,
+        )?;
+        self.register(&request.reference, digest, &manifest, &config);
+        Ok(Some(ResolvedImage {
+            manifest: digest,
+            config,
+        }))
+    }
+
+    pub(crate) fn from_registry(&self, request: &ImageRequest) -> StepResult<ResolvedImage> {
+        let found = self.registry.resolve_platform(&request.reference, &request.platform)?;
+        self.store.put_blob(&found.manifest_bytes)?;
+        self.store.put_blob(&found.config_bytes)?;
+        let digest = found.manifest_descriptor.digest;
+        let config = parse_config(&found.config_bytes, &request.reference)?;
+        self.register(&request.reference, digest, &found.manifest, &config);
+        self.store
+            .put_resolution(&request.reference, &request.platform, &digest)?;
+        Ok(ResolvedImage {
+            manifest: digest,
+            config,
+        })
+    }
+
+    /// Remembers an image of a registry and where its layers come from.
+    fn register(&self, reference: &Reference, manifest_digest: Digest, manifest: &Manifest, config: &ImageConfig) {
+        let layers: Arc<[LayerId]> = chain_ids(&config.rootfs.diff_ids).into();
+        self.known().layers.insert(manifest_digest, layers);
+        self.remember(reference, manifest, config);
+    }
+
+    pub(crate) fn remember(&self, reference: &Reference, manifest: &Manifest, config: &ImageConfig) {
+        let ids = chain_ids(&config.rootfs.diff_ids);
+        let mut known = self.known();
+        for ((id, descriptor), diff_id) in ids.into_iter().zip(&manifest.layers).zip(&config.rootfs.diff_ids) {
+            let origin = Origin {
+                image: reference.clone(),
+                descriptor: descriptor.clone(),
+                diff_id: *diff_id,
+            };
+            known.origins.entry(id).or_insert(origin);
+        }
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The layers of an image that was resolved.
+    pub(crate) fn layers(&self, manifest: &Digest) -> Arc<[LayerId]> {
+        self.known()
+            .layers
+            .get(manifest)
+            .cloned()
+            .unwrap_or_else(|| Arc::from([]))
+    }
+
+    /// Where a layer comes from, if it is one of an image that was resolved.
+    pub(crate) fn origin(&self, layer: &LayerId) -> Option<Origin> {
+        self.known().origins.get(layer).cloned()
+    }
+
+    /// Where a compressed layer comes from.
+    pub(crate) fn origin_of_blob(&self, digest: &Digest) -> Option<Origin> {
+        self.known()
+            .origins
+            .values()
+            .find(|origin| origin.descriptor.digest == *digest)
+            .cloned()
+    }
+
+    /// Makes sure that all layers are unpacked in the store, fetching those that are not.
+    pub(crate) fn materialize(&self, layers: &[LayerId]) -> StepResult<()> {
+        let mut missing = Vec::new();
+        for layer in layers {
+            if self.store.layer(layer)?.is_none() {
+                missing.push(layer);
+            }
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        crate::fetch::fetch_layers(self, layers, &missing)
+    }
+}
+
+/// Configs and manifests are small; what is larger is no image but an attack on memory.
+pub(crate) const MAX_DOCUMENT: u64 = 4 << 20;
+
+pub(crate) fn parse_config(bytes: &[u8], image: &Reference) -> StepResult<ImageConfig> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        StepError::Invalid(format!(
+            "the config of {} is no image config: {error}",
+            image.familiar()
+        ))
+    })
+}
+
+pub(crate) fn parse_manifest(bytes: &[u8], image: &Reference) -> StepResult<Manifest> {
+    serde_json::from_slice(bytes)
+        .map_err(|error| StepError::Invalid(format!("the manifest of {} is none: {error}", image.familiar())))
+}
+
+/// The compression of a layer by its media type; an error for what is no layer.
+pub(crate) fn compression_of(descriptor: &Descriptor) -> StepResult<Compression> {
+    Compression::of_layer(&descriptor.media_type).ok_or_else(|| {
+        StepError::Unsupported(format!(
+            "layer {} has the unknown media type `{}`",
+            descriptor.digest.short(),
+            descriptor.media_type
+        ))
+    })
+}
+
+/// A reader that keeps a copy of what passes.
+pub(crate) struct Tee<R, W> {
+    pub(crate) reader: R,
+    pub(crate) copy: W,
+}
+
+impl<R: std::io::Read, W: std::io::Write> std::io::Read for Tee<R, W> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.reader.read(buffer)?;
+        self.copy.write_all(&buffer[..count])?;
+        Ok(count)
+    }
+}

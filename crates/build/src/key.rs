@@ -1,0 +1,53 @@
+//! Cache keys.
+//!
+//! A step has up to two. The *definition key* is made of its definition and the identities of the layers that it
+//! reads: found without touching a file. The *content key* puts the content of what COPY, ADD and bind mounts
+//! read in the place of those layers' identities, so that a stage that was rebuilt to the same content leaves
+//! what comes after it cached. A step that reads a local context has the latter only.
+
+use kiln_store::{Key, LayerId};
+
+/// Changes whenever the meaning of a key does.
+const VERSION: u8 = 1;
+
+/// Collects what a key is made of, piece by piece, each with its kind and length.
+#[derive(Debug, Clone)]
+pub(crate) struct KeyBuilder(blake3::Hasher);
+
+impl KeyBuilder {
+    /// A key of the step with the given definition.
+    pub(crate) fn new(definition: &[u8; 32]) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(b"kiln step");
+        hasher.update(&[VERSION]);
+        hasher.update(definition);
+        Self(hasher)
+    }
+
+    /// The step reads this tree of layers.
+    pub(crate) fn tree(&mut self, layers: &[LayerId]) -> &mut Self {
+        self.0.update(b"T");
+        self.0.update(&(layers.len() as u64).to_le_bytes());
+        for layer in layers {
+            self.bytes(layer.as_str().as_bytes());
+        }
+        self
+    }
+
+    /// The step reads something with this content.
+    pub(crate) fn content(&mut self, digest: &[u8; 32]) -> &mut Self {
+        self.0.update(b"C");
+        self.0.update(digest);
+        self
+    }
+
+    /// The key.
+    pub(crate) fn finish(&self) -> Key {
+        Key::from(*self.0.finalize().as_bytes())
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.0.update(&(bytes.len() as u64).to_le_bytes());
+        self.0.update(bytes);
+    }
+}

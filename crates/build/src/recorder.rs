@@ -1,0 +1,84 @@
+//! Keeps how each task of a build ended, on the events' way to whoever listens.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use kiln_store::{BuildId, Store};
+
+use crate::event::{Event, Sink, TaskId, TaskOutcome};
+
+/// A sink in front of another.
+pub(crate) struct Recorder<'a> {
+    next: &'a dyn Sink,
+    tasks: Mutex<BTreeMap<TaskId, Task>>,
+}
+
+#[derive(Default)]
+struct Task {
+    name: String,
+    ended: Option<(TaskOutcome, Duration)>,
+}
+
+impl<'a> Recorder<'a> {
+    pub(crate) fn new(next: &'a dyn Sink) -> Self {
+        Self {
+            next,
+            tasks: Mutex::default(),
+        }
+    }
+
+    fn tasks(&self) -> MutexGuard<'_, BTreeMap<TaskId, Task>> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a task failed by itself.
+    pub(crate) fn failed(&self) -> bool {
+        self.tasks()
+            .values()
+            .any(|task| matches!(task.ended, Some((TaskOutcome::Failed, _))))
+    }
+
+    /// Writes the steps into the store.
+    pub(crate) fn write(&self, store: &Store, build: BuildId) -> Result<(), kiln_store::Error> {
+        for (id, task) in self.tasks().iter() {
+            let Some((outcome, duration)) = &task.ended else {
+                continue;
+            };
+            if id.0 < crate::builder::FIRST_TASK {
+                store.put_step(build, id.0, &task.name, word(outcome), *duration)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn word(outcome: &TaskOutcome) -> &'static str {
+    match outcome {
+        TaskOutcome::Done { .. } => "done",
+        TaskOutcome::Cached => "cached",
+        TaskOutcome::Failed => "failed",
+        TaskOutcome::Canceled => "canceled",
+    }
+}
+
+impl Sink for Recorder<'_> {
+    fn event(&self, event: Event) {
+        match &event {
+            Event::Task { id, name, .. } => {
+                self.tasks().insert(
+                    *id,
+                    Task {
+                        name: name.clone(),
+                        ended: None,
+                    },
+                );
+            }
+            Event::Finished { id, outcome, duration } => {
+                self.tasks().entry(*id).or_default().ended = Some((outcome.clone(), *duration));
+            }
+            _ => {}
+        }
+        self.next.event(event);
+    }
+}

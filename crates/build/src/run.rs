@@ -1,0 +1,194 @@
+//! Running a program in an image, in the foreground.
+
+use std::path::PathBuf;
+
+use kiln_image::{Config, Platform, Reference};
+use kiln_plan::{ImageRequest, Network};
+use kiln_sandbox::{BindSource, Mount, MountKind, Overlay, Spec, Stdio, User};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fd::AsFd;
+
+use crate::builder::{Builder, FIRST_TASK};
+use crate::cancel::Cancel;
+use crate::error::{Error, StepError, StepResult};
+use crate::event::Sink;
+use crate::images::Images;
+use crate::session::{Tasks, hosts_file, resolv_conf};
+
+/// What to run; everything that is not said is the image's.
+#[derive(Debug, Clone)]
+pub struct RunSpec {
+    /// In which image; fetched if the store does not have it.
+    pub image: Reference,
+    /// For which platform, if it must be fetched.
+    pub platform: Option<Platform>,
+    /// Instead of CMD; empty for the image's.
+    pub command: Vec<String>,
+    /// Instead of ENTRYPOINT; an empty one for none.
+    pub entrypoint: Option<String>,
+    /// More environment.
+    pub env: Vec<(String, String)>,
+    /// Source, target, whether it is read only.
+    pub volumes: Vec<(PathBuf, String, bool)>,
+    /// Instead of WORKDIR.
+    pub workdir: Option<String>,
+    /// Instead of USER.
+    pub user: Option<String>,
+    /// What it may reach.
+    pub network: Network,
+    /// Its host name.
+    pub hostname: Option<String>,
+    /// Further names in /etc/hosts: name, address.
+    pub hosts: Vec<(String, String)>,
+    /// Whether its root cannot be written.
+    pub read_only: bool,
+    /// Whether it reads standard input.
+    pub interactive: bool,
+    /// Whether it has the terminal.
+    pub terminal: bool,
+}
+
+/// Linux's signals are fewer; exit codes above this name one.
+const SIGNAL_BASE: i32 = 128;
+
+impl Builder {
+    /// Runs it and gives its exit code: 128 and the signal's number if one ended it. What it wrote to its root is
+    /// gone afterwards.
+    pub fn run(&self, spec: &RunSpec, sink: &dyn Sink, cancel: &Cancel) -> Result<u8, Error> {
+        let tasks = Tasks::new(sink, FIRST_TASK);
+        let images = Images::new(&self.store, &self.registry, &tasks, cancel);
+        Ok(run(&images, spec)?)
+    }
+}
+
+fn run(images: &Images<'_>, spec: &RunSpec) -> StepResult<u8> {
+    let platform = spec.platform.clone().unwrap_or_else(Platform::host);
+    let request = ImageRequest {
+        reference: spec.image.clone(),
+        platform,
+    };
+    let resolved = images.resolve(std::slice::from_ref(&request), false)?.remove(&request);
+    let resolved = resolved.ok_or_else(|| StepError::Invalid("the image was not resolved".to_owned()))?;
+    let layers = images.layers(&resolved.manifest);
+    images.materialize(&layers)?;
+
+    let directory = images.store.new_layer()?;
+    let files = images.store.new_layer()?;
+    let stubs = files.fs().join("stubs");
+    kiln_sandbox::create_stubs(&stubs)?;
+    let mut lower: Vec<PathBuf> = layers
+        .iter()
+        .rev()
+        .map(|layer| images.store.layer_path(layer))
+        .collect();
+    lower.push(stubs);
+    let root = Overlay {
+        lower: &lower,
+        upper: Some((&directory.fs(), &directory.work())),
+        volatile: true,
+    }
+    .mount()?;
+
+    let config = &resolved.config.config;
+    let user = kiln_sandbox::resolve_user(root.as_fd(), spec.user.as_deref().unwrap_or(&config.user))?;
+    let hostname = spec.hostname.clone().unwrap_or_else(|| "kiln".to_owned());
+    let write = |name: &str, content: Vec<u8>| -> StepResult<PathBuf> {
+        let path = files.fs().join(name);
+        std::fs::write(&path, content).map_err(StepError::io("write", &path))?;
+        Ok(path)
+    };
+    let sandbox = Spec {
+        env: environment(config, spec, &user.home),
+        cwd: spec.workdir.clone().unwrap_or_else(|| {
+            if config.working_dir.is_empty() {
+                "/".to_owned()
+            } else {
+                config.working_dir.clone()
+            }
+        }),
+        user: User {
+            uid: user.uid,
+            gid: user.gid,
+            groups: user.groups,
+        },
+        mounts: spec.volumes.iter().map(volume).collect(),
+        network: crate::solve::network(spec.network),
+        hosts: write("hosts", hosts_file(&hostname, &spec.hosts))?,
+        resolv_conf: write("resolv.conf", resolv_conf(spec.network)?)?,
+        hostname,
+        read_only_root: spec.read_only,
+        keep_session: spec.terminal,
+        upper: Some(directory.fs()),
+        ..Spec::new(root.as_fd(), command(config, spec)?)
+    };
+    let stdin = if spec.interactive { Stdio::Inherit } else { Stdio::Null };
+    let mut child = kiln_sandbox::spawn(&sandbox, stdin, Stdio::Inherit, Stdio::Inherit)?;
+    wait(&mut child, images.cancel)
+}
+
+fn wait(child: &mut kiln_sandbox::Child, cancel: &Cancel) -> StepResult<u8> {
+    let mut fds = [
+        PollFd::from_borrowed_fd(child.pidfd(), PollFlags::IN),
+        PollFd::from_borrowed_fd(cancel.fd(), PollFlags::IN),
+    ];
+    rustix::io::retry_on_intr(|| poll(&mut fds, None)).map_err(StepError::errno("wait for", "the program"))?;
+    if fds[0].revents().is_empty() {
+        child.kill()?;
+    }
+    let exit = child.wait()?;
+    let code = exit
+        .code
+        .unwrap_or_else(|| SIGNAL_BASE + exit.signal.unwrap_or_default());
+    Ok(u8::try_from(code).unwrap_or(u8::MAX))
+}
+
+/// Entrypoint and command as docker combines them: a new entrypoint drops the image's command.
+fn command(config: &Config, spec: &RunSpec) -> StepResult<Vec<String>> {
+    let mut args: Vec<String> = match &spec.entrypoint {
+        Some(entrypoint) if entrypoint.is_empty() => Vec::new(),
+        Some(entrypoint) => vec![entrypoint.clone()],
+        None => config.entrypoint.clone().unwrap_or_default(),
+    };
+    if !spec.command.is_empty() {
+        args.extend(spec.command.iter().cloned());
+    } else if spec.entrypoint.is_none() {
+        args.extend(config.cmd.clone().unwrap_or_default());
+    }
+    if args.is_empty() {
+        return Err(StepError::Invalid(format!(
+            "{} has neither ENTRYPOINT nor CMD: say what to run after its name",
+            spec.image.familiar()
+        )));
+    }
+    Ok(args)
+}
+
+fn environment(config: &Config, spec: &RunSpec, home: &str) -> Vec<(String, String)> {
+    const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    let mut env: Vec<(String, String)> = config
+        .env
+        .iter()
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    for (name, value) in &spec.env {
+        env.retain(|(present, _)| present != name);
+        env.push((name.clone(), value.clone()));
+    }
+    for (name, value) in [("PATH", PATH), ("HOME", if home.is_empty() { "/" } else { home })] {
+        if !env.iter().any(|(present, _)| present == name) {
+            env.push((name.to_owned(), value.to_owned()));
+        }
+    }
+    env
+}
+
+fn volume((source, target, read_only): &(PathBuf, String, bool)) -> Mount<'static> {
+    Mount {
+        target: target.clone(),
+        kind: MountKind::Bind {
+            source: BindSource::Path(source.clone()),
+            read_only: *read_only,
+        },
+    }
+}

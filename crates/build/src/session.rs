@@ -1,0 +1,170 @@
+//! What the steps of one build share.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use kiln_plan::Network;
+use kiln_store::{BuildId, LayerDir, Store};
+
+use crate::error::{StepError, StepResult};
+use crate::event::{Event, Sink, TaskId};
+use crate::request::Request;
+
+/// One build.
+pub(crate) struct Session<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) request: &'a Request,
+    pub(crate) build: BuildId,
+    /// Files that steps see and no layer keeps. Made by the first step that needs one.
+    scratch: OnceLock<LayerDir>,
+}
+
+impl<'a> Session<'a> {
+    pub(crate) fn new(store: &'a Store, request: &'a Request, build: BuildId) -> Self {
+        Self {
+            store,
+            request,
+            build,
+            scratch: OnceLock::new(),
+        }
+    }
+
+    fn scratch(&self) -> StepResult<&LayerDir> {
+        if let Some(scratch) = self.scratch.get() {
+            return Ok(scratch);
+        }
+        let directory = self.store.new_layer()?;
+        let base = directory.fs();
+        let empty = base.join("empty");
+        std::fs::create_dir(&empty).map_err(StepError::io("create", &empty))?;
+        kiln_sandbox::create_stubs(&base.join("stubs"))?;
+        // Of two threads that come here first, one's directory stays and the other's is removed.
+        Ok(self.scratch.get_or_init(|| directory))
+    }
+
+    /// An empty directory: the file tree of `FROM scratch`.
+    pub(crate) fn empty(&self) -> StepResult<PathBuf> {
+        Ok(self.scratch()?.fs().join("empty"))
+    }
+
+    /// Where a step's output is kept.
+    pub(crate) fn log(&self, task: TaskId) -> StepResult<File> {
+        Ok(self.store.create_log(self.build, task.0)?)
+    }
+
+    /// A file with that content, outside of every layer.
+    pub(crate) fn file(&self, content: &[u8]) -> StepResult<PathBuf> {
+        let name = blake3::hash(content).to_hex();
+        let path = self.scratch()?.fs().join(name.as_str());
+        if !path.exists() {
+            // Two threads write the same bytes.
+            std::fs::write(&path, content).map_err(StepError::io("write", &path))?;
+        }
+        Ok(path)
+    }
+
+    /// A directory with the mount points that every step needs, as the lowest layer of a step's root.
+    pub(crate) fn stubs(&self) -> StepResult<PathBuf> {
+        Ok(self.scratch()?.fs().join("stubs"))
+    }
+}
+
+/// /etc/hosts as BuildKit writes it, with further names.
+pub(crate) fn hosts_file(hostname: &str, extra: &[(String, String)]) -> Vec<u8> {
+    let mut text = format!("127.0.0.1\tlocalhost {hostname}\n::1\tlocalhost ip6-localhost ip6-loopback\n");
+    for (name, address) in extra {
+        text.push_str(&format!("{address}\t{name}\n"));
+    }
+    text.into_bytes()
+}
+
+/// This machine's name servers, where the step uses its network.
+pub(crate) fn resolv_conf(network: Network) -> StepResult<Vec<u8>> {
+    const PATH: &str = "/etc/resolv.conf";
+    match (network, std::fs::read(PATH)) {
+        (Network::None, _) => Ok(Vec::new()),
+        (Network::Host, Ok(content)) => Ok(content),
+        (Network::Host, Err(error)) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        (Network::Host, Err(error)) => Err(StepError::io("read", PATH)(error)),
+    }
+}
+
+/// Numbers the tasks that are not steps.
+pub(crate) struct Tasks<'a> {
+    next: AtomicUsize,
+    sink: &'a dyn Sink,
+}
+
+impl<'a> Tasks<'a> {
+    pub(crate) fn new(sink: &'a dyn Sink, first: usize) -> Self {
+        Self {
+            next: AtomicUsize::new(first),
+            sink,
+        }
+    }
+
+    /// Announces and starts a task.
+    pub(crate) fn start(&self, name: String) -> Task<'a> {
+        let id = TaskId(self.next.fetch_add(1, Ordering::Relaxed));
+        self.sink.event(Event::Task {
+            id,
+            name,
+            stage: None,
+            lines: None,
+        });
+        self.sink.event(Event::Started(id));
+        Task {
+            id,
+            sink: self.sink,
+            started: std::time::Instant::now(),
+            finished: false,
+        }
+    }
+}
+
+/// A task that is under way. Dropped without [`Task::done`], it failed.
+pub(crate) struct Task<'a> {
+    id: TaskId,
+    sink: &'a dyn Sink,
+    started: std::time::Instant,
+    finished: bool,
+}
+
+impl Task<'_> {
+    /// Says how far a part of it is.
+    pub(crate) fn progress(&self, part: &str, current: u64, total: Option<u64>) {
+        self.sink.event(Event::Progress {
+            id: self.id,
+            part: part.to_owned(),
+            current,
+            total,
+        });
+    }
+
+    /// It is done.
+    pub(crate) fn done(mut self) {
+        self.finish(crate::event::TaskOutcome::Done {
+            bytes_added: 0,
+            peak_memory: None,
+        });
+    }
+
+    fn finish(&mut self, outcome: crate::event::TaskOutcome) {
+        self.finished = true;
+        self.sink.event(Event::Finished {
+            id: self.id,
+            outcome,
+            duration: self.started.elapsed(),
+        });
+    }
+}
+
+impl Drop for Task<'_> {
+    fn drop(&mut self) {
+        if !self.finished {
+            self.finish(crate::event::TaskOutcome::Failed);
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Steps whose results are kept: look up, else run under the key's lock, and record.
+
+use std::sync::Arc;
+
+use kiln_plan::{Op, Source, Step, StepId};
+use kiln_store::{Key, LayerDir, LayerId, LayerInfo, Record};
+
+use super::{Done, Ran, Solver};
+use crate::context::Context;
+use crate::error::{StepError, StepResult};
+use crate::event::{TaskId, TaskOutcome};
+use crate::key::KeyBuilder;
+
+/// What running a step came to, before it is part of the store.
+pub(crate) struct Made {
+    pub(crate) directory: LayerDir,
+    pub(crate) peak_memory: Option<u64>,
+}
+
+impl Solver<'_> {
+    pub(super) fn source(&self, source: &Source) -> StepResult<Ran> {
+        let done = match source {
+            Source::Image { manifest, .. } => Done::Tree(self.images.layers(manifest)),
+            Source::Local { name } => Done::Local(Arc::new(Context::open(self.session.request, name)?)),
+            Source::Http { url, .. } => {
+                return Err(StepError::Unsupported(format!(
+                    "ADD from a URL is not supported by this version: {url}"
+                )));
+            }
+            Source::Git { url, .. } => {
+                return Err(StepError::Unsupported(format!(
+                    "git sources are not supported by this version: {url}"
+                )));
+            }
+        };
+        Ok(Ran {
+            done,
+            outcome: TaskOutcome::Cached,
+        })
+    }
+
+    /// A step that makes a layer.
+    pub(super) fn cached(&self, id: StepId, step: &Step) -> StepResult<Ran> {
+        let base = self.base(step);
+        let definition = self.definition_key(step);
+        if let Some(key) = &definition
+            && let Some(layer) = self.lookup(step, key)?
+        {
+            return Ok(hit(&base, layer));
+        }
+        let content = self.content_key(step)?;
+        if let Some(key) = &content
+            && let Some(layer) = self.lookup(step, key)?
+        {
+            self.record_again(key, definition.as_ref())?;
+            return Ok(hit(&base, layer));
+        }
+        let keys: Vec<Key> = definition.into_iter().chain(content).collect();
+        let lock = keys.last().expect("a step has a definition or a content key");
+        // Another process may be running the same step: wait for it and take its result.
+        let _guard = self.session.store.lock_key(&format!("step-{lock}"))?;
+        if let Some(layer) = self.lookup(step, lock)? {
+            return Ok(hit(&base, layer));
+        }
+        self.run_and_record(id, step, &base, &keys)
+    }
+
+    fn run_and_record(&self, id: StepId, step: &Step, base: &[LayerId], keys: &[Key]) -> StepResult<Ran> {
+        let started = std::time::Instant::now();
+        let made = match &step.op {
+            Op::Exec(exec) => self.exec(TaskId(id.0), exec)?,
+            Op::File(file) => self.file(file)?,
+            Op::Source(_) | Op::Merge(_) => {
+                return Err(StepError::Invalid("a step without layer was to be cached".to_owned()));
+            }
+        };
+        let size = kiln_layer::disk_usage(&made.directory.fs())?;
+        let layer = LayerId::random()?;
+        self.session
+            .store
+            .commit_layer(made.directory, &layer, &LayerInfo { size, diff_id: None })?;
+        let record = Record::new(layer.clone(), self.session.build, &step.name, started.elapsed());
+        for key in keys {
+            self.session.store.put_record(key, &record)?;
+        }
+        let outcome = TaskOutcome::Done {
+            bytes_added: size,
+            peak_memory: made.peak_memory,
+        };
+        Ok(Ran {
+            done: on_top(base, layer),
+            outcome,
+        })
+    }
+
+    /// The layers that the step's layer goes on top of.
+    fn base(&self, step: &Step) -> Vec<LayerId> {
+        let root = match &step.op {
+            Op::Exec(exec) => exec.root,
+            Op::File(file) => file.root,
+            Op::Source(_) | Op::Merge(_) => None,
+        };
+        self.tree(root).layers().to_vec()
+    }
+
+    /// `None` where an input is a local context: its content must be looked at.
+    fn definition_key(&self, step: &Step) -> Option<Key> {
+        let mut key = KeyBuilder::new(&step.definition);
+        for input in step.inputs() {
+            match self.result(input) {
+                Done::Tree(layers) => key.tree(&layers),
+                Done::Local(_) => return None,
+            };
+        }
+        Some(key.finish())
+    }
+
+    /// `None` where the step reads nothing but its root.
+    fn content_key(&self, step: &Step) -> StepResult<Option<Key>> {
+        let mut key = KeyBuilder::new(&step.definition);
+        key.tree(&self.base(step));
+        let mut read = false;
+        for digest in self.content_read(step)? {
+            read = true;
+            key.content(&digest);
+        }
+        Ok(read.then(|| key.finish()))
+    }
+
+    /// The record's layer, if there is a record and its layer is still there.
+    fn lookup(&self, step: &Step, key: &Key) -> StepResult<Option<LayerId>> {
+        if step.no_cache {
+            return Ok(None);
+        }
+        let Some(record) = self.session.store.record(key)? else {
+            return Ok(None);
+        };
+        let present = self.session.store.layer(&record.layer)?.is_some();
+        Ok(present.then_some(record.layer))
+    }
+
+    /// A hit by content is a hit by definition next time.
+    fn record_again(&self, content: &Key, definition: Option<&Key>) -> StepResult<()> {
+        let store = self.session.store;
+        if let Some(definition) = definition
+            && let Some(record) = store.record(content)?
+        {
+            store.put_record(definition, &record)?;
+        }
+        Ok(())
+    }
+}
+
+fn hit(base: &[LayerId], layer: LayerId) -> Ran {
+    Ran {
+        done: on_top(base, layer),
+        outcome: TaskOutcome::Cached,
+    }
+}
+
+fn on_top(base: &[LayerId], layer: LayerId) -> Done {
+    Done::Tree(base.iter().cloned().chain([layer]).collect())
+}

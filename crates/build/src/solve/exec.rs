@@ -1,0 +1,184 @@
+//! Running a process over a file tree.
+
+use std::fmt::Write as _;
+use std::os::fd::OwnedFd;
+
+use kiln_plan::{Exec, Network};
+use kiln_sandbox::{Limits, Overlay, Spec, Stdio, Ulimit, User};
+use kiln_store::LayerDir;
+use rustix::fd::AsFd;
+
+use super::cached::Made;
+use super::mounts::Mounted;
+use super::{Done, Solver};
+use crate::error::{StepError, StepResult};
+use crate::event::TaskId;
+use crate::output::Output;
+use crate::session::{hosts_file, resolv_conf};
+
+impl Solver<'_> {
+    pub(super) fn exec(&self, task: TaskId, exec: &Exec) -> StepResult<Made> {
+        let base = self.tree(exec.root);
+        self.images.materialize(base.layers())?;
+        let directory = self.session.store.new_layer()?;
+        let root = self.root(base.layers(), &directory)?;
+        let user = kiln_sandbox::resolve_user(root.as_fd(), &exec.user)?;
+        let mounted = self.mounts(exec)?;
+        let spec = Spec {
+            env: environment(exec, &user.home, &mounted),
+            cwd: exec.cwd.clone(),
+            user: User {
+                uid: user.uid,
+                gid: user.gid,
+                groups: user.groups,
+            },
+            mounts: mounted.mounts(),
+            network: network(exec.network),
+            hostname: exec.hostname.clone(),
+            hosts: self.session.file(&hosts_file(&exec.hostname, &exec.extra_hosts))?,
+            resolv_conf: self.session.file(&resolv_conf(exec.network)?)?,
+            shm_size: exec.shm_size,
+            privileged: exec.insecure,
+            limits: self.limits(),
+            ulimits: exec.ulimits.iter().map(ulimit).collect(),
+            upper: Some(directory.fs()),
+            ..Spec::new(root.as_fd(), exec.args.clone())
+        };
+        let mut output = Output::new(self.sink, task, self.session.log(task)?);
+        let mut child = kiln_sandbox::spawn(&spec, Stdio::Null, Stdio::Pipe, Stdio::Pipe)?;
+        let exit = output.follow(&mut child, self.cancel)?;
+        if self.cancel.is_canceled() && exit.code != Some(0) {
+            return Err(StepError::Canceled);
+        }
+        match (exit.code, exit.signal) {
+            (Some(0), _) => Ok(Made {
+                directory,
+                peak_memory: Some(exit.max_rss),
+            }),
+            (Some(code), _) => Err(StepError::Exit {
+                command: quoted(&exec.args),
+                code,
+                tail: output.tail(),
+            }),
+            (None, signal) => Err(StepError::Signal {
+                command: quoted(&exec.args),
+                signal: signal.unwrap_or_default(),
+                reason: String::new(),
+                tail: output.tail(),
+            }),
+        }
+    }
+
+    /// The file tree that a step writes on: its layer is the upper directory.
+    pub(super) fn root(&self, base: &[kiln_store::LayerId], directory: &LayerDir) -> StepResult<OwnedFd> {
+        let mut lower = self.layer_paths(base);
+        lower.push(self.session.stubs()?);
+        let (upper, work) = (directory.fs(), directory.work());
+        Ok(Overlay {
+            lower: &lower,
+            upper: Some((&upper, &work)),
+            volatile: true,
+        }
+        .mount()?)
+    }
+
+    /// A file tree for COPY: without the mount points that a process needs.
+    pub(super) fn writable(&self, base: &[kiln_store::LayerId], directory: &LayerDir) -> StepResult<OwnedFd> {
+        let mut lower = self.layer_paths(base);
+        if lower.is_empty() {
+            lower.push(self.session.empty()?);
+        }
+        let (upper, work) = (directory.fs(), directory.work());
+        Ok(Overlay {
+            lower: &lower,
+            upper: Some((&upper, &work)),
+            volatile: true,
+        }
+        .mount()?)
+    }
+
+    /// A tree that is only read.
+    pub(super) fn read_only(&self, tree: &Done) -> StepResult<OwnedFd> {
+        self.images.materialize(tree.layers())?;
+        let mut lower = self.layer_paths(tree.layers());
+        if lower.is_empty() {
+            lower.push(self.session.empty()?);
+        }
+        Ok(Overlay {
+            lower: &lower,
+            upper: None,
+            volatile: false,
+        }
+        .mount()?)
+    }
+
+    fn layer_paths(&self, layers: &[kiln_store::LayerId]) -> Vec<std::path::PathBuf> {
+        layers
+            .iter()
+            .rev()
+            .map(|layer| self.session.store.layer_path(layer))
+            .collect()
+    }
+
+    /// A tree for an export.
+    pub(crate) fn files(&self, layers: &[kiln_store::LayerId]) -> StepResult<OwnedFd> {
+        self.read_only(&Done::Tree(layers.into()))
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "thousandths of a processor are few")]
+    fn limits(&self) -> Limits {
+        let limits = self.session.request.limits;
+        Limits {
+            memory: limits.memory,
+            pids: limits.pids,
+            cpus: limits.cpu_millis.map(|millis| millis as f64 / 1000.0),
+        }
+    }
+}
+
+fn ulimit((name, soft, hard): &(String, u64, u64)) -> Ulimit {
+    Ulimit {
+        name: name.clone(),
+        soft: *soft,
+        hard: *hard,
+    }
+}
+
+/// As the sandbox calls it.
+pub(crate) fn network(network: Network) -> kiln_sandbox::Network {
+    match network {
+        Network::Host => kiln_sandbox::Network::Host,
+        Network::None => kiln_sandbox::Network::None,
+    }
+}
+
+/// The instruction's own variables win over what the build adds.
+fn environment(exec: &Exec, home: &str, mounted: &Mounted) -> Vec<(String, String)> {
+    let mut env = exec.env.clone();
+    let mut add = |name: &str, value: &str| {
+        if !env.iter().any(|(present, _)| present == name) {
+            env.push((name.to_owned(), value.to_owned()));
+        }
+    };
+    for (name, value) in exec.transient_env.iter().chain(&mounted.env) {
+        add(name, value);
+    }
+    add("HOME", if home.is_empty() { "/" } else { home });
+    env
+}
+
+/// The command as BuildKit shows it in its message: words with blanks are quoted.
+fn quoted(args: &[String]) -> String {
+    let mut text = String::new();
+    for (index, arg) in args.iter().enumerate() {
+        if index > 0 {
+            text.push(' ');
+        }
+        if arg.is_empty() || arg.contains(|c: char| c.is_whitespace() || c == '"') && args.len() > 3 {
+            let _infallible = write!(text, "{arg:?}");
+        } else {
+            text.push_str(arg);
+        }
+    }
+    text
+}

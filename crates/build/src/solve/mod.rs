@@ -1,0 +1,169 @@
+//! Solving: runs the steps of a plan, each as soon as its inputs are there, several at a time.
+
+mod cached;
+mod exec;
+mod file;
+mod mounts;
+mod schedule;
+mod sources;
+
+pub(crate) use exec::network;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use kiln_plan::{Op, Plan, Step, StepId};
+use kiln_store::LayerId;
+
+use crate::cancel::Cancel;
+use crate::context::Context;
+use crate::error::{Error, StepError, StepResult};
+use crate::event::{Event, Sink, TaskId, TaskOutcome};
+use crate::images::Images;
+use crate::session::Session;
+
+/// The result of a step.
+#[derive(Debug, Clone)]
+pub(crate) enum Done {
+    /// A file tree: layers of the store, lowest first. Layers of images may not be there yet.
+    Tree(Arc<[LayerId]>),
+    /// A directory of this machine.
+    Local(Arc<Context>),
+}
+
+impl Done {
+    /// The layers of a tree; a local context has none.
+    pub(crate) fn layers(&self) -> &[LayerId] {
+        match self {
+            Self::Tree(layers) => layers,
+            Self::Local(_) => &[],
+        }
+    }
+}
+
+/// What solving a plan needs, shared by its threads.
+pub(crate) struct Solver<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) session: &'a Session<'a>,
+    pub(crate) images: &'a Images<'a>,
+    pub(crate) sink: &'a dyn Sink,
+    pub(crate) cancel: &'a Cancel,
+    results: schedule::Results,
+}
+
+/// What a step that ran (or did not have to) came to.
+pub(crate) struct Ran {
+    done: Done,
+    outcome: TaskOutcome,
+}
+
+impl<'a> Solver<'a> {
+    pub(crate) fn new(
+        plan: &'a Plan,
+        session: &'a Session<'a>,
+        images: &'a Images<'a>,
+        sink: &'a dyn Sink,
+        cancel: &'a Cancel,
+    ) -> Self {
+        Self {
+            plan,
+            session,
+            images,
+            sink,
+            cancel,
+            results: schedule::Results::new(plan.steps.len()),
+        }
+    }
+
+    /// Runs everything and gives the layers of the target.
+    pub(crate) fn solve(&self) -> Result<Arc<[LayerId]>, Error> {
+        self.announce();
+        schedule::run(self.plan, self.session.request.jobs, |id| self.step(id))?;
+        Ok(self.target())
+    }
+
+    fn announce(&self) {
+        for (index, step) in self.plan.steps.iter().enumerate() {
+            let stage = step.stage.map(|stage| self.plan.stages[stage].name.clone());
+            self.sink.event(Event::Task {
+                id: TaskId(index),
+                name: step.name.clone(),
+                stage,
+                lines: step.lines,
+            });
+        }
+    }
+
+    fn target(&self) -> Arc<[LayerId]> {
+        match self.plan.target.root.map(|root| self.result(root)) {
+            Some(Done::Tree(layers)) => layers,
+            Some(Done::Local(_)) | None => Arc::from([]),
+        }
+    }
+
+    /// The result of a step that is done.
+    pub(crate) fn result(&self, id: StepId) -> Done {
+        self.results.get(id)
+    }
+
+    /// The tree of an optional step: `None` is scratch.
+    pub(crate) fn tree(&self, id: Option<StepId>) -> Done {
+        id.map_or_else(|| Done::Tree(Arc::from([])), |id| self.result(id))
+    }
+
+    /// Runs one step whose inputs are done.
+    fn step(&self, id: StepId) -> Result<(), Error> {
+        let step = &self.plan.steps[id.0];
+        let task = TaskId(id.0);
+        let started = Instant::now();
+        self.sink.event(Event::Started(task));
+        let ran = if self.cancel.is_canceled() {
+            Err(StepError::Canceled)
+        } else {
+            self.run(id, step)
+        };
+        let outcome = match &ran {
+            Ok(ran) => ran.outcome.clone(),
+            Err(StepError::Canceled) => TaskOutcome::Canceled,
+            Err(_) => TaskOutcome::Failed,
+        };
+        self.sink.event(Event::Finished {
+            id: task,
+            outcome,
+            duration: started.elapsed(),
+        });
+        match ran {
+            Ok(ran) => {
+                self.results.set(id, ran.done);
+                Ok(())
+            }
+            Err(StepError::Canceled) => Err(Error::Canceled),
+            Err(error) => {
+                // The others need not go on for a build that failed.
+                self.cancel.cancel();
+                Err(Error::Step {
+                    name: step.name.clone(),
+                    lines: step.lines,
+                    error: Box::new(error),
+                })
+            }
+        }
+    }
+
+    fn run(&self, id: StepId, step: &Step) -> StepResult<Ran> {
+        match &step.op {
+            Op::Source(source) => self.source(source),
+            Op::Exec(_) | Op::File(_) => self.cached(id, step),
+            Op::Merge(inputs) => {
+                let layers = inputs
+                    .iter()
+                    .flat_map(|input| self.result(*input).layers().to_vec())
+                    .collect();
+                Ok(Ran {
+                    done: Done::Tree(layers),
+                    outcome: TaskOutcome::Cached,
+                })
+            }
+        }
+    }
+}

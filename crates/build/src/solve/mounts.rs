@@ -1,0 +1,305 @@
+//! What a process sees besides its root: bind mounts, cache mounts, secrets, and what the whole build adds.
+
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+use kiln_plan::{Exec, Mount, MountKind, Sharing};
+use kiln_sandbox::{BindSource, Overlay};
+use kiln_store::{LayerDir, LockGuard};
+use rustix::fd::AsFd;
+
+use super::{Done, Solver};
+use crate::error::{StepError, StepResult};
+use crate::request::SecretSource;
+
+/// Where steps see the build's certificate authorities.
+const CA_BUNDLE: &str = "/run/kiln/ca-bundle.crt";
+
+/// The variables by which programs find certificate authorities.
+const CA_VARIABLES: &[&str] = &[
+    "SSL_CERT_FILE",
+    "CURL_CA_BUNDLE",
+    "REQUESTS_CA_BUNDLE",
+    "PIP_CERT",
+    "NODE_EXTRA_CA_CERTS",
+    "NPM_CONFIG_CAFILE",
+    "GIT_SSL_CAINFO",
+    "CARGO_HTTP_CAINFO",
+    "AWS_CA_BUNDLE",
+];
+
+/// Secrets are small (BuildKit's limit).
+const MAX_SECRET: usize = 500 << 10;
+
+/// Mounts in the order of the instruction, and what must live as long as the process does.
+#[derive(Default)]
+pub(super) struct Mounted {
+    entries: Vec<Entry>,
+    /// Environment that comes with mounts: secrets, the bundle's variables.
+    pub(super) env: Vec<(String, String)>,
+    /// Trees behind bind mounts.
+    trees: Vec<OwnedFd>,
+    /// Upper directories of writable bind mounts; what is written there is discarded.
+    _discarded: Vec<LayerDir>,
+    /// Locks of cache mounts.
+    _locks: Vec<LockGuard>,
+}
+
+struct Entry {
+    target: String,
+    source: EntrySource,
+}
+
+enum EntrySource {
+    /// A path in `trees[index]`.
+    Tree {
+        index: usize,
+        path: String,
+        read_only: bool,
+    },
+    Path {
+        path: PathBuf,
+        read_only: bool,
+    },
+    Tmpfs {
+        size: Option<u64>,
+        mode: u32,
+    },
+    File {
+        content: Vec<u8>,
+        mode: u32,
+        uid: u32,
+        gid: u32,
+    },
+}
+
+impl Mounted {
+    /// As the sandbox wants them.
+    pub(super) fn mounts(&self) -> Vec<kiln_sandbox::Mount<'_>> {
+        let mount = |entry: &Entry| kiln_sandbox::Mount {
+            target: entry.target.clone(),
+            kind: self.kind(&entry.source),
+        };
+        self.entries.iter().map(mount).collect()
+    }
+
+    fn kind(&self, source: &EntrySource) -> kiln_sandbox::MountKind<'_> {
+        use kiln_sandbox::MountKind as Kind;
+        match source {
+            EntrySource::Tree { index, path, read_only } => Kind::Bind {
+                source: BindSource::Tree {
+                    root: self.trees[*index].as_fd(),
+                    path: path.clone(),
+                },
+                read_only: *read_only,
+            },
+            EntrySource::Path { path, read_only } => Kind::Bind {
+                source: BindSource::Path(path.clone()),
+                read_only: *read_only,
+            },
+            EntrySource::Tmpfs { size, mode } => Kind::Tmpfs {
+                size: *size,
+                mode: *mode,
+            },
+            EntrySource::File {
+                content,
+                mode,
+                uid,
+                gid,
+            } => Kind::File {
+                content: content.clone(),
+                mode: *mode,
+                uid: *uid,
+                gid: *gid,
+            },
+        }
+    }
+
+    fn add(&mut self, target: &str, source: EntrySource) {
+        self.entries.push(Entry {
+            target: target.to_owned(),
+            source,
+        });
+    }
+}
+
+impl Solver<'_> {
+    pub(super) fn mounts(&self, exec: &Exec) -> StepResult<Mounted> {
+        let mut mounted = Mounted::default();
+        for mount in &exec.mounts {
+            self.mount(&mut mounted, mount)?;
+        }
+        self.ca_bundle(&mut mounted);
+        Ok(mounted)
+    }
+
+    fn mount(&self, mounted: &mut Mounted, mount: &Mount) -> StepResult<()> {
+        let target = mount.target.as_str();
+        match &mount.kind {
+            MountKind::Bind { from, source, writable } => {
+                self.bind(mounted, target, &self.tree(*from), source, *writable)?
+            }
+            MountKind::Cache { .. } => self.cache(mounted, target, &mount.kind)?,
+            MountKind::Tmpfs { size } => mounted.add(
+                target,
+                EntrySource::Tmpfs {
+                    size: *size,
+                    mode: 0o1777,
+                },
+            ),
+            MountKind::Secret {
+                id,
+                required,
+                mode,
+                uid,
+                gid,
+            } => {
+                if let Some(content) = self.secret(id, *required)? {
+                    mounted.add(
+                        target,
+                        EntrySource::File {
+                            content,
+                            mode: *mode,
+                            uid: *uid,
+                            gid: *gid,
+                        },
+                    );
+                }
+            }
+            MountKind::SecretEnv { id, required, variable } => {
+                if let Some(content) = self.secret(id, *required)? {
+                    let text = String::from_utf8(content);
+                    let text = text.map_err(|_| {
+                        StepError::Invalid(format!(
+                            "secret `{id}` is not text, so it cannot be an environment variable"
+                        ))
+                    })?;
+                    mounted.env.push((variable.clone(), text));
+                }
+            }
+            MountKind::Ssh { id, required, .. } => {
+                if *required {
+                    return Err(StepError::Unsupported(format!(
+                        "--mount=type=ssh,id={id}: agents are not forwarded by this version"
+                    )));
+                }
+            }
+            MountKind::Inline { content, mode } => {
+                mounted.add(
+                    target,
+                    EntrySource::File {
+                        content: content.clone().into_bytes(),
+                        mode: *mode,
+                        uid: 0,
+                        gid: 0,
+                    },
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn bind(&self, mounted: &mut Mounted, target: &str, tree: &Done, source: &str, writable: bool) -> StepResult<()> {
+        let fd = match tree {
+            Done::Local(context) => {
+                let copy = self.context_copy(context, source)?;
+                mounted._discarded.push(copy.directory);
+                copy.tree
+            }
+            Done::Tree(layers) if writable => {
+                self.images.materialize(layers)?;
+                let discarded = self.session.store.new_layer()?;
+                let fd = self.root(layers, &discarded)?;
+                mounted._discarded.push(discarded);
+                fd
+            }
+            Done::Tree(_) => self.read_only(tree)?,
+        };
+        mounted.trees.push(fd);
+        let index = mounted.trees.len() - 1;
+        mounted.add(
+            target,
+            EntrySource::Tree {
+                index,
+                path: source.to_owned(),
+                read_only: !writable,
+            },
+        );
+        Ok(())
+    }
+
+    fn cache(&self, mounted: &mut Mounted, target: &str, kind: &MountKind) -> StepResult<()> {
+        let MountKind::Cache {
+            id,
+            from,
+            source,
+            sharing,
+            read_only,
+            mode,
+            uid,
+            gid,
+        } = kind
+        else {
+            return Ok(());
+        };
+        let seeded = from.is_some();
+        // Owner and mode are part of the identity, as in BuildKit: a mount made for one user is no use to another.
+        let name = format!("{id}\n{mode:o} {uid} {gid} {seeded}");
+        let lock = match sharing {
+            Sharing::Shared => self.session.store.lock_key_shared(&format!("cache-{name}"))?,
+            Sharing::Locked | Sharing::Private => self.session.store.lock_key(&format!("cache-{name}"))?,
+        };
+        let (path, new) = self.session.store.cache_mount(&name, id)?;
+        if new {
+            if let Some(from) = from {
+                self.seed(&path, &self.result(*from), source)?;
+            }
+            set_owner(&path, *mode, *uid, *gid)?;
+        }
+        mounted._locks.push(lock);
+        mounted.add(
+            target,
+            EntrySource::Path {
+                path,
+                read_only: *read_only,
+            },
+        );
+        Ok(())
+    }
+
+    fn secret(&self, id: &str, required: bool) -> StepResult<Option<Vec<u8>>> {
+        let content = match self.session.request.secrets.get(id) {
+            Some(SecretSource::Value(value)) => value.0.clone(),
+            Some(SecretSource::File(path)) => std::fs::read(path).map_err(StepError::io("read the secret", path))?,
+            None if required => return Err(StepError::Secret(id.to_owned())),
+            None => return Ok(None),
+        };
+        if content.len() > MAX_SECRET {
+            return Err(StepError::Invalid(format!("secret `{id}` is larger than 500 KiB")));
+        }
+        Ok(Some(content))
+    }
+
+    fn ca_bundle(&self, mounted: &mut Mounted) {
+        let Some(path) = &self.session.request.ca_bundle else {
+            return;
+        };
+        mounted.add(
+            CA_BUNDLE,
+            EntrySource::Path {
+                path: path.clone(),
+                read_only: true,
+            },
+        );
+        for variable in CA_VARIABLES {
+            mounted.env.push(((*variable).to_owned(), CA_BUNDLE.to_owned()));
+        }
+    }
+}
+
+fn set_owner(path: &std::path::Path, mode: u32, uid: u32, gid: u32) -> StepResult<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::os::unix::fs::chown(path, Some(uid), Some(gid)).map_err(StepError::io("change the owner of", path))?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
+        .map_err(StepError::io("change the mode of", path))
+}

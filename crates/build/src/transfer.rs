@@ -1,0 +1,224 @@
+//! Images between the store, registries and files.
+
+use kiln_image::media_type;
+use kiln_image::{Descriptor, Digest, Platform, Reference};
+use kiln_plan::ImageRequest;
+use kiln_store::Image;
+
+use crate::assemble;
+use crate::builder::{Builder, FIRST_TASK};
+use crate::cancel::Cancel;
+use crate::error::{Error, StepError, StepResult};
+use crate::event::Sink;
+use crate::export::{self, ArchiveImage};
+use crate::images::{Images, MAX_DOCUMENT, parse_config, parse_manifest};
+use crate::request::{Destination, LayerCompression};
+use crate::session::{Task, Tasks};
+
+/// An image of the store with its config.
+pub(crate) struct Stored {
+    pub(crate) image: Image,
+    pub(crate) config: Vec<u8>,
+    pub(crate) created: Option<String>,
+}
+
+impl Builder {
+    /// Fetches an image with all its layers and names it. Gives the digest of its manifest.
+    pub fn pull(
+        &self,
+        reference: &Reference,
+        platform: &Platform,
+        sink: &dyn Sink,
+        cancel: &Cancel,
+    ) -> Result<Digest, Error> {
+        let tasks = Tasks::new(sink, FIRST_TASK);
+        let images = Images::new(&self.store, &self.registry, &tasks, cancel);
+        Ok(pull(&images, reference, platform)?)
+    }
+
+    /// Sends an image of the store to its registry. Gives the digest of its manifest.
+    pub fn push(&self, reference: &Reference, sink: &dyn Sink, cancel: &Cancel) -> Result<Digest, Error> {
+        let tasks = Tasks::new(sink, FIRST_TASK);
+        let images = Images::new(&self.store, &self.registry, &tasks, cancel);
+        let image = self.named(reference)?;
+        let stored = stored(&images, image)?;
+        Ok(push(&images, &stored, reference, LayerCompression::default())?)
+    }
+
+    /// Writes images of the store as an archive for `docker load`.
+    pub fn save(&self, names: &[Reference], dest: &Destination, sink: &dyn Sink, cancel: &Cancel) -> Result<(), Error> {
+        let tasks = Tasks::new(sink, FIRST_TASK);
+        let images = Images::new(&self.store, &self.registry, &tasks, cancel);
+        let mut archives = Vec::new();
+        for name in names {
+            let stored = stored(&images, self.named(name)?)?;
+            archives.push(archive(
+                &images,
+                &stored,
+                std::slice::from_ref(name),
+                LayerCompression::default(),
+            )?);
+        }
+        Ok(export::with_destination(dest, |out| {
+            export::write_docker(&self.store, &archives, out)
+        })?)
+    }
+
+    pub(crate) fn named(&self, reference: &Reference) -> Result<Image, Error> {
+        let found = self.store.image_by_reference(reference).map_err(StepError::from)?;
+        found.ok_or_else(|| Error::NoSuchImage(reference.familiar()))
+    }
+}
+
+/// Reads an image's config, and where its layers come from if a registry gave them.
+pub(crate) fn stored(images: &Images<'_>, image: Image) -> StepResult<Stored> {
+    let name = Reference::new("docker.io", "library/image", None, None);
+    let config = images.store.read_blob(&image.id, MAX_DOCUMENT)?;
+    let parsed = parse_config(&config, &name)?;
+    if let Some(manifest) = image.manifest
+        && images.store.has_blob(&manifest)
+    {
+        let manifest = parse_manifest(&images.store.read_blob(&manifest, MAX_DOCUMENT)?, &name)?;
+        images.remember(&name, &manifest, &parsed);
+    }
+    Ok(Stored {
+        image,
+        config,
+        created: parsed.created,
+    })
+}
+
+fn pull(images: &Images<'_>, reference: &Reference, platform: &Platform) -> StepResult<Digest> {
+    let request = ImageRequest {
+        reference: reference.clone(),
+        platform: platform.clone(),
+    };
+    let resolved = images.from_registry(&request)?;
+    let layers = images.layers(&resolved.manifest);
+    images.materialize(&layers)?;
+    let mut size = 0;
+    for layer in layers.iter() {
+        size += images.store.layer(layer)?.map_or(0, |row| row.size);
+    }
+    let manifest = parse_manifest(&images.store.read_blob(&resolved.manifest, MAX_DOCUMENT)?, reference)?;
+    let image = Image {
+        id: manifest.config.digest,
+        manifest: Some(resolved.manifest),
+        layers: layers.to_vec(),
+        platform: resolved.config.platform(),
+        size,
+        created: jiff::Timestamp::now().as_second(),
+    };
+    images.store.put_image(&image)?;
+    if reference.digest().is_none() {
+        images.store.tag(reference, &image.id)?;
+    }
+    Ok(resolved.manifest)
+}
+
+/// The image with everything compressed that an archive or a registry takes.
+pub(crate) fn archive(
+    images: &Images<'_>,
+    stored: &Stored,
+    names: &[Reference],
+    compression: LayerCompression,
+) -> StepResult<ArchiveImage> {
+    let image = &stored.image;
+    let (manifest, manifest_type, layers) = match image.manifest {
+        Some(digest) if images.store.has_blob(&digest) && !compression.force => {
+            let bytes = images.store.read_blob(&digest, MAX_DOCUMENT)?;
+            let name = Reference::new("docker.io", "library/image", None, None);
+            let parsed = parse_manifest(&bytes, &name)?;
+            let manifest_type = if parsed.media_type.is_empty() {
+                media_type::OCI_MANIFEST.to_owned()
+            } else {
+                parsed.media_type
+            };
+            (bytes, manifest_type, parsed.layers)
+        }
+        _ => {
+            let layers = assemble::layer_blobs(images, &image.layers, compression)?;
+            let bytes = assemble::manifest(&stored.config, layers.clone())?;
+            (bytes, media_type::OCI_MANIFEST.to_owned(), layers)
+        }
+    };
+    fetch_blobs(images, &layers)?;
+    Ok(ArchiveImage {
+        manifest,
+        manifest_type,
+        config: image.id,
+        config_size: stored.config.len() as u64,
+        layers,
+        platform: image.platform.clone(),
+        names: names.to_vec(),
+        created: stored.created.clone(),
+    })
+}
+
+/// Layers of the base that nothing unpacked are still with their registry.
+fn fetch_blobs(images: &Images<'_>, layers: &[Descriptor]) -> StepResult<()> {
+    for layer in layers {
+        if images.store.has_blob(&layer.digest) {
+            continue;
+        }
+        let origin = images.origin_of_blob(&layer.digest);
+        let origin = origin.ok_or_else(|| StepError::LostLayer {
+            layer: layer.digest.short(),
+            image: "an image of the store".to_owned(),
+        })?;
+        let task = images.tasks.start(format!("fetch layer {}", layer.digest.short()));
+        let part = layer.digest.short();
+        let report = |bytes: u64| task.progress(&part, bytes, Some(layer.size));
+        let mut reader = images.registry.blob_reader(&origin.image, layer, Box::new(report))?;
+        let mut writer = images.store.blob_writer()?;
+        std::io::copy(&mut reader, &mut writer).map_err(StepError::io("download", &part))?;
+        drop(reader);
+        writer.commit(Some(layer.digest))?;
+        task.done();
+    }
+    Ok(())
+}
+
+/// Sends an image: blobs that the registry lacks, config, manifest.
+pub(crate) fn push(
+    images: &Images<'_>,
+    stored: &Stored,
+    reference: &Reference,
+    compression: LayerCompression,
+) -> StepResult<Digest> {
+    let task = images.tasks.start(format!("push {}", reference.familiar()));
+    let archive = archive(images, stored, &[], compression)?;
+    for layer in &archive.layers {
+        if images.cancel.is_canceled() {
+            return Err(StepError::Canceled);
+        }
+        push_blob(images, reference, layer, &task)?;
+    }
+    let config = Descriptor::new(media_type::OCI_CONFIG, archive.config, archive.config_size);
+    push_blob(images, reference, &config, &task)?;
+    let digest = images
+        .registry
+        .push_manifest(reference, &archive.manifest_type, &archive.manifest)?;
+    images.store.put_blob(&archive.manifest)?;
+    images.store.put_image(&Image {
+        manifest: Some(digest),
+        ..stored.image.clone()
+    })?;
+    task.done();
+    Ok(digest)
+}
+
+fn push_blob(images: &Images<'_>, reference: &Reference, blob: &Descriptor, task: &Task<'_>) -> StepResult<()> {
+    let path = images.store.blob_path(&blob.digest);
+    let open = || -> std::io::Result<Box<dyn std::io::Read + Send>> { Ok(Box::new(std::fs::File::open(&path)?)) };
+    let part = blob.digest.short();
+    let report = |bytes: u64| task.progress(&part, bytes, Some(blob.size));
+    let mounts: Vec<Reference> = images
+        .origin_of_blob(&blob.digest)
+        .map(|origin| origin.image)
+        .filter(|from| from.registry() == reference.registry())
+        .into_iter()
+        .collect();
+    images.registry.push_blob(reference, blob, &open, &mounts, &report)?;
+    Ok(())
+}
