@@ -4,8 +4,31 @@
 //! [`plan`] answers [`Outcome::Needs`] with the images it has met and does not know, the caller resolves all of
 //! them at once and calls again.
 
+pub mod definition;
+pub mod render;
+
+mod copy;
+mod dispatch;
+mod exec;
+mod globals;
+mod graph;
+mod head;
+mod history;
+mod metadata;
+mod mounts;
+mod names;
 mod options;
+mod origin;
+mod path;
+mod planner;
+mod ports;
+mod remote;
+mod report;
+mod secrets;
+mod signals;
 mod step;
+mod steps;
+mod vars;
 
 pub use options::{ImageRequest, Images, NamedContext, Options, ResolvedImage};
 pub use step::{
@@ -13,7 +36,13 @@ pub use step::{
     StageInfo, Step, StepId, Target,
 };
 
+use kiln_dockerfile::Dockerfile;
 use kiln_dockerfile::diagnostic::Diagnostic;
+
+use crate::globals::Globals;
+use crate::graph::Graph;
+use crate::planner::Planner;
+use crate::report::Report;
 
 /// What planning came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,4 +53,25 @@ pub enum Outcome {
     Plan(Box<Plan>, Vec<Diagnostic>),
     /// The Dockerfile cannot be planned; at least one diagnostic is an error.
     Invalid(Vec<Diagnostic>),
+}
+
+/// Plans the build of a Dockerfile that parsed without errors.
+///
+/// Only what the target needs is looked at closely: other stages' images are never asked for. Diagnostics come
+/// with the answer that is final, in the order of the text. Calling again with more images than asked for does no
+/// harm.
+pub fn plan(dockerfile: &Dockerfile, options: &Options, images: &Images) -> Outcome {
+    let mut report = Report::default();
+    let globals = Globals::new(dockerfile, options, &mut report);
+    let Some(graph) = Graph::new(dockerfile, options, &globals, &mut report) else {
+        return Outcome::Invalid(report.finish());
+    };
+    let reached = graph.reach(images, &mut report);
+    if report.failed() {
+        return Outcome::Invalid(report.finish());
+    }
+    if !reached.needs.is_empty() {
+        return Outcome::Needs(reached.needs.into_iter().collect());
+    }
+    Planner::new(&graph, &globals, images, report).run(&reached.stages)
 }

@@ -1,0 +1,102 @@
+//! What FROM lines see: the ARGs before the first FROM and the arguments that describe the platforms.
+
+use kiln_dockerfile::Dockerfile;
+use kiln_dockerfile::ast::{Declaration, Kind, Span};
+use kiln_dockerfile::expand::Env as _;
+use kiln_image::Platform;
+
+use crate::options::Options;
+use crate::report::Report;
+use crate::secrets;
+use crate::vars::{Vars, Words};
+
+/// The global scope.
+#[derive(Debug)]
+pub(crate) struct Globals {
+    /// Names and values.
+    pub(crate) vars: Vars,
+    /// The same without `--build-arg`.
+    pub(crate) defaults: Vars,
+    /// Declared names that have no value.
+    pub(crate) unset: Vec<String>,
+}
+
+impl Globals {
+    /// Evaluates the ARGs before the first FROM.
+    pub(crate) fn new(dockerfile: &Dockerfile, options: &Options, report: &mut Report) -> Self {
+        let mut globals = Self {
+            defaults: automatic(dockerfile, options),
+            vars: automatic(dockerfile, options),
+            unset: Vec::new(),
+        };
+        let automatic: Vec<String> = globals.vars.names().map(ToOwned::to_owned).collect();
+        for name in automatic {
+            if let Some(value) = options.build_args.get(&name) {
+                globals.vars.set(&name, value);
+            }
+        }
+        for instruction in &dockerfile.globals {
+            if let Kind::Arg(declarations) = &instruction.kind {
+                for declaration in declarations {
+                    globals.declare(declaration, dockerfile.escape, instruction.span, options, report);
+                }
+            }
+        }
+        globals
+    }
+
+    fn declare(
+        &mut self,
+        declaration: &Declaration,
+        escape: char,
+        span: Span,
+        options: &Options,
+        report: &mut Report,
+    ) {
+        let name = &declaration.name.raw;
+        secrets::check("ARG", name, span, report);
+        if let Some(default) = &declaration.default
+            && let Ok(value) = Words::new(&self.defaults, escape).word(default)
+        {
+            self.defaults.set(name, &value);
+        }
+        let value = match (options.build_args.get(name), &declaration.default) {
+            (Some(given), _) => Some(given.clone()),
+            (None, Some(default)) => report.take(Words::new(&self.vars, escape).word(default)),
+            (None, None) => None,
+        };
+        match value {
+            Some(value) => self.vars.set(name, &value),
+            None if self.vars.get(name).is_none() => self.unset.push(name.clone()),
+            None => {}
+        }
+    }
+
+    /// Whether somebody declared the name, with or without value.
+    pub(crate) fn declares(&self, name: &str) -> bool {
+        self.vars.get(name).is_some() || self.unset.iter().any(|unset| unset == name)
+    }
+}
+
+/// The platform that is built for.
+pub(crate) fn target_platform(options: &Options) -> &Platform {
+    options.platform.as_ref().unwrap_or(&options.build_platform)
+}
+
+fn automatic(dockerfile: &Dockerfile, options: &Options) -> Vars {
+    let mut vars = Vars::default();
+    for (prefix, platform) in [("BUILD", &options.build_platform), ("TARGET", target_platform(options))] {
+        for (suffix, value) in [
+            ("PLATFORM", platform.to_string().as_str()),
+            ("OS", &platform.os),
+            ("OSVERSION", &platform.os_version),
+            ("ARCH", &platform.architecture),
+            ("VARIANT", &platform.variant),
+        ] {
+            vars.set(&format!("{prefix}{suffix}"), value);
+        }
+    }
+    let last = dockerfile.stages.last().and_then(|stage| stage.name.as_deref());
+    vars.set("TARGETSTAGE", options.target.as_deref().or(last).unwrap_or("default"));
+    vars
+}

@@ -1,0 +1,78 @@
+//! What steps are called: `[build 2/5] RUN make`.
+
+use kiln_dockerfile::ast::{Heredoc, Kind};
+use kiln_dockerfile::expand::{self, Env};
+
+use crate::graph::Unit;
+
+/// Counts the steps of a stage.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    stage: Option<String>,
+    total: usize,
+    done: usize,
+}
+
+impl Names {
+    /// The steps of a stage: `external` is whether its FROM is one. A single stage without a name has none.
+    pub(crate) fn new(stage: Option<String>, external: bool, units: &[Unit<'_>]) -> Self {
+        let counted = units.iter().filter(|unit| {
+            matches!(
+                unit.instruction.kind,
+                Kind::Run(_) | Kind::Copy(_) | Kind::Add(_) | Kind::Workdir(_)
+            )
+        });
+        Self {
+            stage,
+            total: usize::from(external) + counted.count(),
+            done: 0,
+        }
+    }
+
+    /// The name of the next step.
+    pub(crate) fn next(&mut self, text: &str) -> String {
+        self.done += 1;
+        self.current(text)
+    }
+
+    /// The name of a further step of the same instruction.
+    pub(crate) fn current(&self, text: &str) -> String {
+        if self.total == 0 {
+            return text.to_owned();
+        }
+        let stage = self.stage.as_ref().map(|stage| format!("{stage} ")).unwrap_or_default();
+        let width = self.total.to_string().len();
+        format!("[{stage}{:width$}/{}] {text}", self.done, self.total)
+    }
+}
+
+/// An instruction as shown: variables that have a value replaced, those of secrets (`masked`) by `****`.
+pub(crate) fn show(unit: &Unit<'_>, escape: char, vars: &dyn Env, masked: &[String]) -> String {
+    let masked = Masked { vars, masked };
+    let text = &unit.instruction.text;
+    let shown = expand::display(text, escape, &masked).map_or_else(|_| text.clone(), |expanded| expanded.value);
+    let prefix = if unit.trigger.is_some() { "ONBUILD " } else { "" };
+    format!("{prefix}{shown}")
+}
+
+/// The first line of a here-document, to be put behind the instruction.
+pub(crate) fn summary(heredoc: &Heredoc) -> String {
+    let mut lines = heredoc.content.trim().lines();
+    let first = lines.next().unwrap_or_default();
+    let more = if lines.next().is_some() { "..." } else { "" };
+    format!(" ({first}{more})")
+}
+
+struct Masked<'a> {
+    vars: &'a dyn Env,
+    masked: &'a [String],
+}
+
+impl Env for Masked<'_> {
+    fn get(&self, name: &str) -> Option<&str> {
+        if self.masked.iter().any(|masked| masked == name) {
+            return Some("****");
+        }
+        self.vars.get(name)
+    }
+}

@@ -1,0 +1,293 @@
+//! Stages to steps: what a stage starts from, and what all stages share.
+
+use std::collections::BTreeMap;
+
+use kiln_dockerfile::ast::Span;
+use kiln_dockerfile::expand::Env as _;
+use kiln_image::{ImageConfig, Platform};
+
+use crate::Outcome;
+use crate::dispatch::Dispatch;
+use crate::globals::{Globals, target_platform};
+use crate::graph::{Graph, Unit};
+use crate::names::Names;
+use crate::options::{ImageRequest, Images, ResolvedImage};
+use crate::origin::{MAIN_CONTEXT, Origin};
+use crate::report::Report;
+use crate::step::{Plan, Source, StageInfo, StepId, Target};
+use crate::steps::Steps;
+use crate::vars::Vars;
+
+/// The search path of images that set none.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Makes the plan, stage by stage.
+#[derive(Debug)]
+pub(crate) struct Planner<'a> {
+    pub(crate) graph: &'a Graph<'a>,
+    pub(crate) globals: &'a Globals,
+    pub(crate) images: &'a Images,
+    pub(crate) report: Report,
+    pub(crate) steps: Steps,
+    done: BTreeMap<usize, Stage>,
+}
+
+/// A stage while its instructions are followed, and afterwards.
+#[derive(Debug, Clone)]
+pub(crate) struct Stage {
+    /// The file tree.
+    pub(crate) root: Option<StepId>,
+    /// The image.
+    pub(crate) config: ImageConfig,
+    /// What RUN and `$` see: ENV and ARG.
+    pub(crate) vars: Vars,
+    /// The declared ARGs in order, with their values.
+    pub(crate) args: Vec<(String, Option<String>)>,
+    /// Whether CMD was given in this stage.
+    pub(crate) cmd_set: bool,
+    /// Whether WORKDIR was given in this stage or one that it builds on.
+    pub(crate) workdir_set: bool,
+    /// How many entries of the history are the base image's.
+    pub(crate) inherited_history: usize,
+}
+
+impl<'a> Planner<'a> {
+    pub(crate) fn new(graph: &'a Graph<'a>, globals: &'a Globals, images: &'a Images, report: Report) -> Self {
+        Self {
+            graph,
+            globals,
+            images,
+            report,
+            steps: Steps::default(),
+            done: BTreeMap::new(),
+        }
+    }
+
+    /// Plans the stages, which are all that the target needs.
+    pub(crate) fn run(mut self, stages: &BTreeMap<usize, Vec<Unit<'a>>>) -> Outcome {
+        for (place, (index, units)) in stages.iter().enumerate() {
+            let names = self.names(*index, units);
+            let stage = Dispatch::start(&mut self, *index, place, names).run(units);
+            self.done.insert(*index, stage);
+        }
+        let infos = self.done.iter().map(|(index, stage)| StageInfo {
+            name: self.graph.stage_name(*index),
+            index: *index,
+            result: stage.root,
+        });
+        let infos = infos.collect();
+        let target = self.done.get(&self.graph.target).map(|stage| self.target(stage));
+        let failed = self.report.failed();
+        let diagnostics = self.report.finish();
+        match target {
+            Some(target) if !failed => Outcome::Plan(
+                Box::new(Plan {
+                    steps: self.steps.into_vec(),
+                    stages: infos,
+                    target,
+                }),
+                diagnostics,
+            ),
+            _ => Outcome::Invalid(diagnostics),
+        }
+    }
+
+    fn names(&self, index: usize, units: &[Unit<'_>]) -> Names {
+        let stages = &self.graph.dockerfile.stages;
+        let lone = stages.len() == 1 && stages[index].name.is_none();
+        let external = !matches!(self.graph.heads[index].base, Ok(Origin::Scratch | Origin::Stage(_)));
+        Names::new((!lone).then(|| self.graph.stage_name(index)), external, units)
+    }
+
+    /// `--label` wins over everything; without `--platform` the image is for what its base is for.
+    fn target(&self, stage: &Stage) -> Target {
+        let head = &self.graph.heads[self.graph.target];
+        let asked = head.explicit_platform || self.graph.options.platform.is_some();
+        let mut config = stage.config.clone();
+        let labels = &self.graph.options.labels;
+        config
+            .config
+            .labels
+            .extend(labels.iter().map(|(name, value)| (name.clone(), value.clone())));
+        let own = config.platform();
+        let platform = if asked || own.os.is_empty() || own.architecture.is_empty() {
+            head.platform.clone()
+        } else {
+            own
+        };
+        Target {
+            root: stage.root,
+            config,
+            inherited_history: stage.inherited_history,
+            platform,
+        }
+    }
+
+    /// What stage number `index` starts as; `names` counts its FROM.
+    pub(crate) fn base(&mut self, index: usize, names: &mut Names) -> Stage {
+        let head = &self.graph.heads[index];
+        let span = self.graph.dockerfile.stages[index].from.image.span;
+        let mut stage = match &head.base {
+            Ok(Origin::Stage(parent)) => match self.done.get(parent) {
+                Some(parent) => Stage {
+                    cmd_set: false,
+                    ..parent.clone()
+                },
+                None => Stage::empty(&head.platform),
+            },
+            Ok(Origin::Image(request)) => self.image_stage(request, span, names),
+            Ok(Origin::Scratch) | Err(_) => Stage::empty(&head.platform),
+            Ok(origin) => Stage {
+                root: self.tree_named(origin, |text| names.next(&text)),
+                ..Stage::empty(&head.platform)
+            },
+        };
+        stage.config.config.on_build.clear();
+        stage.set_environment();
+        stage
+    }
+
+    fn image_stage(&mut self, request: &ImageRequest, span: Span, names: &mut Names) -> Stage {
+        let Some(image) = self.images.get(request) else {
+            return Stage::empty(&request.platform);
+        };
+        let found = image.config.platform();
+        if !found.architecture.is_empty() && request.platform.distance(&found).is_none() {
+            self.report.warn(
+                "InvalidBaseImagePlatform",
+                span,
+                format!(
+                    "Base image {} was pulled with platform \"{found}\", expected \"{}\" for current build",
+                    request.reference.familiar(),
+                    request.platform
+                ),
+            );
+        }
+        let root = self.image_tree(request, image, |text| names.next(&text));
+        let mut config = image.config.clone();
+        config.created = None;
+        config.rootfs = Default::default();
+        // BuildKit writes what its types know; legacy fields of a base do not live on, nor does its inline cache.
+        config.other.clear();
+        config.config.other.clear();
+        Stage {
+            root,
+            inherited_history: config.history.len(),
+            config,
+            ..Stage::empty(&request.platform)
+        }
+    }
+
+    /// The file tree that something outside or another stage has.
+    pub(crate) fn tree(&mut self, origin: &Origin) -> Option<StepId> {
+        self.tree_named(origin, |text| text)
+    }
+
+    /// The build context.
+    pub(crate) fn main_context(&mut self) -> Option<StepId> {
+        let origin = Origin::main_context(self.graph.options, target_platform(self.graph.options));
+        self.tree(&origin)
+    }
+
+    fn tree_named(&mut self, origin: &Origin, name: impl FnOnce(String) -> String) -> Option<StepId> {
+        match origin {
+            Origin::Scratch => None,
+            Origin::Stage(index) => self.done.get(index).and_then(|stage| stage.root),
+            Origin::Image(request) => {
+                let image = self.images.get(request)?;
+                self.image_tree(request, image, name)
+            }
+            Origin::Local(context) => {
+                let text = match context.as_str() {
+                    MAIN_CONTEXT => "[internal] load build context".to_owned(),
+                    other => format!("[context {other}] load build context"),
+                };
+                let source = Source::Local { name: context.clone() };
+                Some(self.steps.source(source, || text))
+            }
+            Origin::Git {
+                url,
+                reference,
+                subdirectory,
+            } => {
+                let source = Source::Git {
+                    url: url.clone(),
+                    reference: reference.clone(),
+                    subdirectory: subdirectory.clone(),
+                    keep_git_dir: false,
+                    checksum: None,
+                };
+                Some(self.steps.source(source, || name(format!("FROM {url}"))))
+            }
+        }
+    }
+
+    fn image_tree(
+        &mut self,
+        request: &ImageRequest,
+        image: &ResolvedImage,
+        name: impl FnOnce(String) -> String,
+    ) -> Option<StepId> {
+        let name = name(format!("FROM {}", request.reference.pinned(image.manifest)));
+        let empty = image.config.rootfs.diff_ids.is_empty();
+        if empty && image.config.history.iter().all(|entry| entry.empty_layer) {
+            return None;
+        }
+        let source = Source::Image {
+            reference: request.reference.clone(),
+            manifest: image.manifest,
+            platform: request.platform.clone(),
+            diff_ids: image.config.rootfs.diff_ids.clone(),
+        };
+        Some(self.steps.source(source, || name))
+    }
+}
+
+impl Stage {
+    fn empty(platform: &Platform) -> Self {
+        Self {
+            root: None,
+            config: ImageConfig::empty(platform),
+            vars: Vars::default(),
+            args: Vec::new(),
+            cmd_set: false,
+            workdir_set: false,
+            inherited_history: 0,
+        }
+    }
+
+    /// The image's environment and directory, over whatever the parent stage had: an ARG that hid an ENV there
+    /// does not hide it here.
+    fn set_environment(&mut self) {
+        let pairs: Vec<(String, String)> = self.config.config.env.iter().map(|pair| split_pair(pair)).collect();
+        for (name, value) in &pairs {
+            self.vars.set(name, value);
+        }
+        if self.config.os != "windows" && !pairs.iter().any(|(name, _)| name == "PATH") {
+            self.config.config.env.push(format!("PATH={DEFAULT_PATH}"));
+            self.vars.set("PATH", DEFAULT_PATH);
+        }
+        if !self.config.config.working_dir.is_empty() {
+            self.config.config.working_dir = crate::path::absolute("/", &self.config.config.working_dir);
+        }
+    }
+
+    /// The working directory.
+    pub(crate) fn directory(&self) -> &str {
+        match self.config.config.working_dir.as_str() {
+            "" => "/",
+            directory => directory,
+        }
+    }
+
+    /// Whether an ARG of that name was declared.
+    pub(crate) fn declares(&self, name: &str) -> bool {
+        self.vars.get(name).is_some() || self.args.iter().any(|(known, _)| known == name)
+    }
+}
+
+fn split_pair(pair: &str) -> (String, String) {
+    let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+    (name.to_owned(), value.to_owned())
+}
+

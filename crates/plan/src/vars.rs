@@ -1,0 +1,130 @@
+//! Variables: their order, their look-up, and words that use them.
+
+use kiln_dockerfile::ast::{Span, Word};
+use kiln_dockerfile::diagnostic::Diagnostic;
+use kiln_dockerfile::expand::{self, Env, ExpandError};
+use kiln_dockerfile::suggest;
+
+use crate::report::{Report, error};
+
+/// Variables in the order in which they were last set, names unique.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Vars(Vec<(String, String)>);
+
+impl Vars {
+    /// Sets a variable; it becomes the last.
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        self.0.retain(|(known, _)| known != name);
+        self.0.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// The names in order.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// Names and values in order.
+    pub(crate) fn to_vec(&self) -> Vec<(String, String)> {
+        self.0.clone()
+    }
+}
+
+impl Env for Vars {
+    fn get(&self, name: &str) -> Option<&str> {
+        let found = self.0.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_str())
+    }
+}
+
+/// Names that control the build and are never variables of it: no warning where they are not set.
+const CONTROLS: &[&str] = &[
+    "SOURCE_DATE_EPOCH",
+    "BUILDKIT_SBOM_SCAN_CONTEXT",
+    "BUILDKIT_SBOM_SCAN_STAGE",
+];
+
+/// Expands the words of one instruction and remembers which variables were missing.
+#[derive(Debug)]
+pub(crate) struct Words<'a> {
+    vars: &'a Vars,
+    escape: char,
+    undefined: Vec<String>,
+}
+
+impl<'a> Words<'a> {
+    /// Words that see `vars`.
+    pub(crate) const fn new(vars: &'a Vars, escape: char) -> Self {
+        Self {
+            vars,
+            escape,
+            undefined: Vec::new(),
+        }
+    }
+
+    /// The word, expanded.
+    pub(crate) fn word(&mut self, word: &Word) -> Result<String, Diagnostic> {
+        self.raw(&word.raw).map_err(|e| bad_word(&word.raw, word.span, &e))
+    }
+
+    /// The word if there is one, expanded.
+    pub(crate) fn optional(&mut self, word: Option<&Word>) -> Result<Option<String>, Diagnostic> {
+        word.map(|word| self.word(word)).transpose()
+    }
+
+    /// Text that stands nowhere by itself, expanded.
+    pub(crate) fn raw(&mut self, raw: &str) -> Result<String, ExpandError> {
+        let expanded = expand::word(raw, self.escape, self.vars)?;
+        self.undefined.extend(expanded.undefined);
+        Ok(expanded.value)
+    }
+
+    /// The word, expanded and split on blanks.
+    pub(crate) fn split(&mut self, word: &Word) -> Result<Vec<String>, Diagnostic> {
+        let expanded =
+            expand::words(&word.raw, self.escape, self.vars).map_err(|e| bad_word(&word.raw, word.span, &e))?;
+        self.undefined.extend(expanded.undefined);
+        Ok(expanded.values)
+    }
+
+    /// The body of a here-document, expanded.
+    pub(crate) fn heredoc(&mut self, body: &str, span: Span) -> Result<String, Diagnostic> {
+        let expanded = expand::heredoc(body, self.vars).map_err(|e| bad_word("<<", span, &e))?;
+        self.undefined.extend(expanded.undefined);
+        Ok(expanded.value)
+    }
+
+    /// The names that had no value.
+    pub(crate) fn into_undefined(self) -> Vec<String> {
+        self.undefined
+    }
+}
+
+fn bad_word(raw: &str, span: Span, cause: &ExpandError) -> Diagnostic {
+    error(
+        "BadExpansion",
+        span,
+        format!("failed to process \"{}\": {cause}", raw.chars().take(200).collect::<String>()),
+    )
+}
+
+/// Warns of variables that have no value and were never declared.
+pub(crate) fn warn_undefined(
+    report: &mut Report,
+    span: Span,
+    undefined: Vec<String>,
+    vars: &Vars,
+    declared: impl Fn(&str) -> bool,
+) {
+    for name in undefined {
+        if declared(&name) || CONTROLS.contains(&name.as_str()) {
+            continue;
+        }
+        let hint = suggest::closest(&name, vars.names());
+        let hint = hint.map(|found| format!(" (did you mean ${found}?)")).unwrap_or_default();
+        report.warn(
+            "UndefinedVar",
+            span,
+            format!("Usage of undefined variable '${name}'{hint}"),
+        );
+    }
+}
