@@ -1,6 +1,6 @@
 //! Every case of `tests/cases` as a test of its own, for each user that Kiln is to run as.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -43,7 +43,7 @@ fn trials() -> Result<Vec<Trial>> {
     Ok(trials)
 }
 
-fn play(directory: &PathBuf, rung: Rung) -> Result<(), Failed> {
+fn play(directory: &Path, rung: Rung) -> Result<(), Failed> {
     let play = || {
         let world = World::find()?;
         let user = world.given.user.clone().filter(|_| rung == Rung::Rootless);
