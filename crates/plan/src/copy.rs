@@ -51,7 +51,11 @@ impl Dispatch<'_, '_> {
             None if expanded.paths.is_empty() => None,
             None => self.planner.main_context(),
         };
-        let sources: Vec<String> = expanded.paths.iter().map(|(text, _)| path::source(text, copy.parents)).collect();
+        let sources: Vec<String> = expanded
+            .paths
+            .iter()
+            .map(|(text, _)| path::source(text, copy.parents))
+            .collect();
         let mut groups = Vec::new();
         if !sources.is_empty() {
             groups.push(Group {
@@ -132,7 +136,9 @@ impl Dispatch<'_, '_> {
                         expand: true,
                         operator,
                         ..
-                    }) => expanded.files.push((name.clone(), words.heredoc(content, operator.span)?)),
+                    }) => expanded
+                        .files
+                        .push((name.clone(), words.heredoc(content, operator.span)?)),
                     SourcePath::Heredoc(heredoc) => {
                         expanded.files.push((heredoc.name.clone(), heredoc.content.clone()));
                     }
@@ -143,9 +149,8 @@ impl Dispatch<'_, '_> {
         if let (Some(mode), Some(word)) = (&expanded.chmod, &transfer.chmod)
             && !good_mode(mode)
         {
-            let message = format!(
-                "invalid chmod parameter: '{mode}'. it should be octal string and between 0 and 07777"
-            );
+            let message =
+                format!("invalid chmod parameter: '{mode}'. it should be octal string and between 0 and 07777");
             return Err(error("BadMode", word.span, message));
         }
         Ok((expanded, checksum))

@@ -133,7 +133,13 @@ impl<'p, 'a> Dispatch<'p, 'a> {
 
     /// The arguments of a command in shell form.
     pub(crate) fn with_shell(&self, text: &str) -> Vec<String> {
-        let configured = self.stage.config.config.shell.as_ref().filter(|shell| !shell.is_empty());
+        let configured = self
+            .stage
+            .config
+            .config
+            .shell
+            .as_ref()
+            .filter(|shell| !shell.is_empty());
         let mut args = match configured {
             Some(shell) => shell.clone(),
             None if self.stage.config.os == "windows" => vec!["cmd".to_owned(), "/S".to_owned(), "/C".to_owned()],

@@ -5,8 +5,8 @@ use kiln_dockerfile::diagnostic::Diagnostic;
 
 use crate::dispatch::Dispatch;
 use crate::graph::Unit;
-use crate::step::{Exec, Mount, MountKind, Network, Op};
 use crate::report::error;
+use crate::step::{Exec, Mount, MountKind, Network, Op};
 use crate::{history, names};
 
 /// Where here-documents that are scripts stand.
@@ -29,11 +29,7 @@ impl Dispatch<'_, '_> {
         if let Some(device) = run.devices.first() {
             return Err(Diagnostic {
                 help: Some("BuildKit's stable frontend refuses it, too".to_owned()),
-                ..error(
-                    "DeviceUnsupported",
-                    device.span,
-                    "RUN --device is not supported",
-                )
+                ..error("DeviceUnsupported", device.span, "RUN --device is not supported")
             });
         }
         let mut mounts = self.mounts(unit, &run.mounts)?;
@@ -56,7 +52,10 @@ impl Dispatch<'_, '_> {
 
     fn exec(&self, args: Vec<String>, mounts: Vec<Mount>, network: Network, insecure: bool) -> Exec {
         let options = self.planner.graph.options;
-        let hostname = options.hostname.clone().or_else(|| options.build_args.get(HOSTNAME_ARG).cloned());
+        let hostname = options
+            .hostname
+            .clone()
+            .or_else(|| options.build_args.get(HOSTNAME_ARG).cloned());
         let mut env = self.stage.vars.to_vec();
         if let Some(socket) = mounts.iter().find(|mount| matches!(mount.kind, MountKind::Ssh { .. })) {
             env.retain(|(name, _)| name != AGENT_VARIABLE);
@@ -72,7 +71,9 @@ impl Dispatch<'_, '_> {
             network,
             insecure,
             mounts,
-            hostname: hostname.filter(|name| !name.is_empty()).unwrap_or_else(|| HOSTNAME.to_owned()),
+            hostname: hostname
+                .filter(|name| !name.is_empty())
+                .unwrap_or_else(|| HOSTNAME.to_owned()),
             extra_hosts: options.extra_hosts.clone(),
             shm_size: options.shm_size.unwrap_or(SHM_SIZE),
             ulimits: options.ulimits.clone(),
@@ -135,7 +136,9 @@ impl Dispatch<'_, '_> {
                 (self.with_shell(&target), Some(script))
             }
             several => {
-                let bodies = several.iter().map(|heredoc| format!("\n{}{}", heredoc.content, heredoc.name));
+                let bodies = several
+                    .iter()
+                    .map(|heredoc| format!("\n{}{}", heredoc.content, heredoc.name));
                 (self.with_shell(&(text.clone() + &bodies.collect::<String>())), None)
             }
         }

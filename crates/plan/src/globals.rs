@@ -45,14 +45,7 @@ impl Globals {
         globals
     }
 
-    fn declare(
-        &mut self,
-        declaration: &Declaration,
-        escape: char,
-        span: Span,
-        options: &Options,
-        report: &mut Report,
-    ) {
+    fn declare(&mut self, declaration: &Declaration, escape: char, span: Span, options: &Options, report: &mut Report) {
         let name = &declaration.name.raw;
         secrets::check("ARG", name, span, report);
         if let Some(default) = &declaration.default

@@ -173,7 +173,11 @@ impl<'a> Graph<'a> {
             let names = self.dockerfile.stages.iter().filter_map(|stage| stage.name.as_deref());
             Diagnostic {
                 help: suggest::closest(name, names).map(|found| format!("did you mean the stage `{found}`?")),
-                ..error("BadReference", span, format!("failed to parse stage name \"{name}\": {cause}"))
+                ..error(
+                    "BadReference",
+                    span,
+                    format!("failed to parse stage name \"{name}\": {cause}"),
+                )
             }
         })
     }

@@ -81,15 +81,14 @@ impl Reader<'_> {
             head.platform = parent.platform.clone();
             head.explicit_platform = parent.explicit_platform;
         } else {
-            head.base =
-                Origin::outside(&head.base_name, &head.platform, self.options).map_err(|cause| Diagnostic {
-                    help: self.stage_hint(&head.base_name),
-                    ..error(
-                        "BadReference",
-                        from.image.span,
-                        format!("failed to parse stage name \"{}\": {cause}", head.base_name),
-                    )
-                });
+            head.base = Origin::outside(&head.base_name, &head.platform, self.options).map_err(|cause| Diagnostic {
+                help: self.stage_hint(&head.base_name),
+                ..error(
+                    "BadReference",
+                    from.image.span,
+                    format!("failed to parse stage name \"{}\": {cause}", head.base_name),
+                )
+            });
         }
         head
     }
@@ -147,7 +146,10 @@ impl Reader<'_> {
     fn platform(&self, word: &Word) -> Result<Platform, Diagnostic> {
         let mut words = Words::new(&self.globals.vars, self.dockerfile.escape);
         let value = words.word(word)?;
-        let undefined = words.into_undefined().into_iter().find(|name| !self.globals.declares(name));
+        let undefined = words
+            .into_undefined()
+            .into_iter()
+            .find(|name| !self.globals.declares(name));
         let help = undefined.map(|name| {
             let hint = suggest::hint(&name, self.globals.vars.names());
             format!("the argument `{name}` is not declared before the first FROM{hint}")
@@ -169,10 +171,7 @@ impl Reader<'_> {
     }
 
     fn lint_platform(&self, word: &Word, platform: &Platform, report: &mut Report) {
-        if matches!(
-            word.raw.trim_matches('"'),
-            "$TARGETPLATFORM" | "${TARGETPLATFORM}"
-        ) {
+        if matches!(word.raw.trim_matches('"'), "$TARGETPLATFORM" | "${TARGETPLATFORM}") {
             report.warn(
                 "RedundantTargetPlatform",
                 word.span,

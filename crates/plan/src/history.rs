@@ -38,9 +38,9 @@ pub(crate) fn run(args: &[String], declared: &[(String, Option<String>)], vars: 
 
 /// ENV and LABEL: `ENV A=1 B=2`.
 pub(crate) fn pairs(keyword: &str, pairs: &[(String, String)]) -> String {
-    pairs
-        .iter()
-        .fold(keyword.to_owned(), |text, (name, value)| format!("{text} {name}={value}"))
+    pairs.iter().fold(keyword.to_owned(), |text, (name, value)| {
+        format!("{text} {name}={value}")
+    })
 }
 
 /// VOLUME, SHELL and EXPOSE: `VOLUME [/a /b]`.
@@ -57,7 +57,10 @@ pub(crate) fn quoted(keyword: &str, items: &[String]) -> String {
 pub(crate) fn healthcheck(check: &Healthcheck) -> String {
     let durations = [check.interval, check.timeout, check.start_period, check.start_interval];
     let durations = durations.map(|nanoseconds| format!("\"{}\"", duration(nanoseconds)));
-    let retries = u32::try_from(check.retries).ok().and_then(char::from_u32).unwrap_or('\u{fffd}');
+    let retries = u32::try_from(check.retries)
+        .ok()
+        .and_then(char::from_u32)
+        .unwrap_or('\u{fffd}');
     format!(
         "HEALTHCHECK &{{{} {} '{}'}}",
         quoted_list(&check.test),

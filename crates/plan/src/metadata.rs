@@ -174,7 +174,10 @@ impl Dispatch<'_, '_> {
 
     pub(crate) fn volume(&mut self, unit: &Unit<'_>, words: &[Word]) -> Result<(), Diagnostic> {
         let paths = self.expand(unit, |expander| {
-            words.iter().map(|word| expander.word(word)).collect::<Result<Vec<_>, _>>()
+            words
+                .iter()
+                .map(|word| expander.word(word))
+                .collect::<Result<Vec<_>, _>>()
         })?;
         if let Some(empty) = paths.iter().position(String::is_empty) {
             let span = words[empty].span;

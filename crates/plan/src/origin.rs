@@ -48,7 +48,9 @@ impl Origin {
             names.push(familiar);
             names.push(reference.to_string());
         }
-        let keys = names.iter().flat_map(|name| [format!("{name}::{platform}"), name.clone()]);
+        let keys = names
+            .iter()
+            .flat_map(|name| [format!("{name}::{platform}"), name.clone()]);
         keys.filter_map(|key| {
             let context = options.contexts.get(&key)?;
             Some(Self::of_context(&key, context, platform))

@@ -61,8 +61,12 @@ fn is_git(source: &str) -> bool {
 
 /// `git@host:path`: a user, a host, a colon, all before any slash.
 fn is_scp(source: &str) -> bool {
-    let Some((host, path)) = source.split_once(':') else { return false };
-    let Some((user, host)) = host.split_once('@') else { return false };
+    let Some((host, path)) = source.split_once(':') else {
+        return false;
+    };
+    let Some((user, host)) = host.split_once('@') else {
+        return false;
+    };
     let word = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
     word(user) && word(host) && !path.is_empty()
 }
@@ -107,7 +111,11 @@ fn decoded(name: &str) -> String {
 
 fn git(source: &str) -> Result<GitUrl, String> {
     let (rest, fragment) = source.split_once('#').unwrap_or((source, ""));
-    let (url, query) = if scheme(rest).is_some() { rest.split_once('?').unwrap_or((rest, "")) } else { (rest, "") };
+    let (url, query) = if scheme(rest).is_some() {
+        rest.split_once('?').unwrap_or((rest, ""))
+    } else {
+        (rest, "")
+    };
     let (reference, subdirectory) = fragment.split_once(':').unwrap_or((fragment, ""));
     let mut found = GitUrl {
         url: url.to_owned(),
@@ -186,11 +194,21 @@ mod tests {
         for (source, url, reference, subdirectory) in [
             ("https://example.com/a/b.git", "https://example.com/a/b.git", "", ""),
             ("https://example.com/b.git#v1", "https://example.com/b.git", "v1", ""),
-            ("https://example.com/b.git#v1:/sub/dir/", "https://example.com/b.git", "v1", "sub/dir"),
+            (
+                "https://example.com/b.git#v1:/sub/dir/",
+                "https://example.com/b.git",
+                "v1",
+                "sub/dir",
+            ),
             ("git@example.com:a/b.git#:sub", "git@example.com:a/b.git", "", "sub"),
             ("ssh://git@example.com:22/b", "ssh://git@example.com:22/b", "", ""),
             ("git://example.com/b?ref=x&subdir=y", "git://example.com/b", "x", "y"),
-            ("https://example.com/b.git?branch=m", "https://example.com/b.git", "refs/heads/m", ""),
+            (
+                "https://example.com/b.git?branch=m",
+                "https://example.com/b.git",
+                "refs/heads/m",
+                "",
+            ),
         ] {
             let expected = AddSource::Git(repository(url, reference, subdirectory));
             assert_eq!(classify(source), Ok(expected), "{source}");
@@ -216,10 +234,19 @@ mod tests {
             ("http://example.com/%2e%2e", "%2e%2e"),
             ("http://example.com/a%2fb", "a%2fb"),
         ] {
-            let expected = AddSource::Http { file_name: name.to_owned() };
+            let expected = AddSource::Http {
+                file_name: name.to_owned(),
+            };
             assert_eq!(classify(source), Ok(expected), "{source}");
         }
-        for source in ["a", "./b.git", "a:b", "ftp://example.com/x", "user@host/x:y", "github.com/a/b"] {
+        for source in [
+            "a",
+            "./b.git",
+            "a:b",
+            "ftp://example.com/x",
+            "user@host/x:y",
+            "github.com/a/b",
+        ] {
             assert_eq!(classify(source), Ok(AddSource::Path), "{source}");
         }
     }

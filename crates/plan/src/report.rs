@@ -44,7 +44,8 @@ impl Report {
 
     /// All of it in the order of the text, each once.
     pub(crate) fn finish(mut self) -> Vec<Diagnostic> {
-        self.0.sort_by_key(|diagnostic| (diagnostic.span.start, diagnostic.span.end));
+        self.0
+            .sort_by_key(|diagnostic| (diagnostic.span.start, diagnostic.span.end));
         self.0.dedup();
         self.0
     }

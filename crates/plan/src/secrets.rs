@@ -47,7 +47,14 @@ mod tests {
         for name in ["PASSWORD", "db_password", "API_KEY", "TOKEN_X", "key"] {
             assert!(sounds_secret(name), "{name}");
         }
-        for name in ["PASSWORDS", "monkey", "PUBLIC_KEY", "TOKEN_FILE", "KEY_VERSION", "AUTHOR"] {
+        for name in [
+            "PASSWORDS",
+            "monkey",
+            "PUBLIC_KEY",
+            "TOKEN_FILE",
+            "KEY_VERSION",
+            "AUTHOR",
+        ] {
             assert!(!sounds_secret(name), "{name}");
         }
     }

@@ -103,7 +103,10 @@ fn bad_word(raw: &str, span: Span, cause: &ExpandError) -> Diagnostic {
     error(
         "BadExpansion",
         span,
-        format!("failed to process \"{}\": {cause}", raw.chars().take(200).collect::<String>()),
+        format!(
+            "failed to process \"{}\": {cause}",
+            raw.chars().take(200).collect::<String>()
+        ),
     )
 }
 
@@ -120,7 +123,9 @@ pub(crate) fn warn_undefined(
             continue;
         }
         let hint = suggest::closest(&name, vars.names());
-        let hint = hint.map(|found| format!(" (did you mean ${found}?)")).unwrap_or_default();
+        let hint = hint
+            .map(|found| format!(" (did you mean ${found}?)"))
+            .unwrap_or_default();
         report.warn(
             "UndefinedVar",
             span,
