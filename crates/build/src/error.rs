@@ -38,6 +38,9 @@ pub enum Error {
     /// An image is not in the store.
     #[error("no image `{0}` in the store")]
     NoSuchImage(String),
+    /// The beginning of several IDs.
+    #[error("`{0}` is ambiguous: the IDs of {1} images begin so")]
+    AmbiguousImage(String, usize),
     /// What was to be read is not an image.
     #[error("{path}: {message}")]
     NotAnImage {

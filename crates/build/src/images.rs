@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use kiln_image::media_type::Compression;
 use kiln_image::{Descriptor, Digest, ImageConfig, Manifest, Reference};
 use kiln_plan::{ImageRequest, ResolvedImage};
-use kiln_store::{LayerId, Store};
+use kiln_store::{Image, LayerId, Store};
 
 use crate::cancel::Cancel;
 use crate::error::{StepError, StepResult};
@@ -101,16 +101,7 @@ impl<'a> Images<'a> {
         if let Some(image) = self.store.image_by_reference(&request.reference)?
             && request.platform.distance(&image.platform).is_some()
         {
-            let config = parse_config(&self.store.read_blob(&image.id, MAX_DOCUMENT)?, &request.reference)?;
-            let name = image.manifest.unwrap_or(image.id);
-            self.known().layers.insert(name, image.layers.clone().into());
-            if let Some(manifest) = image.manifest
-                && self.store.has_blob(&manifest)
-            {
-                let manifest = parse_manifest(&self.store.read_blob(&manifest, MAX_DOCUMENT)?, &request.reference)?;
-                self.remember(&request.reference, &manifest, &config);
-            }
-            return Ok(Some(ResolvedImage { manifest: name, config }));
+            return Ok(Some(self.stored(&image, &request.reference)?));
         }
         let Some(digest) = self.store.resolution(&request.reference, &request.platform)? else {
             return Ok(None);
@@ -131,6 +122,20 @@ impl<'a> Images<'a> {
             manifest: digest,
             config,
         }))
+    }
+
+    /// An image of the store, as a source.
+    pub(crate) fn stored(&self, image: &Image, reference: &Reference) -> StepResult<ResolvedImage> {
+        let config = parse_config(&self.store.read_blob(&image.id, MAX_DOCUMENT)?, reference)?;
+        let name = image.manifest.unwrap_or(image.id);
+        self.known().layers.insert(name, image.layers.clone().into());
+        if let Some(manifest) = image.manifest
+            && self.store.has_blob(&manifest)
+        {
+            let manifest = parse_manifest(&self.store.read_blob(&manifest, MAX_DOCUMENT)?, reference)?;
+            self.remember(reference, &manifest, &config);
+        }
+        Ok(ResolvedImage { manifest: name, config })
     }
 
     pub(crate) fn from_registry(&self, request: &ImageRequest) -> StepResult<ResolvedImage> {

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use kiln_image::{Config, Platform, Reference};
-use kiln_plan::{ImageRequest, Network};
+use kiln_image::{Config, Platform, Reference, ReferenceError};
+use kiln_plan::{ImageRequest, Network, ResolvedImage};
 use kiln_sandbox::{BindSource, Mount, MountKind, Overlay, Spec, Stdio, User};
+use kiln_store::Found;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::AsFd;
 
@@ -18,8 +19,8 @@ use crate::session::{Tasks, hosts_file, resolv_conf};
 /// What to run; everything that is not said is the image's.
 #[derive(Debug, Clone)]
 pub struct RunSpec {
-    /// In which image; fetched if the store does not have it.
-    pub image: Reference,
+    /// In which image: its ID, or its name; fetched if the store does not have it.
+    pub image: String,
     /// For which platform, if it must be fetched.
     pub platform: Option<Platform>,
     /// Instead of CMD; empty for the image's.
@@ -62,13 +63,7 @@ impl Builder {
 }
 
 fn run(images: &Images<'_>, spec: &RunSpec) -> StepResult<u8> {
-    let platform = spec.platform.clone().unwrap_or_else(Platform::host);
-    let request = ImageRequest {
-        reference: spec.image.clone(),
-        platform,
-    };
-    let resolved = images.resolve(std::slice::from_ref(&request), false)?.remove(&request);
-    let resolved = resolved.ok_or_else(|| StepError::Invalid("the image was not resolved".to_owned()))?;
+    let resolved = find(images, spec)?;
     let layers = images.layers(&resolved.manifest);
     images.materialize(&layers)?;
 
@@ -126,6 +121,26 @@ fn run(images: &Images<'_>, spec: &RunSpec) -> StepResult<u8> {
     wait(&mut child, images.cancel)
 }
 
+/// The store's image of that ID or name, or the registry's.
+fn find(images: &Images<'_>, spec: &RunSpec) -> StepResult<ResolvedImage> {
+    if let Found::Image(image, name) = images.store.find_image(&spec.image)?
+        && spec
+            .platform
+            .as_ref()
+            .is_none_or(|wanted| wanted.distance(&image.platform).is_some())
+    {
+        let name = name.unwrap_or_else(|| Reference::new("docker.io", "library/image", None, None));
+        return images.stored(&image, &name);
+    }
+    let reference = spec.image.parse();
+    let request = ImageRequest {
+        reference: reference.map_err(|error: ReferenceError| StepError::Invalid(error.to_string()))?,
+        platform: spec.platform.clone().unwrap_or_else(Platform::host),
+    };
+    let resolved = images.resolve(std::slice::from_ref(&request), false)?.remove(&request);
+    resolved.ok_or_else(|| StepError::Invalid("the image was not resolved".to_owned()))
+}
+
 fn wait(child: &mut kiln_sandbox::Child, cancel: &Cancel) -> StepResult<u8> {
     let mut fds = [
         PollFd::from_borrowed_fd(child.pidfd(), PollFlags::IN),
@@ -157,7 +172,7 @@ fn command(config: &Config, spec: &RunSpec) -> StepResult<Vec<String>> {
     if args.is_empty() {
         return Err(StepError::Invalid(format!(
             "{} has neither ENTRYPOINT nor CMD: say what to run after its name",
-            spec.image.familiar()
+            spec.image
         )));
     }
     Ok(args)

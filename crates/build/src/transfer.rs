@@ -3,7 +3,7 @@
 use kiln_image::media_type;
 use kiln_image::{Descriptor, Digest, Platform, Reference};
 use kiln_plan::ImageRequest;
-use kiln_store::Image;
+use kiln_store::{Found, Image};
 
 use crate::assemble;
 use crate::builder::{Builder, FIRST_TASK};
@@ -40,22 +40,23 @@ impl Builder {
     pub fn push(&self, reference: &Reference, sink: &dyn Sink, cancel: &Cancel) -> Result<Digest, Error> {
         let tasks = Tasks::new(sink, FIRST_TASK);
         let images = Images::new(&self.store, &self.registry, &tasks, cancel);
-        let image = self.named(reference)?;
+        let (image, _) = self.find(&reference.to_string())?;
         let stored = stored(&images, image)?;
         Ok(push(&images, &stored, reference, LayerCompression::default())?)
     }
 
-    /// Writes images of the store as an archive for `docker load`.
-    pub fn save(&self, names: &[Reference], dest: &Destination, sink: &dyn Sink, cancel: &Cancel) -> Result<(), Error> {
+    /// Writes images of the store, named or by ID, as an archive for `docker load`.
+    pub fn save(&self, names: &[String], dest: &Destination, sink: &dyn Sink, cancel: &Cancel) -> Result<(), Error> {
         let tasks = Tasks::new(sink, FIRST_TASK);
         let images = Images::new(&self.store, &self.registry, &tasks, cancel);
         let mut archives = Vec::new();
         for name in names {
-            let stored = stored(&images, self.named(name)?)?;
+            let (image, reference) = self.find(name)?;
+            let stored = stored(&images, image)?;
             archives.push(archive(
                 &images,
                 &stored,
-                std::slice::from_ref(name),
+                reference.as_slice(),
                 LayerCompression::default(),
             )?);
         }
@@ -64,9 +65,12 @@ impl Builder {
         })?)
     }
 
-    pub(crate) fn named(&self, reference: &Reference) -> Result<Image, Error> {
-        let found = self.store.image_by_reference(reference).map_err(StepError::from)?;
-        found.ok_or_else(|| Error::NoSuchImage(reference.familiar()))
+    pub(crate) fn find(&self, name: &str) -> Result<(Image, Option<Reference>), Error> {
+        match self.store.find_image(name).map_err(StepError::from)? {
+            Found::Image(image, reference) => Ok((image, reference)),
+            Found::Nothing => Err(Error::NoSuchImage(name.to_owned())),
+            Found::Ambiguous(count) => Err(Error::AmbiguousImage(name.to_owned(), count)),
+        }
     }
 }
 

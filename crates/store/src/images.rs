@@ -57,7 +57,38 @@ fn image((id, manifest, layers, platform, size, created): Columns) -> Result<Ima
     })
 }
 
+/// What a text stands for among the images of a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// This image; by that name, unless by its ID.
+    Image(Image, Option<Reference>),
+    /// No image.
+    Nothing,
+    /// The beginning of the IDs of so many.
+    Ambiguous(usize),
+}
+
 impl Store {
+    /// The image that a name, an ID or the beginning of an ID means; a name comes first.
+    pub fn find_image(&self, text: &str) -> Result<Found> {
+        if let Ok(reference) = text.parse::<Reference>()
+            && let Some(image) = self.image_by_reference(&reference)?
+        {
+            return Ok(Found::Image(image, Some(reference)));
+        }
+        let prefix = text.strip_prefix("sha256:").unwrap_or(text);
+        if prefix.is_empty() || !prefix.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Ok(Found::Nothing);
+        }
+        let mut all = self.images()?;
+        all.retain(|image| image.id.hex().starts_with(prefix));
+        Ok(match all.len() {
+            0 => Found::Nothing,
+            1 => Found::Image(all.remove(0), None),
+            count => Found::Ambiguous(count),
+        })
+    }
+
     /// Adds an image, or what is newly known of it. Its config must be in the store.
     pub fn put_image(&self, image: &Image) -> Result<()> {
         let layers: Vec<&str> = image.layers.iter().map(LayerId::as_str).collect();

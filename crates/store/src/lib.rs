@@ -33,7 +33,7 @@ pub use blobs::BlobWriter;
 pub use builds::{Build, BuildStep};
 pub use error::Error;
 pub use ids::{BuildId, Key, LayerId};
-pub use images::Image;
+pub use images::{Found, Image};
 pub use layers::{Layer, LayerBlob, LayerDir, LayerInfo};
 pub use locks::LockGuard;
 pub use records::Record;

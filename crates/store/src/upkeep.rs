@@ -77,7 +77,7 @@ impl Store {
     /// The names of the layers and blobs that stay.
     fn needed(&self, images: &[Image]) -> Result<(HashSet<String>, HashSet<String>)> {
         let db = self.db();
-        let mut strings = |query: &str| -> Result<Vec<String>> {
+        let strings = |query: &str| -> Result<Vec<String>> {
             let mut statement = db.prepare(query)?;
             Ok(statement
                 .query_map([], |row| row.get(0))?
@@ -95,7 +95,6 @@ impl Store {
             blobs.extend(image.manifest.map(|digest| digest.hex()));
         }
         blobs.extend(resolved.into_iter().map(hex));
-        drop(strings);
         drop(db);
         // Configs are named by manifests alone.
         for manifest in blobs.clone() {

@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use kiln_plan::{Exec, Mount, MountKind, Sharing};
-use kiln_sandbox::{BindSource, Overlay};
+use kiln_sandbox::BindSource;
 use kiln_store::{LayerDir, LockGuard};
 use rustix::fd::AsFd;
 

@@ -119,7 +119,7 @@ impl Args {
         let hosts = self.add_host.iter().map(|text| host::parse(text));
         let volumes = self.volume.iter().map(|text| volume::parse(text));
         Ok(RunSpec {
-            image: self.image.parse().map_err(Failure::usage)?,
+            image: self.image.clone(),
             platform: self.platform.clone().or(settings.default_platform()?),
             command: self.command.clone(),
             entrypoint: self.entrypoint.clone(),

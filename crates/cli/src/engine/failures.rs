@@ -47,7 +47,11 @@ pub(crate) fn failure(error: Error, interrupt: &Interrupt) -> Failure {
             FAILED,
             Some("`kiln images` lists those that are there; `kiln pull` gets others".to_owned()),
         ),
-        Error::Dockerfile(_) | Error::Canceled | Error::Ignore { .. } | Error::NotAnImage { .. } => (FAILED, None),
+        Error::Dockerfile(_)
+        | Error::Canceled
+        | Error::Ignore { .. }
+        | Error::NotAnImage { .. }
+        | Error::AmbiguousImage(..) => (FAILED, None),
     };
     let failure = if code == INTERNAL {
         Failure::internal(error)

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use kiln_image::{Digest, ImageConfig, Reference};
-use kiln_store::Image;
+use kiln_store::{Found, Image};
 
 use super::Engine;
 use crate::failure::{Failure, Outcome};
@@ -105,20 +105,11 @@ impl Engine {
     }
 
     pub(super) fn find_image(&self, text: &str) -> Result<Image, Failure> {
-        if let Ok(reference) = text.parse::<Reference>()
-            && let Some(image) = self.store.image_by_reference(&reference).map_err(Failure::internal)?
-        {
-            return Ok(image);
-        }
-        let prefix = text.strip_prefix("sha256:").unwrap_or(text);
-        let hexadecimal = !prefix.is_empty() && prefix.bytes().all(|b| b.is_ascii_hexdigit());
-        let mut all = self.store.images().map_err(Failure::internal)?;
-        all.retain(|image| hexadecimal && image.id.hex().starts_with(prefix));
-        match all.len() {
-            1 => Ok(all.remove(0)),
-            0 => Err(Failure::failed(anyhow::anyhow!("no such image: {text}"))
+        match self.store.find_image(text).map_err(Failure::internal)? {
+            Found::Image(image, _) => Ok(image),
+            Found::Nothing => Err(Failure::failed(anyhow::anyhow!("no such image: {text}"))
                 .hint("`kiln images` lists those that are there; `kiln pull` gets others")),
-            count => Err(Failure::failed(anyhow::anyhow!(
+            Found::Ambiguous(count) => Err(Failure::failed(anyhow::anyhow!(
                 "{text} is ambiguous: {count} images' IDs begin so"
             ))),
         }

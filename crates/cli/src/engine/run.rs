@@ -1,6 +1,6 @@
 //! Running a program in an image.
 
-use kiln_image::{Platform, Reference};
+use kiln_image::Platform;
 
 use super::Engine;
 use crate::progress::Progress;
@@ -12,7 +12,7 @@ use crate::values::volume::Volume;
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct RunSpec {
     /// In which image.
-    pub(crate) image: Reference,
+    pub(crate) image: String,
     /// For which platform, if it must be pulled.
     pub(crate) platform: Option<Platform>,
     /// Instead of CMD; empty for the image's.
