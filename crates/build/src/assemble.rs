@@ -38,13 +38,12 @@ fn facts(images: &Images<'_>, layer: &LayerId) -> StepResult<LayerFacts> {
             size: origin.descriptor.size,
         });
     };
-    let diff_id = match row.diff_id {
-        Some(diff_id) => diff_id,
-        None => {
-            let (diff_id, tar_size) = kiln_layer::diff_id(&store.layer_path(layer), &PackOptions::default())?;
-            store.set_layer_diff_id(layer, &diff_id, tar_size)?;
-            diff_id
-        }
+    let diff_id = if let Some(diff_id) = row.diff_id {
+        diff_id
+    } else {
+        let (diff_id, tar_size) = kiln_layer::diff_id(&store.layer_path(layer), &PackOptions::default())?;
+        store.set_layer_diff_id(layer, &diff_id, tar_size)?;
+        diff_id
     };
     Ok(LayerFacts {
         diff_id,

@@ -135,7 +135,7 @@ fn commit(images: &Images<'_>, all: &[LayerId], layer: &LayerId, origin: &Origin
         size: unpacked.size,
         diff_id: Some(unpacked.diff_id),
     };
-    images.store.commit_layer(directory, layer, &info)?;
+    images.store.commit_layer(&directory, layer, &info)?;
     let descriptor = &origin.descriptor;
     images
         .store

@@ -38,7 +38,7 @@ pub(crate) struct Origin {
 }
 
 /// The identities of an image's layers in the store: the chain IDs of the image specification (config.md,
-/// "Layer ChainID"), so that a layer is the same only over the same layers.
+/// "Layer `ChainID`"), so that a layer is the same only over the same layers.
 pub(crate) fn chain_ids(diff_ids: &[Digest]) -> Vec<LayerId> {
     let mut chain: Option<Digest> = None;
     let next = |diff_id: &Digest| {
@@ -91,7 +91,7 @@ impl<'a> Images<'a> {
             return Ok(image);
         }
         let task = self.tasks.start(format!("resolve {}", request.reference.familiar()));
-        let image = self.from_registry(request)?;
+        let image = self.ask_registry(request)?;
         task.done();
         Ok(image)
     }
@@ -138,7 +138,7 @@ impl<'a> Images<'a> {
         Ok(ResolvedImage { manifest: name, config })
     }
 
-    pub(crate) fn from_registry(&self, request: &ImageRequest) -> StepResult<ResolvedImage> {
+    pub(crate) fn ask_registry(&self, request: &ImageRequest) -> StepResult<ResolvedImage> {
         let found = self.registry.resolve_platform(&request.reference, &request.platform)?;
         self.store.put_blob(&found.manifest_bytes)?;
         self.store.put_blob(&found.config_bytes)?;

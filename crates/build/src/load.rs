@@ -162,7 +162,7 @@ fn unpack_layers(images: &Images<'_>, config: &ImageConfig, blobs: &[Digest]) ->
             size: unpacked.size,
             diff_id: Some(*diff_id),
         };
-        images.store.commit_layer(directory, layer, &info)?;
+        images.store.commit_layer(&directory, layer, &info)?;
         remember_blob(images.store, layer, blob)?;
     }
     Ok(layers)

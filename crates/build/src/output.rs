@@ -48,7 +48,7 @@ impl<'a> Output<'a> {
                 killed = true;
             }
             for (index, pipe) in pipes.iter_mut().enumerate() {
-                if ready.pipes[index] && !self.pass(pipe, index == 1, &mut buffer)? {
+                if ready.pipes[index] && !self.pass(pipe.as_ref(), index == 1, &mut buffer)? {
                     *pipe = None;
                 }
             }
@@ -70,7 +70,7 @@ impl<'a> Output<'a> {
     }
 
     /// Reads once; false at the end.
-    fn pass(&mut self, pipe: &Option<OwnedFd>, stderr: bool, buffer: &mut [u8]) -> StepResult<bool> {
+    fn pass(&mut self, pipe: Option<&OwnedFd>, stderr: bool, buffer: &mut [u8]) -> StepResult<bool> {
         let Some(pipe) = pipe else { return Ok(false) };
         let count = retry(|| rustix::io::read(pipe, &mut *buffer))?;
         if count == 0 {

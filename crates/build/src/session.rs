@@ -73,11 +73,12 @@ impl<'a> Session<'a> {
 
 /// /etc/hosts as BuildKit writes it, with further names.
 pub(crate) fn hosts_file(hostname: &str, extra: &[(String, String)]) -> Vec<u8> {
-    let mut text = format!("127.0.0.1\tlocalhost {hostname}\n::1\tlocalhost ip6-localhost ip6-loopback\n");
-    for (name, address) in extra {
-        text.push_str(&format!("{address}\t{name}\n"));
-    }
-    text.into_bytes()
+    let mut lines = vec![
+        format!("127.0.0.1\tlocalhost {hostname}\n"),
+        "::1\tlocalhost ip6-localhost ip6-loopback\n".to_owned(),
+    ];
+    lines.extend(extra.iter().map(|(name, address)| format!("{address}\t{name}\n")));
+    lines.concat().into_bytes()
 }
 
 /// This machine's name servers, where the step uses its network.

@@ -97,7 +97,7 @@ fn pull(images: &Images<'_>, reference: &Reference, platform: &Platform) -> Step
         reference: reference.clone(),
         platform: platform.clone(),
     };
-    let resolved = images.from_registry(&request)?;
+    let resolved = images.ask_registry(&request)?;
     let layers = images.layers(&resolved.manifest);
     images.materialize(&layers)?;
     let mut size = 0;

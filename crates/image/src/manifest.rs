@@ -116,6 +116,7 @@ impl Index {
 
 /// What a registry may answer to a request for a manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "one at a time, never in numbers")]
 pub enum Document {
     /// One image.
     Manifest(Manifest),

@@ -179,8 +179,12 @@ impl Dispatch<'_, '_> {
         if parents {
             say("--parents");
         }
-        chown.iter().for_each(|owner| say(&format!("--chown={owner}")));
-        chmod.iter().for_each(|mode| say(&format!("--chmod={mode}")));
+        if let Some(owner) = &chown {
+            say(&format!("--chown={owner}"));
+        }
+        if let Some(mode) = &chmod {
+            say(&format!("--chmod={mode}"));
+        }
         expanded.paths.iter().for_each(|(path, _)| say(path));
         for (name, content) in expanded.files {
             say(&format!("<<{name}"));

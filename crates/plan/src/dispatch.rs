@@ -57,18 +57,36 @@ impl<'p, 'a> Dispatch<'p, 'a> {
         match &unit.instruction.kind {
             Kind::Add(add) => self.add(unit, add),
             Kind::Arg(declarations) => self.arg(unit, declarations),
-            Kind::Cmd(command) => self.cmd(command),
+            Kind::Cmd(command) => {
+                self.cmd(command);
+                Ok(())
+            }
             Kind::Copy(copy) => self.copy(unit, copy),
-            Kind::Entrypoint(command) => self.entrypoint(command),
+            Kind::Entrypoint(command) => {
+                self.entrypoint(command);
+                Ok(())
+            }
             Kind::Env(pairs) => self.env(unit, pairs),
             Kind::Expose(ports) => self.expose(unit, ports),
             Kind::From(_) => Ok(()),
-            Kind::Healthcheck(check) => self.healthcheck(check),
+            Kind::Healthcheck(check) => {
+                self.healthcheck(check);
+                Ok(())
+            }
             Kind::Label(pairs) => self.label(unit, pairs),
-            Kind::Maintainer(author) => self.maintainer(author),
-            Kind::Onbuild(onbuild) => self.onbuild(onbuild),
+            Kind::Maintainer(author) => {
+                self.maintainer(author);
+                Ok(())
+            }
+            Kind::Onbuild(onbuild) => {
+                self.onbuild(onbuild);
+                Ok(())
+            }
             Kind::Run(run) => self.run_command(unit, run),
-            Kind::Shell(shell) => self.shell(shell),
+            Kind::Shell(shell) => {
+                self.shell(shell);
+                Ok(())
+            }
             Kind::Stopsignal(signal) => self.stopsignal(unit, signal),
             Kind::User(user) => self.user(unit, user),
             Kind::Volume(paths) => self.volume(unit, paths),

@@ -62,24 +62,22 @@ impl Dispatch<'_, '_> {
     }
 
     /// CMD. `ArgsEscaped` is set whatever the form, as BuildKit does.
-    pub(crate) fn cmd(&mut self, command: &Command) -> Result<(), Diagnostic> {
+    pub(crate) fn cmd(&mut self, command: &Command) {
         let args = self.command(command);
         self.history(history::quoted("CMD", &args), false);
         self.stage.config.config.cmd = some(args);
         self.stage.config.config.args_escaped = true;
         self.stage.cmd_set = true;
-        Ok(())
     }
 
     /// ENTRYPOINT: a CMD that was inherited belongs to another entrypoint and goes.
-    pub(crate) fn entrypoint(&mut self, command: &Command) -> Result<(), Diagnostic> {
+    pub(crate) fn entrypoint(&mut self, command: &Command) {
         let args = self.command(command);
         self.history(history::quoted("ENTRYPOINT", &args), false);
         self.stage.config.config.entrypoint = some(args);
         if !self.stage.cmd_set {
             self.stage.config.config.cmd = None;
         }
-        Ok(())
     }
 
     fn command(&self, command: &Command) -> Vec<String> {
@@ -104,7 +102,7 @@ impl Dispatch<'_, '_> {
         Ok(())
     }
 
-    pub(crate) fn healthcheck(&mut self, check: &ast::Healthcheck) -> Result<(), Diagnostic> {
+    pub(crate) fn healthcheck(&mut self, check: &ast::Healthcheck) {
         let check = match check {
             ast::Healthcheck::None => Healthcheck {
                 test: vec!["NONE".to_owned()],
@@ -131,25 +129,21 @@ impl Dispatch<'_, '_> {
         };
         self.history(history::healthcheck(&check), false);
         self.stage.config.config.healthcheck = Some(check);
-        Ok(())
     }
 
-    pub(crate) fn maintainer(&mut self, author: &Word) -> Result<(), Diagnostic> {
+    pub(crate) fn maintainer(&mut self, author: &Word) {
         self.stage.config.author.clone_from(&author.raw);
         self.history(format!("MAINTAINER {}", author.raw), false);
-        Ok(())
     }
 
     /// ONBUILD is kept for images that build on this one and leaves no history.
-    pub(crate) fn onbuild(&mut self, onbuild: &Onbuild) -> Result<(), Diagnostic> {
+    pub(crate) fn onbuild(&mut self, onbuild: &Onbuild) {
         self.stage.config.config.on_build.push(onbuild.text.clone());
-        Ok(())
     }
 
-    pub(crate) fn shell(&mut self, shell: &[String]) -> Result<(), Diagnostic> {
+    pub(crate) fn shell(&mut self, shell: &[String]) {
         self.history(history::list("SHELL", shell), false);
         self.stage.config.config.shell = some(shell.to_vec());
-        Ok(())
     }
 
     pub(crate) fn stopsignal(&mut self, unit: &Unit<'_>, word: &Word) -> Result<(), Diagnostic> {

@@ -48,14 +48,13 @@ impl Origin {
             names.push(familiar);
             names.push(reference.to_string());
         }
-        let keys = names
+        let mut keys = names
             .iter()
             .flat_map(|name| [format!("{name}::{platform}"), name.clone()]);
-        keys.filter_map(|key| {
+        keys.find_map(|key| {
             let context = options.contexts.get(&key)?;
             Some(Self::of_context(&key, context, platform))
         })
-        .next()
     }
 
     fn of_context(key: &str, context: &NamedContext, platform: &Platform) -> Self {

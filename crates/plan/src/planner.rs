@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use kiln_dockerfile::ast::Span;
 use kiln_dockerfile::expand::Env as _;
-use kiln_image::{ImageConfig, Platform};
+use kiln_image::{ImageConfig, Platform, RootFs};
 
 use crate::Outcome;
 use crate::dispatch::Dispatch;
@@ -166,7 +166,7 @@ impl<'a> Planner<'a> {
         let root = self.image_tree(request, image, |text| names.next(&text));
         let mut config = image.config.clone();
         config.created = None;
-        config.rootfs = Default::default();
+        config.rootfs = RootFs::default();
         // BuildKit writes what its types know; legacy fields of a base do not live on, nor does its inline cache.
         config.other.clear();
         config.config.other.clear();

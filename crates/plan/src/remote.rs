@@ -53,7 +53,7 @@ fn is_http(source: &str) -> bool {
 fn is_git(source: &str) -> bool {
     match scheme(source) {
         Some(("git" | "ssh", rest)) => !rest.is_empty(),
-        Some(("http" | "https", _)) => path_of(source).ends_with(".git"),
+        Some(("http" | "https", _)) => path_of(source).strip_suffix(".git").is_some(),
         Some(_) => false,
         None => is_scp(source),
     }
@@ -92,15 +92,12 @@ fn decoded(name: &str) -> String {
     let mut rest = name.as_bytes();
     while let Some((&first, after)) = rest.split_first() {
         let code = (first == b'%').then(|| after.get(..2).and_then(|digits| std::str::from_utf8(digits).ok()));
-        match code.flatten().and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &after[2..];
-            }
-            None => {
-                bytes.push(first);
-                rest = after;
-            }
+        if let Some(byte) = code.flatten().and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            bytes.push(byte);
+            rest = &after[2..];
+        } else {
+            bytes.push(first);
+            rest = after;
         }
     }
     match String::from_utf8(bytes) {

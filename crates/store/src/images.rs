@@ -59,6 +59,7 @@ fn image((id, manifest, layers, platform, size, created): Columns) -> Result<Ima
 
 /// What a text stands for among the images of a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "one at a time, never in numbers")]
 pub enum Found {
     /// This image; by that name, unless by its ID.
     Image(Image, Option<Reference>),

@@ -91,7 +91,7 @@ impl Store {
     }
 
     /// Makes a directory part of the store. If there is a layer of that name already, that one stays.
-    pub fn commit_layer(&self, directory: LayerDir, id: &LayerId, info: &LayerInfo) -> Result<()> {
+    pub fn commit_layer(&self, directory: &LayerDir, id: &LayerId, info: &LayerInfo) -> Result<()> {
         let target = directory.layers.join(id.as_str());
         match std::fs::rename(directory.fs(), &target) {
             Ok(()) => {}
@@ -226,7 +226,7 @@ pub(crate) fn parse_digest(text: &str) -> Result<Digest> {
     text.parse().map_err(|error| Error::Damaged(format!("{error}")))
 }
 
-/// SQLite's integers have a sign.
+/// `SQLite`'s integers have a sign.
 pub(crate) fn to_sql(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }

@@ -2,7 +2,7 @@
 //! without a process of its own.
 //!
 //! - Immutable content is named by its digest, written to a temporary name, synced, renamed.
-//! - Everything else is rows of one SQLite database, written after what they point at. A crash leaves at worst
+//! - Everything else is rows of one `SQLite` database, written after what they point at. A crash leaves at worst
 //!   files that no row names; the next sweep removes them.
 //! - Locks are `flock`s: the kernel releases them when their process dies.
 //! - Layer directories are not synced file by file (that would cost more than most builds). Their rows carry the

@@ -63,13 +63,11 @@ pub(crate) fn sweep(parent: &Path) -> Result<()> {
 }
 
 fn is_abandoned(path: &Path) -> bool {
-    match File::open(path.join(LOCK)) {
-        Ok(lock) => lock.try_lock().is_ok(),
-        Err(_) => {
-            let age = std::fs::symlink_metadata(path)
-                .and_then(|meta| meta.modified())
-                .map(|time| time.elapsed().unwrap_or_default());
-            age.is_ok_and(|age| age > NEWBORN)
-        }
+    if let Ok(lock) = File::open(path.join(LOCK)) {
+        return lock.try_lock().is_ok();
     }
+    let age = std::fs::symlink_metadata(path)
+        .and_then(|meta| meta.modified())
+        .map(|time| time.elapsed().unwrap_or_default());
+    age.is_ok_and(|age| age > NEWBORN)
 }

@@ -78,7 +78,7 @@ impl Solver<'_> {
         let layer = LayerId::random()?;
         self.session
             .store
-            .commit_layer(made.directory, &layer, &LayerInfo { size, diff_id: None })?;
+            .commit_layer(&made.directory, &layer, &LayerInfo { size, diff_id: None })?;
         let record = Record::new(layer.clone(), self.session.build, &step.name, started.elapsed());
         for key in keys {
             self.session.store.put_record(key, &record)?;

@@ -103,7 +103,7 @@ impl Solver<'_> {
                         && let CopyFrom::Step(from) = copy.from
                     {
                         let done = self.tree(from);
-                        digests.extend(self.with_tree(&done, |tree| self.digests(tree, &copy.sources))?);
+                        digests.extend(self.with_tree(&done, |tree| source_digests(tree, &copy.sources))?);
                     }
                 }
             }
@@ -116,31 +116,12 @@ impl Solver<'_> {
                     } = &mount.kind
                     {
                         let done = self.result(*from);
-                        digests.extend(self.with_tree(&done, |tree| self.digests(tree, std::slice::from_ref(source)))?);
+                        digests
+                            .extend(self.with_tree(&done, |tree| source_digests(tree, std::slice::from_ref(source)))?);
                     }
                 }
             }
             Op::Source(_) | Op::Merge(_) => {}
-        }
-        Ok(digests)
-    }
-
-    fn digests(&self, tree: &Tree<'_>, words: &[String]) -> StepResult<Vec<[u8; 32]>> {
-        let mut digests = Vec::new();
-        for word in words {
-            for source in tree.find(word)? {
-                // The name counts where it becomes the name of the copy.
-                digests.push(*blake3::hash(source.path.as_bytes()).as_bytes());
-                let filter = |path: &Path, directory: bool| context_filter(tree.context, path, directory);
-                let digest = kiln_layer::digest_tree(
-                    tree.root,
-                    Path::new(&source.path),
-                    &filter,
-                    tree.context.is_some().then_some((0, 0)),
-                    &NoFileDigests,
-                )?;
-                digests.push(digest.digest);
-            }
         }
         Ok(digests)
     }
@@ -194,6 +175,27 @@ impl Solver<'_> {
             Ok(())
         })
     }
+}
+
+/// The content of what `words` name in a tree.
+fn source_digests(tree: &Tree<'_>, words: &[String]) -> StepResult<Vec<[u8; 32]>> {
+    let mut digests = Vec::new();
+    for word in words {
+        for source in tree.find(word)? {
+            // The name counts where it becomes the name of the copy.
+            digests.push(*blake3::hash(source.path.as_bytes()).as_bytes());
+            let filter = |path: &Path, directory: bool| context_filter(tree.context, path, directory);
+            let digest = kiln_layer::digest_tree(
+                tree.root,
+                Path::new(&source.path),
+                &filter,
+                tree.context.is_some().then_some((0, 0)),
+                &NoFileDigests,
+            )?;
+            digests.push(digest.digest);
+        }
+    }
+    Ok(digests)
 }
 
 /// Where COPY writes, and how.

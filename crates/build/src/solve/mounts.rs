@@ -40,9 +40,9 @@ pub(super) struct Mounted {
     /// Trees behind bind mounts.
     trees: Vec<OwnedFd>,
     /// Upper directories of writable bind mounts; what is written there is discarded.
-    _discarded: Vec<LayerDir>,
+    discarded: Vec<LayerDir>,
     /// Locks of cache mounts.
-    _locks: Vec<LockGuard>,
+    locks: Vec<LockGuard>,
 }
 
 struct Entry {
@@ -137,7 +137,7 @@ impl Solver<'_> {
         let target = mount.target.as_str();
         match &mount.kind {
             MountKind::Bind { from, source, writable } => {
-                self.bind(mounted, target, &self.tree(*from), source, *writable)?
+                self.bind(mounted, target, &self.tree(*from), source, *writable)?;
             }
             MountKind::Cache { .. } => self.cache(mounted, target, &mount.kind)?,
             MountKind::Tmpfs { size } => mounted.add(
@@ -203,14 +203,14 @@ impl Solver<'_> {
         let fd = match tree {
             Done::Local(context) => {
                 let copy = self.context_copy(context, source)?;
-                mounted._discarded.push(copy.directory);
+                mounted.discarded.push(copy.directory);
                 copy.tree
             }
             Done::Tree(layers) if writable => {
                 self.images.materialize(layers)?;
                 let discarded = self.session.store.new_layer()?;
                 let fd = self.root(layers, &discarded)?;
-                mounted._discarded.push(discarded);
+                mounted.discarded.push(discarded);
                 fd
             }
             Done::Tree(_) => self.read_only(tree)?,
@@ -256,7 +256,7 @@ impl Solver<'_> {
             }
             set_owner(&path, *mode, *uid, *gid)?;
         }
-        mounted._locks.push(lock);
+        mounted.locks.push(lock);
         mounted.add(
             target,
             EntrySource::Path {
