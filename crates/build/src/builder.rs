@@ -102,9 +102,11 @@ impl Builder {
             size,
             created,
         };
-        self.store.put_image(&image)?;
-        for name in &request.tags {
-            self.store.tag(name, &id)?;
+        if keep_in_store(request, layers, images)? {
+            self.store.put_image(&image)?;
+            for name in request.names() {
+                self.store.tag(&name, &id)?;
+            }
         }
         task.done();
         let stored = Stored {
@@ -135,9 +137,6 @@ impl Builder {
                 push,
                 compression,
             } => {
-                for name in names {
-                    self.store.tag(name, &stored.image.id)?;
-                }
                 if !push {
                     return Ok(None);
                 }
@@ -196,6 +195,19 @@ impl Builder {
     }
 }
 
+/// Whether the image stays in the store: unless it only goes elsewhere. An image of the store is whole: what it takes
+/// from a base that no step needed is fetched now. For a push alone nothing is fetched: registries take such layers
+/// from one another.
+fn keep_in_store(request: &Request, layers: &[LayerId], images: &Images<'_>) -> StepResult<bool> {
+    let stays = |output: &Output| matches!(output, Output::Image { push: false, .. });
+    if request.outputs.is_empty() || request.outputs.iter().any(stays) {
+        images.materialize(layers)?;
+        return Ok(true);
+    }
+    let image = |output: &Output| matches!(output, Output::Image { .. });
+    Ok(request.outputs.iter().any(image) && images.are_in_store(layers)?)
+}
+
 /// Tasks that are no steps are numbered from here: no Dockerfile has that many steps.
 pub(crate) const FIRST_TASK: usize = 1 << 24;
 
@@ -207,7 +219,7 @@ fn plan(request: &Request, images: &Images<'_>, sink: &dyn Sink) -> Result<Plan,
     loop {
         match kiln_plan::plan(&dockerfile, &request.options, &known) {
             Outcome::Needs(requests) => {
-                let resolved = images.resolve(&requests, request.pull)?;
+                let resolved = images.resolve_all(&requests, request.pull)?;
                 known.extend(resolved);
             }
             Outcome::Plan(plan, diagnostics) => {

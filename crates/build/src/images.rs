@@ -9,7 +9,7 @@ use kiln_plan::{ImageRequest, ResolvedImage};
 use kiln_store::{Image, LayerId, Store};
 
 use crate::cancel::Cancel;
-use crate::error::{StepError, StepResult};
+use crate::error::{Error, StepError, StepResult};
 use crate::session::Tasks;
 
 /// The images that a build starts from.
@@ -68,25 +68,34 @@ impl<'a> Images<'a> {
         }
     }
 
-    /// Resolves all at once.
-    pub(crate) fn resolve(
+    /// Resolves all at once. The lines are those of the Dockerfile that name them, for errors.
+    pub(crate) fn resolve_all(
         &self,
-        requests: &[ImageRequest],
+        requests: &BTreeMap<ImageRequest, (u32, u32)>,
         pull: bool,
-    ) -> StepResult<BTreeMap<ImageRequest, ResolvedImage>> {
+    ) -> Result<BTreeMap<ImageRequest, ResolvedImage>, Error> {
         std::thread::scope(|scope| {
             let threads: Vec<_> = requests
                 .iter()
-                .map(|request| (request, scope.spawn(|| self.resolve_one(request, pull))))
+                .map(|(request, lines)| (request, lines, scope.spawn(|| self.resolve(request, pull))))
                 .collect();
             threads
                 .into_iter()
-                .map(|(request, thread)| Ok((request.clone(), thread.join().expect("resolving does not panic")?)))
+                .map(|(request, lines, thread)| {
+                    let resolved = thread.join().expect("resolving does not panic");
+                    let resolved = resolved.map_err(|error| Error::Step {
+                        name: format!("resolve {}", request.reference.familiar()),
+                        lines: Some(*lines),
+                        error: Box::new(error),
+                    })?;
+                    Ok((request.clone(), resolved))
+                })
                 .collect()
         })
     }
 
-    fn resolve_one(&self, request: &ImageRequest, pull: bool) -> StepResult<ResolvedImage> {
+    /// What the store knows of an image, else what its registry does.
+    pub(crate) fn resolve(&self, request: &ImageRequest, pull: bool) -> StepResult<ResolvedImage> {
         if !pull && let Some(image) = self.in_store(request)? {
             return Ok(image);
         }
@@ -202,16 +211,26 @@ impl<'a> Images<'a> {
 
     /// Makes sure that all layers are unpacked in the store, fetching those that are not.
     pub(crate) fn materialize(&self, layers: &[LayerId]) -> StepResult<()> {
+        let missing = self.missing(layers)?;
+        if missing.is_empty() {
+            return Ok(());
+        }
+        crate::fetch::fetch_layers(self, layers, &missing)
+    }
+
+    /// Whether all layers are unpacked in the store.
+    pub(crate) fn are_in_store(&self, layers: &[LayerId]) -> StepResult<bool> {
+        Ok(self.missing(layers)?.is_empty())
+    }
+
+    fn missing<'l>(&self, layers: &'l [LayerId]) -> StepResult<Vec<&'l LayerId>> {
         let mut missing = Vec::new();
         for layer in layers {
             if self.store.layer(layer)?.is_none() {
                 missing.push(layer);
             }
         }
-        if missing.is_empty() {
-            return Ok(());
-        }
-        crate::fetch::fetch_layers(self, layers, &missing)
+        Ok(missing)
     }
 }
 

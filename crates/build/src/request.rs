@@ -34,10 +34,23 @@ pub struct Request {
     pub ca_bundle: Option<PathBuf>,
     /// Limits of every RUN.
     pub limits: Limits,
-    /// Names for the image in the store.
+    /// Names for the image; without outputs of its own it goes to the store.
     pub tags: Vec<Reference>,
-    /// Where else it goes.
+    /// Where it goes; to the store where this is empty.
     pub outputs: Vec<Output>,
+}
+
+impl Request {
+    /// All names that the image is given.
+    pub fn names(&self) -> Vec<Reference> {
+        let mut names = self.tags.clone();
+        for output in &self.outputs {
+            if let Output::Image { names: more, .. } = output {
+                names.extend(more.iter().filter(|name| !self.tags.contains(name)).cloned());
+            }
+        }
+        names
+    }
 }
 
 /// Where a secret's value is.

@@ -137,8 +137,7 @@ fn find(images: &Images<'_>, spec: &RunSpec) -> StepResult<ResolvedImage> {
         reference: reference.map_err(|error: ReferenceError| StepError::Invalid(error.to_string()))?,
         platform: spec.platform.clone().unwrap_or_else(Platform::host),
     };
-    let resolved = images.resolve(std::slice::from_ref(&request), false)?.remove(&request);
-    resolved.ok_or_else(|| StepError::Invalid("the image was not resolved".to_owned()))
+    images.resolve(&request, false)
 }
 
 fn wait(child: &mut kiln_sandbox::Child, cancel: &Cancel) -> StepResult<u8> {

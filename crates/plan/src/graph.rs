@@ -55,8 +55,8 @@ impl Unit<'_> {
 pub(crate) struct Reached<'a> {
     /// The stages by place, with their instructions, triggers first.
     pub(crate) stages: BTreeMap<usize, Vec<Unit<'a>>>,
-    /// Images that are not known yet.
-    pub(crate) needs: BTreeSet<ImageRequest>,
+    /// Images that are not known yet, and the lines that need them.
+    pub(crate) needs: BTreeMap<ImageRequest, (u32, u32)>,
 }
 
 impl<'a> Graph<'a> {
@@ -83,24 +83,25 @@ impl<'a> Graph<'a> {
         let mut reached = Reached::default();
         let mut wanted = BTreeSet::from([self.target]);
         while let Some(index) = wanted.pop_last() {
-            let mut need = |origin: &Origin| match origin {
+            let mut need = |origin: &Origin, lines| match origin {
                 Origin::Stage(stage) => {
                     wanted.insert(*stage);
                 }
                 Origin::Image(request) if !images.contains_key(request) => {
-                    reached.needs.insert(request.clone());
+                    // From the last stage to the first: the line that stays is the first one.
+                    reached.needs.insert(request.clone(), lines);
                 }
                 _ => {}
             };
             match &self.heads[index].base {
-                Ok(base) => need(base),
+                Ok(base) => need(base, self.dockerfile.stages[index].instruction.lines),
                 Err(problem) => report.push(problem.clone()),
             }
             let units = self.units(index, images, report);
             for unit in &units {
                 for from in report.take(froms(unit)).unwrap_or_default() {
                     if let Some(origin) = report.take(self.resolve(&from.raw, index, unit.at(from.span))) {
-                        need(&origin);
+                        need(&origin, unit.lines());
                     }
                 }
             }

@@ -37,6 +37,8 @@ pub use step::{
 };
 
 use kiln_dockerfile::Dockerfile;
+use std::collections::BTreeMap;
+
 use kiln_dockerfile::diagnostic::Diagnostic;
 
 use crate::globals::Globals;
@@ -47,8 +49,8 @@ use crate::report::Report;
 /// What planning came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// These images must be resolved first; call again with them.
-    Needs(Vec<ImageRequest>),
+    /// These images must be resolved first; call again with them. With the lines, from 1, of what first needs each.
+    Needs(BTreeMap<ImageRequest, (u32, u32)>),
     /// The plan, with warnings.
     Plan(Box<Plan>, Vec<Diagnostic>),
     /// The Dockerfile cannot be planned; at least one diagnostic is an error.
@@ -71,7 +73,7 @@ pub fn plan(dockerfile: &Dockerfile, options: &Options, images: &Images) -> Outc
         return Outcome::Invalid(report.finish());
     }
     if !reached.needs.is_empty() {
-        return Outcome::Needs(reached.needs.into_iter().collect());
+        return Outcome::Needs(reached.needs);
     }
     Planner::new(&graph, &globals, images, report).run(&reached.stages)
 }

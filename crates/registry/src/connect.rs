@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use reqwest::{Certificate, NoProxy, Proxy};
 
-use crate::http::{Trust, chain};
+use crate::http::{Trust, root_cause};
 use crate::{Error, Settings};
 
 /// A client for servers that are trusted so far.
@@ -28,7 +28,7 @@ pub(crate) fn client(settings: &Settings, trust: Trust) -> Result<reqwest::Clien
     let bad = |e: reqwest::Error| {
         Error::Setup(format!(
             "the proxy's address is not usable: {}",
-            chain(&e.without_url())
+            root_cause(&e.without_url())
         ))
     };
     if let Some(url) = &settings.proxies.http {
@@ -39,7 +39,7 @@ pub(crate) fn client(settings: &Settings, trust: Trust) -> Result<reqwest::Clien
     }
     builder.build().map_err(|e| {
         let hint = "is the package `ca-certificates` installed? otherwise give a file with --ca-bundle";
-        Error::Setup(format!("{} ({hint})", chain(&e)))
+        Error::Setup(format!("{} ({hint})", root_cause(&e)))
     })
 }
 
@@ -52,7 +52,7 @@ fn certificates(settings: &Settings) -> Result<Vec<Certificate>, Error> {
         };
         let pem = fs::read(path).map_err(|e| error(format!("the CA bundle cannot be read: {e}")))?;
         let certificates = Certificate::from_pem_bundle(&pem)
-            .map_err(|e| error(format!("the CA bundle is not PEM: {}", chain(&e))))?;
+            .map_err(|e| error(format!("the CA bundle is not PEM: {}", root_cause(&e))))?;
         if certificates.is_empty() {
             return Err(error("the CA bundle has no certificate".to_owned()));
         }

@@ -343,7 +343,7 @@ fn next_chunk(
 fn transport_error(what: &What, doing: &'static str, error: reqwest::Error) -> Error {
     // Addresses may carry signatures; what was asked for says enough.
     let error = error.without_url();
-    let mut reason = chain(&error);
+    let mut reason = root_cause(&error);
     if let Some(hint) = certificate_hint(&reason) {
         reason = format!("{reason}; {hint}");
     }
@@ -377,18 +377,13 @@ fn stalled(what: &What, doing: &'static str, patience: Duration) -> Error {
     }
 }
 
-/// An error with all its causes, each said once.
-pub(crate) fn chain(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let said = cause.to_string();
-        if !text.contains(&said) {
-            text = format!("{text}: {said}");
-        }
-        next = cause.source();
+/// What an error comes down to; what is around it says nothing that we do not say ourselves.
+pub(crate) fn root_cause(error: &dyn StdError) -> String {
+    let mut cause = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
     }
-    text
+    cause.to_string()
 }
 
 /// Foreign text made fit to be shown: one line, no control characters, not long.

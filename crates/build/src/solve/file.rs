@@ -10,6 +10,7 @@ use kiln_store::LayerDir;
 use rustix::fs::{FileType, Mode, OFlags};
 
 use super::cached::Made;
+use super::parents::Kept;
 use super::sources::{Source, Tree, clean};
 use super::{Done, Solver};
 use crate::context::Context;
@@ -63,12 +64,7 @@ impl Solver<'_> {
             CopyFrom::Step(step) => {
                 let done = self.tree(*step);
                 self.with_tree(&done, |tree| {
-                    for word in &copy.sources {
-                        for source in tree.find(word)? {
-                            target.source(tree, &source)?;
-                        }
-                    }
-                    Ok(())
+                    copy.sources.iter().try_for_each(|word| target.word(tree, word))
                 })
             }
         }
@@ -103,7 +99,7 @@ impl Solver<'_> {
                         && let CopyFrom::Step(from) = copy.from
                     {
                         let done = self.tree(from);
-                        digests.extend(self.with_tree(&done, |tree| source_digests(tree, &copy.sources))?);
+                        digests.extend(self.with_tree(&done, |tree| copied_digests(tree, copy))?);
                     }
                 }
             }
@@ -177,25 +173,57 @@ impl Solver<'_> {
     }
 }
 
+/// The content of what COPY or ADD reads in a tree.
+fn copied_digests(tree: &Tree<'_>, copy: &CopyAction) -> StepResult<Vec<[u8; 32]>> {
+    if !copy.parents {
+        return source_digests(tree, &copy.sources);
+    }
+    let mut digests = Vec::new();
+    for word in &copy.sources {
+        let kept = tree.find_with_parents(word)?;
+        for source in &kept.sources {
+            for ancestor in kept.ancestors(&source.path) {
+                digests.extend(digest(tree, &ancestor, &itself_alone(&ancestor))?);
+            }
+            digests.extend(content_digest(tree, &source.path)?);
+        }
+    }
+    Ok(digests)
+}
+
 /// The content of what `words` name in a tree.
 fn source_digests(tree: &Tree<'_>, words: &[String]) -> StepResult<Vec<[u8; 32]>> {
     let mut digests = Vec::new();
     for word in words {
         for source in tree.find(word)? {
-            // The name counts where it becomes the name of the copy.
-            digests.push(*blake3::hash(source.path.as_bytes()).as_bytes());
-            let filter = |path: &Path, directory: bool| context_filter(tree.context, path, directory);
-            let digest = kiln_layer::digest_tree(
-                tree.root,
-                Path::new(&source.path),
-                &filter,
-                tree.context.is_some().then_some((0, 0)),
-                &NoFileDigests,
-            )?;
-            digests.push(digest.digest);
+            digests.extend(content_digest(tree, &source.path)?);
         }
     }
     Ok(digests)
+}
+
+fn content_digest(tree: &Tree<'_>, path: &str) -> StepResult<[[u8; 32]; 2]> {
+    digest(tree, path, &|path, directory| {
+        context_filter(tree.context, path, directory)
+    })
+}
+
+/// Of the name, which counts where it becomes the name of the copy, and of the content.
+fn digest(tree: &Tree<'_>, path: &str, filter: &dyn Fn(&Path, bool) -> Filter) -> StepResult<[[u8; 32]; 2]> {
+    let owner = tree.context.is_some().then_some((0, 0));
+    let content = kiln_layer::digest_tree(tree.root, Path::new(path), filter, owner, &NoFileDigests)?;
+    Ok([*blake3::hash(path.as_bytes()).as_bytes(), content.digest])
+}
+
+/// Passes a directory without what is in it.
+fn itself_alone(directory: &str) -> impl Fn(&Path, bool) -> Filter {
+    move |path, _| {
+        if path == Path::new(directory) {
+            Filter::Include
+        } else {
+            Filter::Exclude
+        }
+    }
 }
 
 /// Where COPY writes, and how.
@@ -207,6 +235,17 @@ struct Target<'a> {
 }
 
 impl Target<'_> {
+    /// Copies what a source word names.
+    fn word(&self, tree: &Tree<'_>, word: &str) -> StepResult<()> {
+        if !self.copy.parents {
+            return tree.find(word)?.iter().try_for_each(|source| self.source(tree, source));
+        }
+        let kept = tree.find_with_parents(word)?;
+        kept.sources
+            .iter()
+            .try_for_each(|source| self.source_with_parents(tree, &kept, source))
+    }
+
     fn source(&self, tree: &Tree<'_>, source: &Source) -> StepResult<()> {
         let directory = source.kind == FileType::Directory;
         if self.copy.unpack && source.kind == FileType::RegularFile && self.extract(tree, source)? {
@@ -218,6 +257,22 @@ impl Target<'_> {
             self.file_destination(&source.path)?
         };
         self.make_parents(&destination, directory)?;
+        self.copy_below(tree, source, &destination)
+    }
+
+    fn source_with_parents(&self, tree: &Tree<'_>, kept: &Kept, source: &Source) -> StepResult<()> {
+        self.make_parents(&self.copy.destination, true)?;
+        let top = self.copy.destination.trim_end_matches('/');
+        for ancestor in kept.ancestors(&source.path) {
+            let destination = format!("{top}/{}", kept.relative(&ancestor));
+            self.copy(tree, &ancestor, &destination, &itself_alone(&ancestor))?;
+        }
+        self.copy_below(tree, source, &format!("{top}/{}", kept.relative(&source.path)))
+    }
+
+    /// Copies a file, or what of a directory neither the ignore file nor `--exclude` leaves out.
+    fn copy_below(&self, tree: &Tree<'_>, source: &Source, destination: &str) -> StepResult<()> {
+        let directory = source.kind == FileType::Directory;
         let filter = |path: &Path, is_directory: bool| {
             let context = context_filter(tree.context, path, is_directory);
             if context == Filter::Include {
@@ -226,19 +281,23 @@ impl Target<'_> {
                 context
             }
         };
+        self.copy(tree, &source.path, destination, &filter)
+    }
+
+    fn copy(
+        &self,
+        tree: &Tree<'_>,
+        path: &str,
+        destination: &str,
+        filter: &dyn Fn(&Path, bool) -> Filter,
+    ) -> StepResult<()> {
         let options = CopyOptions {
             owner: self.owner,
             mode: self.mode.clone(),
-            filter: Some(&filter),
+            filter: Some(filter),
             ..CopyOptions::default()
         };
-        kiln_layer::copy_tree(
-            tree.root,
-            Path::new(&source.path),
-            self.root,
-            Path::new(&destination),
-            &options,
-        )?;
+        kiln_layer::copy_tree(tree.root, Path::new(path), self.root, Path::new(destination), &options)?;
         Ok(())
     }
 }

@@ -4,6 +4,7 @@ mod cached;
 mod exec;
 mod file;
 mod mounts;
+mod parents;
 mod schedule;
 mod sources;
 

@@ -1,6 +1,6 @@
 //! Which files the source words of COPY and ADD name.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use kiln_dockerfile::{glob, suggest};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatxFlags};
@@ -42,17 +42,24 @@ impl Tree<'_> {
     fn kind(&self, path: &str) -> StepResult<Option<FileType>> {
         use rustix::io::Errno;
         match kiln_sandbox::open_in_root(self.root, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) {
-            Ok(file) => {
-                let stat = rustix::fs::statx(&file, "", AtFlags::EMPTY_PATH, StatxFlags::TYPE);
-                let stat = stat.map_err(StepError::errno("examine", path))?;
-                Ok(Some(FileType::from_raw_mode(u32::from(stat.stx_mode))))
-            }
+            Ok(file) => type_of(&file, path).map(Some),
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NAMETOOLONG) => Ok(None),
             Err(error) => Err(StepError::errno("open", path)(error)),
         }
     }
 
-    fn excluded(&self, path: &str, kind: FileType) -> bool {
+    /// The type of a directory's entry itself, which may be a link.
+    pub(super) fn kind_of_entry(&self, path: &str) -> StepResult<Option<FileType>> {
+        use rustix::io::Errno;
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match kiln_sandbox::open_in_root(self.root, path, flags, Mode::empty()) {
+            Ok(file) => type_of(&file, path).map(Some),
+            Err(Errno::NOENT) => Ok(None),
+            Err(error) => Err(StepError::errno("open", path)(error)),
+        }
+    }
+
+    pub(super) fn excluded(&self, path: &str, kind: FileType) -> bool {
         let Some(context) = self.context else { return false };
         context.excluded(path) && !(kind == FileType::Directory && context.may_reinclude_below(path))
     }
@@ -101,7 +108,7 @@ impl Tree<'_> {
     }
 
     /// The names in a directory; none where it is no directory. Names that are not UTF-8 match no pattern.
-    fn names(&self, directory: &str) -> StepResult<Vec<String>> {
+    pub(super) fn names(&self, directory: &str) -> StepResult<Vec<String>> {
         use rustix::io::Errno;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let opened = match kiln_sandbox::open_in_root(self.root, directory, flags, Mode::empty()) {
@@ -187,6 +194,12 @@ impl Tree<'_> {
             })
             .map(|directory| join(&directory, name))
     }
+}
+
+fn type_of(file: &OwnedFd, path: &str) -> StepResult<FileType> {
+    let stat = rustix::fs::statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::TYPE);
+    let stat = stat.map_err(StepError::errno("examine", path))?;
+    Ok(FileType::from_raw_mode(u32::from(stat.stx_mode)))
 }
 
 /// Relative to the tree's root: `.`, `..` and empty parts resolved without leaving it.

@@ -252,7 +252,7 @@ impl Args {
         engine: &Engine,
         settings: &Settings,
     ) -> Outcome {
-        let names = results::names(request);
+        let names = request.names();
         if progress.for_people() {
             terminal::say(Reporter::new(settings).warnings(source, warnings));
             terminal::say(results::summary(built, &names));

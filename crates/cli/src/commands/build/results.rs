@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use kiln_build::Built;
-use kiln_build::request::{Output, Request};
 use kiln_image::Reference;
 use serde_json::{Map, Value, json};
 
@@ -12,17 +11,6 @@ use crate::engine::Engine;
 use crate::failure::{Context as _, Failure, Outcome, Report};
 use crate::report::sentence;
 use crate::values::size;
-
-/// All names that the image was given.
-pub(crate) fn names(request: &Request) -> Vec<Reference> {
-    let mut names = request.tags.clone();
-    for output in &request.outputs {
-        if let Output::Image { names: more, .. } = output {
-            names.extend(more.iter().filter(|name| !request.tags.contains(name)).cloned());
-        }
-    }
-    names
-}
 
 /// The last line for people.
 pub(crate) fn summary(built: &Built, names: &[Reference]) -> String {
@@ -84,8 +72,10 @@ pub(crate) fn error_line(failure: &Failure) -> String {
 pub(crate) fn metadata(built: &Built, names: &[Reference], engine: &Engine) -> Vec<u8> {
     let mut fields = Map::new();
     fields.insert("containerimage.config.digest".to_owned(), json!(built.id));
+    // An image that only the store has is not compressed and has no manifest: as with docker's own store its ID stands in.
+    let digest = built.manifest.unwrap_or(built.id);
+    fields.insert("containerimage.digest".to_owned(), json!(digest));
     if let Some(manifest) = built.manifest {
-        fields.insert("containerimage.digest".to_owned(), json!(manifest));
         if let Some(descriptor) = engine.manifest_descriptor(&manifest) {
             fields.insert("containerimage.descriptor".to_owned(), json!(descriptor));
         }
