@@ -52,11 +52,7 @@ pub struct Store {
 impl Store {
     /// Opens the store in `root`, making it if there is none. Costs the same whatever the store's size.
     pub fn open(root: &Path) -> Result<Self> {
-        let database = root.join("kiln.db");
-        if !database.exists() {
-            schema::create_directories(root)?;
-        }
-        let connection = schema::open(&database)?;
+        let connection = schema::open(root)?;
         Ok(Self {
             root: root.to_owned(),
             connection: Mutex::new(connection),

@@ -19,22 +19,27 @@ pub struct LockGuard {
 impl Store {
     /// Waits until nobody else has the lock of that name.
     pub fn lock_key(&self, name: &str) -> Result<LockGuard> {
-        self.lock(name, File::lock)
+        exclusive(&self.root, name)
     }
 
     /// Waits until nobody else has the lock of that name for itself alone.
     pub fn lock_key_shared(&self, name: &str) -> Result<LockGuard> {
-        self.lock(name, File::lock_shared)
+        lock(&self.root, name, File::lock_shared)
     }
+}
 
-    fn lock(&self, name: &str, lock: impl Fn(&File) -> std::io::Result<()>) -> Result<LockGuard> {
-        let path = self.root.join("locks").join(Digest::of(name).hex());
-        loop {
-            let file = open(&path)?;
-            lock(&file).map_err(Error::io("lock", &path))?;
-            if is_current(&file, &path)? {
-                return Ok(LockGuard { file, path });
-            }
+/// [`Store::lock_key`] of a store that is not open yet.
+pub(crate) fn exclusive(root: &Path, name: &str) -> Result<LockGuard> {
+    lock(root, name, File::lock)
+}
+
+fn lock(root: &Path, name: &str, lock: impl Fn(&File) -> std::io::Result<()>) -> Result<LockGuard> {
+    let path = root.join("locks").join(Digest::of(name).hex());
+    loop {
+        let file = open(&path)?;
+        lock(&file).map_err(Error::io("lock", &path))?;
+        if is_current(&file, &path)? {
+            return Ok(LockGuard { file, path });
         }
     }
 }

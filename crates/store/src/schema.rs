@@ -1,12 +1,18 @@
 //! The database: tables, versions, settings.
 
+use std::fs::File;
+use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
 
 use crate::error::{Error, Result};
+use crate::locks;
+
+/// The database's name in the store.
+const DATABASE: &str = "kiln.db";
 
 /// The schema that this program writes.
 const VERSION: u32 = 1;
@@ -15,6 +21,7 @@ const VERSION: u32 = 1;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 const TABLES: &str = "
+BEGIN;
 CREATE TABLE layers (
     id TEXT PRIMARY KEY, size INTEGER NOT NULL, diff_id TEXT, tar_size INTEGER, created INTEGER NOT NULL,
     boot TEXT NOT NULL, durable INTEGER NOT NULL DEFAULT 0
@@ -47,10 +54,11 @@ CREATE TABLE steps (
 ) WITHOUT ROWID;
 CREATE TABLE cache_mounts (name TEXT PRIMARY KEY, id TEXT NOT NULL, directory TEXT NOT NULL, used INTEGER NOT NULL) WITHOUT ROWID;
 PRAGMA user_version = 1;
+COMMIT;
 ";
 
 /// Makes the directories of a new store; nobody but its owner may look into them.
-pub(crate) fn create_directories(root: &Path) -> Result<()> {
+fn create_directories(root: &Path) -> Result<()> {
     for name in ["", "blobs/sha256", "layers", "tmp", "locks", "cache", "logs"] {
         let path = if name.is_empty() {
             root.to_owned()
@@ -66,37 +74,68 @@ pub(crate) fn create_directories(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Opens the database, making or checking the schema.
-pub(crate) fn open(path: &Path) -> Result<Connection> {
-    let mut connection = Connection::open(path)?;
+/// Opens the database, which is made if there is none yet.
+pub(crate) fn open(root: &Path) -> Result<Connection> {
+    let path = root.join(DATABASE);
+    if !path.exists() {
+        create_directories(root)?;
+        create(root, &path)?;
+    }
+    let connection = connect(&path, OpenFlags::default().difference(OpenFlags::SQLITE_OPEN_CREATE))?;
+    check(&connection, &path)?;
+    Ok(connection)
+}
+
+/// Makes the database under another name and renames it when it is whole: nobody ever opens an unfinished one, or
+/// one whose journal is being switched to WAL meanwhile: others cannot wait for that.
+fn create(root: &Path, path: &Path) -> Result<()> {
+    let _alone = locks::exclusive(root, "create the database")?;
+    if path.exists() {
+        return Ok(());
+    }
+    let unfinished = root.join("kiln.db.unfinished");
+    remove_leftovers(&unfinished)?;
+    let connection = connect(&unfinished, OpenFlags::default())?;
+    connection.pragma_update(None, "synchronous", "OFF")?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.execute_batch(TABLES)?;
+    // Closing moves the journal into the file and removes it.
+    connection.close().map_err(|(_, error)| error)?;
+    let synced = File::open(&unfinished).and_then(|file| file.sync_all());
+    synced.map_err(Error::io("sync", &unfinished))?;
+    std::fs::rename(&unfinished, path).map_err(Error::io("rename to", path))
+}
+
+/// Removes what a process left that died in [`create`].
+fn remove_leftovers(unfinished: &Path) -> Result<()> {
+    for suffix in ["", "-wal", "-shm"] {
+        let mut name = unfinished.as_os_str().to_owned();
+        name.push(suffix);
+        match std::fs::remove_file(&name) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Error::io("remove", &name)(error)),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn connect(path: &Path, flags: OpenFlags) -> Result<Connection> {
+    let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(PATIENCE)?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
-    match version(&connection)? {
-        VERSION => Ok(connection),
-        0 => {
-            connection.pragma_update(None, "journal_mode", "WAL")?;
-            create_tables(&mut connection)?;
-            Ok(connection)
-        }
+    Ok(connection)
+}
+
+/// Only a database of this program's schema is used.
+fn check(connection: &Connection, path: &Path) -> Result<()> {
+    match connection.pragma_query_value(None, "user_version", |row| row.get(0))? {
+        VERSION => Ok(()),
+        0 => Err(Error::Damaged(format!("{} has no tables", path.display()))),
         found => Err(Error::Newer {
             path: path.to_owned(),
             found,
             known: VERSION,
         }),
     }
-}
-
-fn version(connection: &Connection) -> Result<u32> {
-    Ok(connection.pragma_query_value(None, "user_version", |row| row.get(0))?)
-}
-
-/// Of several processes that come first, one makes the tables.
-fn create_tables(connection: &mut Connection) -> Result<()> {
-    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    if version(&transaction)? == 0 {
-        transaction.execute_batch(TABLES)?;
-    }
-    transaction.commit()?;
-    Ok(())
 }

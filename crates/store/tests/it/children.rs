@@ -1,0 +1,34 @@
+//! Other processes of the tests: this program again, which then runs one function only.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+const TASK: &str = "KILN_STORE_TEST_TASK";
+const ROOT: &str = "KILN_STORE_TEST_ROOT";
+
+/// Something that a child may be asked to do with the store in the directory.
+type Task = fn(&Path);
+
+const TASKS: &[(&str, Task)] = &[("open", super::opening::open_and_use)];
+
+/// Starts a process that does the task.
+pub(crate) fn start(task: &str, root: &Path) -> Child {
+    assert!(TASKS.iter().any(|(name, _)| *name == task), "no task {task}");
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "children::child", "--ignored", "--quiet"])
+        .env(TASK, task)
+        .env(ROOT, root)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+/// The main function of children.
+#[test]
+#[ignore = "run by other tests, in processes of their own"]
+fn child() {
+    let task = std::env::var(TASK).expect("only other tests run this one");
+    let root = PathBuf::from(std::env::var_os(ROOT).unwrap());
+    let (_, run) = TASKS.iter().find(|(name, _)| *name == task).unwrap();
+    run(&root);
+}
