@@ -5,13 +5,13 @@ use std::sync::Mutex;
 use jiff::Timestamp;
 use kiln_image::media_type::{self, Compression};
 use kiln_image::{Descriptor, Digest, ImageConfig, Manifest, RootFs};
-use kiln_layer::PackOptions;
+use kiln_layer::{BlobInfo, PackOptions};
 use kiln_plan::Target;
 use kiln_store::{LayerId, Store};
 
 use crate::error::{StepError, StepResult};
-use crate::images::Images;
-use crate::request::LayerCompression;
+use crate::images::{Images, compression_of};
+use crate::request::LayerOptions;
 
 /// When the layers were made, and what they are.
 #[derive(Debug, Clone)]
@@ -94,12 +94,12 @@ fn timestamp(seconds: i64) -> String {
 pub(crate) fn layer_blobs(
     images: &Images<'_>,
     layers: &[LayerId],
-    compression: LayerCompression,
+    compression: LayerOptions,
 ) -> StepResult<Vec<Descriptor>> {
     parallel(layers, |layer| blob(images, layer, compression))
 }
 
-fn blob(images: &Images<'_>, layer: &LayerId, compression: LayerCompression) -> StepResult<Descriptor> {
+fn blob(images: &Images<'_>, layer: &LayerId, compression: LayerOptions) -> StepResult<Descriptor> {
     let store = images.store;
     let known = store.layer(layer)?.map(|row| row.blobs).unwrap_or_default();
     let fits = |media_type: &str| Compression::of_layer(media_type) == Some(compression.kind);
@@ -112,32 +112,62 @@ fn blob(images: &Images<'_>, layer: &LayerId, compression: LayerCompression) -> 
     if let Some(blob) = wanted
         && compression.level.is_none()
     {
-        return Ok(Descriptor::new(blob.media_type.clone(), blob.digest, blob.size));
+        return oci(Descriptor::new(blob.media_type.clone(), blob.digest, blob.size));
     }
     if !compression.force
         && let Some(origin) = images.origin(layer)
     {
-        return Ok(origin.descriptor);
+        return oci(origin.descriptor);
     }
-    compress(store, layer, compression)
+    let packed = compress(store, layer, compression)?;
+    let media_type = compression.kind.oci_layer();
+    store.set_layer_diff_id(layer, &packed.diff_id, packed.tar_size)?;
+    store.add_layer_blob(layer, &packed.digest, packed.size, media_type)?;
+    Ok(Descriptor::new(media_type, packed.digest, packed.size))
 }
 
-fn compress(store: &Store, layer: &LayerId, compression: LayerCompression) -> StepResult<Descriptor> {
+/// Manifests of the image specification name layers by its media types, not by Docker's.
+fn oci(mut layer: Descriptor) -> StepResult<Descriptor> {
+    compression_of(&layer)?.oci_layer().clone_into(&mut layer.media_type);
+    Ok(layer)
+}
+
+/// The compressed blobs of layers with their files dated back, and the config that goes with them. Layers of the base
+/// stay as they are.
+pub(crate) fn dated_back(
+    images: &Images<'_>,
+    layers: &[LayerId],
+    config: &[u8],
+    options: LayerOptions,
+) -> StepResult<(Vec<Descriptor>, Vec<u8>)> {
+    let one = |layer: &LayerId| -> StepResult<(Digest, Descriptor)> {
+        if images.origin(layer).is_some() {
+            return Ok((facts(images, layer)?.diff_id, blob(images, layer, options)?));
+        }
+        let packed = compress(images.store, layer, options)?;
+        let media_type = options.kind.oci_layer();
+        Ok((packed.diff_id, Descriptor::new(media_type, packed.digest, packed.size)))
+    };
+    let (diff_ids, blobs): (Vec<Digest>, Vec<Descriptor>) = parallel(layers, one)?.into_iter().unzip();
+    let invalid = |error: serde_json::Error| StepError::Invalid(format!("cannot rewrite the config: {error}"));
+    let mut config: ImageConfig = serde_json::from_slice(config).map_err(invalid)?;
+    config.rootfs.diff_ids = diff_ids;
+    Ok((blobs, serde_json::to_vec(&config).map_err(invalid)?))
+}
+
+fn compress(store: &Store, layer: &LayerId, compression: LayerOptions) -> StepResult<BlobInfo> {
     let mut writer = store.blob_writer()?;
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let packed = kiln_layer::pack_compressed(
         &store.layer_path(layer),
-        &PackOptions::default(),
+        &PackOptions::clamped(compression.clamp),
         compression.kind,
         compression.level,
         threads,
         &mut writer,
     )?;
     writer.commit(Some(packed.digest))?;
-    let media_type = compression.kind.oci_layer();
-    store.set_layer_diff_id(layer, &packed.diff_id, packed.tar_size)?;
-    store.add_layer_blob(layer, &packed.digest, packed.size, media_type)?;
-    Ok(Descriptor::new(media_type, packed.digest, packed.size))
+    Ok(packed)
 }
 
 /// The manifest's bytes as BuildKit lays them out: two blanks of indentation.

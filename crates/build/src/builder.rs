@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use kiln_dockerfile::diagnostic::{Diagnostic, Severity};
+use kiln_image::Reference;
 use kiln_plan::{Images as KnownImages, Outcome, Plan};
 use kiln_store::{BuildId, Image, LayerId, Store};
 
@@ -10,10 +11,10 @@ use crate::assemble;
 use crate::cancel::Cancel;
 use crate::error::{Error, StepError, StepResult};
 use crate::event::{Built, Event, Sink};
-use crate::export;
+use crate::export::{self, ArchiveImage};
 use crate::images::Images;
 use crate::recorder::Recorder;
-use crate::request::{LayerCompression, Output, Request};
+use crate::request::{LayerOptions, Output, Request};
 use crate::session::{Session, Tasks};
 use crate::solve::Solver;
 use crate::transfer::{self, Stored};
@@ -114,69 +115,68 @@ impl Builder {
             config: bytes,
             created: config.created,
         };
-        let mut manifest = None;
+        let mut written = None;
         for output in &request.outputs {
-            manifest = self.output(output, &stored, images, solver)?.or(manifest);
+            written = self.output(output, &stored, images, solver)?.or(written);
         }
-        Ok(Built { id, manifest, size })
+        Ok(Built {
+            id: written.as_ref().map_or(id, |image| image.config),
+            manifest: written.map(|image| image.descriptor()),
+            size,
+        })
     }
 
+    /// Gives the image that was written, where one was.
     fn output(
         &self,
         output: &Output,
         stored: &Stored,
         images: &Images<'_>,
         solver: &Solver<'_>,
-    ) -> StepResult<Option<kiln_image::Digest>> {
-        let archive = |names: &[kiln_image::Reference], compression: LayerCompression| {
-            transfer::archive(images, stored, names, compression)
-        };
+    ) -> StepResult<Option<ArchiveImage>> {
+        let archive = |names: &[Reference], layers: LayerOptions| transfer::archive(images, stored, names, layers);
         match output {
-            Output::Image {
-                names,
-                push,
-                compression,
-            } => {
+            Output::Image { names, push, layers } => {
                 if !push {
                     return Ok(None);
                 }
-                let mut digest = None;
+                let mut pushed = None;
                 for name in names {
-                    digest = Some(transfer::push(images, stored, name, *compression)?);
+                    pushed = Some(transfer::push(images, stored, name, *layers)?);
                 }
-                Ok(digest)
+                Ok(pushed)
             }
             Output::Oci {
                 dest,
                 directory,
                 names,
-                compression,
+                layers,
             } => {
                 let task = images.tasks.start("export to OCI layout".to_owned());
-                let image = [archive(names, *compression)?];
+                let image = archive(names, *layers)?;
                 if *directory {
                     let crate::request::Destination::File(path) = dest else {
                         return Err(StepError::Invalid(
                             "a directory cannot be written to standard output".to_owned(),
                         ));
                     };
-                    export::write_oci_directory(&self.store, &image, path)?;
+                    export::write_oci_directory(&self.store, std::slice::from_ref(&image), path)?;
                 } else {
-                    export::with_destination(dest, |out| export::write_oci(&self.store, &image, out))?;
+                    export::with_destination(dest, |out| {
+                        export::write_oci(&self.store, std::slice::from_ref(&image), out)
+                    })?;
                 }
                 task.done();
-                Ok(Some(image[0].digest()))
+                Ok(Some(image))
             }
-            Output::Docker {
-                dest,
-                names,
-                compression,
-            } => {
+            Output::Docker { dest, names, layers } => {
                 let task = images.tasks.start("export to docker archive".to_owned());
-                let image = [archive(names, *compression)?];
-                export::with_destination(dest, |out| export::write_docker(&self.store, &image, out))?;
+                let image = archive(names, *layers)?;
+                export::with_destination(dest, |out| {
+                    export::write_docker(&self.store, std::slice::from_ref(&image), out)
+                })?;
                 task.done();
-                Ok(Some(image[0].digest()))
+                Ok(Some(image))
             }
             Output::Local(path) => {
                 let task = images.tasks.start(format!("export files to {}", path.display()));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kiln_dockerfile::diagnostic::Diagnostic;
-use kiln_image::Digest;
+use kiln_image::{Descriptor, Digest};
 
 /// Names a unit of work in events. Steps of the plan have their index; what comes besides (loading the
 /// Dockerfile, resolving images, exporting) is numbered from the number of steps up.
@@ -97,10 +97,10 @@ impl Sink for Silent {
 /// What was built.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Built {
-    /// The digest of the config: docker's image ID.
+    /// The digest of the config: docker's image ID. Of several outputs, the last one's.
     pub id: Digest,
-    /// The digest of the manifest, where one was written.
-    pub manifest: Option<Digest>,
+    /// The manifest, where one was written.
+    pub manifest: Option<Descriptor>,
     /// Unpacked bytes of all layers.
     pub size: u64,
 }

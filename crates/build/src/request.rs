@@ -92,8 +92,8 @@ pub enum Output {
         names: Vec<Reference>,
         /// Whether to push them.
         push: bool,
-        /// How layers are compressed.
-        compression: LayerCompression,
+        /// How layers are written.
+        layers: LayerOptions,
     },
     /// An OCI layout, as a tar (`type=oci`) or a directory (`tar=false`).
     Oci {
@@ -103,8 +103,8 @@ pub enum Output {
         directory: bool,
         /// `org.opencontainers.image.ref.name`s.
         names: Vec<Reference>,
-        /// How layers are compressed.
-        compression: LayerCompression,
+        /// How layers are written.
+        layers: LayerOptions,
     },
     /// A tar for `docker load` (`type=docker`), readable as an OCI layout too.
     Docker {
@@ -112,8 +112,8 @@ pub enum Output {
         dest: Destination,
         /// Names.
         names: Vec<Reference>,
-        /// How layers are compressed.
-        compression: LayerCompression,
+        /// How layers are written.
+        layers: LayerOptions,
     },
     /// The file tree as a directory (`type=local`).
     Local(PathBuf),
@@ -130,23 +130,27 @@ pub enum Destination {
     Stdout,
 }
 
-/// `compression=…,compression-level=…`
+/// How an output writes layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LayerCompression {
+pub struct LayerOptions {
     /// How.
     pub kind: Compression,
     /// How hard; the kind's default where not given.
     pub level: Option<i32>,
     /// Whether layers of the base are compressed anew as well.
     pub force: bool,
+    /// `rewrite-timestamp`: files of the layers that are not the base's are dated back to this moment, in seconds since
+    /// 1970, where they are younger.
+    pub clamp: Option<i64>,
 }
 
-impl Default for LayerCompression {
+impl Default for LayerOptions {
     fn default() -> Self {
         Self {
             kind: Compression::Gzip,
             level: None,
             force: false,
+            clamp: None,
         }
     }
 }

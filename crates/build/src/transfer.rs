@@ -12,7 +12,7 @@ use crate::error::{Error, StepError, StepResult};
 use crate::event::Sink;
 use crate::export::{self, ArchiveImage};
 use crate::images::{Images, MAX_DOCUMENT, parse_config, parse_manifest};
-use crate::request::{Destination, LayerCompression};
+use crate::request::{Destination, LayerOptions};
 use crate::session::{Task, Tasks};
 
 /// An image of the store with its config.
@@ -42,7 +42,9 @@ impl Builder {
         let images = Images::new(&self.store, &self.registry, &tasks, cancel);
         let (image, _) = self.find(&reference.to_string())?;
         let stored = stored(&images, image)?;
-        Ok(push(&images, &stored, reference, LayerCompression::default())?)
+        Ok(push(&images, &stored, reference, LayerOptions::default())?
+            .descriptor()
+            .digest)
     }
 
     /// Writes images of the store, named or by ID, as an archive for `docker load`.
@@ -57,7 +59,7 @@ impl Builder {
                 &images,
                 &stored,
                 reference.as_slice(),
-                LayerCompression::default(),
+                LayerOptions::default(),
             )?);
         }
         Ok(export::with_destination(dest, |out| {
@@ -120,16 +122,19 @@ fn pull(images: &Images<'_>, reference: &Reference, platform: &Platform) -> Step
     Ok(resolved.manifest)
 }
 
-/// The image with everything compressed that an archive or a registry takes.
-pub(crate) fn archive(
+/// The image with all layers compressed that are ours: what an archive takes, once the others are fetched.
+fn compressed(
     images: &Images<'_>,
     stored: &Stored,
     names: &[Reference],
-    compression: LayerCompression,
+    options: LayerOptions,
 ) -> StepResult<ArchiveImage> {
     let image = &stored.image;
+    if options.clamp.is_some() {
+        return archive_dated_back(images, stored, names, options);
+    }
     let (manifest, manifest_type, layers) = match image.manifest {
-        Some(digest) if images.store.has_blob(&digest) && !compression.force => {
+        Some(digest) if images.store.has_blob(&digest) && !options.force => {
             let bytes = images.store.read_blob(&digest, MAX_DOCUMENT)?;
             let name = Reference::new("docker.io", "library/image", None, None);
             let parsed = parse_manifest(&bytes, &name)?;
@@ -141,12 +146,11 @@ pub(crate) fn archive(
             (bytes, manifest_type, parsed.layers)
         }
         _ => {
-            let layers = assemble::layer_blobs(images, &image.layers, compression)?;
+            let layers = assemble::layer_blobs(images, &image.layers, options)?;
             let bytes = assemble::manifest(&stored.config, layers.clone())?;
             (bytes, media_type::OCI_MANIFEST.to_owned(), layers)
         }
     };
-    fetch_blobs(images, &layers)?;
     Ok(ArchiveImage {
         manifest,
         manifest_type,
@@ -157,6 +161,37 @@ pub(crate) fn archive(
         names: names.to_vec(),
         created: stored.created.clone(),
     })
+}
+
+fn archive_dated_back(
+    images: &Images<'_>,
+    stored: &Stored,
+    names: &[Reference],
+    options: LayerOptions,
+) -> StepResult<ArchiveImage> {
+    let (layers, config) = assemble::dated_back(images, &stored.image.layers, &stored.config, options)?;
+    Ok(ArchiveImage {
+        manifest: assemble::manifest(&config, layers.clone())?,
+        manifest_type: media_type::OCI_MANIFEST.to_owned(),
+        config: images.store.put_blob(&config)?,
+        config_size: config.len() as u64,
+        layers,
+        platform: stored.image.platform.clone(),
+        names: names.to_vec(),
+        created: stored.created.clone(),
+    })
+}
+
+/// The image with everything that an archive takes.
+pub(crate) fn archive(
+    images: &Images<'_>,
+    stored: &Stored,
+    names: &[Reference],
+    options: LayerOptions,
+) -> StepResult<ArchiveImage> {
+    let archive = compressed(images, stored, names, options)?;
+    fetch_blobs(images, &archive.layers)?;
+    Ok(archive)
 }
 
 /// Layers of the base that nothing unpacked are still with their registry.
@@ -183,45 +218,56 @@ fn fetch_blobs(images: &Images<'_>, layers: &[Descriptor]) -> StepResult<()> {
     Ok(())
 }
 
-/// Sends an image: blobs that the registry lacks, config, manifest.
+/// Sends an image: blobs that the registry lacks, config, manifest. Gives what was sent.
 pub(crate) fn push(
     images: &Images<'_>,
     stored: &Stored,
     reference: &Reference,
-    compression: LayerCompression,
-) -> StepResult<Digest> {
+    options: LayerOptions,
+) -> StepResult<ArchiveImage> {
     let task = images.tasks.start(format!("push {}", reference.familiar()));
-    let archive = archive(images, stored, &[], compression)?;
-    for layer in &archive.layers {
+    let image = compressed(images, stored, &[], options)?;
+    for layer in &image.layers {
         if images.cancel.is_canceled() {
             return Err(StepError::Canceled);
         }
         push_blob(images, reference, layer, &task)?;
     }
-    let config = Descriptor::new(media_type::OCI_CONFIG, archive.config, archive.config_size);
+    let config = Descriptor::new(media_type::OCI_CONFIG, image.config, image.config_size);
     push_blob(images, reference, &config, &task)?;
     let digest = images
         .registry
-        .push_manifest(reference, &archive.manifest_type, &archive.manifest)?;
-    images.store.put_blob(&archive.manifest)?;
-    images.store.put_image(&Image {
-        manifest: Some(digest),
-        ..stored.image.clone()
-    })?;
+        .push_manifest(reference, &image.manifest_type, &image.manifest)?;
+    if image.config == stored.image.id && images.store.image(&image.config)?.is_some() {
+        images.store.put_blob(&image.manifest)?;
+        images.store.put_image(&Image {
+            manifest: Some(digest),
+            ..stored.image.clone()
+        })?;
+    }
     task.done();
-    Ok(digest)
+    Ok(image)
 }
 
 fn push_blob(images: &Images<'_>, reference: &Reference, blob: &Descriptor, task: &Task<'_>) -> StepResult<()> {
+    let origin = images.origin_of_blob(&blob.digest);
     let path = images.store.blob_path(&blob.digest);
-    let open = || -> std::io::Result<Box<dyn std::io::Read + Send>> { Ok(Box::new(std::fs::File::open(&path)?)) };
+    // What the store does not have goes from one registry to the other.
+    let open = || -> std::io::Result<Box<dyn std::io::Read + Send>> {
+        match (std::fs::File::open(&path), &origin) {
+            (Err(error), Some(origin)) if error.kind() == std::io::ErrorKind::NotFound => {
+                let reader = images.registry.blob_reader(&origin.image, blob, Box::new(|_| {}));
+                Ok(Box::new(reader.map_err(std::io::Error::other)?))
+            }
+            (file, _) => Ok(Box::new(file?)),
+        }
+    };
     let part = blob.digest.short();
     let report = |bytes: u64| task.progress(&part, bytes, Some(blob.size));
-    let mounts: Vec<Reference> = images
-        .origin_of_blob(&blob.digest)
-        .map(|origin| origin.image)
+    let mounts: Vec<Reference> = origin
+        .iter()
+        .map(|origin| origin.image.clone())
         .filter(|from| from.registry() == reference.registry())
-        .into_iter()
         .collect();
     images.registry.push_blob(reference, blob, &open, &mounts, &report)?;
     Ok(())

@@ -29,15 +29,16 @@ pub(crate) struct ArchiveImage {
 }
 
 impl ArchiveImage {
-    /// The digest of its manifest.
-    pub(crate) fn digest(&self) -> Digest {
-        Digest::of(&self.manifest)
+    /// Its manifest.
+    pub(crate) fn descriptor(&self) -> Descriptor {
+        let mut descriptor = Descriptor::of(self.manifest_type.clone(), &self.manifest);
+        descriptor.platform = Some(self.platform.clone());
+        descriptor
     }
 
     /// One entry for each name; one without name where there is none.
     fn index_entries(&self) -> Vec<Descriptor> {
-        let mut base = Descriptor::of(self.manifest_type.clone(), &self.manifest);
-        base.platform = Some(self.platform.clone());
+        let mut base = self.descriptor();
         if let Some(created) = &self.created {
             base.annotations
                 .insert("org.opencontainers.image.created".to_owned(), created.clone());

@@ -55,7 +55,7 @@ impl Engine {
     }
 
     /// The descriptor of a manifest that the store has.
-    pub(crate) fn manifest_descriptor(&self, manifest: &Digest) -> Option<Descriptor> {
+    fn manifest_descriptor(&self, manifest: &Digest) -> Option<Descriptor> {
         let bytes = self.store.read_blob(manifest, LARGEST_DOCUMENT).ok()?;
         let media_type = match Document::parse(&bytes, None).ok()? {
             Document::Manifest(manifest) if !manifest.media_type.is_empty() => manifest.media_type,

@@ -2,15 +2,24 @@
 
 use std::path::PathBuf;
 
-use kiln_build::request::{Destination, LayerCompression, Output};
+use kiln_build::request::{Destination, LayerOptions, Output};
 use kiln_image::Reference;
 use kiln_image::media_type::Compression;
 
 use super::csv;
 
-/// One `--output`, and the time stamps that it asks for. `tags` are the names of an output that names none.
-pub(crate) fn parse(text: &str, tags: &[Reference]) -> Result<(Output, Option<i64>), String> {
-    let attributes = Attributes::read(text)?;
+/// One `--output`, and the time stamps that it asks for. `tags` are the names of an output that names none, `epoch` is
+/// `SOURCE_DATE_EPOCH`.
+pub(crate) fn parse(text: &str, tags: &[Reference], epoch: Option<i64>) -> Result<(Output, Option<i64>), String> {
+    let mut attributes = Attributes::read(text)?;
+    if attributes.rewrite_timestamp {
+        attributes.layers.clamp = attributes.epoch.or(epoch);
+        if attributes.layers.clamp.is_none() {
+            return Err(format!(
+                "`{text}`: rewrite-timestamp=true needs to know which: set SOURCE_DATE_EPOCH or add source-date-epoch=SECONDS"
+            ));
+        }
+    }
     let output = attributes.output(text, tags)?;
     Ok((output, attributes.epoch))
 }
@@ -23,7 +32,8 @@ struct Attributes {
     names: Vec<Reference>,
     push: bool,
     tar: bool,
-    compression: LayerCompression,
+    layers: LayerOptions,
+    rewrite_timestamp: bool,
     epoch: Option<i64>,
 }
 
@@ -63,14 +73,15 @@ impl Attributes {
             "name" => self.names = names(text()?)?,
             "push" => self.push = flag()?,
             "tar" => self.tar = flag()?,
-            "compression" => self.compression.kind = compression(text()?)?,
+            "compression" => self.layers.kind = compression(text()?)?,
             "compression-level" => {
                 let level = text()?
                     .parse()
                     .map_err(|_| "compression-level is a number".to_owned())?;
-                self.compression.level = Some(level);
+                self.layers.level = Some(level);
             }
-            "force-compression" => self.compression.force = flag()?,
+            "rewrite-timestamp" => self.rewrite_timestamp = flag()?,
+            "force-compression" => self.layers.force = flag()?,
             "source-date-epoch" => {
                 let seconds = text()?
                     .parse()
@@ -85,8 +96,7 @@ impl Attributes {
             "attestation-prefix" => {}
             "mode" if value == Some("copy") => {}
             // What is asked for by saying no to it.
-            "rewrite-timestamp"
-            | "push-by-digest"
+            "push-by-digest"
             | "prefer-nondist-layers"
             | "registry.insecure"
             | "oci-artifact"
@@ -95,7 +105,6 @@ impl Attributes {
             "oci-mediatypes"
             | "store"
             | "mode"
-            | "rewrite-timestamp"
             | "push-by-digest"
             | "prefer-nondist-layers"
             | "oci-artifact"
@@ -119,7 +128,7 @@ impl Attributes {
         } else {
             self.names.clone()
         };
-        let compression = self.compression;
+        let layers = self.layers;
         let only = |allowed: bool, attribute: &str| {
             if allowed {
                 Ok(())
@@ -137,29 +146,25 @@ impl Attributes {
                 if push && names.is_empty() {
                     return Err(format!("`{text}`: pushing needs a name: add name=… or -t"));
                 }
-                Ok(Output::Image {
-                    names,
-                    push,
-                    compression,
-                })
+                Ok(Output::Image { names, push, layers })
             }
             // docker loads it into its daemon; Kiln's store is where its images are anyway.
             "docker" if self.dest.is_none() => Ok(Output::Image {
                 names,
                 push: false,
-                compression,
+                layers,
             }),
             "docker" => Ok(Output::Docker {
                 dest: self.file(),
                 names,
-                compression,
+                layers,
             }),
             "oci" => match &self.dest {
                 Some(_) if self.tar => Ok(Output::Oci {
                     dest: self.file(),
                     directory: false,
                     names,
-                    compression,
+                    layers,
                 }),
                 Some(dest) if dest != "-" => {
                     let dest = Destination::File(PathBuf::from(dest));
@@ -167,7 +172,7 @@ impl Attributes {
                         dest,
                         directory: true,
                         names,
-                        compression,
+                        layers,
                     })
                 }
                 Some(_) => Err(format!("`{text}`: a directory cannot be written to standard output")),
@@ -175,7 +180,7 @@ impl Attributes {
                     dest: Destination::Stdout,
                     directory: false,
                     names,
-                    compression,
+                    layers,
                 }),
                 None => Err(format!("`{text}`: dest is needed: the directory to write")),
             },
@@ -236,7 +241,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Output, String> {
-        parse(text, &["app:1".parse().unwrap()]).map(|(output, _)| output)
+        parse(text, &["app:1".parse().unwrap()], None).map(|(output, _)| output)
     }
 
     #[test]
@@ -253,13 +258,13 @@ mod tests {
     #[test]
     fn reads_image_outputs() {
         let names = vec!["app:1".parse().unwrap()];
-        let compression = LayerCompression::default();
+        let layers = LayerOptions::default();
         assert_eq!(
             read("type=image,push=true"),
             Ok(Output::Image {
                 names: names.clone(),
                 push: true,
-                compression
+                layers
             })
         );
         assert_eq!(
@@ -267,10 +272,11 @@ mod tests {
             Ok(Output::Image {
                 names: vec!["a:1".parse().unwrap(), "b:2".parse().unwrap()],
                 push: true,
-                compression: LayerCompression {
+                layers: LayerOptions {
                     kind: Compression::Zstd,
                     level: Some(19),
-                    force: true
+                    force: true,
+                    clamp: None
                 },
             })
         );
@@ -279,7 +285,7 @@ mod tests {
             Ok(Output::Image {
                 names: names.clone(),
                 push: false,
-                compression
+                layers
             })
         );
         assert_eq!(
@@ -288,7 +294,7 @@ mod tests {
                 dest: Destination::File("dir".into()),
                 directory: true,
                 names: names.clone(),
-                compression
+                layers
             })
         );
         assert_eq!(
@@ -296,7 +302,7 @@ mod tests {
             Ok(Output::Docker {
                 dest: Destination::Stdout,
                 names,
-                compression
+                layers
             })
         );
     }
@@ -318,7 +324,8 @@ mod tests {
         ] {
             assert!(read(text).is_err(), "{text}");
         }
-        assert!(parse("type=registry", &[]).unwrap_err().contains("-t"));
+        assert!(parse("type=registry", &[], None).unwrap_err().contains("-t"));
         assert!(read("type=image,rewrite-timestamp=false,oci-mediatypes=true").is_ok());
+        assert!(parse("type=oci,dest=x,rewrite-timestamp=true", &[], Some(5)).is_ok());
     }
 }

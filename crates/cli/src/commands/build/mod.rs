@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 
 use kiln_build::Built;
 use kiln_build::event::{Event, Sink};
-use kiln_build::request::{LayerCompression, Limits, Output, Request, SecretSource};
+use kiln_build::request::{LayerOptions, Limits, Output, Request, SecretSource};
 use kiln_dockerfile::diagnostic::Diagnostic;
 use kiln_image::Reference;
 
@@ -109,7 +109,7 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
         }
     };
     let warnings = warnings.seen.into_inner().unwrap_or_else(PoisonError::into_inner);
-    args.conclude(&built, &request, &progress, &source, &warnings, &engine, settings)
+    args.conclude(&built, &request, &progress, &source, &warnings, settings)
 }
 
 /// Passes events on and keeps warnings, which are shown with their places in the end.
@@ -133,13 +133,13 @@ impl Sink for Warnings<'_> {
 impl Args {
     fn request(&self, settings: &Settings) -> Result<(Request, Definition), Failure> {
         let tags = self.tags()?;
-        let (outputs, output_epoch) = self.outputs(&tags)?;
         let secrets = self.secrets(settings)?;
         let limits = self.limits()?;
         let ca_bundle = settings.ca_bundle()?;
         let mut definition = self
             .definition
             .read(settings, &|reader| engine::unpack_archive(reader, settings))?;
+        let (outputs, epoch) = self.outputs(&tags, epoch_of(&definition))?;
         let inputs = &mut definition.inputs;
         let jobs = self
             .jobs
@@ -155,7 +155,7 @@ impl Args {
             secrets,
             pull: self.definition.pull,
             jobs,
-            epoch: output_epoch.or(epoch_of(&definition)),
+            epoch,
             ca_bundle,
             limits,
             tags,
@@ -179,12 +179,13 @@ impl Args {
         self.tag.iter().map(parse).collect()
     }
 
-    fn outputs(&self, tags: &[Reference]) -> Result<(Vec<Output>, Option<i64>), Failure> {
+    /// Where the image goes, and the time stamps that it gets: `given`, unless an output says others.
+    fn outputs(&self, tags: &[Reference], given: Option<i64>) -> Result<(Vec<Output>, Option<i64>), Failure> {
         let mut outputs = Vec::new();
-        let mut epoch = None;
+        let mut epoch = given;
         for text in &self.output {
             let (parsed, own) =
-                output::parse(text, tags).map_err(|message| Failure::usage(format!("--output {message}")))?;
+                output::parse(text, tags, given).map_err(|message| Failure::usage(format!("--output {message}")))?;
             outputs.push(parsed);
             epoch = own.or(epoch);
         }
@@ -192,11 +193,10 @@ impl Args {
             if tags.is_empty() {
                 return Err(Failure::usage("--push needs a name to push to: -t NAME"));
             }
-            let compression = LayerCompression::default();
             outputs.push(Output::Image {
                 names: tags.to_vec(),
                 push: true,
-                compression,
+                layers: LayerOptions::default(),
             });
         }
         let to_stdout = outputs.iter().filter(|output| output::to_stdout(output)).count();
@@ -241,7 +241,6 @@ impl Args {
         })
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the end of a build brings all of it together")]
     fn conclude(
         &self,
         built: &Built,
@@ -249,7 +248,6 @@ impl Args {
         progress: &Progress,
         source: &SourceFile,
         warnings: &[Diagnostic],
-        engine: &Engine,
         settings: &Settings,
     ) -> Outcome {
         let names = request.names();
@@ -263,7 +261,7 @@ impl Args {
             results::write(path, built.id.to_string().as_bytes())?;
         }
         if let Some(path) = &self.metadata_file {
-            results::write(path, &results::metadata(built, &names, engine))?;
+            results::write(path, &results::metadata(built, &names))?;
         }
         if self.quiet && !request.outputs.iter().any(output::to_stdout) {
             terminal::print_line(built.id)?;

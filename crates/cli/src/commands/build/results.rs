@@ -7,7 +7,6 @@ use kiln_image::Reference;
 use serde_json::{Map, Value, json};
 
 use crate::atomic;
-use crate::engine::Engine;
 use crate::failure::{Context as _, Failure, Outcome, Report};
 use crate::report::sentence;
 use crate::values::size;
@@ -27,8 +26,8 @@ pub(crate) fn summary(built: &Built, names: &[Reference]) -> String {
 pub(crate) fn result_line(built: &Built, names: &[Reference]) -> String {
     let names: Vec<String> = names.iter().map(ToString::to_string).collect();
     let mut line = json!({"type": "result", "id": built.id, "size": built.size, "names": names});
-    if let (Some(manifest), Value::Object(fields)) = (built.manifest, &mut line) {
-        fields.insert("manifest".to_owned(), json!(manifest));
+    if let (Some(manifest), Value::Object(fields)) = (&built.manifest, &mut line) {
+        fields.insert("manifest".to_owned(), json!(manifest.digest));
     }
     format!("{line}\n")
 }
@@ -69,16 +68,14 @@ pub(crate) fn error_line(failure: &Failure) -> String {
 }
 
 /// The content of `--metadata-file`, with the keys of buildx.
-pub(crate) fn metadata(built: &Built, names: &[Reference], engine: &Engine) -> Vec<u8> {
+pub(crate) fn metadata(built: &Built, names: &[Reference]) -> Vec<u8> {
     let mut fields = Map::new();
     fields.insert("containerimage.config.digest".to_owned(), json!(built.id));
     // An image that only the store has is not compressed and has no manifest: as with docker's own store its ID stands in.
-    let digest = built.manifest.unwrap_or(built.id);
+    let digest = built.manifest.as_ref().map_or(built.id, |manifest| manifest.digest);
     fields.insert("containerimage.digest".to_owned(), json!(digest));
-    if let Some(manifest) = built.manifest {
-        if let Some(descriptor) = engine.manifest_descriptor(&manifest) {
-            fields.insert("containerimage.descriptor".to_owned(), json!(descriptor));
-        }
+    if let Some(manifest) = &built.manifest {
+        fields.insert("containerimage.descriptor".to_owned(), json!(manifest));
     }
     if !names.is_empty() {
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
