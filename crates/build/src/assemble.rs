@@ -7,8 +7,9 @@ use kiln_image::media_type::{self, Compression};
 use kiln_image::{Descriptor, Digest, ImageConfig, Manifest, RootFs};
 use kiln_layer::{BlobInfo, PackOptions};
 use kiln_plan::Target;
-use kiln_store::{LayerId, Store};
+use kiln_store::LayerId;
 
+use crate::cancel::Watched;
 use crate::error::{StepError, StepResult};
 use crate::images::{Images, compression_of};
 use crate::request::LayerOptions;
@@ -119,7 +120,7 @@ fn blob(images: &Images<'_>, layer: &LayerId, compression: LayerOptions) -> Step
     {
         return oci(origin.descriptor);
     }
-    let packed = compress(store, layer, compression)?;
+    let packed = compress(images, layer, compression)?;
     let media_type = compression.kind.oci_layer();
     store.set_layer_diff_id(layer, &packed.diff_id, packed.tar_size)?;
     store.add_layer_blob(layer, &packed.digest, packed.size, media_type)?;
@@ -144,7 +145,7 @@ pub(crate) fn dated_back(
         if images.origin(layer).is_some() {
             return Ok((facts(images, layer)?.diff_id, blob(images, layer, options)?));
         }
-        let packed = compress(images.store, layer, options)?;
+        let packed = compress(images, layer, options)?;
         let media_type = options.kind.oci_layer();
         Ok((packed.diff_id, Descriptor::new(media_type, packed.digest, packed.size)))
     };
@@ -155,16 +156,21 @@ pub(crate) fn dated_back(
     Ok((blobs, serde_json::to_vec(&config).map_err(invalid)?))
 }
 
-fn compress(store: &Store, layer: &LayerId, compression: LayerOptions) -> StepResult<BlobInfo> {
+fn compress(images: &Images<'_>, layer: &LayerId, compression: LayerOptions) -> StepResult<BlobInfo> {
+    let (store, cancel) = (images.store, images.cancel);
     let mut writer = store.blob_writer()?;
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let mut out = Watched {
+        inner: &mut writer,
+        cancel,
+    };
     let packed = kiln_layer::pack_compressed(
         &store.layer_path(layer),
         &PackOptions::clamped(compression.clamp),
         compression.kind,
         compression.level,
         threads,
-        &mut writer,
+        &mut out,
     )?;
     writer.commit(Some(packed.digest))?;
     Ok(packed)

@@ -1,5 +1,6 @@
 //! Stopping a build from outside: Ctrl-C, or a step that failed.
 
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -14,7 +15,7 @@ pub struct Cancel {
 
 impl Cancel {
     /// A token that is not cancelled. Fails only if the process has no descriptor left.
-    pub fn new() -> std::io::Result<Self> {
+    pub fn new() -> io::Result<Self> {
         let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         Ok(Self {
             flag: AtomicBool::new(false),
@@ -37,5 +38,38 @@ impl Cancel {
     /// Becomes readable when cancelled, and stays so.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.event.as_fd()
+    }
+}
+
+/// A reader or writer that fails once the build is cancelled, so that long transfers end soon.
+pub(crate) struct Watched<'a, T> {
+    pub(crate) inner: T,
+    pub(crate) cancel: &'a Cancel,
+}
+
+impl<T> Watched<'_, T> {
+    fn check(&self) -> io::Result<()> {
+        if self.cancel.is_canceled() {
+            return Err(io::Error::other("canceled"));
+        }
+        Ok(())
+    }
+}
+
+impl<T: io::Read> io::Read for Watched<'_, T> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.check()?;
+        self.inner.read(buffer)
+    }
+}
+
+impl<T: io::Write> io::Write for Watched<'_, T> {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        self.check()?;
+        self.inner.write(buffer)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
     }
 }

@@ -7,6 +7,7 @@ use kiln_sandbox::Overlay;
 use kiln_store::{LayerDir, LayerId, LayerInfo, LockGuard};
 use rustix::fd::AsFd;
 
+use crate::cancel::Watched;
 use crate::error::{StepError, StepResult};
 use crate::images::{Images, Origin, Tee, compression_of};
 use crate::session::Task;
@@ -83,6 +84,10 @@ fn fetch(images: &Images<'_>, origin: &Origin, task: &Task<'_>) -> StepResult<Fe
     let digest = origin.descriptor.digest;
     let unpacked = if images.store.has_blob(&digest) {
         let blob = images.store.open_blob(&digest)?;
+        let blob = Watched {
+            inner: blob,
+            cancel: images.cancel,
+        };
         kiln_layer::unpack(blob, Some(compression), &directory.fs(), &options)?
     } else {
         let part = digest.short();
@@ -92,7 +97,10 @@ fn fetch(images: &Images<'_>, origin: &Origin, task: &Task<'_>) -> StepResult<Fe
             .blob_reader(&origin.image, &origin.descriptor, Box::new(report))?;
         let mut blob = images.store.blob_writer()?;
         let mut tee = Tee {
-            reader,
+            reader: Watched {
+                inner: reader,
+                cancel: images.cancel,
+            },
             copy: &mut blob,
         };
         let unpacked = kiln_layer::unpack(&mut tee, Some(compression), &directory.fs(), &options)?;

@@ -59,8 +59,10 @@ impl<'a> Session<'a> {
         let name = blake3::hash(content).to_hex();
         let path = self.scratch()?.fs().join(name.as_str());
         if !path.exists() {
-            // Two threads write the same bytes.
-            std::fs::write(&path, content).map_err(StepError::io("write", &path))?;
+            // Nobody sees it before it is whole; of two threads that write the same, either may win.
+            let unfinished = path.with_extension(format!("{:?}", std::thread::current().id()));
+            std::fs::write(&unfinished, content).map_err(StepError::io("write", &unfinished))?;
+            std::fs::rename(&unfinished, &path).map_err(StepError::io("rename to", &path))?;
         }
         Ok(path)
     }

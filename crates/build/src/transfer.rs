@@ -7,7 +7,7 @@ use kiln_store::{Found, Image};
 
 use crate::assemble;
 use crate::builder::{Builder, FIRST_TASK};
-use crate::cancel::Cancel;
+use crate::cancel::{Cancel, Watched};
 use crate::error::{Error, StepError, StepResult};
 use crate::event::Sink;
 use crate::export::{self, ArchiveImage};
@@ -208,7 +208,10 @@ fn fetch_blobs(images: &Images<'_>, layers: &[Descriptor]) -> StepResult<()> {
         let task = images.tasks.start(format!("fetch layer {}", layer.digest.short()));
         let part = layer.digest.short();
         let report = |bytes: u64| task.progress(&part, bytes, Some(layer.size));
-        let mut reader = images.registry.blob_reader(&origin.image, layer, Box::new(report))?;
+        let mut reader = Watched {
+            inner: images.registry.blob_reader(&origin.image, layer, Box::new(report))?,
+            cancel: images.cancel,
+        };
         let mut writer = images.store.blob_writer()?;
         std::io::copy(&mut reader, &mut writer).map_err(StepError::io("download", &part))?;
         drop(reader);

@@ -19,7 +19,11 @@ pub(crate) fn write_local(tree: BorrowedFd<'_>, dest: &Path) -> StepResult<()> {
         Path::new("/"),
         root.as_fd(),
         Path::new("/"),
-        &CopyOptions::default(),
+        // The files are for whoever runs the build, as with docker: in the image they may be anybody's.
+        &CopyOptions {
+            owner: Some((0, 0)),
+            ..CopyOptions::default()
+        },
     )?;
     Ok(())
 }

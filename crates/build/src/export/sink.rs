@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
+use std::path::Path;
 
 use crate::error::{StepError, StepResult};
 use crate::request::Destination;
@@ -19,6 +20,8 @@ pub(crate) fn with_destination<T>(
             out.flush().map_err(StepError::io("write to", "standard output"))?;
             Ok(value)
         }
+        // A device or a pipe is written to, not replaced.
+        Destination::File(path) if is_special(path) => write_file(path, write),
         Destination::File(path) => {
             let mut name = path.file_name().unwrap_or_default().to_owned();
             name.push(format!(".kiln-{}", std::process::id()));
@@ -36,13 +39,19 @@ pub(crate) fn with_destination<T>(
     }
 }
 
-fn write_file<T>(path: &std::path::Path, write: impl FnOnce(&mut dyn Write) -> StepResult<T>) -> StepResult<T> {
+fn is_special(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
+}
+
+fn write_file<T>(path: &Path, write: impl FnOnce(&mut dyn Write) -> StepResult<T>) -> StepResult<T> {
     let file = File::create(path).map_err(StepError::io("create", path))?;
     let mut out = BufWriter::with_capacity(1 << 20, file);
     let value = write(&mut out)?;
     let file = out
         .into_inner()
         .map_err(|error| StepError::io("write", path)(error.into_error()))?;
-    file.sync_data().map_err(StepError::io("write", path))?;
+    if !is_special(path) {
+        file.sync_data().map_err(StepError::io("write", path))?;
+    }
     Ok(value)
 }

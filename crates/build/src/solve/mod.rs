@@ -121,7 +121,11 @@ impl<'a> Solver<'a> {
         let ran = if self.cancel.is_canceled() {
             Err(StepError::Canceled)
         } else {
-            self.run(id, step)
+            // What fails because it was stopped is no failure of its own.
+            self.run(id, step).map_err(|error| match error {
+                _ if self.cancel.is_canceled() => StepError::Canceled,
+                error => error,
+            })
         };
         let outcome = match &ran {
             Ok(ran) => ran.outcome.clone(),
