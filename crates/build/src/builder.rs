@@ -34,6 +34,7 @@ impl Builder {
 
     /// What would be done.
     pub fn plan(&self, request: &Request, sink: &dyn Sink, cancel: &Cancel) -> Result<Plan, Error> {
+        let _in_use = self.store.in_use().map_err(StepError::from)?;
         let tasks = Tasks::new(sink, FIRST_TASK);
         let images = Images::new(&self.store, &self.registry, &tasks, cancel);
         plan(request, &images, sink)
@@ -41,8 +42,7 @@ impl Builder {
 
     /// Does it.
     pub fn build(&self, request: &Request, sink: &dyn Sink, cancel: &Cancel) -> Result<Built, Error> {
-        // Nothing is pruned while this lock is held.
-        let _in_use = self.store.lock_key_shared("prune").map_err(StepError::from)?;
+        let _in_use = self.store.in_use().map_err(StepError::from)?;
         let id = self
             .store
             .begin_build(&request.dockerfile_name)

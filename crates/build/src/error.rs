@@ -180,6 +180,8 @@ impl std::fmt::Display for Missing {
     }
 }
 
+const DISK_FULL: &str = "the disk is full: `kiln prune` frees what no image needs";
+
 impl StepError {
     /// For `map_err` on input and output.
     pub(crate) fn io(operation: &'static str, path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
@@ -221,9 +223,8 @@ impl StepError {
                 "give it with --secret id={id},src=FILE or --secret id={id},env=VARIABLE"
             )),
             Self::LostLayer { image, .. } => Some(format!("fetch it again with `kiln pull {image}`")),
-            Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
-                Some("the disk is full: `kiln prune` frees what no image needs".to_owned())
-            }
+            Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => Some(DISK_FULL.to_owned()),
+            Self::Store(kiln_store::Error::NoSpace { .. }) => Some(DISK_FULL.to_owned()),
             _ => None,
         }
     }

@@ -33,6 +33,7 @@ impl Builder {
     /// Reads an archive of images (as `docker save`, `kiln save` and `-o type=docker` write them). Gives their names,
     /// or IDs where they have none.
     pub fn load(&self, reader: &mut dyn Read, sink: &dyn Sink, cancel: &Cancel) -> Result<Vec<String>, Error> {
+        let _in_use = self.store.in_use().map_err(StepError::from)?;
         let tasks = Tasks::new(sink, FIRST_TASK);
         let images = Images::new(&self.store, &self.registry, &tasks, cancel);
         let task = tasks.start("load images".to_owned());

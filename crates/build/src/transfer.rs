@@ -31,6 +31,7 @@ impl Builder {
         sink: &dyn Sink,
         cancel: &Cancel,
     ) -> Result<Digest, Error> {
+        let _in_use = self.store.in_use().map_err(StepError::from)?;
         let tasks = Tasks::new(sink, FIRST_TASK);
         let images = Images::new(&self.store, &self.registry, &tasks, cancel);
         Ok(pull(&images, reference, platform)?)
@@ -38,6 +39,7 @@ impl Builder {
 
     /// Sends an image of the store to its registry. Gives the digest of its manifest.
     pub fn push(&self, reference: &Reference, sink: &dyn Sink, cancel: &Cancel) -> Result<Digest, Error> {
+        let _in_use = self.store.in_use().map_err(StepError::from)?;
         let tasks = Tasks::new(sink, FIRST_TASK);
         let images = Images::new(&self.store, &self.registry, &tasks, cancel);
         let (image, _) = self.find(&reference.to_string())?;
@@ -49,6 +51,7 @@ impl Builder {
 
     /// Writes images of the store, named or by ID, as an archive for `docker load`.
     pub fn save(&self, names: &[String], dest: &Destination, sink: &dyn Sink, cancel: &Cancel) -> Result<(), Error> {
+        let _in_use = self.store.in_use().map_err(StepError::from)?;
         let tasks = Tasks::new(sink, FIRST_TASK);
         let images = Images::new(&self.store, &self.registry, &tasks, cancel);
         let mut archives = Vec::new();

@@ -29,7 +29,7 @@ impl Store {
     /// The bytes of a small blob, verified. An error if there are more than `limit`.
     pub fn read_blob(&self, digest: &Digest, limit: u64) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        let mut file = self.open_blob(digest)?.take(limit + 1);
+        let mut file = self.open_blob(digest)?.take(limit.saturating_add(1));
         file.read_to_end(&mut bytes)
             .map_err(Error::io("read", self.blob_path(digest)))?;
         if bytes.len() as u64 > limit {
@@ -39,8 +39,8 @@ impl Store {
         if found == *digest {
             Ok(bytes)
         } else {
-            Err(Error::Digest {
-                expected: *digest,
+            Err(Error::DamagedBlob {
+                path: self.blob_path(digest),
                 found,
             })
         }

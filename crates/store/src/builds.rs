@@ -1,7 +1,9 @@
 //! Builds of the past, their steps, and what those wrote.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::path::PathBuf;
+use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rusqlite::params;
@@ -9,7 +11,9 @@ use rusqlite::params;
 use crate::error::{Error, Result};
 use crate::ids::BuildId;
 use crate::layers::to_sql;
-use crate::{Store, now, temp};
+use crate::locks::{self, LockGuard};
+use crate::schema::immediate;
+use crate::{Store, now, temp, tree};
 
 /// How many builds are remembered.
 const KEPT: i64 = 50;
@@ -42,15 +46,25 @@ impl Store {
     /// Begins a build: gives it a number, forgets the oldest ones, removes what dead processes left.
     pub fn begin_build(&self, name: &str) -> Result<BuildId> {
         temp::sweep(&self.root.join("tmp"))?;
-        let id = {
-            let db = self.db();
-            db.execute("INSERT INTO builds (name, started) VALUES (?, ?)", params![name, now()])?;
-            db.last_insert_rowid()
-        };
-        self.forget_builds(id - KEPT)?;
-        Ok(BuildId(id))
+        let id = self.number_build(name)?;
+        self.forget_builds(id.0 - KEPT)?;
+        Ok(id)
     }
 
+    /// Adds the row of a build, and takes the lock that says that it runs before others can see the row.
+    fn number_build(&self, name: &str) -> Result<BuildId> {
+        let mut db = self.db();
+        let transaction = immediate(&mut db)?;
+        transaction.execute("INSERT INTO builds (name, started) VALUES (?, ?)", params![name, now()])?;
+        let id = BuildId(transaction.last_insert_rowid());
+        let lock = self.lock_key(&running(id.0))?;
+        transaction.commit()?;
+        self.running().insert(id, lock);
+        Ok(id)
+    }
+
+    /// Forgets builds up to that number, unless they still run. The row goes last: a build without logs is forgotten
+    /// next time, logs without a build would stay.
     fn forget_builds(&self, last: i64) -> Result<()> {
         let old: Vec<i64> = {
             let db = self.db();
@@ -60,14 +74,11 @@ impl Store {
                 .collect::<rusqlite::Result<_>>()?
         };
         for id in old {
-            let logs = self.logs(BuildId(id));
-            match std::fs::remove_dir_all(&logs) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(Error::io("remove", &logs)(error));
-                }
-                _ => {}
+            if let Some(_ended) = locks::try_exclusive(&self.root, &running(id))? {
+                let logs = self.logs(BuildId(id));
+                tree::remove(&logs).map_err(Error::io("remove", &logs))?;
+                self.db().execute("DELETE FROM builds WHERE id = ?", [id])?;
             }
-            self.db().execute("DELETE FROM builds WHERE id = ?", [id])?;
         }
         Ok(())
     }
@@ -76,7 +87,12 @@ impl Store {
     pub fn finish_build(&self, id: BuildId, outcome: &str) -> Result<()> {
         self.db()
             .execute("UPDATE builds SET outcome = ? WHERE id = ?", params![outcome, id.0])?;
+        self.running().remove(&id);
         Ok(())
+    }
+
+    fn running(&self) -> MutexGuard<'_, HashMap<BuildId, LockGuard>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Says how a step of a build ended.
@@ -142,4 +158,9 @@ impl Store {
     fn logs(&self, build: BuildId) -> PathBuf {
         self.root.join("logs").join(build.to_string())
     }
+}
+
+/// The name of the lock that a build's process has.
+fn running(id: i64) -> String {
+    format!("build-{id}")
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use kiln_image::Digest;
+use rusqlite::ErrorCode;
 
 /// What goes wrong in a store.
 #[derive(Debug, thiserror::Error)]
@@ -18,15 +19,15 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
-    /// The disk is full.
-    #[error("no space left on the disk for {path}: `kiln prune` frees what no image needs")]
+    /// The disk, or what the user may use of it, is full.
+    #[error("no space left on the disk for {path}")]
     NoSpace {
         /// What was written.
         path: PathBuf,
     },
     /// The database.
     #[error("the store's database: {0}")]
-    Database(#[from] rusqlite::Error),
+    Database(#[source] rusqlite::Error),
     /// A newer Kiln wrote it.
     #[error(
         "{path} was written by a newer Kiln (schema {found}, this one knows {known}): use that one, or another --root"
@@ -39,11 +40,19 @@ pub enum Error {
         /// The newest that this program knows.
         known: u32,
     },
-    /// A blob has other bytes than its name says.
-    #[error("blob {expected} has other content ({found}): it is damaged")]
+    /// What was to be stored has another digest than was asked for; it was not stored.
+    #[error("the content has digest {found}, but {expected} was expected")]
     Digest {
-        /// The name.
+        /// What was asked for.
         expected: Digest,
+        /// What came.
+        found: Digest,
+    },
+    /// A blob of the store has other bytes than its name says.
+    #[error("{path} is damaged (its content has digest {found}): remove it, and it is fetched or made again")]
+    DamagedBlob {
+        /// The blob.
+        path: PathBuf,
         /// What it has.
         found: Digest,
     },
@@ -55,12 +64,27 @@ pub enum Error {
         /// What was allowed.
         limit: u64,
     },
-    /// A row holds something that was never written there.
-    #[error("the store's database is damaged: {0}")]
+    /// The database, or a row of it, holds something that was never written there.
+    #[error(
+        "the store's database is damaged: {0}. Move the store's directory away, or use another --root: a new one is \
+         made, and images are built and pulled again"
+    )]
     Damaged(String),
 }
 
 pub(crate) type Result<T> = std::result::Result<T, Error>;
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged(error.to_string()),
+            Some(ErrorCode::DiskFull) => Self::NoSpace {
+                path: "the store's database".into(),
+            },
+            _ => Self::Database(error),
+        }
+    }
+}
 
 impl Error {
     /// For `map_err`.

@@ -7,6 +7,7 @@ use crate::Store;
 use crate::error::{Error, Result};
 use crate::ids::LayerId;
 use crate::layers::{from_sql, parse_digest, to_sql};
+use crate::schema::immediate;
 
 /// An image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -169,7 +170,7 @@ impl Store {
     /// Forgets an image and its names. Its layers stay for the cache until [`Store::prune`].
     pub fn remove_image(&self, id: &Digest) -> Result<()> {
         let mut db = self.db();
-        let transaction = db.transaction()?;
+        let transaction = immediate(&mut db)?;
         transaction.execute("DELETE FROM tags WHERE image = ?", [id.to_string()])?;
         transaction.execute("DELETE FROM images WHERE id = ?", [id.to_string()])?;
         transaction.commit()?;

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use kiln_image::Digest;
-use rusqlite::{OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::error::{Error, Result};
 use crate::ids::LayerId;
-use crate::{Store, now, temp};
+use crate::schema::immediate;
+use crate::{Store, now, temp, tree};
 
 /// A layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +50,6 @@ pub struct LayerInfo {
 #[derive(Debug)]
 pub struct LayerDir {
     path: PathBuf,
-    layers: PathBuf,
 }
 
 impl LayerDir {
@@ -66,7 +66,7 @@ impl LayerDir {
 
 impl Drop for LayerDir {
     fn drop(&mut self) {
-        let _swept_later = std::fs::remove_dir_all(&self.path);
+        let _swept_later = tree::remove(&self.path);
     }
 }
 
@@ -80,10 +80,7 @@ impl Store {
     pub fn new_layer(&self) -> Result<LayerDir> {
         let path = self.temp()?.name()?;
         temp::create_directory(&path)?;
-        let directory = LayerDir {
-            path,
-            layers: self.root.join("layers"),
-        };
+        let directory = LayerDir { path };
         temp::create_directory(&directory.fs())?;
         temp::create_directory(&directory.work())?;
         set_mode(&directory.fs())?;
@@ -92,27 +89,35 @@ impl Store {
 
     /// Makes a directory part of the store. If there is a layer of that name already, that one stays.
     pub fn commit_layer(&self, directory: &LayerDir, id: &LayerId, info: &LayerInfo) -> Result<()> {
-        let target = directory.layers.join(id.as_str());
-        match std::fs::rename(directory.fs(), &target) {
-            Ok(()) => {}
-            Err(_) if target.is_dir() && self.layer(id)?.is_some() => return Ok(()),
-            Err(_) if target.is_dir() => {
-                // Left over from a process that died between renaming and writing the row.
-                std::fs::remove_dir_all(&target).map_err(Error::io("remove", &target))?;
-                std::fs::rename(directory.fs(), &target).map_err(Error::io("rename to", &target))?;
+        let target = self.layer_path(id);
+        let leftover = self.temp()?.name()?;
+        // The transaction keeps other processes from committing a layer of the same name at the same time.
+        let mut db = self.db();
+        let transaction = immediate(&mut db)?;
+        if target.is_dir() {
+            if is_trusted(&transaction, id)? {
+                return Ok(());
             }
-            Err(error) => return Err(Error::io("rename to", &target)(error)),
+            // Left over from a process that died before its transaction ended, or from a power failure.
+            std::fs::rename(&target, &leftover).map_err(Error::io("rename", &target))?;
         }
-        let size = to_sql(info.size);
+        std::fs::rename(directory.fs(), &target).map_err(Error::io("rename to", &target))?;
         let diff_id = info.diff_id.map(|digest| digest.to_string());
-        self.db()
+        transaction
             .prepare_cached("INSERT OR REPLACE INTO layers (id, size, diff_id, created, boot) VALUES (?, ?, ?, ?, ?)")?
-            .execute(params![id.as_str(), size, diff_id, now(), boot_id()])?;
+            .execute(params![id.as_str(), to_sql(info.size), diff_id, now(), boot_id()])?;
+        transaction.commit()?;
+        drop(db);
+        // What cannot be removed now goes with the process's directory.
+        let _swept_later = tree::remove(&leftover);
         Ok(())
     }
 
     /// What is known of a layer; `None` if there is none, or if its files may not have survived a power failure.
     pub fn layer(&self, id: &LayerId) -> Result<Option<Layer>> {
+        if !self.layer_path(id).is_dir() {
+            return Ok(None);
+        }
         let db = self.db();
         let row = db
             .prepare_cached("SELECT size, diff_id, created, durable OR boot = ?2 FROM layers WHERE id = ?1")?
@@ -125,13 +130,9 @@ impl Store {
                 ))
             })
             .optional()?;
-        let Some((size, diff_id, created, trusted)) = row else {
+        let Some((size, diff_id, created, true)) = row else {
             return Ok(None);
         };
-        if !trusted {
-            db.execute("DELETE FROM layers WHERE id = ?", [id.as_str()])?;
-            return Ok(None);
-        }
         let mut statement = db.prepare_cached("SELECT digest, size, media_type FROM layer_blobs WHERE layer = ?")?;
         let rows = statement.query_map([id.as_str()], |row| {
             Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?, row.get(2)?))
@@ -177,31 +178,37 @@ impl Store {
 
     /// Waits until everything that was committed before is on the disk.
     pub fn make_durable(&self) -> Result<()> {
-        let pending: i64 = self.db().query_row(
-            "SELECT count(*) FROM layers WHERE durable = 0 AND boot = ?",
-            [boot_id()],
-            |row| row.get(0),
-        )?;
-        if pending == 0 {
-            return Ok(());
-        }
+        // Layers that are pruned and made again meanwhile would not be covered by this sync.
+        let _in_use = self.in_use()?;
         let before: Vec<String> = {
             let db = self.db();
             let mut statement = db.prepare("SELECT id FROM layers WHERE durable = 0 AND boot = ?")?;
             statement
                 .query_map([boot_id()], |row| row.get(0))?
-                .collect::<std::result::Result<_, _>>()?
+                .collect::<rusqlite::Result<_>>()?
         };
+        if before.is_empty() {
+            return Ok(());
+        }
         let root = std::fs::File::open(&self.root).map_err(Error::io("open", &self.root))?;
         rustix::fs::syncfs(&root).map_err(|error| Error::io("sync", &self.root)(error.into()))?;
         let mut db = self.db();
-        let transaction = db.transaction()?;
+        let transaction = immediate(&mut db)?;
         for id in before {
             transaction.execute("UPDATE layers SET durable = 1 WHERE id = ?", [id])?;
         }
         transaction.commit()?;
         Ok(())
     }
+}
+
+/// Whether there is a row of the layer, and its files are sure to be those that were committed.
+fn is_trusted(db: &Connection, id: &LayerId) -> Result<bool> {
+    let trusted = db
+        .prepare_cached("SELECT durable OR boot = ?2 FROM layers WHERE id = ?1")?
+        .query_row(params![id.as_str(), boot_id()], |row| row.get(0))
+        .optional()?;
+    Ok(trusted.unwrap_or(false))
 }
 
 /// The root of a file tree is everybody's to enter; the directory above it is not.
@@ -212,7 +219,7 @@ fn set_mode(path: &Path) -> Result<()> {
 }
 
 /// Differs after each start of the machine; the same for all where the kernel does not tell.
-fn boot_id() -> &'static str {
+pub(crate) fn boot_id() -> &'static str {
     static ID: OnceLock<String> = OnceLock::new();
     ID.get_or_init(|| {
         std::fs::read_to_string("/proc/sys/kernel/random/boot_id")

@@ -22,8 +22,10 @@ mod locks;
 mod records;
 mod schema;
 mod temp;
+mod tree;
 mod upkeep;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -35,7 +37,7 @@ pub use error::Error;
 pub use ids::{BuildId, Key, LayerId};
 pub use images::{Found, Image};
 pub use layers::{Layer, LayerBlob, LayerDir, LayerInfo};
-pub use locks::LockGuard;
+pub use locks::{LockGuard, Pins};
 pub use records::Record;
 pub use upkeep::Usage;
 
@@ -47,6 +49,8 @@ pub struct Store {
     root: PathBuf,
     connection: Mutex<Connection>,
     temp: OnceLock<temp::TempRoot>,
+    /// Builds that this process runs.
+    running: Mutex<HashMap<BuildId, LockGuard>>,
 }
 
 impl Store {
@@ -57,6 +61,7 @@ impl Store {
             root: root.to_owned(),
             connection: Mutex::new(connection),
             temp: OnceLock::new(),
+            running: Mutex::default(),
         })
     }
 

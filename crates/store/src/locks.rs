@@ -1,19 +1,29 @@
-//! Locks by name, among threads and processes.
+//! Locks by name, among threads and processes: `flock`s on files that are there only while somebody has the lock.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
+use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use kiln_image::Digest;
 
-use crate::Store;
 use crate::error::{Error, Result};
+use crate::{LayerId, Store};
+
+/// The lock that all have who use layers and blobs, and that [`Store::prune`] has for itself alone.
+const IN_USE: &str = "in use";
 
 /// A lock that is held until it is dropped, or its process dies.
 #[derive(Debug)]
 pub struct LockGuard {
     file: File,
     path: PathBuf,
+}
+
+/// Layers that stay until it is dropped, or its process dies.
+#[derive(Debug)]
+pub struct Pins {
+    _locks: Vec<LockGuard>,
 }
 
 impl Store {
@@ -24,22 +34,79 @@ impl Store {
 
     /// Waits until nobody else has the lock of that name for itself alone.
     pub fn lock_key_shared(&self, name: &str) -> Result<LockGuard> {
-        lock(&self.root, name, File::lock_shared)
+        hold(named(&self.root, name), File::lock_shared)
     }
+
+    /// Keeps everything in the store as long as the guard lives: whatever was looked up in the meantime is there and
+    /// stays. Waits for a [`Store::prune`] that is under way; a prune waits for all guards.
+    ///
+    /// Whatever looks up layers or blobs to use them holds one. What takes long should take [`Store::pin`] instead as
+    /// soon as it knows its layers.
+    pub fn in_use(&self) -> Result<LockGuard> {
+        self.lock_key_shared(IN_USE)
+    }
+
+    /// Waits until nobody uses anything but pinned layers.
+    pub(crate) fn unused(&self) -> Result<LockGuard> {
+        self.lock_key(IN_USE)
+    }
+
+    /// Keeps these layers, which were looked up under [`Store::in_use`]; that guard can go then.
+    pub fn pin(&self, layers: &[LayerId]) -> Result<Pins> {
+        let pin = |layer| self.lock_key_shared(&pin_name(layer));
+        let locks = layers.iter().map(pin).collect::<Result<_>>()?;
+        Ok(Pins { _locks: locks })
+    }
+
+    /// Whether somebody keeps the layer. Nobody pins while the caller has [`Store::unused`].
+    pub(crate) fn is_pinned(&self, layer: &LayerId) -> Result<bool> {
+        Ok(try_exclusive(&self.root, &pin_name(layer))?.is_none())
+    }
+}
+
+fn pin_name(layer: &LayerId) -> String {
+    format!("pin-{layer}")
 }
 
 /// [`Store::lock_key`] of a store that is not open yet.
 pub(crate) fn exclusive(root: &Path, name: &str) -> Result<LockGuard> {
-    lock(root, name, File::lock)
+    hold(named(root, name), File::lock)
 }
 
-fn lock(root: &Path, name: &str, lock: impl Fn(&File) -> std::io::Result<()>) -> Result<LockGuard> {
-    let path = root.join("locks").join(Digest::of(name).hex());
+/// The lock of that name, unless somebody has it.
+pub(crate) fn try_exclusive(root: &Path, name: &str) -> Result<Option<LockGuard>> {
+    try_hold(named(root, name))
+}
+
+fn named(root: &Path, name: &str) -> PathBuf {
+    root.join("locks").join(Digest::of(name).hex())
+}
+
+/// Waits for the lock whose file is `path`.
+pub(crate) fn hold(path: PathBuf, lock: impl Fn(&File) -> io::Result<()>) -> Result<LockGuard> {
     loop {
         let file = open(&path)?;
-        lock(&file).map_err(Error::io("lock", &path))?;
+        match lock(&file) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            locked => locked.map_err(Error::io("lock", &path))?,
+        }
         if is_current(&file, &path)? {
             return Ok(LockGuard { file, path });
+        }
+    }
+}
+
+/// The lock whose file is `path`, unless somebody has it.
+pub(crate) fn try_hold(path: PathBuf) -> Result<Option<LockGuard>> {
+    loop {
+        let file = open(&path)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(Error::io("lock", &path)(error)),
+        }
+        if is_current(&file, &path)? {
+            return Ok(Some(LockGuard { file, path }));
         }
     }
 }
@@ -58,16 +125,20 @@ fn is_current(file: &File, path: &Path) -> Result<bool> {
     let held = file.metadata().map_err(Error::io("examine", path))?;
     match std::fs::metadata(path) {
         Ok(named) => Ok(held.ino() == named.ino() && held.dev() == named.dev()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(Error::io("examine", path)(error)),
     }
 }
 
 impl Drop for LockGuard {
     fn drop(&mut self) {
-        // Lock files must not pile up. Who waits for this one finds it gone and takes a new one.
-        if self.file.try_lock().is_ok() {
-            let _already_gone = std::fs::remove_file(&self.path);
+        // Lock files must not pile up. Only who has the lock alone may remove its file, and only if the file still is
+        // the lock's: a shared lock is lost for a moment while it becomes an exclusive one, in which another may take
+        // it, remove the file and be done. Who waits for a removed file finds it gone and takes a new one.
+        if self.file.try_lock().is_ok() && is_current(&self.file, &self.path).is_ok_and(|current| current) {
+            let _stays_empty = std::fs::remove_file(&self.path);
         }
+        // Children that were forked meanwhile may have the file open still; closing it here would not unlock it.
+        let _closed_anyway = self.file.unlock();
     }
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use crate::error::{Error, Result};
 use crate::locks;
@@ -138,4 +138,9 @@ fn check(connection: &Connection, path: &Path) -> Result<()> {
             known: VERSION,
         }),
     }
+}
+
+/// A transaction that has the right to write from its beginning: it waits for others then, and never fails for them later.
+pub(crate) fn immediate(connection: &mut Connection) -> Result<Transaction<'_>> {
+    Ok(connection.transaction_with_behavior(TransactionBehavior::Immediate)?)
 }

@@ -1,34 +1,32 @@
-//! Unfinished things. Each process has one directory below `tmp/`, with a lock file that it holds: where the lock
-//! can be had, the process is dead and the directory is removed.
+//! Unfinished things and rubbish. Each process has one directory below `tmp/`, and holds a lock whose file lies beside
+//! it: where the lock can be had, the process is dead and the directory is removed. A directory is there only while
+//! its lock is held or its owner is dead, so that none is taken for abandoned that is just being made.
 
 use std::fs::{DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::ids::random_name;
+use crate::locks::{self, LockGuard};
+use crate::tree;
 
 const LOCK: &str = "lock";
-
-/// A directory without lock file may be about to get one; this old, its maker is dead.
-const NEWBORN: Duration = Duration::from_secs(60);
 
 /// A process's own directory.
 #[derive(Debug)]
 pub(crate) struct TempRoot {
     path: PathBuf,
-    _lock: File,
+    /// Dropped after the directory is removed.
+    _lock: LockGuard,
 }
 
 impl TempRoot {
     pub(crate) fn create(parent: &Path) -> Result<Self> {
         let path = parent.join(random_name()?);
+        let lock = locks::hold(path.with_extension(LOCK), File::lock)?;
         create_directory(&path)?;
-        let lock = path.join(LOCK);
-        let file = File::create(&lock).map_err(Error::io("create", &lock))?;
-        file.lock().map_err(Error::io("lock", &lock))?;
-        Ok(Self { path, _lock: file })
+        Ok(Self { path, _lock: lock })
     }
 
     /// A name in it that nobody uses.
@@ -40,7 +38,7 @@ impl TempRoot {
 impl Drop for TempRoot {
     fn drop(&mut self) {
         // What cannot be removed now is left to the next sweep.
-        let _swept_later = std::fs::remove_dir_all(&self.path);
+        let _swept_later = tree::remove(&self.path);
     }
 }
 
@@ -51,23 +49,16 @@ pub(crate) fn create_directory(path: &Path) -> Result<()> {
         .map_err(Error::io("create", path))
 }
 
-/// Removes the directories of processes that are dead.
-pub(crate) fn sweep(parent: &Path) -> Result<()> {
+/// Removes the directories of processes that are dead. What cannot be removed is left to the next sweep. Gives the bytes
+/// that were freed.
+pub(crate) fn sweep(parent: &Path) -> Result<u64> {
+    let mut freed = 0;
     for entry in std::fs::read_dir(parent).map_err(Error::io("read", parent))? {
         let path = entry.map_err(Error::io("read", parent))?.path();
-        if is_abandoned(&path) {
-            let _swept_later = std::fs::remove_dir_all(&path);
+        // The file of a lock without directory goes with the lock.
+        if let Some(_abandoned) = locks::try_hold(path.with_extension(LOCK))? {
+            freed += tree::remove(&path.with_extension("")).unwrap_or_default();
         }
     }
-    Ok(())
-}
-
-fn is_abandoned(path: &Path) -> bool {
-    if let Ok(lock) = File::open(path.join(LOCK)) {
-        return lock.try_lock().is_ok();
-    }
-    let age = std::fs::symlink_metadata(path)
-        .and_then(|meta| meta.modified())
-        .map(|time| time.elapsed().unwrap_or_default());
-    age.is_ok_and(|age| age > NEWBORN)
+    Ok(freed)
 }

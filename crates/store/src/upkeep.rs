@@ -3,10 +3,13 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use crate::Store;
+use rusqlite::Connection;
+
 use crate::error::{Error, Result};
-use crate::images::Image;
-use crate::temp;
+use crate::ids::random_name;
+use crate::layers::boot_id;
+use crate::schema::immediate;
+use crate::{LayerId, Store, temp, tree};
 
 /// Use by kind: how many, and bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -21,6 +24,9 @@ pub struct Usage {
     pub logs: (u64, u64),
 }
 
+/// Manifests are smaller than this; see the image specification.
+const MAX_MANIFEST: u64 = 4 << 20;
+
 impl Store {
     /// Measures what is there.
     pub fn usage(&self) -> Result<Usage> {
@@ -33,129 +39,137 @@ impl Store {
         })
     }
 
-    /// Removes what no image needs and no record names; with `all` also what only records and cache mounts keep.
-    /// Gives the bytes that were freed. No other process may be building: it holds the store's lock meanwhile.
+    /// Removes what no image needs and no record names; with `all` also images without a name, and what only records
+    /// and cache mounts keep. Gives the bytes that were freed.
+    ///
+    /// Waits until no process has [`Store::in_use`]; layers that were pinned stay. The files are only moved out of the
+    /// way while others wait, and removed afterwards.
     pub fn prune(&self, all: bool) -> Result<u64> {
-        let _alone = self.lock_key("prune")?;
-        temp::sweep(&self.root.join("tmp"))?;
-        let images = self.images()?;
-        if all {
-            self.forget_cache(&images)?;
+        let swept = temp::sweep(&self.root.join("tmp"))?;
+        let rubbish = self.temp()?.name()?;
+        temp::create_directory(&rubbish)?;
+        {
+            let _alone = self.unused()?;
+            self.forget(all)?;
+            self.discard(&rubbish)?;
         }
-        let (layers, blobs) = self.needed(&images)?;
-        let mut freed = remove_others(&self.root.join("layers"), &layers)?;
-        freed += remove_others(&self.root.join("blobs/sha256"), &blobs)?;
-        if all {
-            freed += remove_others(&self.root.join("cache"), &HashSet::new())?;
-        }
-        Ok(freed)
+        let removed = tree::remove(&rubbish).map_err(Error::io("remove", &rubbish))?;
+        Ok(swept + removed)
     }
 
-    fn forget_cache(&self, images: &[Image]) -> Result<()> {
-        let kept: HashSet<&str> = images
-            .iter()
-            .flat_map(|image| image.layers.iter().map(crate::LayerId::as_str))
-            .collect();
+    /// Deletes rows. They are gone from the disk before this returns, so that no power failure brings one back when its
+    /// files are no more.
+    fn forget(&self, all: bool) -> Result<()> {
         let mut db = self.db();
-        let transaction = db.transaction()?;
-        transaction.execute("DELETE FROM records", [])?;
-        transaction.execute("DELETE FROM resolutions", [])?;
-        transaction.execute("DELETE FROM cache_mounts", [])?;
-        let all: Vec<String> = {
-            let mut statement = transaction.prepare("SELECT id FROM layers")?;
-            statement
-                .query_map([], |row| row.get(0))?
-                .collect::<rusqlite::Result<_>>()?
-        };
-        for id in all.iter().filter(|id| !kept.contains(id.as_str())) {
-            transaction.execute("DELETE FROM layers WHERE id = ?", [id])?;
+        db.pragma_update(None, "synchronous", "FULL")?;
+        let forgotten = self.forget_rows(&mut db, all);
+        db.pragma_update(None, "synchronous", "NORMAL")?;
+        forgotten
+    }
+
+    fn forget_rows(&self, db: &mut Connection, all: bool) -> Result<()> {
+        let transaction = immediate(db)?;
+        if all {
+            transaction.execute_batch(
+                "DELETE FROM images WHERE id NOT IN (SELECT image FROM tags);
+                 DELETE FROM records; DELETE FROM resolutions; DELETE FROM cache_mounts;",
+            )?;
         }
+        let unneeded = unneeded_layers(&transaction, all)?;
+        for id in unneeded {
+            if !self.is_pinned(&LayerId::parse(id.clone())?)? {
+                transaction.execute("DELETE FROM layers WHERE id = ?", [id])?;
+            }
+        }
+        transaction.execute("DELETE FROM records WHERE layer NOT IN (SELECT id FROM layers)", [])?;
         transaction.commit()?;
         Ok(())
     }
 
-    /// The names of the layers and blobs that stay.
-    fn needed(&self, images: &[Image]) -> Result<(HashSet<String>, HashSet<String>)> {
-        let db = self.db();
-        let strings = |query: &str| -> Result<Vec<String>> {
-            let mut statement = db.prepare(query)?;
-            Ok(statement
-                .query_map([], |row| row.get(0))?
-                .collect::<rusqlite::Result<_>>()?)
-        };
-        let layers = strings("SELECT id FROM layers")?.into_iter().collect();
-        let hex = |digest: String| digest.trim_start_matches("sha256:").to_owned();
-        let mut blobs: HashSet<String> = strings("SELECT digest FROM layer_blobs")?
-            .into_iter()
-            .map(hex)
-            .collect();
-        let resolved = strings("SELECT manifest FROM resolutions")?;
-        for image in images {
-            blobs.insert(image.id.hex());
-            blobs.extend(image.manifest.map(|digest| digest.hex()));
+    /// Moves everything that no row names to `rubbish`.
+    fn discard(&self, rubbish: &Path) -> Result<()> {
+        let layers = self.strings("SELECT id FROM layers")?;
+        let caches = self.strings("SELECT directory FROM cache_mounts")?;
+        let logs = self.strings("SELECT CAST(id AS TEXT) FROM builds")?;
+        move_others(&self.root.join("layers"), &layers, rubbish)?;
+        move_others(&self.root.join("blobs/sha256"), &self.needed_blobs()?, rubbish)?;
+        move_others(&self.root.join("cache"), &caches, rubbish)?;
+        move_others(&self.root.join("logs"), &logs, rubbish)
+    }
+
+    /// The names of the blobs that stay.
+    fn needed_blobs(&self) -> Result<HashSet<String>> {
+        let manifests = self.strings(
+            "SELECT substr(manifest, 8) FROM resolutions
+             UNION SELECT substr(manifest, 8) FROM images WHERE manifest IS NOT NULL",
+        )?;
+        let mut blobs =
+            self.strings("SELECT substr(digest, 8) FROM layer_blobs UNION SELECT substr(id, 8) FROM images")?;
+        // Configs of images that were only asked for are named by manifests alone.
+        blobs.extend(manifests.iter().filter_map(|manifest| self.config_of(manifest)));
+        blobs.extend(manifests);
+        Ok(blobs)
+    }
+
+    /// The config that a manifest names; `None` if it is not there or not readable, and so is of no use to anyone.
+    fn config_of(&self, manifest: &str) -> Option<String> {
+        let path = self.root.join("blobs/sha256").join(manifest);
+        if std::fs::metadata(&path).ok()?.len() > MAX_MANIFEST {
+            return None;
         }
-        blobs.extend(resolved.into_iter().map(hex));
-        drop(db);
-        // Configs are named by manifests alone.
-        for manifest in blobs.clone() {
-            let path = self.root.join("blobs/sha256").join(&manifest);
-            if std::fs::metadata(&path).is_ok_and(|meta| meta.len() < 1 << 20)
-                && let Ok(bytes) = std::fs::read(&path)
-                && let Ok(document) = serde_json::from_slice::<serde_json::Value>(&bytes)
-                && let Some(config) = document.pointer("/config/digest").and_then(serde_json::Value::as_str)
-            {
-                blobs.insert(config.trim_start_matches("sha256:").to_owned());
-            }
-        }
-        Ok((layers, blobs))
+        let document: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).ok()?).ok()?;
+        let config = document.pointer("/config/digest")?.as_str()?;
+        Some(config.trim_start_matches("sha256:").to_owned())
+    }
+
+    fn strings(&self, query: &str) -> Result<HashSet<String>> {
+        strings(&self.db(), query)
     }
 }
 
-fn remove_others(directory: &Path, keep: &HashSet<String>) -> Result<u64> {
-    let mut freed = 0;
+/// The layers that go: those that no image has and that nobody could find again. Steps' layers are found by records,
+/// pulled ones by the digests that are their names; with `all` neither matters.
+fn unneeded_layers(db: &Connection, all: bool) -> Result<HashSet<String>> {
+    db.execute("DELETE FROM layers WHERE NOT durable AND boot <> ?", [boot_id()])?;
+    let mut unneeded = strings(
+        db,
+        if all {
+            "SELECT id FROM layers"
+        } else {
+            "SELECT id FROM layers WHERE length(id) < 64 AND id NOT IN (SELECT layer FROM records)"
+        },
+    )?;
+    for image in strings(db, "SELECT layers FROM images")? {
+        for layer in image.split_whitespace() {
+            unneeded.remove(layer);
+        }
+    }
+    Ok(unneeded)
+}
+
+fn strings(db: &Connection, query: &str) -> Result<HashSet<String>> {
+    let mut statement = db.prepare(query)?;
+    let rows = statement.query_map([], |row| row.get(0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+fn move_others(directory: &Path, keep: &HashSet<String>, rubbish: &Path) -> Result<()> {
     for entry in std::fs::read_dir(directory).map_err(Error::io("read", directory))? {
         let entry = entry.map_err(Error::io("read", directory))?;
-        if keep.contains(entry.file_name().to_string_lossy().as_ref()) {
-            continue;
+        if !keep.contains(entry.file_name().to_string_lossy().as_ref()) {
+            let path = entry.path();
+            std::fs::rename(&path, rubbish.join(random_name()?)).map_err(Error::io("rename", &path))?;
         }
-        let path = entry.path();
-        freed += measure(&path)?;
-        let removed = if path.is_dir() {
-            std::fs::remove_dir_all(&path)
-        } else {
-            std::fs::remove_file(&path)
-        };
-        removed.map_err(Error::io("remove", &path))?;
     }
-    Ok(freed)
+    Ok(())
 }
 
 fn measure_children(directory: &Path) -> Result<(u64, u64)> {
     let mut total = (0, 0);
     for entry in std::fs::read_dir(directory).map_err(Error::io("read", directory))? {
+        let path = entry.map_err(Error::io("read", directory))?.path();
         total.0 += 1;
-        total.1 += measure(&entry.map_err(Error::io("read", directory))?.path())?;
-    }
-    Ok(total)
-}
-
-/// Bytes on disk of a file or of everything below a directory.
-fn measure(path: &Path) -> Result<u64> {
-    use std::os::unix::fs::MetadataExt as _;
-    let mut total = 0;
-    let mut open = vec![path.to_owned()];
-    while let Some(path) = open.pop() {
-        let meta = match std::fs::symlink_metadata(&path) {
-            Ok(meta) => meta,
-            // Another process may be at work.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(Error::io("examine", &path)(error)),
-        };
-        total += meta.blocks() * 512;
-        if meta.is_dir() {
-            let entries = std::fs::read_dir(&path).map_err(Error::io("read", &path))?;
-            open.extend(entries.filter_map(std::result::Result::ok).map(|entry| entry.path()));
-        }
+        total.1 += tree::measure(&path).map_err(Error::io("measure", &path))?;
     }
     Ok(total)
 }

@@ -9,7 +9,12 @@ const ROOT: &str = "KILN_STORE_TEST_ROOT";
 /// Something that a child may be asked to do with the store in the directory.
 type Task = fn(&Path);
 
-const TASKS: &[(&str, Task)] = &[("open", super::opening::open_and_use)];
+const TASKS: &[(&str, Task)] = &[
+    ("open", super::opening::open_and_use),
+    ("add", super::together::add),
+    ("sweep", super::together::sweep),
+    ("prune", super::together::prune),
+];
 
 /// Starts a process that does the task.
 pub(crate) fn start(task: &str, root: &Path) -> Child {

@@ -2,5 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
 
+mod blobs;
+mod builds;
 mod children;
+mod layers;
+mod locks;
 mod opening;
+mod prune;
+mod support;
+mod together;

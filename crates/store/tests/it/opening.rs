@@ -1,9 +1,11 @@
 //! Opening stores.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Barrier;
 
-use kiln_store::Store;
+use kiln_store::{Error, Store};
+use rusqlite::Connection;
 
 use super::children;
 
@@ -40,5 +42,45 @@ fn many_processes_make_a_new_store_at_once() {
             assert!(child.wait().unwrap().success());
         }
         assert_eq!(Store::open(directory.path()).unwrap().builds().unwrap().len(), 6);
+    }
+}
+
+#[test]
+fn a_store_of_a_newer_program_is_left_alone() {
+    let (directory, store) = super::support::store();
+    drop(store);
+    let database = Connection::open(directory.path().join("kiln.db")).unwrap();
+    database.pragma_update(None, "user_version", 1000).unwrap();
+    let error = Store::open(directory.path()).unwrap_err();
+    assert!(matches!(error, Error::Newer { found: 1000, .. }));
+    let message = error.to_string();
+    assert!(
+        message.contains("newer Kiln") && message.contains("--root"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_damaged_database_is_called_so() {
+    for content in [vec![], b"this is no database".repeat(1000)] {
+        let (directory, store) = super::support::store();
+        drop(store);
+        std::fs::write(directory.path().join("kiln.db"), content).unwrap();
+        let error = Store::open(directory.path()).unwrap_err();
+        assert!(matches!(error, Error::Damaged(_)));
+        let message = error.to_string();
+        assert!(message.contains("damaged") && message.contains("--root"), "{message}");
+    }
+}
+
+#[test]
+fn only_its_owner_may_look_into_a_store() {
+    let (directory, _store) = super::support::store();
+    for name in ["layers", "blobs", "tmp", "cache", "logs", "locks"] {
+        let mode = std::fs::metadata(directory.path().join(name))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o700, "{name}");
     }
 }

@@ -1,0 +1,74 @@
+//! Builds and their logs.
+
+use std::io::{Read as _, Write as _};
+
+use kiln_store::{BuildId, Store};
+
+use super::support::{names, store};
+
+fn log(store: &Store, build: BuildId) -> Option<String> {
+    let mut text = String::new();
+    store.open_log(build, 1).unwrap()?.read_to_string(&mut text).unwrap();
+    Some(text)
+}
+
+#[test]
+fn old_builds_are_forgotten_unless_they_run() {
+    let (directory, store) = store();
+    let running = store.begin_build("running").unwrap();
+    store.create_log(running, 1).unwrap().write_all(b"running").unwrap();
+    let ended = store.begin_build("ended").unwrap();
+    store.create_log(ended, 1).unwrap().write_all(b"ended").unwrap();
+    store.finish_build(ended, "done").unwrap();
+    assert_eq!(log(&store, ended).unwrap(), "ended");
+
+    // Another process forgets.
+    let other = Store::open(directory.path()).unwrap();
+    for _ in 0..60 {
+        let id = other.begin_build("later").unwrap();
+        other.finish_build(id, "done").unwrap();
+    }
+    let builds = other.builds().unwrap();
+    assert_eq!(builds.len(), 51);
+    assert_eq!(builds.last().unwrap().name, "running");
+    assert_eq!(log(&store, running).unwrap(), "running");
+    assert_eq!(log(&store, ended), None);
+    assert_eq!(names(&directory.path().join("logs")), [running.to_string()]);
+
+    store.finish_build(running, "done").unwrap();
+    other.begin_build("last").unwrap();
+    assert_eq!(log(&store, running), None);
+    assert_eq!(other.builds().unwrap().len(), 50);
+}
+
+#[test]
+fn a_build_whose_process_died_is_forgotten() {
+    let (directory, store) = store();
+    let killed = store.begin_build("killed").unwrap();
+    drop(store);
+    let store = Store::open(directory.path()).unwrap();
+    assert_eq!(store.builds().unwrap()[0].outcome, None);
+    for _ in 0..50 {
+        let id = store.begin_build("later").unwrap();
+        store.finish_build(id, "done").unwrap();
+    }
+    assert!(store.builds().unwrap().iter().all(|build| build.id != killed));
+}
+
+#[test]
+fn steps_are_remembered_by_number() {
+    let (_directory, store) = store();
+    let build = store.begin_build("test").unwrap();
+    let put = |number, name| {
+        store
+            .put_step(build, number, name, "done", std::time::Duration::ZERO)
+            .unwrap();
+    };
+    put(2, "second");
+    put(1, "first");
+    let steps = store.build_steps(build).unwrap();
+    assert_eq!(
+        steps.iter().map(|step| step.name.as_str()).collect::<Vec<_>>(),
+        ["first", "second"]
+    );
+}

@@ -1,0 +1,124 @@
+//! Layers.
+
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+use kiln_image::Digest;
+use kiln_store::{LayerId, LayerInfo};
+use rusqlite::Connection;
+
+use super::support::{add_layer, names, store, temp};
+
+#[test]
+fn a_layer_is_there_once_it_is_committed() {
+    let (directory, store) = store();
+    let id = LayerId::random().unwrap();
+    let unfinished = store.new_layer().unwrap();
+    std::fs::write(unfinished.fs().join("file"), "content").unwrap();
+    assert_eq!(store.layer(&id).unwrap(), None);
+    let info = LayerInfo {
+        size: 7,
+        diff_id: Some(Digest::of("tar")),
+    };
+    store.commit_layer(&unfinished, &id, &info).unwrap();
+    drop(unfinished);
+    let layer = store.layer(&id).unwrap().unwrap();
+    assert_eq!((layer.size, layer.diff_id), (7, Some(Digest::of("tar"))));
+    assert_eq!(std::fs::read(store.layer_path(&id).join("file")).unwrap(), b"content");
+    assert_eq!(names(&temp(directory.path())), [""; 0]);
+}
+
+#[test]
+fn of_two_layers_of_one_name_the_first_stays() {
+    let (_directory, store) = store();
+    let id = LayerId::random().unwrap();
+    add_layer(&store, &id, "first");
+    store.set_layer_diff_id(&id, &Digest::of("tar"), 10).unwrap();
+    add_layer(&store, &id, "second");
+    assert_eq!(std::fs::read(store.layer_path(&id).join("file")).unwrap(), b"first");
+    assert_eq!(store.layer(&id).unwrap().unwrap().diff_id, Some(Digest::of("tar")));
+}
+
+#[test]
+fn what_a_dead_process_left_is_replaced() {
+    let (_directory, store) = store();
+    let id = LayerId::random().unwrap();
+    std::fs::create_dir(store.layer_path(&id)).unwrap();
+    std::fs::write(store.layer_path(&id).join("half"), "").unwrap();
+    assert_eq!(store.layer(&id).unwrap(), None);
+    add_layer(&store, &id, "whole");
+    assert_eq!(names(&store.layer_path(&id)), ["file"]);
+}
+
+#[test]
+fn a_layer_without_its_directory_is_absent_and_can_be_made_again() {
+    let (_directory, store) = store();
+    let id = LayerId::random().unwrap();
+    add_layer(&store, &id, "first");
+    std::fs::remove_dir_all(store.layer_path(&id)).unwrap();
+    assert_eq!(store.layer(&id).unwrap(), None);
+    add_layer(&store, &id, "second");
+    assert!(store.layer(&id).unwrap().is_some());
+}
+
+#[test]
+fn after_a_power_failure_only_synced_layers_are_believed() {
+    let (directory, store) = store();
+    let (synced, lost) = (LayerId::random().unwrap(), LayerId::random().unwrap());
+    add_layer(&store, &synced, "synced");
+    store.make_durable().unwrap();
+    add_layer(&store, &lost, "lost");
+    let database = Connection::open(directory.path().join("kiln.db")).unwrap();
+    database
+        .execute("UPDATE layers SET boot = 'an earlier one'", [])
+        .unwrap();
+    assert!(store.layer(&synced).unwrap().is_some());
+    assert_eq!(store.layer(&lost).unwrap(), None);
+    add_layer(&store, &lost, "made again");
+    assert!(store.layer(&lost).unwrap().is_some());
+    assert_eq!(
+        std::fs::read(store.layer_path(&lost).join("file")).unwrap(),
+        b"made again"
+    );
+}
+
+#[test]
+fn blobs_of_a_layer_are_those_that_are_still_there() {
+    let (_directory, store) = store();
+    let id = LayerId::random().unwrap();
+    add_layer(&store, &id, "content");
+    let (kept, removed) = (store.put_blob(b"kept").unwrap(), store.put_blob(b"removed").unwrap());
+    store.add_layer_blob(&id, &kept, 4, "a/b").unwrap();
+    store.add_layer_blob(&id, &removed, 7, "a/b").unwrap();
+    std::fs::remove_file(store.blob_path(&removed)).unwrap();
+    let blobs = store.layer(&id).unwrap().unwrap().blobs;
+    assert_eq!(blobs.iter().map(|blob| blob.digest).collect::<Vec<_>>(), [kept]);
+}
+
+/// Deeper than there are descriptors and than paths are long, closed directories, a link to something of others.
+#[test]
+fn an_abandoned_layer_is_removed_whatever_is_in_it() {
+    let (directory, store) = store();
+    let outside = tempfile::tempdir().unwrap();
+    std::fs::write(outside.path().join("keep"), "").unwrap();
+    let unfinished = store.new_layer().unwrap();
+    make_deep(&unfinished.fs(), 3000);
+    symlink(outside.path(), unfinished.fs().join("link")).unwrap();
+    let closed = unfinished.fs().join("closed");
+    std::fs::create_dir(&closed).unwrap();
+    std::fs::write(closed.join("file"), "").unwrap();
+    std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o000)).unwrap();
+    drop(unfinished);
+    assert_eq!(names(&temp(directory.path())), [""; 0]);
+    assert_eq!(names(outside.path()), ["keep"]);
+}
+
+fn make_deep(top: &std::path::Path, depth: usize) {
+    use rustix::fs::{CWD, Mode, OFlags, mkdirat, openat};
+    let open =
+        |dir: std::os::fd::BorrowedFd<'_>, name: &str| openat(dir, name, OFlags::DIRECTORY, Mode::empty()).unwrap();
+    let mut dir = open(CWD, top.to_str().unwrap());
+    for _ in 0..depth {
+        mkdirat(&dir, "deep", Mode::RWXU).unwrap();
+        dir = open(std::os::fd::AsFd::as_fd(&dir), "deep");
+    }
+}
