@@ -35,9 +35,12 @@ impl KeyBuilder {
     }
 
     /// The step reads something with this content.
-    pub(crate) fn content(&mut self, digest: &[u8; 32]) -> &mut Self {
+    pub(crate) fn contents(&mut self, digests: &[[u8; 32]]) -> &mut Self {
         self.0.update(b"C");
-        self.0.update(digest);
+        self.0.update(&(digests.len() as u64).to_le_bytes());
+        for digest in digests {
+            self.0.update(digest);
+        }
         self
     }
 

@@ -119,12 +119,7 @@ impl Solver<'_> {
     fn content_key(&self, step: &Step) -> StepResult<Option<Key>> {
         let mut key = KeyBuilder::new(&step.definition);
         key.tree(&self.base(step));
-        let mut read = false;
-        for digest in self.content_read(step)? {
-            read = true;
-            key.content(&digest);
-        }
-        Ok(read.then(|| key.finish()))
+        Ok(self.add_content(step, &mut key)?.then(|| key.finish()))
     }
 
     /// The record's layer, if there is a record and its layer is still there.

@@ -1,6 +1,8 @@
 //! Solving: runs the steps of a plan, each as soon as its inputs are there, several at a time.
 
 mod cached;
+mod content;
+mod copy;
 mod exec;
 mod file;
 mod mounts;

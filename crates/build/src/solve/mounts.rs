@@ -252,7 +252,7 @@ impl Solver<'_> {
         let (path, new) = self.session.store.cache_mount(&name, id)?;
         if new {
             if let Some(from) = from {
-                self.seed(&path, &self.result(*from), source)?;
+                self.seed(&path, *from, source)?;
             }
             set_owner(&path, *mode, *uid, *gid)?;
         }

@@ -1,0 +1,103 @@
+//! Content digests of what steps read: what content keys are made of.
+
+use std::path::Path;
+
+use kiln_layer::{Filter, NoFileDigests};
+use kiln_plan::{CopyAction, CopyFrom, Exec, FileAction, FileOp, MountKind, Op, Step};
+
+use super::Solver;
+use super::copy::{context_filter, itself_alone};
+use super::sources::Tree;
+use crate::error::StepResult;
+use crate::key::KeyBuilder;
+
+impl Solver<'_> {
+    /// Adds what a step reads besides its root, in order, to its content key; false where it reads no content. What a
+    /// cache mount starts as counts by the identity of its layers.
+    pub(super) fn add_content(&self, step: &Step, key: &mut KeyBuilder) -> StepResult<bool> {
+        match &step.op {
+            Op::File(file) => self.add_copied(file, key),
+            Op::Exec(exec) => self.add_mounted(exec, key),
+            Op::Source(_) | Op::Merge(_) => Ok(false),
+        }
+    }
+
+    fn add_copied(&self, file: &FileOp, key: &mut KeyBuilder) -> StepResult<bool> {
+        let mut read = false;
+        for action in &file.actions {
+            if let FileAction::Copy(copy) = action
+                && let CopyFrom::Step(from) = copy.from
+            {
+                let digests = self.with_tree(from, |tree| copied_digests(tree, copy))?;
+                key.contents(&digests);
+                read = true;
+            }
+        }
+        Ok(read)
+    }
+
+    fn add_mounted(&self, exec: &Exec, key: &mut KeyBuilder) -> StepResult<bool> {
+        let mut read = false;
+        for mount in &exec.mounts {
+            match &mount.kind {
+                MountKind::Bind {
+                    from: Some(from),
+                    source,
+                    ..
+                } => {
+                    let source = std::slice::from_ref(source);
+                    let digests = self.with_tree(Some(*from), |tree| source_digests(tree, source))?;
+                    key.contents(&digests);
+                    read = true;
+                }
+                MountKind::Cache { from: Some(from), .. } => {
+                    key.tree(self.result(*from).layers());
+                }
+                _ => {}
+            }
+        }
+        Ok(read)
+    }
+}
+
+/// The content of what COPY or ADD reads in a tree.
+fn copied_digests(tree: &Tree<'_>, copy: &CopyAction) -> StepResult<Vec<[u8; 32]>> {
+    if !copy.parents {
+        return source_digests(tree, &copy.sources);
+    }
+    let mut digests = Vec::new();
+    for word in &copy.sources {
+        let kept = tree.find_with_parents(word)?;
+        for source in &kept.sources {
+            for ancestor in kept.ancestors(&source.path) {
+                digests.extend(digest(tree, &ancestor, &itself_alone(&ancestor))?);
+            }
+            digests.extend(content_digest(tree, &source.path)?);
+        }
+    }
+    Ok(digests)
+}
+
+/// The content of what `words` name in a tree.
+fn source_digests(tree: &Tree<'_>, words: &[String]) -> StepResult<Vec<[u8; 32]>> {
+    let mut digests = Vec::new();
+    for word in words {
+        for source in tree.find(word)? {
+            digests.extend(content_digest(tree, &source.path)?);
+        }
+    }
+    Ok(digests)
+}
+
+fn content_digest(tree: &Tree<'_>, path: &str) -> StepResult<[[u8; 32]; 2]> {
+    digest(tree, path, &|path, directory| {
+        context_filter(tree.context, path, directory)
+    })
+}
+
+/// Of the name, which counts where it becomes the name of the copy, and of the content.
+fn digest(tree: &Tree<'_>, path: &str, filter: &dyn Fn(&Path, bool) -> Filter) -> StepResult<[[u8; 32]; 2]> {
+    let owner = tree.context.is_some().then_some((0, 0));
+    let content = kiln_layer::digest_tree(tree.root, Path::new(path), filter, owner, &NoFileDigests)?;
+    Ok([*blake3::hash(path.as_bytes()).as_bytes(), content.digest])
+}

@@ -1,0 +1,243 @@
+//! COPY and ADD: what they name, written into a file tree.
+
+use std::os::fd::BorrowedFd;
+use std::path::Path;
+
+use kiln_dockerfile::ignore::Ignore;
+use kiln_layer::{CopyOptions, Filter, ModeChange};
+use kiln_plan::CopyAction;
+use rustix::fs::{FileType, Mode, OFlags};
+
+use super::parents::Kept;
+use super::sources::{Source, Tree};
+use crate::context::Context;
+use crate::error::{StepError, StepResult};
+
+/// The mode of directories that COPY makes on the way.
+const DIRECTORY_MODE: u32 = 0o755;
+
+/// Where COPY writes, and how.
+pub(super) struct Target<'a> {
+    root: BorrowedFd<'a>,
+    copy: &'a CopyAction,
+    owner: Option<(u32, u32)>,
+    mode: ModeChange,
+    exclude: Option<Ignore>,
+}
+
+impl<'a> Target<'a> {
+    /// For the files of an instruction; `local` if they come from a context or the instruction itself.
+    pub(super) fn new(root: BorrowedFd<'a>, copy: &'a CopyAction, local: bool) -> StepResult<Self> {
+        Ok(Self {
+            root,
+            copy,
+            owner: owner(root, copy, local)?,
+            mode: mode(copy.chmod.as_deref())?,
+            exclude: exclude(&copy.exclude)?,
+        })
+    }
+
+    /// Copies what a source word names.
+    pub(super) fn word(&self, tree: &Tree<'_>, word: &str) -> StepResult<()> {
+        if !self.copy.parents {
+            return tree.find(word)?.iter().try_for_each(|source| self.source(tree, source));
+        }
+        let kept = tree.find_with_parents(word)?;
+        kept.sources
+            .iter()
+            .try_for_each(|source| self.source_with_parents(tree, &kept, source))
+    }
+
+    pub(super) fn source(&self, tree: &Tree<'_>, source: &Source) -> StepResult<()> {
+        let directory = source.kind == FileType::Directory;
+        if self.copy.unpack && source.kind == FileType::RegularFile && self.extract(tree, source)? {
+            return Ok(());
+        }
+        let destination = if directory {
+            self.copy.destination.clone()
+        } else {
+            self.file_destination(&source.path)?
+        };
+        self.make_parents(&destination, directory)?;
+        self.copy_below(tree, source, &destination)
+    }
+
+    fn source_with_parents(&self, tree: &Tree<'_>, kept: &Kept, source: &Source) -> StepResult<()> {
+        self.make_parents(&self.copy.destination, true)?;
+        let top = self.copy.destination.trim_end_matches('/');
+        for ancestor in kept.ancestors(&source.path) {
+            let destination = format!("{top}/{}", kept.relative(&ancestor));
+            self.copy(tree, &ancestor, &destination, &itself_alone(&ancestor))?;
+        }
+        self.copy_below(tree, source, &format!("{top}/{}", kept.relative(&source.path)))
+    }
+
+    /// Copies a file, or what of a directory neither the ignore file nor `--exclude` leaves out.
+    fn copy_below(&self, tree: &Tree<'_>, source: &Source, destination: &str) -> StepResult<()> {
+        let directory = source.kind == FileType::Directory;
+        let filter = |path: &Path, is_directory: bool| {
+            let context = context_filter(tree.context, path, is_directory);
+            if context == Filter::Include {
+                self.excluded(path, &source.path, directory)
+            } else {
+                context
+            }
+        };
+        self.copy(tree, &source.path, destination, &filter)
+    }
+
+    fn copy(
+        &self,
+        tree: &Tree<'_>,
+        path: &str,
+        destination: &str,
+        filter: &dyn Fn(&Path, bool) -> Filter,
+    ) -> StepResult<()> {
+        let options = CopyOptions {
+            owner: self.owner,
+            mode: self.mode.clone(),
+            filter: Some(filter),
+            ..CopyOptions::default()
+        };
+        kiln_layer::copy_tree(tree.root, Path::new(path), self.root, Path::new(destination), &options)?;
+        Ok(())
+    }
+}
+
+impl Target<'_> {
+    /// Where a file goes: below the destination if that is a directory, else in its place.
+    fn file_destination(&self, source: &str) -> StepResult<String> {
+        let destination = &self.copy.destination;
+        let name = source.rsplit('/').next().unwrap_or(source);
+        if destination.ends_with('/') || self.is_directory(destination)? {
+            return Ok(format!("{}/{name}", destination.trim_end_matches('/')));
+        }
+        Ok(destination.clone())
+    }
+
+    fn is_directory(&self, path: &str) -> StepResult<bool> {
+        use rustix::io::Errno;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        match kiln_sandbox::open_in_root(self.root, path, flags, Mode::empty()) {
+            Ok(_) => Ok(true),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(false),
+            Err(error) => Err(StepError::errno("examine the destination", path)(error)),
+        }
+    }
+
+    /// Makes the directories on the way, and the destination itself where a directory's contents go.
+    fn make_parents(&self, destination: &str, itself: bool) -> StepResult<()> {
+        let directory = if itself {
+            destination
+        } else {
+            destination.rsplit_once('/').map_or("/", |(parent, _)| parent)
+        };
+        let mode = self.copy.chmod.as_deref().and_then(octal).unwrap_or(DIRECTORY_MODE);
+        let owner = Some(self.owner.unwrap_or((0, 0)));
+        kiln_sandbox::mkdir_all_in_root(self.root, directory, Mode::from_raw_mode(mode), owner)
+            .map_err(StepError::errno("create", directory))?;
+        Ok(())
+    }
+
+    /// A here-document.
+    pub(super) fn inline(&self, content: &str) -> StepResult<()> {
+        let name = self.copy.sources.first().map_or("", String::as_str);
+        let destination = self.file_destination(name)?;
+        self.make_parents(&destination, false)?;
+        let (uid, gid) = self.owner.unwrap_or((0, 0));
+        kiln_layer::write_file(
+            self.root,
+            Path::new(&destination),
+            content.as_bytes(),
+            0o644,
+            &self.mode,
+            (uid, gid),
+        )?;
+        Ok(())
+    }
+
+    /// Extracts an archive; false if it is none.
+    fn extract(&self, tree: &Tree<'_>, source: &Source) -> StepResult<bool> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let file = kiln_sandbox::open_in_root(tree.root, &source.path, flags, Mode::empty())
+            .map_err(StepError::errno("open", &source.path))?;
+        let file = std::fs::File::from(file);
+        if !kiln_layer::is_archive(&file).map_err(StepError::io("read", &source.path))? {
+            return Ok(false);
+        }
+        self.make_parents(&self.copy.destination, true)?;
+        kiln_layer::extract(
+            file,
+            self.root,
+            Path::new(&self.copy.destination),
+            self.copy.chown.as_ref().and(self.owner),
+        )?;
+        Ok(true)
+    }
+
+    /// `--exclude` speaks of what is below a copied directory; files that the instruction names are copied.
+    fn excluded(&self, path: &Path, source: &str, directory: bool) -> Filter {
+        let below = path.strip_prefix(source).unwrap_or(path).to_string_lossy();
+        match &self.exclude {
+            Some(patterns) if directory && !below.is_empty() && patterns.decide(&below).excluded => Filter::Exclude,
+            _ => Filter::Include,
+        }
+    }
+}
+
+/// Passes a directory without what is in it.
+pub(super) fn itself_alone(directory: &str) -> impl Fn(&Path, bool) -> Filter {
+    move |path, _| {
+        if path == Path::new(directory) {
+            Filter::Include
+        } else {
+            Filter::Exclude
+        }
+    }
+}
+
+/// What the ignore file says of a path of a local context.
+pub(super) fn context_filter(context: Option<&Context>, path: &Path, directory: bool) -> Filter {
+    let Some(context) = context else { return Filter::Include };
+    let path = path.to_string_lossy();
+    if !context.excluded(&path) {
+        Filter::Include
+    } else if directory && context.may_reinclude_below(&path) {
+        Filter::Descend
+    } else {
+        Filter::Exclude
+    }
+}
+
+/// Who owns what is copied: from contexts root unless said otherwise; from stages and images as there. Names that the
+/// image does not know are root, as in BuildKit.
+fn owner(root: BorrowedFd<'_>, copy: &CopyAction, local: bool) -> StepResult<Option<(u32, u32)>> {
+    match &copy.chown {
+        None if local => Ok(Some((0, 0))),
+        None => Ok(None),
+        Some(chown) => {
+            let owner = kiln_sandbox::resolve_owner(root, chown)?;
+            Ok(Some((owner.uid.unwrap_or(0), owner.gid.unwrap_or(0))))
+        }
+    }
+}
+
+fn mode(chmod: Option<&str>) -> StepResult<ModeChange> {
+    chmod.map_or(Ok(ModeChange::Keep), |text| {
+        ModeChange::parse(text).map_err(|error| StepError::Invalid(format!("--chmod={text}: {error}")))
+    })
+}
+
+fn exclude(patterns: &[String]) -> StepResult<Option<Ignore>> {
+    if patterns.is_empty() {
+        return Ok(None);
+    }
+    let patterns = Ignore::from_patterns(patterns);
+    patterns
+        .map(Some)
+        .map_err(|error| StepError::Invalid(format!("--exclude: {error}")))
+}
+
+fn octal(text: &str) -> Option<u32> {
+    u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o7777)
+}
