@@ -3,8 +3,12 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use rustix::event::{EventfdFlags, eventfd};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::io::Errno;
+
+use crate::error::{StepError, StepResult};
 
 /// A flag that threads can look at and, as a descriptor that becomes readable, wait for.
 #[derive(Debug)]
@@ -33,6 +37,16 @@ impl Cancel {
     /// Whether it was cancelled.
     pub fn is_canceled(&self) -> bool {
         self.flag.load(Ordering::SeqCst)
+    }
+
+    /// Waits so long, or until it is cancelled: whether it is.
+    pub(crate) fn wait(&self, time: Duration) -> StepResult<bool> {
+        let timeout = Timespec::try_from(time).map_err(|_| StepError::Invalid("a wait without end".to_owned()))?;
+        let mut fds = [PollFd::from_borrowed_fd(self.fd(), PollFlags::IN)];
+        match poll(&mut fds, Some(&timeout)) {
+            Ok(_) | Err(Errno::INTR) => Ok(self.is_canceled()),
+            Err(error) => Err(StepError::errno("wait for", "a lock")(error)),
+        }
     }
 
     /// Becomes readable when cancelled, and stays so.

@@ -11,6 +11,7 @@ use crate::cancel::Watched;
 use crate::error::{StepError, StepResult};
 use crate::images::{Images, Origin, Tee, compression_of};
 use crate::session::Task;
+use crate::waiting::{self, Share};
 
 /// How many layers are fetched at the same time.
 const PARALLEL: usize = 4;
@@ -27,7 +28,8 @@ pub(crate) fn fetch_layers(images: &Images<'_>, all: &[LayerId], missing: &[&Lay
     let mut locks: Vec<LockGuard> = Vec::new();
     let mut wanted: Vec<(&LayerId, Origin)> = Vec::new();
     for &layer in missing {
-        locks.push(images.store.lock_key(&format!("layer-{layer}"))?);
+        let name = format!("layer-{layer}");
+        locks.push(waiting::lock(images.store, images.cancel, &name, Share::Alone, || {})?);
         if images.store.layer(layer)?.is_none() {
             wanted.push((layer, origin(images, layer)?));
         }

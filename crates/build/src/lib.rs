@@ -20,6 +20,7 @@ pub mod run;
 mod session;
 mod solve;
 mod transfer;
+mod waiting;
 
 pub use builder::Builder;
 pub use cancel::Cancel;

@@ -32,6 +32,16 @@ impl Store {
         exclusive(&self.root, name)
     }
 
+    /// The lock of that name, unless somebody has it.
+    pub fn try_lock_key(&self, name: &str) -> Result<Option<LockGuard>> {
+        try_hold(named(&self.root, name), File::try_lock)
+    }
+
+    /// The lock of that name, unless somebody has it for itself alone.
+    pub fn try_lock_key_shared(&self, name: &str) -> Result<Option<LockGuard>> {
+        try_hold(named(&self.root, name), File::try_lock_shared)
+    }
+
     /// Waits until nobody else has the lock of that name for itself alone.
     pub fn lock_key_shared(&self, name: &str) -> Result<LockGuard> {
         hold(named(&self.root, name), File::lock_shared)
@@ -75,7 +85,7 @@ pub(crate) fn exclusive(root: &Path, name: &str) -> Result<LockGuard> {
 
 /// The lock of that name, unless somebody has it.
 pub(crate) fn try_exclusive(root: &Path, name: &str) -> Result<Option<LockGuard>> {
-    try_hold(named(root, name))
+    try_hold(named(root, name), File::try_lock)
 }
 
 fn named(root: &Path, name: &str) -> PathBuf {
@@ -97,10 +107,13 @@ pub(crate) fn hold(path: PathBuf, lock: impl Fn(&File) -> io::Result<()>) -> Res
 }
 
 /// The lock whose file is `path`, unless somebody has it.
-pub(crate) fn try_hold(path: PathBuf) -> Result<Option<LockGuard>> {
+pub(crate) fn try_hold(
+    path: PathBuf,
+    lock: impl Fn(&File) -> std::result::Result<(), TryLockError>,
+) -> Result<Option<LockGuard>> {
     loop {
         let file = open(&path)?;
-        match file.try_lock() {
+        match lock(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(error)) => return Err(Error::io("lock", &path)(error)),

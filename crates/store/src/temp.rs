@@ -56,7 +56,7 @@ pub(crate) fn sweep(parent: &Path) -> Result<u64> {
     for entry in std::fs::read_dir(parent).map_err(Error::io("read", parent))? {
         let path = entry.map_err(Error::io("read", parent))?.path();
         // The file of a lock without directory goes with the lock.
-        if let Some(_abandoned) = locks::try_hold(path.with_extension(LOCK))? {
+        if let Some(_abandoned) = locks::try_hold(path.with_extension(LOCK), std::fs::File::try_lock)? {
             freed += tree::remove(&path.with_extension("")).unwrap_or_default();
         }
     }

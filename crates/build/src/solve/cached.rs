@@ -10,6 +10,7 @@ use crate::context::Context;
 use crate::error::{StepError, StepResult};
 use crate::event::{TaskId, TaskOutcome};
 use crate::key::KeyBuilder;
+use crate::waiting::Share;
 
 /// What running a step came to, before it is part of the store.
 pub(crate) struct Made {
@@ -58,7 +59,7 @@ impl Solver<'_> {
         let keys: Vec<Key> = definition.into_iter().chain(content).collect();
         let lock = keys.last().expect("a step has a definition or a content key");
         // Another process may be running the same step: wait for it and take its result.
-        let _guard = self.session.store.lock_key(&format!("step-{lock}"))?;
+        let _guard = self.lock(TaskId(id.0), &format!("step-{lock}"), Share::Alone, "the same step")?;
         if let Some(layer) = self.lookup(step, lock)? {
             return Ok(hit(&base, layer));
         }

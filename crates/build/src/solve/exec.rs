@@ -23,7 +23,7 @@ impl Solver<'_> {
         let directory = self.session.store.new_layer()?;
         let root = self.root(base.layers(), &directory)?;
         let user = kiln_sandbox::resolve_user(root.as_fd(), &exec.user)?;
-        let mounted = self.mounts(exec)?;
+        let mounted = self.mounts(task, exec)?;
         let spec = Spec {
             env: environment(exec, &user.home, &mounted),
             cwd: exec.cwd.clone(),

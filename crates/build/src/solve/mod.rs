@@ -1,6 +1,7 @@
 //! Solving: runs the steps of a plan, each as soon as its inputs are there, several at a time.
 
 mod cached;
+mod caches;
 mod content;
 mod copy;
 mod exec;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use kiln_plan::{Op, Plan, Step, StepId};
-use kiln_store::LayerId;
+use kiln_store::{LayerId, LockGuard};
 
 use crate::cancel::Cancel;
 use crate::context::Context;
@@ -24,6 +25,7 @@ use crate::error::{Error, StepError, StepResult};
 use crate::event::{Event, Sink, TaskId, TaskOutcome};
 use crate::images::Images;
 use crate::session::Session;
+use crate::waiting::{self, Share};
 
 /// The result of a step.
 #[derive(Debug, Clone)]
@@ -155,6 +157,18 @@ impl<'a> Solver<'a> {
                 })
             }
         }
+    }
+
+    /// Waits for a lock; the step's output says so if it takes long.
+    fn lock(&self, task: TaskId, name: &str, share: Share, what: &str) -> StepResult<LockGuard> {
+        waiting::lock(self.session.store, self.cancel, name, share, || {
+            let line = format!("kiln: another step or build has {what}, waiting for it\n");
+            self.sink.event(Event::Log {
+                id: task,
+                stderr: true,
+                data: line.into_bytes().into(),
+            });
+        })
     }
 
     fn run(&self, id: StepId, step: &Step) -> StepResult<Ran> {

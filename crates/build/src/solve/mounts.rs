@@ -3,13 +3,15 @@
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
-use kiln_plan::{Exec, Mount, MountKind, Sharing};
+use kiln_plan::{Exec, Mount, MountKind};
 use kiln_sandbox::BindSource;
-use kiln_store::{LayerDir, LockGuard};
+use kiln_store::LayerDir;
 use rustix::fd::AsFd;
 
+use super::caches::Caches;
 use super::{Done, Solver};
 use crate::error::{StepError, StepResult};
+use crate::event::TaskId;
 use crate::request::SecretSource;
 
 /// Where steps see the build's certificate authorities.
@@ -42,7 +44,7 @@ pub(super) struct Mounted {
     /// Upper directories of writable bind mounts; what is written there is discarded.
     discarded: Vec<LayerDir>,
     /// Locks of cache mounts.
-    locks: Vec<LockGuard>,
+    caches: Option<Caches>,
 }
 
 struct Entry {
@@ -124,22 +126,33 @@ impl Mounted {
 }
 
 impl Solver<'_> {
-    pub(super) fn mounts(&self, exec: &Exec) -> StepResult<Mounted> {
+    pub(super) fn mounts(&self, task: TaskId, exec: &Exec) -> StepResult<Mounted> {
         let mut mounted = Mounted::default();
+        let caches = self.lock_caches(task, exec)?;
         for mount in &exec.mounts {
-            self.mount(&mut mounted, mount)?;
+            self.mount(&mut mounted, &caches, mount)?;
         }
+        mounted.caches = Some(caches);
         self.ca_bundle(&mut mounted);
         Ok(mounted)
     }
 
-    fn mount(&self, mounted: &mut Mounted, mount: &Mount) -> StepResult<()> {
+    fn mount(&self, mounted: &mut Mounted, caches: &Caches, mount: &Mount) -> StepResult<()> {
         let target = mount.target.as_str();
         match &mount.kind {
             MountKind::Bind { from, source, writable } => {
                 self.bind(mounted, target, &self.tree(*from), source, *writable)?;
             }
-            MountKind::Cache { .. } => self.cache(mounted, target, &mount.kind)?,
+            MountKind::Cache { read_only, .. } => {
+                let path = self.cache(caches, &mount.kind)?;
+                mounted.add(
+                    target,
+                    EntrySource::Path {
+                        path,
+                        read_only: *read_only,
+                    },
+                );
+            }
             MountKind::Tmpfs { size } => mounted.add(
                 target,
                 EntrySource::Tmpfs {
@@ -228,45 +241,6 @@ impl Solver<'_> {
         Ok(())
     }
 
-    fn cache(&self, mounted: &mut Mounted, target: &str, kind: &MountKind) -> StepResult<()> {
-        let MountKind::Cache {
-            id,
-            from,
-            source,
-            sharing,
-            read_only,
-            mode,
-            uid,
-            gid,
-        } = kind
-        else {
-            return Ok(());
-        };
-        let seeded = from.is_some();
-        // Owner and mode are part of the identity, as in BuildKit: a mount made for one user is no use to another.
-        let name = format!("{id}\n{mode:o} {uid} {gid} {seeded}");
-        let lock = match sharing {
-            Sharing::Shared => self.session.store.lock_key_shared(&format!("cache-{name}"))?,
-            Sharing::Locked | Sharing::Private => self.session.store.lock_key(&format!("cache-{name}"))?,
-        };
-        let (path, new) = self.session.store.cache_mount(&name, id)?;
-        if new {
-            if let Some(from) = from {
-                self.seed(&path, *from, source)?;
-            }
-            set_owner(&path, *mode, *uid, *gid)?;
-        }
-        mounted.locks.push(lock);
-        mounted.add(
-            target,
-            EntrySource::Path {
-                path,
-                read_only: *read_only,
-            },
-        );
-        Ok(())
-    }
-
     fn secret(&self, id: &str, required: bool) -> StepResult<Option<Vec<u8>>> {
         let content = match self.session.request.secrets.get(id) {
             Some(SecretSource::Value(value)) => value.0.clone(),
@@ -295,11 +269,4 @@ impl Solver<'_> {
             mounted.env.push(((*variable).to_owned(), CA_BUNDLE.to_owned()));
         }
     }
-}
-
-fn set_owner(path: &std::path::Path, mode: u32, uid: u32, gid: u32) -> StepResult<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    std::os::unix::fs::chown(path, Some(uid), Some(gid)).map_err(StepError::io("change the owner of", path))?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
-        .map_err(StepError::io("change the mode of", path))
 }

@@ -4,6 +4,7 @@
 
 mod blobs;
 mod builds;
+mod caches;
 mod children;
 mod layers;
 mod locks;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use kiln_image::{Digest, Platform};
 use kiln_store::{LayerId, Store};
 
-use super::support::{add_image, add_layer, add_step, key, names, store};
+use super::support::{add_cache, add_image, add_layer, add_step, key, names, store};
 
 fn has_layer(store: &Store, id: &LayerId) -> bool {
     let (row, directory) = (store.layer(id).unwrap().is_some(), store.layer_path(id).exists());
@@ -35,9 +35,7 @@ fn what_nothing_names_goes_and_the_rest_stays() {
     let unnamed = store.put_blob(&vec![1; 100_000]).unwrap();
     std::fs::create_dir(root.join("layers/leftover")).unwrap();
     std::fs::create_dir(root.join("logs/77")).unwrap();
-    let (cache, true) = store.cache_mount("cache", "id").unwrap() else {
-        panic!("it is new")
-    };
+    let cache = add_cache(&store, "cache");
 
     assert!(store.prune(false).unwrap() >= 100_000);
 
@@ -62,7 +60,7 @@ fn all_leaves_named_images_only() {
     let config = add_image(&store, "{}", std::slice::from_ref(&kept));
     store.tag(&"docker.io/library/a:1".parse().unwrap(), &config).unwrap();
     let unnamed = add_image(&store, "{ }", std::slice::from_ref(&recorded));
-    store.cache_mount("cache", "id").unwrap();
+    add_cache(&store, "cache");
 
     store.prune(true).unwrap();
 
@@ -71,8 +69,7 @@ fn all_leaves_named_images_only() {
     assert_eq!(store.images().unwrap().len(), 1);
     assert_eq!(store.record(&key(1)).unwrap(), None);
     assert_eq!(names(&directory.path().join("cache")), [""; 0]);
-    let (_, new) = store.cache_mount("cache", "id").unwrap();
-    assert!(new);
+    assert_eq!(store.cache_mount("cache").unwrap(), None);
 }
 
 #[test]

@@ -67,3 +67,10 @@ pub(crate) fn temp(root: &Path) -> PathBuf {
         .map(|entry| entry.unwrap().path());
     entries.find(|path| path.is_dir()).unwrap()
 }
+
+/// A cache mount with a file in it.
+pub(crate) fn add_cache(store: &Store, name: &str) -> PathBuf {
+    let directory = store.new_layer().unwrap();
+    std::fs::write(directory.fs().join("file"), name).unwrap();
+    store.commit_cache_mount(&directory, name, "id").unwrap()
+}

@@ -1,0 +1,120 @@
+//! Cache mounts: directories that outlive the build.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::path::{Path, PathBuf};
+
+use kiln_plan::{Exec, MountKind, Sharing};
+use kiln_store::LockGuard;
+
+use super::Solver;
+use crate::error::{StepError, StepResult};
+use crate::event::TaskId;
+use crate::waiting::Share;
+
+/// The cache mounts of one step: which directories it has, and their locks.
+#[derive(Default)]
+pub(super) struct Caches(BTreeMap<String, (String, LockGuard)>);
+
+/// Who the mount is: owner and mode are part of it, as in `BuildKit`, for a directory that was made for one user is no
+/// use to another. `None` for other kinds of mount.
+fn identity(kind: &MountKind) -> Option<(String, Sharing)> {
+    let MountKind::Cache {
+        id,
+        from,
+        sharing,
+        mode,
+        uid,
+        gid,
+        ..
+    } = kind
+    else {
+        return None;
+    };
+    let seeded = from.is_some();
+    Some((format!("{id}\n{mode:o} {uid} {gid} {seeded}"), *sharing))
+}
+
+impl Solver<'_> {
+    /// Locks the cache mounts of a step: each once, and all steps in the same order, so that no two of them wait for
+    /// each other.
+    pub(super) fn lock_caches(&self, task: TaskId, exec: &Exec) -> StepResult<Caches> {
+        let mut wanted: BTreeMap<String, Sharing> = BTreeMap::new();
+        for (name, sharing) in exec.mounts.iter().filter_map(|mount| identity(&mount.kind)) {
+            let known = wanted.entry(name).or_insert(sharing);
+            if sharing != Sharing::Shared {
+                *known = sharing;
+            }
+        }
+        let mut caches = Caches::default();
+        for (name, sharing) in wanted {
+            let locked = self.lock_cache(task, &name, sharing)?;
+            caches.0.insert(name, locked);
+        }
+        Ok(caches)
+    }
+
+    /// Gives the name of the directory: a private one that is in use has others beside it.
+    fn lock_cache(&self, task: TaskId, name: &str, sharing: Sharing) -> StepResult<(String, LockGuard)> {
+        let share = match sharing {
+            Sharing::Shared => Share::Shared,
+            Sharing::Locked => Share::Alone,
+            Sharing::Private => return self.private_cache(name),
+        };
+        let lock = self.lock(task, &lock_name(name), share, "the cache mount")?;
+        Ok((name.to_owned(), lock))
+    }
+
+    fn private_cache(&self, name: &str) -> StepResult<(String, LockGuard)> {
+        let mut number = 0;
+        loop {
+            let name = match number {
+                0 => name.to_owned(),
+                number => format!("{name}\nprivate {number}"),
+            };
+            if let Some(lock) = self.session.store.try_lock_key(&lock_name(&name))? {
+                return Ok((name, lock));
+            }
+            number += 1;
+        }
+    }
+
+    /// The directory of a cache mount, made and filled if it is new.
+    pub(super) fn cache(&self, caches: &Caches, kind: &MountKind) -> StepResult<PathBuf> {
+        let not_locked = || StepError::Invalid("a cache mount was not locked".to_owned());
+        let (identity, _) = identity(kind).ok_or_else(not_locked)?;
+        let (name, _lock) = caches.0.get(&identity).ok_or_else(not_locked)?;
+        let MountKind::Cache {
+            id,
+            from,
+            source,
+            mode,
+            uid,
+            gid,
+            ..
+        } = kind
+        else {
+            return Err(not_locked());
+        };
+        let store = self.session.store;
+        if let Some(path) = store.cache_mount(name)? {
+            return Ok(path);
+        }
+        let directory = store.new_layer()?;
+        if let Some(from) = from {
+            self.seed(&directory.fs(), *from, source)?;
+        }
+        set_owner(&directory.fs(), *mode, *uid, *gid)?;
+        Ok(store.commit_cache_mount(&directory, name, id)?)
+    }
+}
+
+fn lock_name(name: &str) -> String {
+    format!("cache-{name}")
+}
+
+fn set_owner(path: &Path, mode: u32, uid: u32, gid: u32) -> StepResult<()> {
+    chown(path, Some(uid), Some(gid)).map_err(StepError::io("change the owner of", path))?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
+        .map_err(StepError::io("change the mode of", path))
+}

@@ -1,0 +1,17 @@
+//! Cache mounts.
+
+use super::support::{add_cache, store};
+
+/// Who comes second takes what is there.
+#[test]
+fn the_first_one_stays() {
+    let (_directory, store) = store();
+    assert_eq!(store.cache_mount("it").unwrap(), None);
+    let path = add_cache(&store, "it");
+    assert_eq!(store.cache_mount("it").unwrap().as_ref(), Some(&path));
+    std::fs::write(path.join("file"), "used").unwrap();
+
+    assert_eq!(add_cache(&store, "it"), path);
+    assert_eq!(std::fs::read(path.join("file")).unwrap(), b"used");
+    assert_ne!(add_cache(&store, "other"), path);
+}
