@@ -7,6 +7,7 @@
 )]
 
 mod auth;
+mod download;
 mod faults;
 mod hostile;
 mod mirrors;

@@ -1,0 +1,214 @@
+//! Files by HTTP, for ADD: not the distribution protocol, but the same connections, proxies and certificates.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::{Buf as _, Bytes};
+use reqwest::header::{
+    AUTHORIZATION, ETAG, HeaderMap, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, LOCATION, RETRY_AFTER,
+};
+use reqwest::{Method, Response, StatusCode, Url};
+
+use crate::client::Inner;
+use crate::error::{Refusal, What};
+use crate::http::{Answer, Call, Payload, Trust};
+use crate::retry::RetryAfter;
+use crate::{Client, Error};
+
+/// As many as Go's client follows, and so docker.
+const MOST_REDIRECTS: usize = 10;
+
+/// By what a server knows whether a file is still the one that it was (RFC 9110 section 8.8).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Validators {
+    /// `ETag`.
+    pub etag: Option<String>,
+    /// `Last-Modified`, as the server wrote it.
+    pub last_modified: Option<String>,
+}
+
+impl Validators {
+    /// `Last-Modified` in seconds since 1970.
+    pub fn modified(&self) -> Option<i64> {
+        let text = self.last_modified.as_deref()?;
+        let time = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
+        Some(time.as_second())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.etag.is_none() && self.last_modified.is_none()
+    }
+}
+
+/// What a server said.
+#[derive(Debug)]
+pub enum Fetched {
+    /// The file is the one that the validators are of.
+    Unchanged,
+    /// Another one.
+    File(Download),
+}
+
+/// A file on its way. Reading fails where the connection breaks or ends early.
+pub struct Download {
+    inner: Arc<Inner>,
+    what: What,
+    response: Response,
+    pending: Bytes,
+    left: Option<u64>,
+    /// Its validators, for the next time.
+    pub validators: Validators,
+    /// Its length, if the server says it.
+    pub length: Option<u64>,
+}
+
+impl std::fmt::Debug for Download {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Download")
+            .field("what", &self.what)
+            .field("validators", &self.validators)
+            .field("length", &self.length)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// Asks for the file at `url`, unless it still is the one of `known`. Redirects are followed; the `authorization`
+    /// header goes to the host of `url` alone.
+    pub fn download(&self, url: &str, known: &Validators, authorization: Option<&str>) -> Result<Fetched, Error> {
+        let what = What::new("download", url, "", "");
+        let invalid = |reason: String| Error::Protocol {
+            what: what.clone(),
+            reason,
+        };
+        let start = Url::parse(url).map_err(|error| invalid(format!("the URL is none: {error}")))?;
+        let mut headers = conditions(known);
+        if let Some(value) = authorization {
+            let value =
+                HeaderValue::from_str(value).map_err(|_| invalid("the authorization is no header".to_owned()))?;
+            headers.insert(AUTHORIZATION, value);
+        }
+        self.inner
+            .retry(false, || self.inner.follow_to_file(&what, &start, &headers))
+            .map(|answer| {
+                if answer.status() == StatusCode::NOT_MODIFIED && !known.is_empty() {
+                    return Fetched::Unchanged;
+                }
+                Fetched::File(self.file(what, answer))
+            })
+    }
+
+    fn file(&self, what: What, answer: Answer<'_>) -> Download {
+        let text = |name| answer.header(name).map(ToOwned::to_owned);
+        let validators = Validators {
+            etag: text(ETAG),
+            last_modified: text(LAST_MODIFIED),
+        };
+        let length = answer.length();
+        Download {
+            inner: Arc::clone(&self.inner),
+            what,
+            response: answer.into_response(),
+            pending: Bytes::new(),
+            left: length,
+            validators,
+            length,
+        }
+    }
+}
+
+fn conditions(known: &Validators) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    let mut set = |name, value: Option<&String>| {
+        if let Some(value) = value.and_then(|text| HeaderValue::from_str(text).ok()) {
+            headers.insert(name, value);
+        }
+    };
+    set(IF_NONE_MATCH, known.etag.as_ref());
+    set(IF_MODIFIED_SINCE, known.last_modified.as_ref());
+    headers
+}
+
+impl Inner {
+    fn follow_to_file(&self, what: &What, start: &Url, headers: &HeaderMap) -> Result<Answer<'_>, Error> {
+        let mut url = start.clone();
+        for _ in 0..=MOST_REDIRECTS {
+            let mut headers = headers.clone();
+            if url.origin() != start.origin() {
+                headers.remove(AUTHORIZATION);
+            }
+            let call = Call {
+                method: Method::GET,
+                url: url.clone(),
+                headers,
+                payload: Payload::Empty,
+                trust: trust(what, &url)?,
+                patience: self.settings.timeouts.stall,
+            };
+            let answer = self.transport.send(&self.settings, what, call)?;
+            let status = answer.status();
+            if status.is_success() || status == StatusCode::NOT_MODIFIED {
+                return Ok(answer);
+            }
+            if !status.is_redirection() {
+                return Err(refused(what, answer));
+            }
+            let next = answer.header(LOCATION).and_then(|to| answer.url().join(to).ok());
+            url = next.ok_or_else(|| refused(what, answer))?;
+        }
+        Err(Error::Redirect {
+            what: what.clone(),
+            to: url.to_string(),
+            reason: "too many redirects".to_owned(),
+        })
+    }
+}
+
+fn trust(what: &What, url: &Url) -> Result<Trust, Error> {
+    match url.scheme() {
+        "https" => Ok(Trust::Verified),
+        "http" => Ok(Trust::Plain),
+        other => Err(Error::Redirect {
+            what: what.clone(),
+            to: url.to_string(),
+            reason: format!("Kiln does not speak `{other}`"),
+        }),
+    }
+}
+
+fn refused(what: &What, answer: Answer<'_>) -> Error {
+    let status = answer.status();
+    let retry_after = answer
+        .header(RETRY_AFTER)
+        .and_then(|text| RetryAfter::parse(text, SystemTime::now()));
+    let refusal = Box::new(Refusal {
+        status: status.as_u16(),
+        message: String::new(),
+        registry: answer.url().host_str().unwrap_or_default().to_owned(),
+        credentials: None,
+        retry_after,
+    });
+    match status {
+        StatusCode::NOT_FOUND => Error::NotFound(what.clone(), refusal),
+        _ => Error::Status(what.clone(), refusal),
+    }
+}
+
+impl Read for Download {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.pending.is_empty() {
+            let stall = self.inner.settings.timeouts.stall;
+            let chunk = self.inner.transport.chunk(&mut self.response, &self.what, stall);
+            match chunk.map_err(io::Error::other)? {
+                Some(chunk) => self.pending = chunk,
+                None if self.left.unwrap_or(0) == 0 => return Ok(0),
+                None => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the server ended early")),
+            }
+        }
+        let count = self.pending.len().min(buffer.len());
+        self.pending.copy_to_slice(&mut buffer[..count]);
+        self.left = self.left.map(|left| left.saturating_sub(count as u64));
+        Ok(count)
+    }
+}
