@@ -13,13 +13,25 @@ const TASKS: &[(&str, Task)] = &[
     ("open", super::opening::open_and_use),
     ("add", super::together::add),
     ("sweep", super::together::sweep),
+    ("work", super::crash::work),
+    ("work once", super::crash::work_once),
     ("prune", super::together::prune),
 ];
 
 /// Starts a process that does the task.
 pub(crate) fn start(task: &str, root: &Path) -> Child {
+    start_by(Command::new(std::env::current_exe().unwrap()), task, root)
+}
+
+/// Starts the task by a program that runs others, of which the command has everything but what it is to run.
+pub(crate) fn start_under(mut runner: Command, task: &str, root: &Path) -> Child {
+    runner.arg(std::env::current_exe().unwrap());
+    start_by(runner, task, root)
+}
+
+fn start_by(mut command: Command, task: &str, root: &Path) -> Child {
     assert!(TASKS.iter().any(|(name, _)| *name == task), "no task {task}");
-    Command::new(std::env::current_exe().unwrap())
+    command
         .args(["--exact", "children::child", "--ignored", "--quiet"])
         .env(TASK, task)
         .env(ROOT, root)

@@ -6,6 +6,7 @@ mod blobs;
 mod builds;
 mod caches;
 mod children;
+mod crash;
 mod layers;
 mod locks;
 mod opening;
