@@ -36,9 +36,9 @@ pub enum Error {
         /// The database.
         path: PathBuf,
         /// Its schema.
-        found: u32,
+        found: usize,
         /// The newest that this program knows.
-        known: u32,
+        known: usize,
     },
     /// What was to be stored has another digest than was asked for; it was not stored.
     #[error("the content has digest {found}, but {expected} was expected")]

@@ -9,19 +9,19 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use crate::error::{Error, Result};
+use crate::layers::to_sql;
 use crate::locks;
 
 /// The database's name in the store.
 const DATABASE: &str = "kiln.db";
 
-/// The schema that this program writes.
-const VERSION: u32 = 1;
-
 /// How long a process waits for another's transaction; they last milliseconds.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Each makes a database of the version that is its index into one of the next. What was released stays as it is.
+const CHANGES: &[&str] = &[TABLES, STAT_INDEX];
+
 const TABLES: &str = "
-BEGIN;
 CREATE TABLE layers (
     id TEXT PRIMARY KEY, size INTEGER NOT NULL, diff_id TEXT, tar_size INTEGER, created INTEGER NOT NULL,
     boot TEXT NOT NULL, durable INTEGER NOT NULL DEFAULT 0
@@ -53,8 +53,14 @@ CREATE TABLE steps (
     PRIMARY KEY (build, number)
 ) WITHOUT ROWID;
 CREATE TABLE cache_mounts (name TEXT PRIMARY KEY, id TEXT NOT NULL, directory TEXT NOT NULL, used INTEGER NOT NULL) WITHOUT ROWID;
-PRAGMA user_version = 1;
-COMMIT;
+";
+
+/// The greater its number, the newer an entry.
+const STAT_INDEX: &str = "
+CREATE TABLE file_digests (
+    number INTEGER PRIMARY KEY, dev INTEGER NOT NULL, ino INTEGER NOT NULL, look BLOB NOT NULL, digest BLOB NOT NULL,
+    UNIQUE (dev, ino)
+);
 ";
 
 /// Makes the directories of a new store; nobody but its owner may look into them.
@@ -81,8 +87,8 @@ pub(crate) fn open(root: &Path) -> Result<Connection> {
         create_directories(root)?;
         create(root, &path)?;
     }
-    let connection = connect(&path, OpenFlags::default().difference(OpenFlags::SQLITE_OPEN_CREATE))?;
-    check(&connection, &path)?;
+    let mut connection = connect(&path, OpenFlags::default().difference(OpenFlags::SQLITE_OPEN_CREATE))?;
+    check(&mut connection, &path)?;
     Ok(connection)
 }
 
@@ -95,10 +101,10 @@ fn create(root: &Path, path: &Path) -> Result<()> {
     }
     let unfinished = root.join("kiln.db.unfinished");
     remove_leftovers(&unfinished)?;
-    let connection = connect(&unfinished, OpenFlags::default())?;
+    let mut connection = connect(&unfinished, OpenFlags::default())?;
     connection.pragma_update(None, "synchronous", "OFF")?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.execute_batch(TABLES)?;
+    upgrade(&mut connection)?;
     // Closing moves the journal into the file and removes it.
     connection.close().map_err(|(_, error)| error)?;
     let synced = File::open(&unfinished).and_then(|file| file.sync_all());
@@ -127,17 +133,40 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection> {
     Ok(connection)
 }
 
-/// Only a database of this program's schema is used.
-fn check(connection: &Connection, path: &Path) -> Result<()> {
-    match connection.pragma_query_value(None, "user_version", |row| row.get(0))? {
-        VERSION => Ok(()),
+/// Only a database of this program's schema is used; an older one is changed into it.
+fn check(connection: &mut Connection, path: &Path) -> Result<()> {
+    match version(connection)? {
         0 => Err(Error::Damaged(format!("{} has no tables", path.display()))),
-        found => Err(Error::Newer {
+        found if found > CHANGES.len() => Err(Error::Newer {
             path: path.to_owned(),
             found,
-            known: VERSION,
+            known: CHANGES.len(),
         }),
+        found if found < CHANGES.len() => {
+            upgrade(connection)?;
+            check(connection, path)
+        }
+        _ => Ok(()),
     }
+}
+
+/// The schema's version.
+fn version(connection: &Connection) -> Result<usize> {
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    Ok(usize::try_from(version).unwrap_or(usize::MAX))
+}
+
+/// Of several processes that come at once, one does it.
+fn upgrade(connection: &mut Connection) -> Result<()> {
+    let transaction = immediate(connection)?;
+    let found = version(&transaction)?;
+    for change in CHANGES.iter().skip(found) {
+        transaction.execute_batch(change)?;
+    }
+    let now = to_sql(CHANGES.len().max(found) as u64);
+    transaction.pragma_update(None, "user_version", now)?;
+    transaction.commit()?;
+    Ok(())
 }
 
 /// A transaction that has the right to write from its beginning: it waits for others then, and never fails for them later.

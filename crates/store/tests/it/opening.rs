@@ -84,3 +84,22 @@ fn only_its_owner_may_look_into_a_store() {
         assert_eq!(mode & 0o777, 0o700, "{name}");
     }
 }
+
+#[test]
+fn a_store_of_an_older_program_is_brought_up_to_date() {
+    let (directory, store) = super::support::store();
+    drop(store);
+    let database = Connection::open(directory.path().join("kiln.db")).unwrap();
+    database
+        .execute_batch("DROP TABLE file_digests; PRAGMA user_version = 1;")
+        .unwrap();
+    let ready = Barrier::new(4);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                ready.wait();
+                Store::open(directory.path()).unwrap().file_digests(1).unwrap();
+            });
+        }
+    });
+}
