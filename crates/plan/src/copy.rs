@@ -94,11 +94,17 @@ impl Dispatch<'_, '_> {
                 }
                 AddSource::Http { file_name } => Group {
                     sources: vec![file_name.clone()],
-                    from: CopyFrom::Step(Some(self.download(text, file_name, checksum)?)),
+                    from: CopyFrom::Step(Some(self.download(unit, text, file_name, checksum)?)),
                     unpack: add.unpack.unwrap_or(false),
                 },
                 AddSource::Git(git) => Group {
-                    from: CopyFrom::Step(Some(self.repository(git, add.keep_git_dir, checksum, word)?)),
+                    from: CopyFrom::Step(Some(self.repository(
+                        unit,
+                        git,
+                        add.keep_git_dir,
+                        checksum,
+                        (text, word),
+                    )?)),
                     sources: vec![".".to_owned()],
                     unpack: false,
                 },
@@ -229,6 +235,7 @@ impl Dispatch<'_, '_> {
 
     fn download(
         &mut self,
+        unit: &Unit<'_>,
         url: &str,
         file_name: String,
         checksum: Option<(&str, &Word)>,
@@ -242,15 +249,16 @@ impl Dispatch<'_, '_> {
             checksum: checksum.transpose()?,
             file_name,
         };
-        Ok(self.planner.steps.source(source, || url.to_owned()))
+        Ok(self.planner.steps.source(source, Some(unit.lines()), || url.to_owned()))
     }
 
     fn repository(
         &mut self,
+        unit: &Unit<'_>,
         git: GitUrl,
         keep_git_dir: Option<bool>,
         checksum: Option<(&str, &Word)>,
-        word: &Word,
+        (text, word): (&str, &Word),
     ) -> Result<StepId, Diagnostic> {
         if let (Some(flag), Some(query)) = (keep_git_dir, git.keep_git_dir)
             && flag != query
@@ -270,7 +278,6 @@ impl Dispatch<'_, '_> {
             let message = format!("invalid checksum {text:?}: it must be 7 to 64 hexadecimal digits of a commit");
             return Err(error("BadChecksum", word.span, message));
         }
-        let shown = word.raw.clone();
         let source = Source::Git {
             url: git.url,
             reference: git.reference,
@@ -278,7 +285,10 @@ impl Dispatch<'_, '_> {
             keep_git_dir: keep_git_dir.or(git.keep_git_dir).unwrap_or(false),
             checksum: checksum.map(|(text, _)| text),
         };
-        Ok(self.planner.steps.source(source, || shown))
+        Ok(self
+            .planner
+            .steps
+            .source(source, Some(unit.lines()), || text.to_owned()))
     }
 
     /// WORKDIR: makes the directory in a layer of its own, even if it is there already; `/` always is.

@@ -203,7 +203,7 @@ impl<'a> Planner<'a> {
                     other => format!("[context {other}] load build context"),
                 };
                 let source = Source::Local { name: context.clone() };
-                Some(self.steps.source(source, || text))
+                Some(self.steps.source(source, None, || text))
             }
             Origin::Git {
                 url,
@@ -217,7 +217,7 @@ impl<'a> Planner<'a> {
                     keep_git_dir: false,
                     checksum: None,
                 };
-                Some(self.steps.source(source, || name(format!("FROM {url}"))))
+                Some(self.steps.source(source, None, || name(format!("FROM {url}"))))
             }
         }
     }
@@ -239,7 +239,7 @@ impl<'a> Planner<'a> {
             platform: request.platform.clone(),
             diff_ids: image.config.rootfs.diff_ids.clone(),
         };
-        Some(self.steps.source(source, || name))
+        Some(self.steps.source(source, None, || name))
     }
 }
 

@@ -41,8 +41,13 @@ impl Steps {
         id
     }
 
-    /// The step of a source, made where it is not there yet.
-    pub(crate) fn source(&mut self, source: Source, name: impl FnOnce() -> String) -> StepId {
+    /// The step of a source, made where it is not there yet. `lines` are those of the instruction that names it alone.
+    pub(crate) fn source(
+        &mut self,
+        source: Source,
+        lines: Option<(u32, u32)>,
+        name: impl FnOnce() -> String,
+    ) -> StepId {
         let op = Op::Source(source);
         let definition = definition::digest(&op);
         if let Some(known) = self.sources.get(&definition) {
@@ -51,7 +56,7 @@ impl Steps {
         let label = Label {
             name: name(),
             stage: None,
-            lines: None,
+            lines,
             no_cache: false,
         };
         let id = self.push(op, label);

@@ -19,7 +19,7 @@ pub(crate) struct Made {
 }
 
 impl Solver<'_> {
-    pub(super) fn source(&self, source: &Source) -> StepResult<Ran> {
+    pub(super) fn source(&self, task: TaskId, source: &Source, no_cache: bool) -> StepResult<Ran> {
         let done = match source {
             Source::Image { manifest, .. } => Done::Tree(self.images.layers(manifest)),
             Source::Local { name } => Done::Local(Arc::new(Context::open(self.session.request, name)?)),
@@ -28,11 +28,7 @@ impl Solver<'_> {
                     "ADD from a URL is not supported by this version: {url}"
                 )));
             }
-            Source::Git { url, .. } => {
-                return Err(StepError::Unsupported(format!(
-                    "git sources are not supported by this version: {url}"
-                )));
-            }
+            Source::Git { .. } => return self.git(task, source, no_cache),
         };
         Ok(Ran {
             done,

@@ -6,6 +6,7 @@ mod content;
 mod copy;
 mod exec;
 mod file;
+mod git;
 mod mounts;
 mod parents;
 mod schedule;
@@ -173,7 +174,7 @@ impl<'a> Solver<'a> {
 
     fn run(&self, id: StepId, step: &Step) -> StepResult<Ran> {
         match &step.op {
-            Op::Source(source) => self.source(source),
+            Op::Source(source) => self.source(TaskId(id.0), source, step.no_cache),
             Op::Exec(_) | Op::File(_) => self.cached(id, step),
             Op::Merge(inputs) => {
                 let layers = inputs

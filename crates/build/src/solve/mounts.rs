@@ -241,7 +241,7 @@ impl Solver<'_> {
         Ok(())
     }
 
-    fn secret(&self, id: &str, required: bool) -> StepResult<Option<Vec<u8>>> {
+    pub(super) fn secret(&self, id: &str, required: bool) -> StepResult<Option<Vec<u8>>> {
         let content = match self.session.request.secrets.get(id) {
             Some(SecretSource::Value(value)) => value.0.clone(),
             Some(SecretSource::File(path)) => std::fs::read(path).map_err(StepError::io("read the secret", path))?,
