@@ -13,6 +13,7 @@ use crate::error::{Error, StepError, StepResult};
 use crate::event::{Built, Event, Sink};
 use crate::export::{self, ArchiveImage};
 use crate::images::Images;
+use crate::known_files::KnownFiles;
 use crate::recorder::Recorder;
 use crate::request::{LayerOptions, Output, Request};
 use crate::session::{Session, Tasks};
@@ -72,7 +73,8 @@ impl Builder {
         let tasks = Tasks::new(sink, FIRST_TASK);
         let images = Images::new(&self.store, &self.registry, &tasks, cancel);
         let plan = plan(request, &images, sink)?;
-        let session = Session::new(&self.store, request, id);
+        let known_files = KnownFiles::open(&self.store)?;
+        let session = Session::new(&self.store, request, id, &known_files);
         let solver = Solver::new(&plan, &session, &images, sink, cancel);
         let layers = solver.solve()?;
         Ok(self.finish(request, &plan, &layers, &images, &solver)?)

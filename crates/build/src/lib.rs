@@ -12,6 +12,7 @@ mod export;
 mod fetch;
 mod images;
 mod key;
+mod known_files;
 mod load;
 mod output;
 mod recorder;

@@ -10,6 +10,7 @@ use kiln_store::{BuildId, LayerDir, Store};
 
 use crate::error::{StepError, StepResult};
 use crate::event::{Event, Sink, TaskId};
+use crate::known_files::KnownFiles;
 use crate::request::Request;
 
 /// One build.
@@ -17,17 +18,20 @@ pub(crate) struct Session<'a> {
     pub(crate) store: &'a Store,
     pub(crate) request: &'a Request,
     pub(crate) build: BuildId,
+    /// What is remembered of the files of local contexts.
+    pub(crate) known_files: &'a KnownFiles<'a>,
     /// Files that steps see and no layer keeps. Made by the first step that needs one.
     scratch: OnceLock<LayerDir>,
 }
 
 impl<'a> Session<'a> {
-    pub(crate) fn new(store: &'a Store, request: &'a Request, build: BuildId) -> Self {
+    pub(crate) fn new(store: &'a Store, request: &'a Request, build: BuildId, known_files: &'a KnownFiles<'a>) -> Self {
         Self {
             store,
             request,
             build,
             scratch: OnceLock::new(),
+            known_files,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use kiln_layer::{Filter, NoFileDigests};
+use kiln_layer::{FileDigests, Filter, NoFileDigests};
 use kiln_plan::{CopyAction, CopyFrom, Exec, FileAction, FileOp, MountKind, Op, Step};
 
 use super::Solver;
@@ -28,7 +28,7 @@ impl Solver<'_> {
             if let FileAction::Copy(copy) = action
                 && let CopyFrom::Step(from) = copy.from
             {
-                let digests = self.with_tree(from, |tree| copied_digests(tree, copy))?;
+                let digests = self.with_tree(from, |tree| copied_digests(&self.reader(tree), copy))?;
                 key.contents(&digests);
                 read = true;
             }
@@ -46,7 +46,7 @@ impl Solver<'_> {
                     ..
                 } => {
                     let source = std::slice::from_ref(source);
-                    let digests = self.with_tree(Some(*from), |tree| source_digests(tree, source))?;
+                    let digests = self.with_tree(Some(*from), |tree| source_digests(&self.reader(tree), source))?;
                     key.contents(&digests);
                     read = true;
                 }
@@ -58,46 +58,63 @@ impl Solver<'_> {
         }
         Ok(read)
     }
+
+    /// Files of local contexts are not read again if they did not change since an earlier build. Those of layers are
+    /// on overlays, whose device numbers come and go.
+    fn reader<'a>(&'a self, tree: &'a Tree<'a>) -> Reader<'a> {
+        let known: &dyn FileDigests = match tree.context {
+            Some(_) => self.session.known_files,
+            None => &NoFileDigests,
+        };
+        Reader { tree, known }
+    }
+}
+
+/// A tree whose content is digested.
+struct Reader<'a> {
+    tree: &'a Tree<'a>,
+    known: &'a dyn FileDigests,
 }
 
 /// The content of what COPY or ADD reads in a tree.
-fn copied_digests(tree: &Tree<'_>, copy: &CopyAction) -> StepResult<Vec<[u8; 32]>> {
+fn copied_digests(reader: &Reader<'_>, copy: &CopyAction) -> StepResult<Vec<[u8; 32]>> {
     if !copy.parents {
-        return source_digests(tree, &copy.sources);
+        return source_digests(reader, &copy.sources);
     }
     let mut digests = Vec::new();
     for word in &copy.sources {
-        let kept = tree.find_with_parents(word)?;
+        let kept = reader.tree.find_with_parents(word)?;
         for source in &kept.sources {
             for ancestor in kept.ancestors(&source.path) {
-                digests.extend(digest(tree, &ancestor, &itself_alone(&ancestor))?);
+                digests.extend(digest(reader, &ancestor, &itself_alone(&ancestor))?);
             }
-            digests.extend(content_digest(tree, &source.path)?);
+            digests.extend(content_digest(reader, &source.path)?);
         }
     }
     Ok(digests)
 }
 
 /// The content of what `words` name in a tree.
-fn source_digests(tree: &Tree<'_>, words: &[String]) -> StepResult<Vec<[u8; 32]>> {
+fn source_digests(reader: &Reader<'_>, words: &[String]) -> StepResult<Vec<[u8; 32]>> {
     let mut digests = Vec::new();
     for word in words {
-        for source in tree.find(word)? {
-            digests.extend(content_digest(tree, &source.path)?);
+        for source in reader.tree.find(word)? {
+            digests.extend(content_digest(reader, &source.path)?);
         }
     }
     Ok(digests)
 }
 
-fn content_digest(tree: &Tree<'_>, path: &str) -> StepResult<[[u8; 32]; 2]> {
-    digest(tree, path, &|path, directory| {
-        context_filter(tree.context, path, directory)
+fn content_digest(reader: &Reader<'_>, path: &str) -> StepResult<[[u8; 32]; 2]> {
+    digest(reader, path, &|path, directory| {
+        context_filter(reader.tree.context, path, directory)
     })
 }
 
 /// Of the name, which counts where it becomes the name of the copy, and of the content.
-fn digest(tree: &Tree<'_>, path: &str, filter: &dyn Fn(&Path, bool) -> Filter) -> StepResult<[[u8; 32]; 2]> {
+fn digest(reader: &Reader<'_>, path: &str, filter: &dyn Fn(&Path, bool) -> Filter) -> StepResult<[[u8; 32]; 2]> {
+    let tree = reader.tree;
     let owner = tree.context.is_some().then_some((0, 0));
-    let content = kiln_layer::digest_tree(tree.root, Path::new(path), filter, owner, &NoFileDigests)?;
+    let content = kiln_layer::digest_tree(tree.root, Path::new(path), filter, owner, reader.known)?;
     Ok([*blake3::hash(path.as_bytes()).as_bytes(), content.digest])
 }
