@@ -14,6 +14,7 @@
 mod blobs;
 mod builds;
 mod caches;
+mod downloads;
 mod error;
 mod file_digests;
 mod ids;
@@ -34,6 +35,7 @@ use rusqlite::Connection;
 
 pub use blobs::BlobWriter;
 pub use builds::{Build, BuildStep};
+pub use downloads::Download;
 pub use error::Error;
 pub use file_digests::{FileDigests, FileKey};
 pub use ids::{BuildId, Key, LayerId};

@@ -19,7 +19,7 @@ const DATABASE: &str = "kiln.db";
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Each makes a database of the version that is its index into one of the next. What was released stays as it is.
-const CHANGES: &[&str] = &[TABLES, STAT_INDEX];
+const CHANGES: &[&str] = &[TABLES, STAT_INDEX, DOWNLOADS];
 
 const TABLES: &str = "
 CREATE TABLE layers (
@@ -61,6 +61,12 @@ CREATE TABLE file_digests (
     number INTEGER PRIMARY KEY, dev INTEGER NOT NULL, ino INTEGER NOT NULL, look BLOB NOT NULL, digest BLOB NOT NULL,
     UNIQUE (dev, ino)
 );
+";
+
+const DOWNLOADS: &str = "
+CREATE TABLE downloads (
+    url TEXT PRIMARY KEY, layer TEXT NOT NULL, digest TEXT NOT NULL, etag TEXT, last_modified TEXT
+) WITHOUT ROWID;
 ";
 
 /// Makes the directories of a new store; nobody but its owner may look into them.

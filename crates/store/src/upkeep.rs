@@ -72,7 +72,7 @@ impl Store {
         if all {
             transaction.execute_batch(
                 "DELETE FROM images WHERE id NOT IN (SELECT image FROM tags);
-                 DELETE FROM records; DELETE FROM resolutions; DELETE FROM cache_mounts;",
+                 DELETE FROM records; DELETE FROM resolutions; DELETE FROM cache_mounts; DELETE FROM downloads;",
             )?;
         }
         let unneeded = unneeded_layers(&transaction, all)?;

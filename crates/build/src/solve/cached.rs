@@ -23,11 +23,7 @@ impl Solver<'_> {
         let done = match source {
             Source::Image { manifest, .. } => Done::Tree(self.images.layers(manifest)),
             Source::Local { name } => Done::Local(Arc::new(Context::open(self.session.request, name)?)),
-            Source::Http { url, .. } => {
-                return Err(StepError::Unsupported(format!(
-                    "ADD from a URL is not supported by this version: {url}"
-                )));
-            }
+            Source::Http { .. } => return self.http(task, source, no_cache),
             Source::Git { .. } => return self.git(task, source, no_cache),
         };
         Ok(Ran {

@@ -4,6 +4,7 @@ mod cached;
 mod caches;
 mod content;
 mod copy;
+mod download;
 mod exec;
 mod file;
 mod git;

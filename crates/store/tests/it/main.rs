@@ -7,6 +7,7 @@ mod builds;
 mod caches;
 mod children;
 mod crash;
+mod downloads;
 mod file_digests;
 mod layers;
 mod locks;

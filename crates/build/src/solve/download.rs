@@ -1,0 +1,162 @@
+//! Files by HTTP as sources of ADD.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::time::{Duration, SystemTime};
+
+use kiln_image::{Digest, Hasher};
+use kiln_plan::Source;
+use kiln_registry::{Fetched, Validators};
+use kiln_store::{Download, LayerId, LayerInfo};
+
+use super::{Done, Ran, Solver};
+use crate::cancel::Watched;
+use crate::error::{StepError, StepResult};
+use crate::event::{Event, TaskId, TaskOutcome};
+use crate::waiting::Share;
+
+/// As `BuildKit` makes them: the user decides with `--chmod` what others may.
+const MODE: u32 = 0o600;
+
+impl Solver<'_> {
+    /// The file as a tree of its own. The server is asked each time whether it changed, unless its digest is given and
+    /// known.
+    pub(super) fn http(&self, task: TaskId, source: &Source, no_cache: bool) -> StepResult<Ran> {
+        let Source::Http {
+            url,
+            checksum,
+            file_name,
+        } = source
+        else {
+            return Err(StepError::Invalid("a source that is no file by HTTP".to_owned()));
+        };
+        let store = self.session.store;
+        let _alone = self.lock(task, &format!("download {url}"), Share::Alone, "the same download")?;
+        let known = store.download(url)?.filter(|_| !no_cache);
+        if let Some(known) = known.as_ref().filter(|known| Some(known.digest) == *checksum) {
+            return Ok(cached(&known.layer));
+        }
+        // What is known to be another file than the one that is wanted is of no use.
+        let known = known.filter(|_| checksum.is_none());
+        let validators = known.as_ref().map(validators).unwrap_or_default();
+        let authorization = self.authorization(url)?;
+        let fetched = self
+            .images
+            .registry
+            .download(url, &validators, authorization.as_deref())?;
+        let download = match (fetched, known) {
+            (Fetched::Unchanged, Some(known)) => return Ok(cached(&known.layer)),
+            (Fetched::Unchanged, None) => {
+                return Err(StepError::Invalid(format!(
+                    "{url}: the server says that what was never there has not changed"
+                )));
+            }
+            (Fetched::File(file), _) => file,
+        };
+        let validators = download.validators.clone();
+        let modified = validators.modified().unwrap_or(0);
+        let total = download.length;
+        let directory = store.new_layer()?;
+        let path = directory.fs().join(file_name);
+        let file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(&path);
+        let mut file = file.map_err(StepError::io("create", &path))?;
+        let mut reader = Watched {
+            inner: download,
+            cancel: self.cancel,
+        };
+        let report = |current| {
+            self.sink.event(Event::Progress {
+                id: task,
+                part: file_name.clone(),
+                current,
+                total,
+            });
+        };
+        let digest = receive(&mut reader, &mut file, &report).map_err(StepError::io("download", url))?;
+        if let Some(wanted) = checksum.as_ref().filter(|wanted| **wanted != digest) {
+            return Err(StepError::Invalid(format!(
+                "{url}: the file has digest {digest}, but --checksum says {wanted}"
+            )));
+        }
+        set_modified(&file, modified).map_err(StepError::io("set the time of", &path))?;
+        // Named by all that it is made of: the same file again is the same layer.
+        let layer = LayerId::from_digest(&Digest::of(format!("download\n{digest}\n{file_name}\n{modified}")));
+        let size = kiln_layer::disk_usage(&directory.fs())?;
+        store.commit_layer(&directory, &layer, &LayerInfo { size, diff_id: None })?;
+        let download = Download {
+            layer: layer.clone(),
+            digest,
+            etag: validators.etag,
+            last_modified: validators.last_modified,
+        };
+        store.put_download(url, &download)?;
+        Ok(Ran {
+            done: Done::Tree([layer].into()),
+            outcome: TaskOutcome::Done {
+                bytes_added: size,
+                peak_memory: None,
+            },
+        })
+    }
+
+    /// Credentials among the build's secrets, under `BuildKit`'s names, for the server of the URL.
+    fn authorization(&self, url: &str) -> StepResult<Option<String>> {
+        let host = url.split_once("://").map_or(url, |(_, rest)| rest);
+        let host = host.split(['/', '?', '#']).next().unwrap_or_default();
+        let text = |name: String| -> StepResult<Option<String>> {
+            let Some(secret) = self.secret(&name, false)? else {
+                return Ok(None);
+            };
+            let text = String::from_utf8(secret);
+            let text = text.map_err(|_| StepError::Invalid(format!("secret `{name}` is no text")))?;
+            Ok(Some(text.trim().to_owned()))
+        };
+        if let Some(header) = text(format!("HTTP_AUTH_HEADER_{host}"))? {
+            return Ok(Some(header));
+        }
+        let token = text(format!("HTTP_AUTH_TOKEN_{host}"))?;
+        Ok(token.map(|token| format!("Bearer {token}")))
+    }
+}
+
+fn cached(layer: &LayerId) -> Ran {
+    Ran {
+        done: Done::Tree([layer.clone()].into()),
+        outcome: TaskOutcome::Cached,
+    }
+}
+
+fn validators(known: &Download) -> Validators {
+    Validators {
+        etag: known.etag.clone(),
+        last_modified: known.last_modified.clone(),
+    }
+}
+
+fn receive(reader: &mut dyn Read, file: &mut File, report: &dyn Fn(u64)) -> std::io::Result<Digest> {
+    let mut hasher = Hasher::new();
+    let mut buffer = vec![0; 128 << 10];
+    let mut received = 0;
+    loop {
+        let count = match reader.read(&mut buffer) {
+            Ok(0) => return Ok(hasher.finish()),
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            read => read?,
+        };
+        hasher.update(&buffer[..count]);
+        file.write_all(&buffer[..count])?;
+        received += count as u64;
+        report(received);
+    }
+}
+
+fn set_modified(file: &File, seconds: i64) -> std::io::Result<()> {
+    let since = Duration::from_secs(seconds.unsigned_abs());
+    let time = if seconds < 0 {
+        SystemTime::UNIX_EPOCH.checked_sub(since)
+    } else {
+        SystemTime::UNIX_EPOCH.checked_add(since)
+    };
+    file.set_modified(time.unwrap_or(SystemTime::UNIX_EPOCH))
+}
