@@ -41,15 +41,6 @@ impl Validators {
     }
 }
 
-/// What a server said.
-#[derive(Debug)]
-pub enum Fetched {
-    /// The file is the one that the validators are of.
-    Unchanged,
-    /// Another one.
-    File(Download),
-}
-
 /// A file on its way. Reading fails where the connection breaks or ends early.
 pub struct Download {
     inner: Arc<Inner>,
@@ -74,9 +65,14 @@ impl std::fmt::Debug for Download {
 }
 
 impl Client {
-    /// Asks for the file at `url`, unless it still is the one of `known`. Redirects are followed; the `authorization`
+    /// Asks for the file at `url`; `None` if it still is the one of `known`. Redirects are followed; the `authorization`
     /// header goes to the host of `url` alone.
-    pub fn download(&self, url: &str, known: &Validators, authorization: Option<&str>) -> Result<Fetched, Error> {
+    pub fn download(
+        &self,
+        url: &str,
+        known: &Validators,
+        authorization: Option<&str>,
+    ) -> Result<Option<Download>, Error> {
         let what = What::new("download", url, "", "");
         let invalid = |reason: String| Error::Protocol {
             what: what.clone(),
@@ -93,9 +89,9 @@ impl Client {
             .retry(false, || self.inner.follow_to_file(&what, &start, &headers))
             .map(|answer| {
                 if answer.status() == StatusCode::NOT_MODIFIED && !known.is_empty() {
-                    return Fetched::Unchanged;
+                    return None;
                 }
-                Fetched::File(self.file(what, answer))
+                Some(self.file(what, answer))
             })
     }
 
@@ -152,10 +148,10 @@ impl Inner {
                 return Ok(answer);
             }
             if !status.is_redirection() {
-                return Err(refused(what, answer));
+                return Err(refused(what, &answer));
             }
             let next = answer.header(LOCATION).and_then(|to| answer.url().join(to).ok());
-            url = next.ok_or_else(|| refused(what, answer))?;
+            url = next.ok_or_else(|| refused(what, &answer))?;
         }
         Err(Error::Redirect {
             what: what.clone(),
@@ -177,7 +173,7 @@ fn trust(what: &What, url: &Url) -> Result<Trust, Error> {
     }
 }
 
-fn refused(what: &What, answer: Answer<'_>) -> Error {
+fn refused(what: &What, answer: &Answer<'_>) -> Error {
     let status = answer.status();
     let retry_after = answer
         .header(RETRY_AFTER)

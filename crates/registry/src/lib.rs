@@ -34,7 +34,7 @@ mod upload;
 pub use client::Client;
 pub use credentials::{Anonymous, Credential, Credentials, Found};
 pub use docker_config::DockerConfig;
-pub use download::{Download, Fetched, Validators};
+pub use download::{Download, Validators};
 pub use error::{Error, Refusal, What};
 pub use manifests::{Resolved, ResolvedImage};
 pub use pull::{BlobReader, Resume};

@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use kiln_image::{Digest, Hasher};
 use kiln_plan::Source;
-use kiln_registry::{Fetched, Validators};
-use kiln_store::{Download, LayerId, LayerInfo};
+use kiln_registry::Validators;
+use kiln_store::{Download, LayerDir, LayerId, LayerInfo};
 
 use super::{Done, Ran, Solver};
 use crate::cancel::Watched;
@@ -18,6 +18,14 @@ use crate::waiting::Share;
 
 /// As `BuildKit` makes them: the user decides with `--chmod` what others may.
 const MODE: u32 = 0o600;
+
+/// A file that was fetched and is not yet part of the store.
+struct Received {
+    directory: LayerDir,
+    digest: Digest,
+    /// Seconds since 1970.
+    modified: i64,
+}
 
 impl Solver<'_> {
     /// The file as a tree of its own. The server is asked each time whether it changed, unless its digest is given and
@@ -46,44 +54,22 @@ impl Solver<'_> {
             .registry
             .download(url, &validators, authorization.as_deref())?;
         let download = match (fetched, known) {
-            (Fetched::Unchanged, Some(known)) => return Ok(cached(&known.layer)),
-            (Fetched::Unchanged, None) => {
-                return Err(StepError::Invalid(format!(
-                    "{url}: the server says that what was never there has not changed"
-                )));
+            (Some(file), _) => file,
+            (None, Some(known)) => return Ok(cached(&known.layer)),
+            (None, None) => {
+                let message = format!("{url}: the server says that what was never there has not changed");
+                return Err(StepError::Invalid(message));
             }
-            (Fetched::File(file), _) => file,
         };
         let validators = download.validators.clone();
-        let modified = validators.modified().unwrap_or(0);
-        let total = download.length;
-        let directory = store.new_layer()?;
-        let path = directory.fs().join(file_name);
-        let file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(&path);
-        let mut file = file.map_err(StepError::io("create", &path))?;
-        let mut reader = Watched {
-            inner: download,
-            cancel: self.cancel,
-        };
-        let report = |current| {
-            self.sink.event(Event::Progress {
-                id: task,
-                part: file_name.clone(),
-                current,
-                total,
-            });
-        };
-        let digest = receive(&mut reader, &mut file, &report).map_err(StepError::io("download", url))?;
+        let received = self.receive(task, download, url, file_name)?;
+        let digest = received.digest;
         if let Some(wanted) = checksum.as_ref().filter(|wanted| **wanted != digest) {
             return Err(StepError::Invalid(format!(
                 "{url}: the file has digest {digest}, but --checksum says {wanted}"
             )));
         }
-        set_modified(&file, modified).map_err(StepError::io("set the time of", &path))?;
-        // Named by all that it is made of: the same file again is the same layer.
-        let layer = LayerId::from_digest(&Digest::of(format!("download\n{digest}\n{file_name}\n{modified}")));
-        let size = kiln_layer::disk_usage(&directory.fs())?;
-        store.commit_layer(&directory, &layer, &LayerInfo { size, diff_id: None })?;
+        let (layer, size) = self.keep(&received, file_name)?;
         let download = Download {
             layer: layer.clone(),
             digest,
@@ -98,6 +84,54 @@ impl Solver<'_> {
                 peak_memory: None,
             },
         })
+    }
+
+    /// Writes the file into a directory of its own, hashing it on the way.
+    fn receive(
+        &self,
+        task: TaskId,
+        download: kiln_registry::Download,
+        url: &str,
+        file_name: &str,
+    ) -> StepResult<Received> {
+        let directory = self.session.store.new_layer()?;
+        let path = directory.fs().join(file_name);
+        let file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(&path);
+        let mut file = file.map_err(StepError::io("create", &path))?;
+        let (modified, total) = (download.validators.modified().unwrap_or(0), download.length);
+        let report = |current| {
+            self.sink.event(Event::Progress {
+                id: task,
+                part: file_name.to_owned(),
+                current,
+                total,
+            });
+        };
+        let mut reader = Watched {
+            inner: download,
+            cancel: self.cancel,
+        };
+        let digest = copy(&mut reader, &mut file, &report).map_err(StepError::io("download", url))?;
+        set_modified(&file, modified).map_err(StepError::io("set the time of", &path))?;
+        Ok(Received {
+            directory,
+            digest,
+            modified,
+        })
+    }
+
+    /// Makes the file a layer, named by all that it is made of: the same file again is the same layer.
+    fn keep(&self, received: &Received, file_name: &str) -> StepResult<(LayerId, u64)> {
+        let Received {
+            directory,
+            digest,
+            modified,
+        } = received;
+        let layer = LayerId::from_digest(&Digest::of(format!("download\n{digest}\n{file_name}\n{modified}")));
+        let size = kiln_layer::disk_usage(&directory.fs())?;
+        let info = LayerInfo { size, diff_id: None };
+        self.session.store.commit_layer(directory, &layer, &info)?;
+        Ok((layer, size))
     }
 
     /// Credentials among the build's secrets, under `BuildKit`'s names, for the server of the URL.
@@ -134,7 +168,7 @@ fn validators(known: &Download) -> Validators {
     }
 }
 
-fn receive(reader: &mut dyn Read, file: &mut File, report: &dyn Fn(u64)) -> std::io::Result<Digest> {
+fn copy(reader: &mut dyn Read, file: &mut File, report: &dyn Fn(u64)) -> std::io::Result<Digest> {
     let mut hasher = Hasher::new();
     let mut buffer = vec![0; 128 << 10];
     let mut received = 0;

@@ -2,21 +2,19 @@
 
 use std::io::Read as _;
 
-use kiln_registry::{Error, Fetched, Validators};
+use kiln_registry::{Error, Validators};
 
 use super::server::Server;
 use super::{client, noise};
 
 fn fetch(url: &str, known: &Validators) -> Result<Option<(Vec<u8>, Validators)>, Error> {
-    match client().download(url, known, Some("Bearer secret"))? {
-        Fetched::Unchanged => Ok(None),
-        Fetched::File(mut file) => {
-            let mut all = Vec::new();
-            file.read_to_end(&mut all)
-                .map_err(|error| Error::Setup(error.to_string()))?;
-            Ok(Some((all, file.validators)))
-        }
-    }
+    let Some(mut file) = client().download(url, known, Some("Bearer secret"))? else {
+        return Ok(None);
+    };
+    let mut all = Vec::new();
+    file.read_to_end(&mut all)
+        .map_err(|error| Error::Setup(error.to_string()))?;
+    Ok(Some((all, file.validators)))
 }
 
 #[test]
