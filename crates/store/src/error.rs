@@ -100,3 +100,37 @@ impl Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_called_so() {
+        for kind in [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded] {
+            let error = Error::io("write", "/a/b")(kind.into());
+            assert!(matches!(&error, Error::NoSpace { path } if path == Path::new("/a/b")));
+        }
+        let other = Error::io("write", "/a/b")(io::ErrorKind::PermissionDenied.into());
+        assert_eq!(other.to_string(), "cannot write /a/b: permission denied");
+    }
+
+    #[test]
+    fn a_full_disk_under_the_database_is_called_so() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = crate::Store::open(directory.path()).unwrap();
+        let pages: u32 = store
+            .db()
+            .pragma_query_value(None, "page_count", |row| row.get(0))
+            .unwrap();
+        store.db().pragma_update(None, "max_page_count", pages).unwrap();
+        let error = loop {
+            match store.begin_build(&"x".repeat(5000)) {
+                Ok(_) => {}
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(error, Error::NoSpace { .. }), "{error}");
+        assert!(store.builds().is_ok());
+    }
+}

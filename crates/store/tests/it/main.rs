@@ -9,6 +9,7 @@ mod children;
 mod crash;
 mod downloads;
 mod file_digests;
+mod full;
 mod layers;
 mod locks;
 mod opening;
