@@ -25,16 +25,18 @@ impl Store {
     pub fn download(&self, url: &str) -> Result<Option<Download>> {
         let row: Option<(String, String, Option<String>, Option<String>)> = self
             .db()
-            .prepare_cached(
-                "SELECT layer, digest, etag, last_modified FROM downloads WHERE url = ? AND layer IN (SELECT id FROM layers)",
-            )?
+            .prepare_cached("SELECT layer, digest, etag, last_modified FROM downloads WHERE url = ?")?
             .query_row([url], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
             .optional()?;
         let Some((layer, digest, etag, last_modified)) = row else {
             return Ok(None);
         };
+        let layer = LayerId::parse(layer)?;
+        if self.layer(&layer)?.is_none() {
+            return Ok(None);
+        }
         Ok(Some(Download {
-            layer: LayerId::parse(layer)?,
+            layer,
             digest: parse_digest(&digest)?,
             etag,
             last_modified,

@@ -128,7 +128,7 @@ impl Store {
 }
 
 /// The layers that go: those that no image has and that nobody could find again. Steps' layers are found by records,
-/// pulled ones by the digests that are their names; with `all` neither matters.
+/// downloads by their addresses, pulled layers by the digests that are their names; with `all` none of that matters.
 fn unneeded_layers(db: &Connection, all: bool) -> Result<HashSet<String>> {
     db.execute("DELETE FROM layers WHERE NOT durable AND boot <> ?", [boot_id()])?;
     let mut unneeded = strings(
@@ -136,7 +136,8 @@ fn unneeded_layers(db: &Connection, all: bool) -> Result<HashSet<String>> {
         if all {
             "SELECT id FROM layers"
         } else {
-            "SELECT id FROM layers WHERE length(id) < 64 AND id NOT IN (SELECT layer FROM records)"
+            "SELECT id FROM layers WHERE length(id) < 64 AND id NOT IN (SELECT layer FROM records)
+             AND id NOT IN (SELECT layer FROM downloads)"
         },
     )?;
     for image in strings(db, "SELECT layers FROM images")? {

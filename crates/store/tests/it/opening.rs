@@ -85,14 +85,34 @@ fn only_its_owner_may_look_into_a_store() {
     }
 }
 
+/// The tables of the first version, and the one that the database keeps for itself.
+const FIRST_TABLES: &[&str] = &[
+    "layers",
+    "layer_blobs",
+    "records",
+    "images",
+    "tags",
+    "resolutions",
+    "builds",
+    "steps",
+    "cache_mounts",
+    "sqlite_sequence",
+];
+
 #[test]
 fn a_store_of_an_older_program_is_brought_up_to_date() {
     let (directory, store) = super::support::store();
     drop(store);
     let database = Connection::open(directory.path().join("kiln.db")).unwrap();
-    database
-        .execute_batch("DROP TABLE file_digests; PRAGMA user_version = 1;")
+    let mut statement = database
+        .prepare("SELECT name FROM sqlite_schema WHERE type = 'table'")
         .unwrap();
+    let tables = statement.query_map([], |row| row.get(0)).unwrap();
+    let tables: Vec<String> = tables.collect::<rusqlite::Result<_>>().unwrap();
+    for table in tables.iter().filter(|table| !FIRST_TABLES.contains(&table.as_str())) {
+        database.execute_batch(&format!("DROP TABLE {table}")).unwrap();
+    }
+    database.pragma_update(None, "user_version", 1).unwrap();
     let ready = Barrier::new(4);
     std::thread::scope(|scope| {
         for _ in 0..4 {
