@@ -1,7 +1,5 @@
 //! Putting the image together: digests of the layers, config, manifest.
 
-use std::sync::Mutex;
-
 use jiff::Timestamp;
 use kiln_image::media_type::{self, Compression};
 use kiln_image::{Descriptor, Digest, ImageConfig, Manifest, RootFs};
@@ -12,6 +10,7 @@ use kiln_store::LayerId;
 use crate::cancel::Watched;
 use crate::error::{StepError, StepResult};
 use crate::images::{Images, compression_of};
+use crate::parallel::{self, processors};
 use crate::request::LayerOptions;
 
 /// When the layers were made, and what they are.
@@ -25,7 +24,7 @@ pub(crate) struct LayerFacts {
 
 /// The facts of each layer, computing the digests that are not known yet, several at a time.
 pub(crate) fn layer_facts(images: &Images<'_>, layers: &[LayerId]) -> StepResult<Vec<LayerFacts>> {
-    parallel(layers, |layer| facts(images, layer))
+    parallel::map(layers, processors(), |layer| facts(images, layer))
 }
 
 fn facts(images: &Images<'_>, layer: &LayerId) -> StepResult<LayerFacts> {
@@ -97,7 +96,7 @@ pub(crate) fn layer_blobs(
     layers: &[LayerId],
     compression: LayerOptions,
 ) -> StepResult<Vec<Descriptor>> {
-    parallel(layers, |layer| blob(images, layer, compression))
+    parallel::map(layers, processors(), |layer| blob(images, layer, compression))
 }
 
 fn blob(images: &Images<'_>, layer: &LayerId, compression: LayerOptions) -> StepResult<Descriptor> {
@@ -149,7 +148,8 @@ pub(crate) fn dated_back(
         let media_type = options.kind.oci_layer();
         Ok((packed.diff_id, Descriptor::new(media_type, packed.digest, packed.size)))
     };
-    let (diff_ids, blobs): (Vec<Digest>, Vec<Descriptor>) = parallel(layers, one)?.into_iter().unzip();
+    let (diff_ids, blobs): (Vec<Digest>, Vec<Descriptor>) =
+        parallel::map(layers, processors(), one)?.into_iter().unzip();
     let invalid = |error: serde_json::Error| StepError::Invalid(format!("cannot rewrite the config: {error}"));
     let mut config: ImageConfig = serde_json::from_slice(config).map_err(invalid)?;
     config.rootfs.diff_ids = diff_ids;
@@ -159,7 +159,6 @@ pub(crate) fn dated_back(
 fn compress(images: &Images<'_>, layer: &LayerId, compression: LayerOptions) -> StepResult<BlobInfo> {
     let (store, cancel) = (images.store, images.cancel);
     let mut writer = store.blob_writer()?;
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let mut out = Watched {
         inner: &mut writer,
         cancel,
@@ -169,7 +168,7 @@ fn compress(images: &Images<'_>, layer: &LayerId, compression: LayerOptions) -> 
         &PackOptions::clamped(compression.clamp),
         compression.kind,
         compression.level,
-        threads,
+        processors(),
         &mut out,
     )?;
     writer.commit(Some(packed.digest))?;
@@ -190,33 +189,4 @@ pub(crate) fn manifest(config: &[u8], layers: Vec<Descriptor>) -> StepResult<Vec
 
 pub(crate) fn to_json_pretty(value: &impl serde::Serialize) -> StepResult<Vec<u8>> {
     serde_json::to_vec_pretty(value).map_err(|error| StepError::Invalid(format!("cannot encode: {error}")))
-}
-
-/// `work` for each item on a few threads; results in order, the first error of any.
-fn parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> StepResult<R> + Sync) -> StepResult<Vec<R>> {
-    let threads = std::thread::available_parallelism()
-        .map_or(1, std::num::NonZero::get)
-        .min(items.len());
-    if threads < 2 {
-        return items.iter().map(work).collect();
-    }
-    let queue = Mutex::new(items.iter().enumerate());
-    let results: Mutex<Vec<Option<StepResult<R>>>> = Mutex::new(items.iter().map(|_| None).collect());
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                loop {
-                    let next = queue.lock().expect("no panic while taking").next();
-                    let Some((index, item)) = next else { break };
-                    let result = work(item);
-                    results.lock().expect("no panic while storing")[index] = Some(result);
-                }
-            });
-        }
-    });
-    let results = results.into_inner().expect("no panic while storing");
-    results
-        .into_iter()
-        .map(|result| result.unwrap_or(Err(StepError::Canceled)))
-        .collect()
 }

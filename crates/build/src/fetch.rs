@@ -1,7 +1,5 @@
 //! Fetching layers: download, verify, decompress, unpack and hash in one pass, several layers at a time.
 
-use std::sync::Mutex;
-
 use kiln_layer::{UnpackOptions, Unpacked};
 use kiln_sandbox::Overlay;
 use kiln_store::{LayerDir, LayerId, LayerInfo, LockGuard};
@@ -10,6 +8,7 @@ use rustix::fd::AsFd;
 use crate::cancel::Watched;
 use crate::error::{StepError, StepResult};
 use crate::images::{Images, Origin, Tee, compression_of};
+use crate::parallel;
 use crate::session::Task;
 use crate::waiting::{self, Share};
 
@@ -38,7 +37,7 @@ pub(crate) fn fetch_layers(images: &Images<'_>, all: &[LayerId], missing: &[&Lay
         return Ok(());
     }
     let task = images.tasks.start(format!("pull {}", wanted[0].1.image.familiar()));
-    let fetched = fetch_all(images, &wanted, &task)?;
+    let fetched = parallel::map(&wanted, PARALLEL, |(_, origin)| fetch(images, origin, &task))?;
     for ((layer, origin), fetched) in wanted.iter().zip(fetched) {
         commit(images, all, layer, origin, fetched)?;
     }
@@ -51,28 +50,6 @@ fn origin(images: &Images<'_>, layer: &LayerId) -> StepResult<Origin> {
         layer: layer.to_string(),
         image: "an image of the store".to_owned(),
     })
-}
-
-fn fetch_all(images: &Images<'_>, wanted: &[(&LayerId, Origin)], task: &Task<'_>) -> StepResult<Vec<Fetched>> {
-    let queue = Mutex::new(wanted.iter().enumerate());
-    let results: Mutex<Vec<Option<StepResult<Fetched>>>> = Mutex::new(wanted.iter().map(|_| None).collect());
-    std::thread::scope(|scope| {
-        for _ in 0..PARALLEL.min(wanted.len()) {
-            scope.spawn(|| {
-                loop {
-                    let next = queue.lock().expect("no panic while taking").next();
-                    let Some((index, (_, origin))) = next else { break };
-                    let result = fetch(images, origin, task);
-                    results.lock().expect("no panic while storing")[index] = Some(result);
-                }
-            });
-        }
-    });
-    let results = results.into_inner().expect("no panic while storing");
-    results
-        .into_iter()
-        .map(|result| result.unwrap_or(Err(StepError::Canceled)))
-        .collect()
 }
 
 /// One layer: from the store's blob if it is there, else from the registry, keeping the blob for a later push.

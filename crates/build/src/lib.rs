@@ -15,6 +15,7 @@ mod key;
 mod known_files;
 mod load;
 mod output;
+mod parallel;
 mod recorder;
 pub mod request;
 pub mod run;

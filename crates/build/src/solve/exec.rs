@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 
 use kiln_plan::{Exec, Network};
 use kiln_sandbox::{Limits, Overlay, Spec, Stdio, Ulimit, User};
-use kiln_store::LayerDir;
+use kiln_store::{LayerDir, LayerId};
 use rustix::fd::AsFd;
 
 use super::cached::Made;
@@ -70,31 +71,19 @@ impl Solver<'_> {
     }
 
     /// The file tree that a step writes on: its layer is the upper directory.
-    pub(super) fn root(&self, base: &[kiln_store::LayerId], directory: &LayerDir) -> StepResult<OwnedFd> {
+    pub(super) fn root(&self, base: &[LayerId], directory: &LayerDir) -> StepResult<OwnedFd> {
         let mut lower = self.layer_paths(base);
         lower.push(self.session.stubs()?);
-        let (upper, work) = (directory.fs(), directory.work());
-        Ok(Overlay {
-            lower: &lower,
-            upper: Some((&upper, &work)),
-            volatile: true,
-        }
-        .mount()?)
+        on_top(&lower, directory)
     }
 
     /// A file tree for COPY: without the mount points that a process needs.
-    pub(super) fn writable(&self, base: &[kiln_store::LayerId], directory: &LayerDir) -> StepResult<OwnedFd> {
+    pub(super) fn writable(&self, base: &[LayerId], directory: &LayerDir) -> StepResult<OwnedFd> {
         let mut lower = self.layer_paths(base);
         if lower.is_empty() {
             lower.push(self.session.empty()?);
         }
-        let (upper, work) = (directory.fs(), directory.work());
-        Ok(Overlay {
-            lower: &lower,
-            upper: Some((&upper, &work)),
-            volatile: true,
-        }
-        .mount()?)
+        on_top(&lower, directory)
     }
 
     /// A tree that is only read.
@@ -112,7 +101,7 @@ impl Solver<'_> {
         .mount()?)
     }
 
-    fn layer_paths(&self, layers: &[kiln_store::LayerId]) -> Vec<std::path::PathBuf> {
+    fn layer_paths(&self, layers: &[LayerId]) -> Vec<PathBuf> {
         layers
             .iter()
             .rev()
@@ -121,7 +110,7 @@ impl Solver<'_> {
     }
 
     /// A tree for an export.
-    pub(crate) fn files(&self, layers: &[kiln_store::LayerId]) -> StepResult<OwnedFd> {
+    pub(crate) fn files(&self, layers: &[LayerId]) -> StepResult<OwnedFd> {
         self.read_only(&Done::Tree(layers.into()))
     }
 
@@ -134,6 +123,17 @@ impl Solver<'_> {
             cpus: limits.cpu_millis.map(|millis| millis as f64 / 1000.0),
         }
     }
+}
+
+/// A directory that takes what is written to the tree of the others. Nothing of it must outlive a crash.
+fn on_top(lower: &[PathBuf], directory: &LayerDir) -> StepResult<OwnedFd> {
+    let (upper, work) = (directory.fs(), directory.work());
+    Ok(Overlay {
+        lower,
+        upper: Some((&upper, &work)),
+        volatile: true,
+    }
+    .mount()?)
 }
 
 fn ulimit((name, soft, hard): &(String, u64, u64)) -> Ulimit {
