@@ -89,7 +89,7 @@ impl Builder {
         images: &Images<'_>,
         solver: &Solver<'_>,
     ) -> StepResult<Built> {
-        let task = images.tasks.start("assemble image".to_owned());
+        let task = images.tasks.start("exporting to image".to_owned());
         let facts = assemble::layer_facts(images, layers)?;
         let config = assemble::config(&plan.target, &facts, request.epoch);
         let bytes = serde_json::to_vec(&config)
@@ -107,8 +107,10 @@ impl Builder {
         };
         if keep_in_store(request, layers, images)? {
             self.store.put_image(&image)?;
+            task.did(&format!("writing image {id}"));
             for name in request.names() {
                 self.store.tag(&name, &id)?;
+                task.did(&format!("naming to {name}"));
             }
         }
         task.done();
@@ -154,7 +156,7 @@ impl Builder {
                 names,
                 layers,
             } => {
-                let task = images.tasks.start("export to OCI layout".to_owned());
+                let task = images.tasks.start("exporting to oci image format".to_owned());
                 let image = archive(names, *layers)?;
                 if *directory {
                     let crate::request::Destination::File(path) = dest else {
@@ -172,7 +174,7 @@ impl Builder {
                 Ok(Some(image))
             }
             Output::Docker { dest, names, layers } => {
-                let task = images.tasks.start("export to docker archive".to_owned());
+                let task = images.tasks.start("exporting to docker image format".to_owned());
                 let image = archive(names, *layers)?;
                 export::with_destination(dest, |out| {
                     export::write_docker(&self.store, std::slice::from_ref(&image), out)
@@ -181,13 +183,13 @@ impl Builder {
                 Ok(Some(image))
             }
             Output::Local(path) => {
-                let task = images.tasks.start(format!("export files to {}", path.display()));
+                let task = images.tasks.start(format!("exporting to {}", path.display()));
                 export::write_local(rustix::fd::AsFd::as_fd(&solver.files(&stored.image.layers)?), path)?;
                 task.done();
                 Ok(None)
             }
             Output::Tar(dest) => {
-                let task = images.tasks.start("export files as a tar".to_owned());
+                let task = images.tasks.start("exporting to a tar".to_owned());
                 let tree = solver.files(&stored.image.layers)?;
                 export::with_destination(dest, |out| export::write_tar(rustix::fd::AsFd::as_fd(&tree), out))?;
                 task.done();

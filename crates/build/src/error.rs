@@ -58,7 +58,7 @@ pub enum Error {
 #[derive(Debug, thiserror::Error)]
 pub enum StepError {
     /// Its process ended with a code other than 0.
-    #[error("process `{command}` did not complete successfully: exit code: {code}")]
+    #[error("process \"{command}\" did not complete successfully: exit code: {code}")]
     Exit {
         /// The command as BuildKit quotes it.
         command: String,
@@ -68,7 +68,7 @@ pub enum StepError {
         tail: Vec<String>,
     },
     /// Its process was ended by a signal.
-    #[error("process `{command}` was killed by signal {signal}{reason}")]
+    #[error("process \"{command}\" was killed by signal {signal}{reason}")]
     Signal {
         /// The command as BuildKit quotes it.
         command: String,

@@ -25,8 +25,10 @@ pub enum Event {
         /// Its lines in the Dockerfile, from 1.
         lines: Option<(u32, u32)>,
     },
-    /// It started.
+    /// It started. Sent again when it goes on after [`Event::Waiting`]: its clock begins anew.
     Started(TaskId),
+    /// It started, but waits for the layers of an image, which another task fetches.
+    Waiting(TaskId),
     /// It wrote to its standard output or error.
     Log {
         /// Which.
@@ -44,7 +46,7 @@ pub enum Event {
         part: String,
         /// Bytes done.
         current: u64,
-        /// Bytes in all, if known.
+        /// Bytes in all, if known; 0 for a part that is done and has none.
         total: Option<u64>,
     },
     /// It ended.
@@ -53,7 +55,7 @@ pub enum Event {
         id: TaskId,
         /// How.
         outcome: TaskOutcome,
-        /// How long it took.
+        /// How long it took, without waiting.
         duration: Duration,
     },
     /// Something to warn of, with its place.
@@ -74,8 +76,11 @@ pub enum TaskOutcome {
     },
     /// The result was there.
     Cached,
-    /// It failed; the build's error says why.
-    Failed,
+    /// It failed.
+    Failed {
+        /// Why, in one line; empty where only the build's error says it.
+        reason: String,
+    },
     /// It was stopped because another failed or the build was cancelled.
     Canceled,
 }

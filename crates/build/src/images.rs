@@ -99,7 +99,9 @@ impl<'a> Images<'a> {
         if !pull && let Some(image) = self.in_store(request)? {
             return Ok(image);
         }
-        let task = self.tasks.start(format!("resolve {}", request.reference.familiar()));
+        let task = self
+            .tasks
+            .start(format!("[internal] load metadata for {}", request.reference));
         let image = self.ask_registry(request)?;
         task.done();
         Ok(image)

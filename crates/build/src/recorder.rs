@@ -36,7 +36,7 @@ impl<'a> Recorder<'a> {
     pub(crate) fn failed(&self) -> bool {
         self.tasks()
             .values()
-            .any(|task| matches!(task.ended, Some((TaskOutcome::Failed, _))))
+            .any(|task| matches!(task.ended, Some((TaskOutcome::Failed { .. }, _))))
     }
 
     /// Writes the steps into the store.
@@ -57,7 +57,7 @@ fn word(outcome: &TaskOutcome) -> &'static str {
     match outcome {
         TaskOutcome::Done { .. } => "done",
         TaskOutcome::Cached => "cached",
-        TaskOutcome::Failed => "failed",
+        TaskOutcome::Failed { .. } => "failed",
         TaskOutcome::Canceled => "canceled",
     }
 }

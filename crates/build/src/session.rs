@@ -150,6 +150,11 @@ impl Task<'_> {
         });
     }
 
+    /// Says that a part of it is done that has no bytes to count.
+    pub(crate) fn did(&self, what: &str) {
+        self.progress(what, 0, Some(0));
+    }
+
     /// It is done.
     pub(crate) fn done(mut self) {
         self.finish(crate::event::TaskOutcome::Done {
@@ -171,7 +176,7 @@ impl Task<'_> {
 impl Drop for Task<'_> {
     fn drop(&mut self) {
         if !self.finished {
-            self.finish(crate::event::TaskOutcome::Failed);
+            self.finish(crate::event::TaskOutcome::Failed { reason: String::new() });
         }
     }
 }

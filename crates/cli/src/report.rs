@@ -6,12 +6,17 @@ use annotate_snippets::{AnnotationKind, Element, Group, Level, Renderer, Snippet
 use kiln_dockerfile::diagnostic::{Diagnostic, Severity};
 
 use crate::failure::{FailedStep, Failure, Report, SourceFile};
-use crate::progress::text::sanitise;
+use crate::progress::text::{cut, sanitise};
 use crate::settings::Settings;
 use crate::terminal;
 
 /// How many warnings of one build are shown with their places.
 const WARNINGS: usize = 20;
+
+/// Lines of a Dockerfile that are shown before and after those of a failed step.
+const AROUND: u32 = 2;
+/// Lines of a failed step that are shown; of more than that, the first ones and the last.
+const MARKED: u32 = 12;
 
 /// Renders for standard error.
 #[derive(Debug, Clone)]
@@ -34,14 +39,9 @@ impl Reporter {
 
     fn with(colours: bool, debug: bool) -> Self {
         let renderer = if colours { Renderer::styled() } else { Renderer::plain() };
-        let width = if terminal::stderr_is_terminal() {
-            terminal::size().0
-        } else {
-            140
-        };
         Self {
             colours,
-            renderer: renderer.term_width(width),
+            renderer: renderer.term_width(terminal_width().unwrap_or(140)),
             debug,
         }
     }
@@ -100,7 +100,7 @@ impl Reporter {
             title = title.id(diagnostic.code);
         }
         let span = on_characters(&source.text, diagnostic.span.start, diagnostic.span.end);
-        let snippet = excerpt(source, span, None);
+        let snippet = excerpt(source, span);
         let mut group = title.element(snippet);
         if let Some(help) = &diagnostic.help {
             group = group.element(Level::HELP.message(help.as_str()));
@@ -108,52 +108,75 @@ impl Reporter {
         self.render(group)
     }
 
+    /// What `BuildKit` shows: the last output, the lines of the Dockerfile, the error.
     fn step(&self, step: &FailedStep) -> String {
         let mut text = String::new();
         if !step.tail.is_empty() {
-            let _ = writeln!(text, "------\n > {}:", sanitise(step.name.as_bytes()));
+            let name = sanitise(step.name.as_bytes());
+            let name = terminal_width().map_or(name.clone(), |width| cut(&name, width.saturating_sub(4), '…'));
+            let _ = writeln!(text, "------\n > {}:", self.bold(&name));
             for line in &step.tail {
                 let _ = writeln!(text, "{}", sanitise(line.as_bytes()));
             }
             text.push_str("------\n");
         }
-        let message = sentence(&step.error);
-        let hint = step.hint.as_deref();
-        let Some(span) = step
-            .lines
-            .and_then(|(first, last)| lines_span(&step.source.text, first, last))
-        else {
-            let _ = writeln!(text, "{}: {}: {message}", self.word("error"), step.name);
-            if let Some(hint) = hint {
-                let _ = writeln!(text, "{}: {hint}", self.word("hint"));
+        match step.lines {
+            Some((first, last)) => text.push_str(&self.lines(&step.source, first, last)),
+            None => {
+                let _ = writeln!(text, "{}:", sanitise(step.name.as_bytes()));
             }
-            return text;
-        };
-        let mut group =
-            Level::ERROR
-                .primary_title(message.as_str())
-                .element(excerpt(&step.source, span, Some("this step failed")));
-        if let Some(hint) = hint {
-            group = group.element(Level::HELP.message(hint));
         }
-        text.push_str(&self.render(group));
-        text.push('\n');
-        if self.debug {
-            let _ = writeln!(text, "{:?}", step.error);
-        }
+        text.push_str(&self.plain_error(&step.error, step.hint.as_deref()));
         text
+    }
+
+    /// The lines of an instruction, and some around them.
+    fn lines(&self, source: &SourceFile, first: u32, last: u32) -> String {
+        const RULE: &str = "--------------------";
+        let mut text = format!("{}:{first}\n{RULE}\n", source.name);
+        let around = first.saturating_sub(AROUND).max(1)..=last.saturating_add(AROUND);
+        let skipped = first.saturating_add(MARKED - 2)..last;
+        for (number, line) in (1_u32..).zip(source.text.lines()) {
+            if !around.contains(&number) {
+                continue;
+            }
+            if last - first >= MARKED && skipped.contains(&number) {
+                if number == skipped.start {
+                    text.push_str("     | >>> …\n");
+                }
+                continue;
+            }
+            let line = sanitise(line.as_bytes());
+            let _ = if (first..=last).contains(&number) {
+                writeln!(text, "{number:4} | {} {}", self.word(">>>"), self.bold(&line))
+            } else {
+                writeln!(text, "{}", format!("{number:4} |     {line}").trim_end())
+            };
+        }
+        text.push_str(RULE);
+        text.push('\n');
+        text
+    }
+
+    fn bold(&self, text: &str) -> String {
+        let style = anstyle::Style::new().bold();
+        if self.colours {
+            format!("{style}{text}{style:#}")
+        } else {
+            text.to_owned()
+        }
     }
 
     fn render(&self, group: Group<'_>) -> String {
         self.renderer.render(&[group])
     }
 
-    /// `error` or `hint`, in the colours of the renderer of excerpts.
+    /// A word in the colours of the renderer of excerpts: a hint in one, errors in the other.
     fn word(&self, word: &str) -> String {
-        let colour = if word == "error" {
-            anstyle::AnsiColor::BrightRed
-        } else {
+        let colour = if word == "hint" {
             anstyle::AnsiColor::BrightCyan
+        } else {
+            anstyle::AnsiColor::BrightRed
         };
         let style = anstyle::Style::new().fg_color(Some(colour.into())).bold();
         if self.colours {
@@ -180,17 +203,14 @@ pub(crate) fn sentence(error: &anyhow::Error) -> String {
     text
 }
 
-fn excerpt<'a>(source: &'a SourceFile, span: std::ops::Range<usize>, label: Option<&'a str>) -> Element<'a> {
+fn excerpt(source: &SourceFile, span: std::ops::Range<usize>) -> Element<'_> {
     // Only what is near is given: a Dockerfile may be large, and the renderer looks at all it gets.
     let start = source.text[..span.start].rfind('\n').map_or(0, |at| at + 1);
     let end = source.text[span.end..]
         .find('\n')
         .map_or(source.text.len(), |at| span.end + at);
     let line = source.text[..start].split('\n').count();
-    let mut mark = AnnotationKind::Primary.span(span.start - start..span.end - start);
-    if let Some(label) = label {
-        mark = mark.label(label);
-    }
+    let mark = AnnotationKind::Primary.span(span.start - start..span.end - start);
     Snippet::source(&source.text[start..end])
         .line_start(line)
         .path(source.name.as_str())
@@ -198,18 +218,9 @@ fn excerpt<'a>(source: &'a SourceFile, span: std::ops::Range<usize>, label: Opti
         .into()
 }
 
-/// The bytes of lines `first` to `last`, without the blanks around them.
-fn lines_span(text: &str, first: u32, last: u32) -> Option<std::ops::Range<usize>> {
-    let mut begin = 0;
-    let mut span: Option<std::ops::Range<usize>> = None;
-    for (number, line) in (1_u32..).zip(text.split_inclusive('\n')) {
-        if (first..=last).contains(&number) {
-            let start = span.map_or(begin + (line.len() - line.trim_start().len()), |span| span.start);
-            span = Some(start..(begin + line.trim_end().len()).max(start));
-        }
-        begin += line.len();
-    }
-    span
+/// Columns of the terminal that is written to.
+fn terminal_width() -> Option<usize> {
+    terminal::stderr_is_terminal().then(|| terminal::size().0)
 }
 
 /// The span, within the text and not in the middle of a character.
@@ -306,13 +317,44 @@ error[UnknownInstruction]: unknown instruction `RNU`
             report: Report::Step(Box::new(step)),
         };
         let text = reporter().failure(&failure);
+        let expected = "\
+------
+ > [2/2] RUN a && b:
+a: no such thing
+------
+Dockerfile:3
+--------------------
+   1 |     FROM debian
+   2 |
+   3 | >>> RUN a && \\
+   4 | >>>     b
+   5 |     RNU x
+--------------------
+error: process \"/bin/sh -c a\" did not complete successfully: exit code: 1
+hint: kiln logs shows all of its output
+";
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn shows_the_ends_of_a_long_step() {
+        let lines: Vec<String> = (1..=50).map(|number| format!("line {number}")).collect();
+        let source = SourceFile {
+            name: "d".to_owned(),
+            text: lines.join("\n"),
+        };
+        let text = reporter().lines(&source, 10, 40);
         assert!(
-            text.starts_with("------\n > [2/2] RUN a && b:\na: no such thing\n------\nerror: process"),
+            text.starts_with("d:10\n--------------------\n   8 |     line 8\n"),
             "{text}"
         );
-        assert!(text.contains("--> Dockerfile:3:1"), "{text}");
-        assert!(text.contains("RUN a && \\"), "{text}");
-        assert!(text.ends_with("= help: kiln logs shows all of its output\n"), "{text}");
+        assert!(
+            text.contains("  19 | >>> line 19\n     | >>> …\n  40 | >>> line 40\n"),
+            "{text}"
+        );
+        for (first, last) in [(1, 1), (50, 50), (49, 90), (1, 50), (u32::MAX, u32::MAX)] {
+            reporter().lines(&source, first, last);
+        }
     }
 
     #[test]
@@ -321,13 +363,5 @@ error[UnknownInstruction]: unknown instruction `RNU`
             .context("cannot read x: no such file")
             .context("loading");
         assert_eq!(sentence(&error), "loading: cannot read x: no such file");
-    }
-
-    #[test]
-    fn finds_lines() {
-        let text = source().text;
-        assert_eq!(&text[lines_span(&text, 3, 4).unwrap()], "RUN a && \\\n    b");
-        assert_eq!(&text[lines_span(&text, 2, 2).unwrap()], "");
-        assert_eq!(lines_span(&text, 9, 9), None);
     }
 }

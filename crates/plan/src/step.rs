@@ -67,16 +67,25 @@ impl Step {
             Op::Source(_) => Vec::new(),
             Op::Exec(exec) => {
                 let mounted = exec.mounts.iter().filter_map(|mount| mount.kind.from());
-                exec.root.into_iter().chain(mounted).collect()
+                self.root().into_iter().chain(mounted).collect()
             }
             Op::File(file) => {
                 let read = file.actions.iter().filter_map(|action| match action {
                     FileAction::Copy(copy) => copy.from.step(),
                     FileAction::Mkdir(_) => None,
                 });
-                file.root.into_iter().chain(read).collect()
+                self.root().into_iter().chain(read).collect()
             }
             Op::Merge(inputs) => inputs.clone(),
+        }
+    }
+
+    /// The step whose file tree this one adds a layer to; `None` where that is scratch, or it adds none.
+    pub fn root(&self) -> Option<StepId> {
+        match &self.op {
+            Op::Exec(exec) => exec.root,
+            Op::File(file) => file.root,
+            Op::Source(_) | Op::Merge(_) => None,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use kiln_plan::{Op, Source, Step, StepId};
 use kiln_store::{Key, LayerDir, LayerId, LayerInfo, Record};
 
+use super::clock::Clock;
 use super::{Done, Ran, Solver};
 use crate::context::Context;
 use crate::error::{StepError, StepResult};
@@ -20,26 +21,40 @@ pub(crate) struct Made {
 
 impl Solver<'_> {
     pub(super) fn source(&self, task: TaskId, source: &Source, no_cache: bool) -> StepResult<Ran> {
-        let done = match source {
-            Source::Image { manifest, .. } => Done::Tree(self.images.layers(manifest)),
-            Source::Local { name } => Done::Local(Arc::new(Context::open(self.session.request, name)?)),
-            Source::Http { .. } => return self.http(task, source, no_cache),
-            Source::Git { .. } => return self.git(task, source, no_cache),
-        };
-        Ok(Ran {
-            done,
-            outcome: TaskOutcome::Cached,
-        })
+        match source {
+            Source::Image { manifest, .. } => {
+                let layers = self.images.layers(manifest);
+                // Layers that are missing are fetched by the first step that needs them.
+                let outcome = if self.images.are_in_store(&layers)? {
+                    TaskOutcome::Cached
+                } else {
+                    made_nothing()
+                };
+                Ok(Ran {
+                    done: Done::Tree(layers),
+                    outcome,
+                })
+            }
+            Source::Local { name } => Ok(Ran {
+                done: Done::Local(Arc::new(Context::open(self.session.request, name)?)),
+                outcome: made_nothing(),
+            }),
+            Source::Http { .. } => self.http(task, source, no_cache),
+            Source::Git { .. } => self.git(task, source, no_cache),
+        }
     }
 
     /// A step that makes a layer.
-    pub(super) fn cached(&self, id: StepId, step: &Step) -> StepResult<Ran> {
+    pub(super) fn cached(&self, id: StepId, step: &Step, clock: &Clock<'_>) -> StepResult<Ran> {
         let base = self.base(step);
         let definition = self.definition_key(step);
         if let Some(key) = &definition
             && let Some(layer) = self.lookup(step, key)?
         {
             return Ok(hit(&base, layer));
+        }
+        for input in step.inputs().into_iter().filter(|input| Some(*input) != step.root()) {
+            self.await_layers(self.result(input).layers(), clock)?;
         }
         let content = self.content_key(step)?;
         if let Some(key) = &content
@@ -51,11 +66,21 @@ impl Solver<'_> {
         let keys: Vec<Key> = definition.into_iter().chain(content).collect();
         let lock = keys.last().expect("a step has a definition or a content key");
         // Another process may be running the same step: wait for it and take its result.
-        let _guard = self.lock(TaskId(id.0), &format!("step-{lock}"), Share::Alone, "the same step")?;
+        let name = format!("step-{lock}");
+        let _guard = clock.stopped(|| self.lock(TaskId(id.0), &name, Share::Alone, "the same step"))?;
         if let Some(layer) = self.lookup(step, lock)? {
             return Ok(hit(&base, layer));
         }
+        self.await_layers(&base, clock)?;
         self.run_and_record(id, step, &base, &keys)
+    }
+
+    /// Makes sure that the layers are there, which is not the step's own work.
+    fn await_layers(&self, layers: &[LayerId], clock: &Clock<'_>) -> StepResult<()> {
+        if self.images.are_in_store(layers)? {
+            return Ok(());
+        }
+        clock.wait_for_image(|| self.images.materialize(layers))
     }
 
     fn run_and_record(&self, id: StepId, step: &Step, base: &[LayerId], keys: &[Key]) -> StepResult<Ran> {
@@ -88,12 +113,7 @@ impl Solver<'_> {
 
     /// The layers that the step's layer goes on top of.
     fn base(&self, step: &Step) -> Vec<LayerId> {
-        let root = match &step.op {
-            Op::Exec(exec) => exec.root,
-            Op::File(file) => file.root,
-            Op::Source(_) | Op::Merge(_) => None,
-        };
-        self.tree(root).layers().to_vec()
+        self.tree(step.root()).layers().to_vec()
     }
 
     /// `None` where an input is a local context: its content must be looked at.
@@ -136,6 +156,13 @@ impl Solver<'_> {
             store.put_record(definition, &record)?;
         }
         Ok(())
+    }
+}
+
+const fn made_nothing() -> TaskOutcome {
+    TaskOutcome::Done {
+        bytes_added: 0,
+        peak_memory: None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod cached;
 mod caches;
+mod clock;
 mod content;
 mod copy;
 mod download;
@@ -16,7 +17,6 @@ mod sources;
 pub(crate) use exec::network;
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use kiln_plan::{Op, Plan, Step, StepId};
 use kiln_store::{LayerId, LockGuard};
@@ -28,6 +28,7 @@ use crate::event::{Event, Sink, TaskId, TaskOutcome};
 use crate::images::Images;
 use crate::session::Session;
 use crate::waiting::{self, Share};
+use clock::Clock;
 
 /// The result of a step.
 #[derive(Debug, Clone)]
@@ -122,13 +123,12 @@ impl<'a> Solver<'a> {
     fn step(&self, id: StepId) -> Result<(), Error> {
         let step = &self.plan.steps[id.0];
         let task = TaskId(id.0);
-        let started = Instant::now();
-        self.sink.event(Event::Started(task));
+        let clock = Clock::start(self.sink, task);
         let ran = if self.cancel.is_canceled() {
             Err(StepError::Canceled)
         } else {
             // What fails because it was stopped is no failure of its own.
-            self.run(id, step).map_err(|error| match error {
+            self.run(id, step, &clock).map_err(|error| match error {
                 _ if self.cancel.is_canceled() => StepError::Canceled,
                 error => error,
             })
@@ -136,12 +136,14 @@ impl<'a> Solver<'a> {
         let outcome = match &ran {
             Ok(ran) => ran.outcome.clone(),
             Err(StepError::Canceled) => TaskOutcome::Canceled,
-            Err(_) => TaskOutcome::Failed,
+            Err(error) => TaskOutcome::Failed {
+                reason: error.to_string(),
+            },
         };
         self.sink.event(Event::Finished {
             id: task,
             outcome,
-            duration: started.elapsed(),
+            duration: clock.elapsed(),
         });
         match ran {
             Ok(ran) => {
@@ -173,10 +175,10 @@ impl<'a> Solver<'a> {
         })
     }
 
-    fn run(&self, id: StepId, step: &Step) -> StepResult<Ran> {
+    fn run(&self, id: StepId, step: &Step, clock: &Clock<'_>) -> StepResult<Ran> {
         match &step.op {
             Op::Source(source) => self.source(TaskId(id.0), source, step.no_cache),
-            Op::Exec(_) | Op::File(_) => self.cached(id, step),
+            Op::Exec(_) | Op::File(_) => self.cached(id, step, clock),
             Op::Merge(inputs) => {
                 let layers = inputs
                     .iter()

@@ -59,6 +59,7 @@ impl<W: Write> State<W> {
                 json!({"type": "task", "task": id.0, "name": name, "stage": stage, "lines": lines})
             }
             Event::Started(id) => json!({"type": "started", "task": id.0}),
+            Event::Waiting(id) => json!({"type": "waiting", "task": id.0}),
             Event::Log { id, stderr, data } => {
                 let Some(text) = self.text(id, stderr, &data) else {
                     return;
@@ -126,13 +127,18 @@ fn finished(id: TaskId, outcome: &TaskOutcome, duration: Duration) -> Value {
             peak_memory,
         } => ("done", Some(*bytes_added), *peak_memory),
         TaskOutcome::Cached => ("cached", None, None),
-        TaskOutcome::Failed => ("failed", None, None),
+        TaskOutcome::Failed { .. } => ("failed", None, None),
         TaskOutcome::Canceled => ("canceled", None, None),
+    };
+    let reason = match outcome {
+        TaskOutcome::Failed { reason } if !reason.is_empty() => Some(reason),
+        _ => None,
     };
     json!({
         "type": "finished",
         "task": id.0,
         "outcome": word,
+        "reason": reason,
         "seconds": seconds(duration),
         "bytes_added": bytes_added,
         "peak_memory": peak_memory,

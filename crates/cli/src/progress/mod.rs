@@ -2,6 +2,7 @@
 
 mod json;
 mod plain;
+mod rawjson;
 #[cfg(test)]
 mod testing;
 pub(crate) mod text;
@@ -32,8 +33,8 @@ pub(crate) enum Mode {
     Quiet,
     /// Nothing
     None,
-    /// `BuildKit`'s own JSON; not supported yet
-    #[value(name = "rawjson", hide = true)]
+    /// `BuildKit`'s own JSON
+    #[value(name = "rawjson")]
     RawJson,
 }
 
@@ -65,7 +66,8 @@ impl Progress {
             Mode::Tty => Arc::new(tty::Tty::start(tty::Style::new(settings))),
             Mode::Json => Arc::new(json::Json::new(io::stderr())),
             Mode::Quiet | Mode::None => Arc::new(Quiet),
-            Mode::Plain | Mode::Auto | Mode::RawJson => Arc::new(plain::Plain::new(io::stderr())),
+            Mode::RawJson => Arc::new(rawjson::RawJson::new(io::stderr())),
+            Mode::Plain | Mode::Auto => Arc::new(plain::Plain::start()),
         };
         Ok(Self { renderer, mode })
     }
@@ -87,7 +89,7 @@ impl Progress {
 
     /// Whether a program reads standard error.
     pub(crate) const fn is_json(&self) -> bool {
-        matches!(self.mode, Mode::Json)
+        matches!(self.mode, Mode::Json | Mode::RawJson)
     }
 }
 
@@ -102,7 +104,7 @@ fn choose(said: Option<Mode>, settings: &Settings) -> Result<Mode, Failure> {
         (Some(mode), _) => mode,
         (None, Some(text)) => Mode::from_str(&text, true).map_err(|_| {
             Failure::usage(format!(
-                "BUILDKIT_PROGRESS is `{text}`: wanted auto, plain, tty, json or quiet"
+                "BUILDKIT_PROGRESS is `{text}`: wanted auto, plain, tty, json, rawjson or quiet"
             ))
         })?,
         (None, None) => Mode::Auto,
@@ -113,7 +115,6 @@ fn choose(said: Option<Mode>, settings: &Settings) -> Result<Mode, Failure> {
         Mode::Auto => Ok(Mode::Plain),
         // As with docker: a live view needs a terminal to live on.
         Mode::Tty if !live() => Err(Failure::usage("--progress=tty: standard error is no terminal")),
-        Mode::RawJson => Err(Failure::usage("--progress=rawjson is not supported yet").hint("use --progress=json")),
         other => Ok(other),
     }
 }

@@ -63,7 +63,13 @@ pub(crate) fn cached(id: usize) -> Event {
 }
 
 pub(crate) fn failed(id: usize, millis: u64) -> Event {
-    finished(id, TaskOutcome::Failed, millis)
+    finished(
+        id,
+        TaskOutcome::Failed {
+            reason: "exit code: 1".to_owned(),
+        },
+        millis,
+    )
 }
 
 pub(crate) fn canceled(id: usize) -> Event {

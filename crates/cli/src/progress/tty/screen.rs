@@ -36,7 +36,9 @@ impl<W: Write> Screen<W> {
 
     /// Draws a frame on a terminal of so many columns.
     pub(crate) fn draw(&mut self, frame: &Frame, columns: usize) {
-        let mut bytes = Vec::new();
+        // In one piece where the terminal knows how (private mode 2026), and without wrapping (7): a terminal may think
+        // otherwise than Kiln of how wide a character is.
+        let mut bytes = b"\x1b[?2026h\x1b[?7l".to_vec();
         if !self.hidden {
             bytes.extend_from_slice(b"\x1b[?25l");
             self.hidden = true;
@@ -46,7 +48,7 @@ impl<W: Write> Screen<W> {
             line.render(self.colours, &mut bytes);
             bytes.extend_from_slice(b"\x1b[K\n");
         }
-        bytes.extend_from_slice(b"\x1b[J");
+        bytes.extend_from_slice(b"\x1b[J\x1b[?7h\x1b[?2026l");
         self.rows = frame.live.iter().map(Line::width).collect();
         self.write(&bytes);
     }
@@ -90,6 +92,7 @@ pub(crate) mod tests {
         pub(crate) columns: usize,
         pub(crate) rows: Vec<Vec<char>>,
         pub(crate) cursor_shown: bool,
+        wraps: bool,
         row: usize,
         column: usize,
     }
@@ -100,6 +103,7 @@ pub(crate) mod tests {
                 columns,
                 rows: vec![Vec::new()],
                 cursor_shown: true,
+                wraps: true,
                 row: 0,
                 column: 0,
             }
@@ -128,7 +132,11 @@ pub(crate) mod tests {
 
         fn put(&mut self, c: char) {
             if self.column == self.columns {
-                self.line_feed();
+                if self.wraps {
+                    self.line_feed();
+                } else {
+                    self.column -= 1;
+                }
             }
             let row = &mut self.rows[self.row];
             if row.len() <= self.column {
@@ -163,7 +171,9 @@ pub(crate) mod tests {
                 }
                 ('l', "?25") => self.cursor_shown = false,
                 ('h', "?25") => self.cursor_shown = true,
-                ('m', _) => {}
+                ('m', _) | ('h' | 'l', "?2026") => {}
+                ('l', "?7") => self.wraps = false,
+                ('h', "?7") => self.wraps = true,
                 other => panic!("unknown sequence {other:?}"),
             }
         }

@@ -44,6 +44,8 @@ enum Finished {
         name: String,
         outcome: TaskOutcome,
         duration: Duration,
+        /// What was transferred; none for what transfers nothing.
+        bytes: Option<u64>,
     },
     Notice(String),
 }
@@ -52,6 +54,7 @@ enum Finished {
 struct Task {
     name: String,
     started: Option<Duration>,
+    waiting: bool,
     lines: [Lines; 2],
     tail: VecDeque<String>,
     parts: BTreeMap<String, (u64, Option<u64>)>,
@@ -110,10 +113,14 @@ impl View {
         match event {
             Event::Task { id, name, .. } => {
                 self.counts.all += 1;
-                let name = sanitise(name.replace(['\n', '\r'], " ").as_bytes());
-                self.tasks.entry(id).or_default().name = name;
+                self.tasks.entry(id).or_default().name = short(&name);
             }
-            Event::Started(id) => self.tasks.entry(id).or_default().started = Some(now),
+            Event::Started(id) => {
+                let task = self.tasks.entry(id).or_default();
+                task.started = Some(now);
+                task.waiting = false;
+            }
+            Event::Waiting(id) => self.tasks.entry(id).or_default().waiting = true,
             Event::Log { id, stderr, data } => self.tasks.entry(id).or_default().log(&data, stderr),
             Event::Progress {
                 id,
@@ -142,12 +149,13 @@ impl View {
                 self.counts.done += 1;
                 self.counts.cached += 1;
             }
-            TaskOutcome::Failed => self.counts.failed += 1,
+            TaskOutcome::Failed { .. } => self.counts.failed += 1,
             // Of what never began nobody needs to know that it was given up.
             TaskOutcome::Canceled if task.started.is_none() => return,
             TaskOutcome::Canceled => {}
         }
         self.finished.push(Finished::Task {
+            bytes: task.bytes().map(|(done, _)| done).filter(|done| *done > 0),
             name: task.name,
             outcome,
             duration,
@@ -179,7 +187,7 @@ impl View {
     }
 
     fn finished_line(&self, line: Finished, columns: usize) -> Line {
-        let (name, outcome, duration) = match line {
+        let (name, outcome, duration, bytes) = match line {
             Finished::Notice(text) => {
                 return Line::default()
                     .with(Look::Warning, " ! ")
@@ -190,19 +198,20 @@ impl View {
                 name,
                 outcome,
                 duration,
-            } => (name, outcome, duration),
+                bytes,
+            } => (name, outcome, duration, bytes),
         };
         let (look, unicode, ascii, right) = match outcome {
             TaskOutcome::Done { bytes_added, .. } => {
-                let added = if bytes_added > 0 {
-                    format!("+{}  ", size::show(bytes_added))
-                } else {
-                    String::new()
+                let size = match bytes {
+                    Some(bytes) => format!("{}  ", size::show(bytes)),
+                    None if bytes_added > 0 => format!("+{}  ", size::show(bytes_added)),
+                    None => String::new(),
                 };
-                (Look::Good, '✔', '*', format!("{added}{:>6}", clock(duration)))
+                (Look::Good, '✔', '*', format!("{size}{:>6}", clock(duration)))
             }
             TaskOutcome::Cached => (Look::Good, '✔', '*', "cached".to_owned()),
-            TaskOutcome::Failed => (Look::Bad, '✘', 'x', format!("failed  {:>6}", clock(duration))),
+            TaskOutcome::Failed { .. } => (Look::Bad, '✘', 'x', format!("failed  {:>6}", clock(duration))),
             TaskOutcome::Canceled => (Look::Dim, '–', '-', "canceled".to_owned()),
         };
         let symbol = if self.style.unicode { unicode } else { ascii };
@@ -222,11 +231,21 @@ impl View {
         } else {
             running.len()
         };
-        let details = (rows - shown.min(rows)).checked_div(shown).unwrap_or(0).min(TAIL);
+        let details: Vec<Vec<Line>> = running[..shown]
+            .iter()
+            .map(|task| self.details(task, columns))
+            .collect();
+        let wanted: Vec<usize> = details.iter().map(Vec::len).collect();
+        let given = share(rows - shown.min(rows), &wanted);
         let mut lines = Vec::new();
-        for task in &running[..shown] {
+        for ((task, details), given) in running.iter().zip(details).zip(given) {
             lines.push(self.running_line(task, now, columns));
-            lines.extend(self.details(task, details, columns));
+            let first = if task.parts.is_empty() {
+                details.len() - given
+            } else {
+                0
+            };
+            lines.extend(details.into_iter().skip(first).take(given));
         }
         if shown < running.len() {
             let text = format!("   and {} more", running.len() - shown);
@@ -246,13 +265,18 @@ impl View {
         let left = Line::default()
             .with(Look::Busy, symbol)
             .with(Look::Bold, task.name.clone());
-        let right = Line::default()
-            .with(Look::Dim, bytes)
-            .with(Look::Plain, format!("{:>6}", clock(time)));
+        let right = if task.waiting {
+            Line::default().with(Look::Dim, "waiting for an image")
+        } else {
+            Line::default()
+                .with(Look::Dim, bytes)
+                .with(Look::Plain, format!("{:>6}", clock(time)))
+        };
         left.and_right(right, columns, self.mark())
     }
 
-    fn details(&self, task: &Task, rows: usize, columns: usize) -> Vec<Line> {
+    /// The last lines of output, or the parts that are under way.
+    fn details(&self, task: &Task, columns: usize) -> Vec<Line> {
         let bar = if self.style.unicode { "   │ " } else { "   | " };
         let line = |text: String| {
             Line::default()
@@ -261,14 +285,14 @@ impl View {
                 .cut(columns, self.mark())
         };
         let tail = task.tail();
-        let first = tail.len().saturating_sub(rows);
+        let first = tail.len().saturating_sub(TAIL);
         let output = tail.into_iter().skip(first).map(line);
         let under_way = task
             .parts
             .iter()
             .filter(|(_, (current, total))| Some(*current) != *total);
         let parts = under_way
-            .take(rows.min(PARTS))
+            .take(PARTS)
             .map(|(name, (current, total))| self.part(name, *current, *total, columns));
         if task.parts.is_empty() {
             output.collect()
@@ -318,6 +342,38 @@ impl View {
     const fn mark(&self) -> char {
         if self.style.unicode { '…' } else { '~' }
     }
+}
+
+/// Gives each of those who want rows as many as all others get, or as it wants if that is less, in the whole at
+/// most `rows`.
+fn share(mut rows: usize, wanted: &[usize]) -> Vec<usize> {
+    let mut given = vec![0; wanted.len()];
+    loop {
+        let hungry: Vec<usize> = (0..wanted.len()).filter(|&at| given[at] < wanted[at]).collect();
+        if hungry.is_empty() || rows == 0 {
+            return given;
+        }
+        for at in hungry.into_iter().take(rows) {
+            given[at] += 1;
+            rows -= 1;
+        }
+    }
+}
+
+/// A name in one line: blanks of continued lines are one, and of a digest the beginning is enough.
+fn short(name: &str) -> String {
+    const DIGEST: &str = "@sha256:";
+    const SHOWN: usize = 12;
+    let words: Vec<String> = name.split_whitespace().map(|word| sanitise(word.as_bytes())).collect();
+    let mut name = words.join(" ");
+    if let Some(at) = name.find(DIGEST) {
+        let first = at + DIGEST.len();
+        let digits = name[first..].bytes().take_while(u8::is_ascii_hexdigit).count();
+        if digits > SHOWN {
+            name.replace_range(first + SHOWN..first + digits, "");
+        }
+    }
+    name
 }
 
 /// A duration for people: `0.3s`, `1m05s`, `2h03m`.
@@ -435,6 +491,64 @@ mod tests {
  0/1 done, 1 running                                    1.0s
 ";
         assert_eq!(render(&script, (61, 24), false), expected);
+    }
+
+    #[test]
+    fn shows_what_was_transferred() {
+        let script = [(
+            0,
+            vec![
+                task(0, "pull debian"),
+                started(0),
+                progress(0, "aaaa", 1_000_000, Some(1_000_000)),
+                progress(0, "naming", 0, Some(0)),
+                done(0, 1200),
+            ],
+        )];
+        assert_eq!(
+            render(&script, (40, 24), true),
+            " * pull debian              1MB    1.2s\n"
+        );
+    }
+
+    #[test]
+    fn shows_what_is_waited_for() {
+        let waiting = Event::Waiting(TaskId(0));
+        let script = [(900, vec![task(0, "a"), started(0), waiting.clone()])];
+        let expected = " > a               waiting for an image
+ 0/1 done, 1 running               0.9s
+";
+        assert_eq!(render(&script, (40, 24), false), expected);
+        let script = [(900, vec![task(0, "a"), started(0), waiting]), (1400, vec![started(0)])];
+        let expected = " > a                               0.0s
+ 0/1 done, 1 running               1.4s
+";
+        assert_eq!(render(&script, (40, 24), false), expected);
+    }
+
+    #[test]
+    fn shares_rows() {
+        assert_eq!(share(10, &[6, 1, 6]), [5, 1, 4]);
+        assert_eq!(share(20, &[6, 1, 6]), [6, 1, 6]);
+        assert_eq!(share(2, &[6, 6, 6]), [1, 1, 0]);
+        assert_eq!(share(0, &[6]), [0]);
+        assert_eq!(share(5, &[]), [0_usize; 0]);
+    }
+
+    #[test]
+    fn names_are_one_line_and_digests_short() {
+        let digest = "a".repeat(64);
+        for (name, shown) in [
+            (
+                format!("FROM x@sha256:{digest} AS y"),
+                "FROM x@sha256:aaaaaaaaaaaa AS y",
+            ),
+            ("RUN a && \n\t  b\u{1b}[2J".to_owned(), "RUN a && b"),
+            ("COPY x@sha256:ä /".to_owned(), "COPY x@sha256:ä /"),
+            ("x@sha256:".to_owned(), "x@sha256:"),
+        ] {
+            assert_eq!(short(&name), shown);
+        }
     }
 
     #[test]

@@ -1,63 +1,24 @@
-//! Line after line, as `BuildKit` writes for CI: `#5 [build 2/5] RUN make`, `#5 0.123 output`, `#5 DONE 0.3s`.
-//!
-//! Of several steps that run at the same time one has the stage; what the others write waits until it ends, or for
-//! a few seconds, so that logs stay readable.
+//! What was said already and what waits: knows tasks, not where the text goes.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use kiln_build::event::{Event, Sink, TaskId, TaskOutcome};
+use kiln_build::event::{Event, TaskId, TaskOutcome};
 
-use super::Renderer;
-use super::text::Lines;
+use crate::progress::text::Lines;
 use crate::values::size;
 
 /// How long a step keeps the stage while others have something to say.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// How many bytes may wait for the stage.
 const WAITING: usize = 64 << 10;
 /// How often a transfer says how far it is.
 const TRANSFER: Duration = Duration::from_secs(5);
 
-/// The renderer.
+/// All tasks, and the text that they make.
 #[derive(Debug)]
-pub(crate) struct Plain<W> {
-    begin: Instant,
-    state: Mutex<State<W>>,
-}
-
-impl<W: Write + Send> Plain<W> {
-    /// Writes to `out`.
-    pub(crate) fn new(out: W) -> Self {
-        Self {
-            begin: Instant::now(),
-            state: Mutex::new(State::new(out)),
-        }
-    }
-}
-
-impl<W: Write + Send> Sink for Plain<W> {
-    fn event(&self, event: Event) {
-        let now = self.begin.elapsed();
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.apply(event, now);
-        state.flush();
-    }
-}
-
-impl<W: Write + Send> Renderer for Plain<W> {
-    fn finish(&self) {
-        let now = self.begin.elapsed();
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.finish(now);
-        state.flush();
-    }
-}
-
-#[derive(Debug)]
-struct State<W> {
+pub(super) struct State<W> {
     out: W,
     /// What one event makes is written at once, so that lines of others do not come between.
     buffer: Vec<u8>,
@@ -66,6 +27,8 @@ struct State<W> {
     stage: Option<TaskId>,
     since: Duration,
     began: bool,
+    /// Nothing more comes.
+    pub(super) over: bool,
 }
 
 #[derive(Debug, Default)]
@@ -130,6 +93,7 @@ impl Task {
         part.done = whole;
         let seconds = now.saturating_sub(part.started).as_secs_f64();
         let line = match total {
+            Some(0) => format!("{name} done"),
             Some(total) if whole => format!("{name} {} {seconds:.1}s done", size::show(total)),
             Some(total) => format!("{name} {} / {} {seconds:.1}s", size::show(current), size::show(total)),
             None => format!("{name} {} {seconds:.1}s", size::show(current)),
@@ -145,7 +109,8 @@ fn log_line(clock: f64, line: &[u8]) -> Vec<u8> {
 }
 
 impl<W: Write> State<W> {
-    fn new(out: W) -> Self {
+    /// Nothing was said yet.
+    pub(super) fn new(out: W) -> Self {
         Self {
             out,
             buffer: Vec::new(),
@@ -154,17 +119,20 @@ impl<W: Write> State<W> {
             stage: None,
             since: Duration::ZERO,
             began: false,
+            over: false,
         }
     }
 
-    fn apply(&mut self, event: Event, now: Duration) {
+    /// Takes an event.
+    pub(super) fn apply(&mut self, event: Event, now: Duration) {
         let id = match event {
             Event::Task { id, name, .. } => {
                 self.tasks.entry(id).or_default().name = name;
                 return;
             }
             // Warnings come with their places after the build.
-            Event::Warning(_) => return,
+            // And the task that fetches an image shows itself.
+            Event::Warning(_) | Event::Waiting(_) => return,
             Event::Notice(text) => return self.notice(&text),
             Event::Started(id) => {
                 self.tasks.entry(id).or_default().started = Some(now);
@@ -198,7 +166,10 @@ impl<W: Write> State<W> {
         let line = match outcome {
             TaskOutcome::Done { .. } => format!("DONE {:.1}s", duration.as_secs_f64()),
             TaskOutcome::Cached => "CACHED".to_owned(),
-            TaskOutcome::Failed => format!("ERROR after {:.1}s", duration.as_secs_f64()),
+            TaskOutcome::Failed { reason } if reason.is_empty() => {
+                format!("ERROR after {:.1}s", duration.as_secs_f64())
+            }
+            TaskOutcome::Failed { reason } => format!("ERROR: {}", reason.replace('\n', " ")),
             TaskOutcome::Canceled => "CANCELED".to_owned(),
         };
         task.add(line.into_bytes());
@@ -263,6 +234,16 @@ impl<W: Write> State<W> {
             .extend_from_slice(format!("#{number} {}\n", task.name.replace('\n', " ")).as_bytes());
     }
 
+    /// Gives the stage to somebody who has something to say, if the one on it had it for long enough.
+    pub(super) fn look_round(&mut self, now: Duration) {
+        if now.saturating_sub(self.since) < PATIENCE {
+            return;
+        }
+        if let Some(next) = self.longest_waiting() {
+            self.show(next, now);
+        }
+    }
+
     fn longest_waiting(&self) -> Option<TaskId> {
         let waiting = self.tasks.iter().filter(|(_, task)| !task.waiting.is_empty());
         waiting.min_by_key(|(id, task)| (task.started, **id)).map(|(id, _)| *id)
@@ -280,7 +261,7 @@ impl<W: Write> State<W> {
     }
 
     /// Shows what still waits.
-    fn finish(&mut self, now: Duration) {
+    pub(super) fn finish(&mut self, now: Duration) {
         let mut left: Vec<TaskId> = self.tasks.keys().copied().collect();
         left.sort();
         for id in left {
@@ -293,9 +274,11 @@ impl<W: Write> State<W> {
         }
         self.tasks.clear();
         self.stage = None;
+        self.over = true;
     }
 
-    fn flush(&mut self) {
+    /// Writes what there is.
+    pub(super) fn flush(&mut self) {
         // Nobody can be told that telling failed.
         let _nobody_listens = self.out.write_all(&self.buffer);
         self.buffer.clear();
@@ -304,8 +287,8 @@ impl<W: Write> State<W> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{cached, canceled, done, failed, log, progress, started, task};
     use super::*;
+    use crate::progress::testing::{cached, canceled, done, failed, log, progress, started, task};
 
     /// Events with the milliseconds at which they come.
     fn render(events: Vec<(u64, Event)>) -> String {
@@ -345,7 +328,7 @@ mod tests {
 #2 DONE 0.3s
 
 #3 [3/3] RUN false
-#3 ERROR after 0.0s
+#3 ERROR: exit code: 1
 ";
         assert_eq!(text, expected);
     }
@@ -393,6 +376,20 @@ mod tests {
             text,
             "#1 a\n#1 ...\n\n#2 b\n#2 0.100 b1\n#2 5.500 b2\n#2 ...\n\n#1 a\n#1 DONE 5.6s\n"
         );
+    }
+
+    #[test]
+    fn who_waits_comes_forward_even_when_nothing_happens() {
+        let mut state = State::new(Vec::new());
+        for event in [task(0, "a"), task(1, "b"), started(0), started(1), log(1, "b1\n")] {
+            state.apply(event, Duration::ZERO);
+        }
+        state.look_round(Duration::from_secs(1));
+        assert_eq!(state.buffer, b"#1 a\n");
+        state.look_round(Duration::from_secs(6));
+        assert_eq!(state.buffer, b"#1 a\n#1 ...\n\n#2 b\n#2 0.000 b1\n");
+        state.look_round(Duration::from_secs(20));
+        assert_eq!(state.buffer, b"#1 a\n#1 ...\n\n#2 b\n#2 0.000 b1\n");
     }
 
     #[test]
