@@ -91,6 +91,9 @@ pub enum StepError {
     /// A required secret was not given.
     #[error("secret `{0}` is required and was not given")]
     Secret(String),
+    /// A required SSH agent was not given.
+    #[error("SSH agent `{0}` is required and was not given")]
+    Agent(String),
     /// A blob is needed that nobody has any more.
     #[error("layer {layer} of `{image}` is not in the store and its registry is not known")]
     LostLayer {
@@ -221,6 +224,9 @@ impl StepError {
             ),
             Self::Secret(id) => Some(format!(
                 "give it with --secret id={id},src=FILE or --secret id={id},env=VARIABLE"
+            )),
+            Self::Agent(id) => Some(format!(
+                "give it with --ssh {id} (the agent of $SSH_AUTH_SOCK) or --ssh {id}=SOCKET"
             )),
             Self::LostLayer { image, .. } => Some(format!("fetch it again with `kiln pull {image}`")),
             Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => Some(DISK_FULL.to_owned()),

@@ -24,6 +24,8 @@ pub struct Request {
     pub options: Options,
     /// Secrets by id: where their values are. Values never reach disk, log, key or layer.
     pub secrets: BTreeMap<String, SecretSource>,
+    /// The sockets of SSH agents by id (`--ssh`).
+    pub agents: BTreeMap<String, PathBuf>,
     /// Ask registries again for images that are known (`--pull`).
     pub pull: bool,
     /// How many steps run at the same time.

@@ -22,6 +22,7 @@ pub(crate) struct Session<'a> {
     pub(crate) known_files: &'a KnownFiles<'a>,
     /// Files that steps see and no layer keeps. Made by the first step that needs one.
     scratch: OnceLock<LayerDir>,
+    sockets: AtomicUsize,
 }
 
 impl<'a> Session<'a> {
@@ -31,6 +32,7 @@ impl<'a> Session<'a> {
             request,
             build,
             scratch: OnceLock::new(),
+            sockets: AtomicUsize::new(0),
             known_files,
         }
     }
@@ -69,6 +71,12 @@ impl<'a> Session<'a> {
             std::fs::rename(&unfinished, &path).map_err(StepError::io("rename to", &path))?;
         }
         Ok(path)
+    }
+
+    /// Where a socket can be made: each time another path.
+    pub(crate) fn socket_path(&self) -> StepResult<PathBuf> {
+        let number = self.sockets.fetch_add(1, Ordering::Relaxed);
+        Ok(self.scratch()?.fs().join(format!("s{number}")))
     }
 
     /// A directory with the mount points that every step needs, as the lowest layer of a step's root.

@@ -248,6 +248,10 @@ impl Git<'_> {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+        match self.solver.session.request.agents.get("default") {
+            Some(agent) => command.env("SSH_AUTH_SOCK", agent),
+            None => command.env_remove("SSH_AUTH_SOCK"),
+        };
         if let Some(bundle) = &self.solver.session.request.ca_bundle {
             command.env("GIT_SSL_CAINFO", bundle);
         }

@@ -1,5 +1,6 @@
 //! Solving: runs the steps of a plan, each as soon as its inputs are there, several at a time.
 
+mod agent;
 mod cached;
 mod caches;
 mod clock;

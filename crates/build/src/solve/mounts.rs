@@ -8,6 +8,7 @@ use kiln_sandbox::BindSource;
 use kiln_store::LayerDir;
 use rustix::fd::AsFd;
 
+use super::agent::Forwarded;
 use super::caches::Caches;
 use super::{Done, Solver};
 use crate::error::{StepError, StepResult};
@@ -45,6 +46,8 @@ pub(super) struct Mounted {
     discarded: Vec<LayerDir>,
     /// Locks of cache mounts.
     caches: Option<Caches>,
+    /// SSH agents.
+    agents: Vec<Forwarded>,
 }
 
 struct Entry {
@@ -190,11 +193,17 @@ impl Solver<'_> {
                     mounted.env.push((variable.clone(), text));
                 }
             }
-            MountKind::Ssh { id, required, .. } => {
-                if *required {
-                    return Err(StepError::Unsupported(format!(
-                        "--mount=type=ssh,id={id}: agents are not forwarded by this version"
-                    )));
+            MountKind::Ssh {
+                id,
+                required,
+                mode,
+                uid,
+                gid,
+            } => {
+                if let Some(forwarded) = self.agent(id, *required, *mode, (*uid, *gid))? {
+                    let path = forwarded.path().to_owned();
+                    mounted.agents.push(forwarded);
+                    mounted.add(target, EntrySource::Path { path, read_only: false });
                 }
             }
             MountKind::Inline { content, mode } => {
@@ -252,6 +261,14 @@ impl Solver<'_> {
             return Err(StepError::Invalid(format!("secret `{id}` is larger than 500 KiB")));
         }
         Ok(Some(content))
+    }
+
+    fn agent(&self, id: &str, required: bool, mode: u32, owner: (u32, u32)) -> StepResult<Option<Forwarded>> {
+        match self.session.request.agents.get(id) {
+            Some(agent) => Forwarded::start(agent, self.session.socket_path()?, mode, owner).map(Some),
+            None if required => Err(StepError::Agent(id.to_owned())),
+            None => Ok(None),
+        }
     }
 
     fn ca_bundle(&self, mounted: &mut Mounted) {

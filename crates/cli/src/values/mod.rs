@@ -7,5 +7,6 @@ pub(crate) mod output;
 pub(crate) mod pair;
 pub(crate) mod secret;
 pub(crate) mod size;
+pub(crate) mod ssh;
 pub(crate) mod ulimit;
 pub(crate) mod volume;

@@ -16,9 +16,6 @@ pub(crate) struct CompatArgs {
     #[arg(long, value_name = "REFERENCE | type=TYPE,…", hide_short_help = true)]
     cache_to: Vec<String>,
     /// Not supported yet
-    #[arg(long, value_name = "default | ID[=PATH]", hide_short_help = true)]
-    ssh: Vec<String>,
-    /// Not supported yet
     #[arg(long, value_name = "KEY=VALUE", hide_short_help = true)]
     annotation: Vec<String>,
     /// Not supported yet
@@ -90,7 +87,6 @@ impl CompatArgs {
         let refused = [
             ("--cache-from", !self.cache_from.is_empty()),
             ("--cache-to", !self.cache_to.is_empty()),
-            ("--ssh", !self.ssh.is_empty()),
             ("--annotation", !self.annotation.is_empty()),
             (
                 "--attest",

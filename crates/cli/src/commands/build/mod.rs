@@ -21,7 +21,7 @@ use crate::report::Reporter;
 use crate::settings::Settings;
 use crate::signals::Interrupt;
 use crate::terminal;
-use crate::values::{output, secret, size};
+use crate::values::{output, secret, size, ssh};
 use compat::CompatArgs;
 use definition::{Definition, DefinitionArgs};
 
@@ -53,6 +53,9 @@ pub(crate) struct Args {
     /// A secret for RUN --mount=type=secret
     #[arg(long, value_name = "id=ID[,src=FILE|,env=VARIABLE]", help_heading = "Steps")]
     secret: Vec<String>,
+    /// An SSH agent for RUN --mount=type=ssh and for git sources
+    #[arg(long, value_name = "default|ID[=SOCKET]", help_heading = "Steps")]
+    ssh: Vec<String>,
     /// How many steps run at the same time [default: the number of processors]
     #[arg(short, long, value_name = "N", help_heading = "Steps")]
     jobs: Option<usize>,
@@ -153,6 +156,7 @@ impl Args {
             named_contexts: definition.directories.clone(),
             options: definition.options.clone(),
             secrets,
+            agents: self.agents(settings)?,
             pull: self.definition.pull,
             jobs,
             epoch,
@@ -225,6 +229,12 @@ impl Args {
             Ok((id, source))
         };
         self.secret.iter().map(parse).collect()
+    }
+
+    fn agents(&self, settings: &Settings) -> Result<BTreeMap<String, PathBuf>, Failure> {
+        let parse = |text: &String| ssh::parse(text, &settings.environment);
+        let agents: Result<_, _> = self.ssh.iter().map(parse).collect();
+        agents.map_err(|message| Failure::usage(format!("--ssh {message}")))
     }
 
     fn limits(&self) -> Result<Limits, Failure> {

@@ -2,6 +2,8 @@
 
 mod show;
 
+use std::collections::BTreeMap;
+
 use clap::ValueEnum;
 use kiln_build::request::{Limits, Request};
 
@@ -50,7 +52,8 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
         ignore: definition.inputs.ignore.take(),
         named_contexts: definition.directories.clone(),
         options: definition.options.clone(),
-        secrets: std::collections::BTreeMap::new(),
+        secrets: BTreeMap::new(),
+        agents: BTreeMap::new(),
         pull: args.definition.pull,
         jobs: 1,
         epoch: None,
