@@ -61,7 +61,7 @@ impl Builder {
         result
     }
 
-    /// See `docs/decisions/0001-durability.md`. Nobody waits for it: what it does not reach, the next build does.
+    /// See `docs/decisions/layers-synced-in-background.md`. Nobody waits for it: what it does not reach, the next build does.
     fn sync_earlier_builds(&self) {
         let store = Arc::clone(&self.store);
         let _detached = std::thread::Builder::new()

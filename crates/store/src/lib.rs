@@ -7,7 +7,7 @@
 //! - Locks are `flock`s: the kernel releases them when their process dies.
 //! - Layer directories are not synced file by file (that would cost more than most builds). Their rows carry the
 //!   kernel's boot ID until a sync has passed over them; a row of an earlier boot without one is dropped, since
-//!   the power may have failed before its files reached the disk. See `docs/decisions/0001-durability.md`.
+//!   the power may have failed before its files reached the disk. See `docs/decisions/layers-synced-in-background.md`.
 //!
 //! The crate knows nothing of what the bytes mean.
 
