@@ -54,15 +54,15 @@ const SIGNAL_BASE: i32 = 128;
 
 impl Builder {
     /// Runs it and gives its exit code: 128 and the signal's number if one ended it. What it wrote to its root is
-    /// gone afterwards.
-    pub fn run(&self, spec: &RunSpec, sink: &dyn Sink, cancel: &Cancel) -> Result<u8, Error> {
+    /// gone afterwards. `starting` is called when everything is there: from then on the terminal is the program's.
+    pub fn run(&self, spec: &RunSpec, sink: &dyn Sink, starting: &dyn Fn(), cancel: &Cancel) -> Result<u8, Error> {
         let tasks = Tasks::new(sink, FIRST_TASK);
         let images = Images::new(&self.store, &self.registry, &tasks, cancel);
-        Ok(run(&images, spec)?)
+        Ok(run(&images, spec, starting)?)
     }
 }
 
-fn run(images: &Images<'_>, spec: &RunSpec) -> StepResult<u8> {
+fn run(images: &Images<'_>, spec: &RunSpec, starting: &dyn Fn()) -> StepResult<u8> {
     let in_use = images.store.in_use()?;
     let resolved = find(images, spec)?;
     let layers = images.layers(&resolved.manifest);
@@ -121,6 +121,7 @@ fn run(images: &Images<'_>, spec: &RunSpec) -> StepResult<u8> {
         ..Spec::new(root.as_fd(), command(config, spec)?)
     };
     let stdin = if spec.interactive { Stdio::Inherit } else { Stdio::Null };
+    starting();
     let mut child = kiln_sandbox::spawn(&sandbox, stdin, Stdio::Inherit, Stdio::Inherit)?;
     wait(&mut child, images.cancel)
 }

@@ -73,6 +73,7 @@ impl Engine {
             interactive: spec.interactive,
             terminal: spec.terminal,
         };
-        self.builder.run(&spec, progress.sink(), &interrupt.cancel)
+        let starting = || progress.finish();
+        self.builder.run(&spec, progress.sink(), &starting, &interrupt.cancel)
     }
 }

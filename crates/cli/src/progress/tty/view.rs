@@ -182,7 +182,9 @@ impl View {
             return frame;
         }
         frame.live = self.running(now, columns, rows.saturating_sub(3).max(1));
-        frame.live.push(self.totals(now, columns));
+        if self.counts.all > 0 {
+            frame.live.push(self.totals(now, columns));
+        }
         frame
     }
 
@@ -447,6 +449,11 @@ mod tests {
  1/3 done, 1 cached, 2 running     1.2s
 ";
         assert_eq!(render(&script, (40, 24), false), expected);
+    }
+
+    #[test]
+    fn shows_nothing_as_long_as_there_is_nothing() {
+        assert_eq!(render(&[(0, vec![]), (500, vec![])], (40, 24), false), "");
     }
 
     #[test]
