@@ -2,33 +2,42 @@
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 XTASK := $(TARGET)/debug/xtask
+# nextest runs each test in a process of its own and shows what is slow. Without it cargo's own runner does.
+RUNNER := $(if $(shell command -v cargo-nextest),nextest run,test)
 
-.PHONY: build demo test bench lint clean
+.PHONY: build shell demo test bench lint packages clean
 
 # The program, as users run it: target/release/kiln.
-build:
+build: packages
 	cargo build --release --locked -p kiln-cli
 
-# Base images from Debian's packages, every example built twice over and run; ends with the table.
-demo: scripts/packages.txt
-	./scripts/install-packages
-	cargo run --quiet --locked -p xtask -- demo
+# A shell with kiln, a registry of base images as docker.io, and a store that goes with it: for the README's walk-through.
+shell: packages
+	cargo run --quiet --locked -p xtask -- shell
 
-# Everything that CI runs. One compilation for all tests, then one runner for all of them.
+# Base images from Debian's packages, every example built twice over and run; ends with the table.
+demo: packages
+	cargo run --quiet --locked -p xtask -- demo $(EXAMPLES)
+
+# Everything that CI runs. One compilation for all tests, a benchmark just long enough to see that it works, then one
+# runner for all tests. FILTER picks some of them.
 test: lint
-	./scripts/install-packages
 	cargo build --workspace --all-targets --locked
+	KILN_BIN=$(TARGET)/debug/kiln $(XTASK) bench --quick
 	KILN_BIN=$(TARGET)/debug/kiln $(XTASK) with-harness \
-		cargo nextest run --workspace --locked --no-fail-fast $(NEXTEST)
+		cargo $(RUNNER) --workspace --locked --no-fail-fast $(FILTER)
 
 # Against buildah and against the floor. BENCH=--quick for a short one.
-bench:
-	./scripts/install-packages
+bench: packages
 	cargo run --quiet --locked -p xtask -- bench $(BENCH)
 
-lint:
+lint: packages
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+# Debian packages that are missing; only this needs root.
+packages:
+	@./scripts/install-packages
 
 clean:
 	cargo clean

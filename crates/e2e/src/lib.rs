@@ -10,3 +10,4 @@ pub mod layout;
 pub mod progress;
 pub mod stage;
 pub mod tree;
+pub mod walkthrough;

@@ -7,13 +7,10 @@ use std::process::{Command, Output};
 
 use anyhow::{Context as _, Result, bail};
 use tempfile::TempDir;
-use xtask::command;
 use xtask::harness::{Given, Harness};
 use xtask::kiln::{self, Profile};
 use xtask::user::User;
-
-/// The base images that tests stand on.
-pub const BASES: &[&str] = &["busybox:1.35", "debian:bookworm-slim"];
+use xtask::{bases, command};
 
 /// The harness that was given, or our own.
 #[derive(Debug)]
@@ -29,7 +26,7 @@ impl World {
         if let Some(given) = Given::from_environment()? {
             return Ok(Self { given, _own: None });
         }
-        let harness = Harness::start(Profile::Dev, BASES)?;
+        let harness = Harness::start(Profile::Dev, bases::FOR_TESTS)?;
         let given = Given {
             program: harness.kiln.program.clone(),
             registry: harness.registry.host(),
@@ -87,6 +84,21 @@ impl Stage {
                 .arg(self.context()),
         )?;
         self.hand_over()
+    }
+
+    /// Copies a directory of the work tree into the case's, under a name.
+    pub fn copy_beside(&self, from: &Path, name: &str) -> Result<()> {
+        let to = self.context().join(name);
+        fs::create_dir_all(self.context())?;
+        command::quietly(Command::new("cp").arg("-r").arg(from).arg(to))?;
+        self.hand_over()
+    }
+
+    /// Writes a file next to the case's directory.
+    pub fn write(&self, name: &str, text: &str) -> Result<PathBuf> {
+        let path = self.path(name);
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(path)
     }
 
     /// Gives everything in it to the user that commands run as.

@@ -79,6 +79,9 @@ pub const ALL: &[Base] = &[
     },
 ];
 
+/// Those that tests stand on: small ones for the cases, and what the README's walk-through builds with.
+pub const FOR_TESTS: &[&str] = &["busybox:1.35", "debian:bookworm-slim", "gcc:12"];
+
 /// Where the registry keeps base images between runs.
 pub fn storage() -> Result<PathBuf> {
     Ok(paths::cache()?.join("registry"))

@@ -18,6 +18,7 @@ pub mod metadata;
 pub mod packages;
 pub mod paths;
 pub mod registry;
+pub mod shell;
 pub mod source;
 pub mod table;
 pub mod user;

@@ -5,7 +5,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Result, bail};
 use xtask::harness::{self, Harness};
 use xtask::kiln::Profile;
-use xtask::{bases, bench, demo, house, packages};
+use xtask::{bases, bench, demo, house, packages, shell};
 
 const HELP: &str = "\
 cargo xtask COMMAND
@@ -13,6 +13,7 @@ cargo xtask COMMAND
   packages                    install the Debian packages that are missing (root, or sudo)
   bases [NAME…]               make base images (all, or those named) that are not there yet
   demo [EXAMPLE…]             build, measure and run the examples
+  shell                       a shell with kiln, a registry of base images as docker.io, and a store that goes with it
   bench [--quick] [--json FILE]
                               measure Kiln against buildah and against the floor
   check-house                 floors and invariants of ARCHITECTURE.md, dependencies, licences
@@ -41,11 +42,12 @@ fn run(words: &[&str]) -> Result<()> {
             Harness::start(Profile::Dev, if names.is_empty() { &all } else { names })?;
         }
         ["demo", examples @ ..] => demo::run(examples)?,
+        ["shell"] => shell::run()?,
         ["bench", options @ ..] => bench::run(&bench::Options::parse(options)?)?,
         ["check-house"] => house::check()?,
         ["with-harness", program, arguments @ ..] => {
             packages::install()?;
-            let harness = Harness::start(Profile::Dev, TEST_BASES)?;
+            let harness = Harness::start(Profile::Dev, bases::FOR_TESTS)?;
             let user = harness::test_user()?;
             harness.around(Command::new(program).args(arguments), user.as_ref())?;
         }
@@ -53,6 +55,3 @@ fn run(words: &[&str]) -> Result<()> {
     }
     Ok(())
 }
-
-/// The base images that tests stand on.
-const TEST_BASES: &[&str] = &["busybox:1.35", "debian:bookworm-slim"];
