@@ -1,0 +1,123 @@
+//! What is measured: the same work for Kiln and for buildah.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::Result;
+
+use super::{BASE, Options};
+use crate::command;
+
+/// One thing to measure.
+pub(super) struct Subject {
+    /// A line of the table.
+    pub(super) what: String,
+    /// Kiln's arguments.
+    pub(super) kiln: Vec<String>,
+    /// buildah's arguments: one command, or several whose times are added.
+    pub(super) buildah: Vec<Vec<String>>,
+    /// Milliseconds that Kiln may need.
+    pub(super) at_most: Option<f64>,
+}
+
+/// Files of the large context besides the one that is nearly all of it.
+const SMALL_FILES: usize = 1000;
+
+/// Contexts and Dockerfiles.
+pub(super) fn write_contexts(directory: &Path, options: &Options) -> Result<()> {
+    let (small, large) = (directory.join("small"), directory.join("large"));
+    fs::create_dir_all(&small)?;
+    fs::create_dir_all(large.join("files"))?;
+    let none = format!("FROM {BASE}\nLABEL benchmark=none\n");
+    let all: String = (1..=options.steps).fold(none.clone(), |text, step| format!("{text}RUN : {step}\n"));
+    let stage = |name: &str| format!("FROM {BASE} AS {name}\nRUN sleep 1 && echo {name} > /{name}\n");
+    let stages = format!(
+        "{}{}FROM {BASE}\nCOPY --from=a /a /\nCOPY --from=b /b /\n",
+        stage("a"),
+        stage("b")
+    );
+    for (name, text) in [
+        ("none", none),
+        ("all", all),
+        ("stages", stages),
+        ("base", format!("FROM {BASE}\n")),
+    ] {
+        fs::write(small.join(name), text)?;
+    }
+    fs::write(large.join("Dockerfile"), format!("FROM {BASE}\nCOPY . /large\n"))?;
+    for number in 0..SMALL_FILES {
+        fs::write(large.join(format!("files/{number}")), number.to_string())?;
+    }
+    let count = format!("count={}", options.megabytes);
+    let of = format!("of={}", large.join("random").display());
+    command::quietly(Command::new("dd").args(["if=/dev/urandom", "bs=1M", "status=none", &count, &of])).map(drop)
+}
+
+/// All subjects. The first has no steps, the second has all of them.
+pub(super) fn all(directory: &Path, options: &Options) -> Vec<Subject> {
+    let steps = options.steps;
+    let megabytes = options.megabytes;
+    let build = |what: String, dockerfile: &str, context: &str, flags: &[&str]| {
+        let context = directory.join(context);
+        let words = |more: &[&str]| {
+            let mut words = vec![
+                "build".to_owned(),
+                "-q".into(),
+                "-t".into(),
+                "bench".into(),
+                "-f".into(),
+            ];
+            words.push(context.join(dockerfile).display().to_string());
+            words.extend(flags.iter().chain(more).map(|&word| word.to_owned()));
+            words.push(context.display().to_string());
+            words
+        };
+        Subject {
+            what,
+            kiln: words(&[]),
+            // Stages at the same time, and a cache, are what buildah does when asked.
+            buildah: vec![words(&["--layers", "--jobs", "2"])],
+            at_most: None,
+        }
+    };
+    let fresh = &["--no-cache"];
+    let mut archive = build(
+        "the same, and an OCI archive of it".to_owned(),
+        "Dockerfile",
+        "large",
+        fresh,
+    );
+    let file = directory.join("archive.tar").display().to_string();
+    archive.kiln.extend(["-o".to_owned(), format!("type=oci,dest={file}")]);
+    archive.buildah.push(
+        ["push", "-q", "bench", &format!("oci-archive:{file}")]
+            .map(str::to_owned)
+            .into(),
+    );
+    let mut cached = build(format!("{steps} trivial RUN steps, fully cached"), "all", "small", &[]);
+    cached.at_most = Some(30.0);
+    vec![
+        build("no step".to_owned(), "none", "small", fresh),
+        build(format!("{steps} trivial RUN steps"), "all", "small", fresh),
+        cached,
+        build("two stages that sleep 1 s".to_owned(), "stages", "small", fresh),
+        build(
+            format!("COPY of {megabytes} MiB and {SMALL_FILES} files"),
+            "Dockerfile",
+            "large",
+            fresh,
+        ),
+        archive,
+    ]
+}
+
+/// Kiln's arguments to write the base's files to a directory.
+pub(super) fn unpack_base(directory: &Path, to: &Path) -> Vec<String> {
+    let context = directory.join("small").display().to_string();
+    let output = format!("type=local,dest={}", to.display());
+    let file = format!("{context}/base");
+    ["build", "-q", "-o", &output, "-f", &file, &context]
+        .map(str::to_owned)
+        .into()
+}
