@@ -110,7 +110,7 @@ impl<'a> Bench<'a> {
 
     fn measure(&self) -> Result<Report> {
         let subjects = subject::all(&self.directory, self.options);
-        let buildah = self.buildah_works(&subjects[0]);
+        let peer = self.peer(&subjects[1]);
         let mut times: Vec<Times> = subjects.iter().map(|_| Times::default()).collect();
         let mut floor = Vec::new();
         // The first round warms up what all later ones have warm: pulled bases, the page cache.
@@ -118,10 +118,10 @@ impl<'a> Bench<'a> {
             for (subject, times) in subjects.iter().zip(&mut times) {
                 let kiln = self.tools.measure(self.kiln.command().args(&subject.kiln))?;
                 times.peak = times.peak.max(kiln.mebibytes);
-                let peer = buildah.then(|| self.buildah(subject)).transpose()?;
+                let buildah = peer.map(|isolation| self.buildah(subject, isolation)).transpose()?;
                 if round > 0 {
                     times.kiln.push(kiln.milliseconds);
-                    times.buildah.extend(peer);
+                    times.buildah.extend(buildah);
                 }
             }
             let figure = self.floor(round)?;
@@ -135,14 +135,16 @@ impl<'a> Bench<'a> {
             at_most_ms: subject.at_most,
             kiln_peak_mib: Some(times.peak),
         });
-        Ok(Report::new(self.options, rows.collect(), table::median(&floor)))
+        Ok(Report::new(self.options, peer, rows.collect(), table::median(&floor)))
     }
 
     /// All commands of a subject, one after the other, in milliseconds.
-    fn buildah(&self, subject: &Subject) -> Result<f64> {
+    fn buildah(&self, subject: &Subject, isolation: &str) -> Result<f64> {
         let mut sum = 0.0;
         for words in &subject.buildah {
-            sum += self.tools.measure(&self.buildah_command(words))?.milliseconds;
+            let mut buildah = self.buildah_command(words);
+            buildah.env("BUILDAH_ISOLATION", isolation);
+            sum += self.tools.measure(&buildah)?.milliseconds;
         }
         Ok(sum)
     }
@@ -158,14 +160,17 @@ impl<'a> Bench<'a> {
         buildah
     }
 
-    fn buildah_works(&self, subject: &Subject) -> bool {
-        match self.buildah(subject) {
-            Ok(_) => true,
-            Err(error) => {
-                eprintln!("buildah cannot be measured here: {error:#}");
-                false
+    /// The best isolation with which buildah can run steps on this machine: through an OCI runtime, as Kiln isolates
+    /// them, or else in a mere chroot.
+    fn peer(&self, subject: &Subject) -> Option<&'static str> {
+        let oci = if user::is_root() { "oci" } else { "rootless" };
+        for isolation in [oci, "chroot"] {
+            match self.buildah(subject, isolation) {
+                Ok(_) => return Some(isolation),
+                Err(error) => eprintln!("buildah cannot run steps here with isolation {isolation}: {error:#}"),
             }
         }
+        None
     }
 
     /// `None` without root, which the floor needs.

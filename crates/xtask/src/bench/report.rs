@@ -12,6 +12,8 @@ const AT_MOST_MIB: f64 = 150.0;
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     rounds: usize,
+    /// How buildah isolated its steps, if it could run any.
+    buildah_isolation: Option<&'static str>,
     rows: Vec<Row>,
 }
 
@@ -30,7 +32,7 @@ pub(super) struct Row {
 
 impl Report {
     /// From the rows of all subjects, of which the second has `options.steps` steps more than the first.
-    pub(super) fn new(options: &Options, mut rows: Vec<Row>, floor: Option<f64>) -> Self {
+    pub(super) fn new(options: &Options, peer: Option<&'static str>, mut rows: Vec<Row>, floor: Option<f64>) -> Self {
         let difference = |of: fn(&Row) -> Option<f64>| {
             let (none, all) = (rows.first().and_then(of)?, rows.get(1).and_then(of)?);
             Some((all - none) / f64::from(options.steps))
@@ -46,6 +48,7 @@ impl Report {
         rows.insert(0, step);
         Self {
             rounds: options.rounds,
+            buildah_isolation: peer,
             rows,
         }
     }
@@ -65,9 +68,10 @@ impl Report {
         ];
         let peak = self.rows.iter().filter_map(|row| row.kiln_peak_mib).fold(0.0, f64::max);
         format!(
-            "{}\n{} rounds; peak memory {peak:.0} MiB, at most {AT_MOST_MIB:.0}\n",
+            "{}\n{} rounds; buildah's isolation: {}; Kiln's peak memory: {peak:.0} MiB, at most {AT_MOST_MIB:.0}\n",
             table::render(&heading, &rows),
-            self.rounds
+            self.rounds,
+            self.buildah_isolation.unwrap_or("none works here")
         )
     }
 }
@@ -104,7 +108,7 @@ mod tests {
             ..Row::default()
         };
         let options = Options::parse(&[]).unwrap();
-        let report = Report::new(&options, vec![row(20.0), row(220.0)], Some(2.0));
+        let report = Report::new(&options, None, vec![row(20.0), row(220.0)], Some(2.0));
         assert_eq!(report.rows[0].kiln_ms, Some(10.0));
         assert_eq!(report.rows[0].buildah_ms, None);
         assert_eq!(report.rows[0].cells()[5], "5.0");
