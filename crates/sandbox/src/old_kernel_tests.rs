@@ -28,6 +28,7 @@ fn overlay(dir: &Path, name: &str, lower: &[PathBuf]) -> OwnedFd {
 fn steps_run_on_old_kernels() {
     if !rustix::process::geteuid().is_root() || !Path::new(BUSYBOX).exists() {
         eprintln!("*** SKIPPED: the tests of the sandbox need root and the package busybox-static");
+        assert!(std::env::var_os("CI").is_none(), "CI must have both");
         return;
     }
     PRETEND_OLD.store(true, Ordering::Relaxed);

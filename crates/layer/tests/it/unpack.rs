@@ -326,6 +326,7 @@ fn the_kernel_sees_what_the_layer_says() {
             "SKIPPED: overlay cannot be mounted here: {}",
             String::from_utf8_lossy(&output.stderr)
         );
+        assert!(std::env::var_os("CI").is_none(), "CI must have overlays");
         return;
     }
     assert_eq!(

@@ -1,42 +1,36 @@
 //! The rung "rootless": the example `steps`, run by an ordinary user.
 
-use crate::support::{Root, skip};
+use crate::support::{Root, lack};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// A user that a machine for tests may have, with a range in `/etc/subuid`.
-const USER: &str = "kilntest";
+/// Names an ordinary user with ranges in `/etc/subuid` and `/etc/subgid`; the harness does (`xtask with-harness`).
+const USER: &str = "KILN_TEST_USER";
 
 struct Rootless {
     root: Root,
     program: PathBuf,
+    user: String,
 }
 
 impl Rootless {
     fn new() -> Option<Self> {
         let root = Root::new()?;
-        let has = |file: &str| fs::read_to_string(file).is_ok_and(|text| text.contains(&format!("{USER}:")));
-        if !has("/etc/passwd") && !make_user() {
-            skip(&format!(
-                "the rootless tests need a user {USER}, which could not be made"
+        let Ok(user) = std::env::var(USER) else {
+            lack(&format!(
+                "the rootless tests need {USER} to name a user with ranges of ids"
             ));
             return None;
-        }
-        if !has("/etc/subuid") || !has("/etc/subgid") {
-            skip(&format!(
-                "the rootless tests need a range for {USER} in /etc/subuid and /etc/subgid"
-            ));
-            return None;
-        }
+        };
         let built = std::env::current_exe()
             .unwrap()
             .parent()
             .unwrap()
             .join("../examples/steps");
         if !built.exists() {
-            skip("the rootless tests need the example `steps`");
+            lack("the rootless tests need the example `steps`");
             return None;
         }
         // Where an ordinary user can get at them.
@@ -48,7 +42,7 @@ impl Rootless {
         let home = root.path("home");
         fs::create_dir(&home).unwrap();
         fs::set_permissions(&home, fs::Permissions::from_mode(0o777)).unwrap();
-        Some(Self { root, program })
+        Some(Self { root, program, user })
     }
 
     fn run(&self, script: &str) -> Output {
@@ -61,7 +55,7 @@ impl Rootless {
         let words: Vec<String> = arguments.iter().map(|word| word.display().to_string()).collect();
         let line = format!("{} /bin/sh -c '{script}'", words.join(" "));
         Command::new("su")
-            .args([USER, "-s", "/bin/sh", "-c", &line])
+            .args([&self.user, "-s", "/bin/sh", "-c", &line])
             .output()
             .unwrap()
     }
@@ -71,13 +65,6 @@ impl Rootless {
         assert!(output.status.success(), "{script}: {output:?}");
         String::from_utf8(output.stdout).unwrap()
     }
-}
-
-fn make_user() -> bool {
-    Command::new("useradd")
-        .args(["--create-home", USER])
-        .status()
-        .is_ok_and(|status| status.success())
 }
 
 #[test]
@@ -163,7 +150,7 @@ fn the_probe_finds_the_rung_and_changes_nothing() {
             .unwrap();
         String::from_utf8(output.stdout).unwrap()
     };
-    let probe = as_user(USER);
+    let probe = as_user(&rootless.user);
     assert!(
         probe.starts_with("Probe { rung: Some(Rootless), findings: [\"not root"),
         "{probe}"

@@ -33,6 +33,7 @@ impl Drop for SmallDisk {
 fn a_blob_that_does_not_fit_leaves_nothing_and_says_why() {
     let Some(disk) = SmallDisk::mount() else {
         eprintln!("SKIPPED: nothing can be mounted here");
+        assert!(std::env::var_os("CI").is_none(), "CI must be able to mount");
         return;
     };
     let store = Store::open(disk.0.path()).unwrap();
