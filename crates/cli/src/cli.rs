@@ -95,9 +95,14 @@ impl Command {
     }
 }
 
-/// Docker's longer spellings: `kiln image ls`, `kiln buildx build`, `kiln builder prune`.
+/// Docker's longer spellings: `kiln image ls`, `kiln buildx build`, `kiln builder prune`, `kiln help build`.
 pub(crate) fn familiar(mut arguments: Vec<OsString>) -> Vec<OsString> {
     let word = |at: usize| arguments.get(at).and_then(|argument| argument.to_str());
+    if word(1) == Some("help") {
+        arguments.remove(1);
+        arguments.push("--help".into());
+        return familiar(arguments);
+    }
     let short = match (word(1), word(2)) {
         (Some("image"), Some("ls" | "list")) => "images",
         (Some("image"), Some("rm" | "remove")) => "rmi",
@@ -138,5 +143,8 @@ mod tests {
         assert_eq!(familiar("kiln buildx build ."), "kiln build .");
         assert_eq!(familiar("kiln build image ls"), "kiln build image ls");
         assert_eq!(familiar("kiln"), "kiln");
+        assert_eq!(familiar("kiln help"), "kiln --help");
+        assert_eq!(familiar("kiln help image ls"), "kiln images --help");
+        assert_eq!(familiar("kiln build help"), "kiln build help");
     }
 }

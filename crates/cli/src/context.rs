@@ -5,6 +5,8 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use kiln_dockerfile::suggest;
+
 use crate::failure::{Context as _, Failure, SourceFile};
 use crate::values::build_context;
 
@@ -150,6 +152,8 @@ fn read_dockerfile(file: &Path, context: &str) -> Result<SourceFile, Failure> {
                     "-f is relative to the current directory: did you mean `-f {}`?",
                     inside.display()
                 ))
+            } else if let Some(similar) = similar(file).filter(|_| missing) {
+                failure.hint(format!("did you mean `-f {}`?", similar.display()))
             } else {
                 failure
             }
@@ -159,6 +163,20 @@ fn read_dockerfile(file: &Path, context: &str) -> Result<SourceFile, Failure> {
     }
     let text = read_text(&mut opened, &name)?;
     Ok(SourceFile { name, text })
+}
+
+/// A file beside that one with a similar name, or one that is a Dockerfile by its name.
+fn similar(file: &Path) -> Option<PathBuf> {
+    let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let entries = || fs::read_dir(directory.unwrap_or(Path::new("."))).ok();
+    let names: Vec<String> = entries()?
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .collect();
+    let wanted = file.file_name()?.to_str()?;
+    let name = suggest::closest(wanted, names.iter().map(String::as_str))
+        .map(ToOwned::to_owned)
+        .or_else(|| likely_dockerfile(entries()?))?;
+    Some(file.with_file_name(name))
 }
 
 /// Reads text; says where it is none.
@@ -203,7 +221,7 @@ fn read_ignore(context: &Path, dockerfile: Option<&Path>) -> Result<Option<(Stri
         file.with_file_name(name)
     });
     for file in own.into_iter().chain([context.join(".dockerignore")]) {
-        let name = file.display().to_string();
+        let name = file.strip_prefix("./").unwrap_or(&file).display().to_string();
         match fs::File::open(&file) {
             Ok(mut opened) => {
                 let text = as_text(read_bounded(&mut opened, &name, LARGEST_IGNORE)?, &name)?;

@@ -75,7 +75,7 @@ impl Reporter {
         if self.debug {
             let _ = writeln!(text, "{error:?}");
         }
-        if let Some(hint) = hint {
+        for hint in hint.into_iter().flat_map(str::lines) {
             let _ = writeln!(text, "{}: {hint}", self.word("hint"));
         }
         text
@@ -187,12 +187,13 @@ impl Reporter {
     }
 }
 
-/// An error and its causes in one line; a cause that its effect names already is not repeated.
+/// An error and its causes in one line; a cause that its effect names already is not repeated, and the system's
+/// numbers of errors say nothing that their words do not.
 pub(crate) fn sentence(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain() {
-        let cause = cause.to_string();
-        if text.ends_with(&cause) {
+        let cause = without_numbers(&cause.to_string());
+        if text.contains(&cause) {
             continue;
         }
         if !text.is_empty() {
@@ -201,6 +202,22 @@ pub(crate) fn sentence(error: &anyhow::Error) -> String {
         text.push_str(&cause);
     }
     text
+}
+
+/// The text without ` (os error 2)`, which Rust's standard library adds.
+fn without_numbers(text: &str) -> String {
+    let mut pieces = text.split(" (os error ");
+    let mut shown = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        match piece.split_once(')') {
+            Some((number, rest)) if number.bytes().all(|b| b.is_ascii_digit()) => shown.push_str(rest),
+            _ => {
+                shown.push_str(" (os error ");
+                shown.push_str(piece);
+            }
+        }
+    }
+    shown
 }
 
 fn excerpt(source: &SourceFile, span: std::ops::Range<usize>) -> Element<'_> {
@@ -363,5 +380,10 @@ hint: kiln logs shows all of its output
             .context("cannot read x: no such file")
             .context("loading");
         assert_eq!(sentence(&error), "loading: cannot read x: no such file");
+        let full = std::io::Error::from_raw_os_error(28);
+        let error =
+            anyhow::anyhow!("No space left on device (os error 28)").context(format!("cannot write a: {full} (full)"));
+        assert_eq!(sentence(&error), "cannot write a: No space left on device (full)");
+        assert_eq!(without_numbers("a (os error x) b"), "a (os error x) b");
     }
 }

@@ -27,22 +27,58 @@ fn threshold(candidate: &str) -> usize {
     }
 }
 
-/// The Levenshtein distance, by characters; words longer than any sensible mistyping are infinitely far.
+/// How many characters must be put in, left out, replaced or swapped with their neighbour (the optimal string alignment
+/// distance); words longer than any sensible mistyping are infinitely far.
 fn distance(a: &str, b: &str) -> usize {
     const LONGEST: usize = 200;
     if a.len() > LONGEST || b.len() > LONGEST {
         return usize::MAX;
     }
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, ca) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, cb) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(ca != *cb);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(diagonal + 1).min(row[j] + 1);
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut before = Vec::new();
+    let mut above: Vec<usize> = (0..=b.len()).collect();
+    for i in 0..a.len() {
+        let mut row = vec![i + 1];
+        for j in 0..b.len() {
+            let replaced = above[j] + usize::from(a[i] != b[j]);
+            let mut least = replaced.min(above[j + 1] + 1).min(row[j] + 1);
+            if i > 0 && j > 0 && a[i] == b[j - 1] && a[i - 1] == b[j] {
+                least = least.min(before[j - 1] + 1);
+            }
+            row.push(least);
+        }
+        before = std::mem::replace(&mut above, row);
+    }
+    above[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_what_was_meant() {
+        let instructions = ["ENV", "COPY", "RUN", "ADD"];
+        for (word, meant) in [
+            ("RNU", Some("RUN")),
+            ("cpoy", Some("COPY")),
+            ("RUNN", Some("RUN")),
+            ("FETCH", None),
+        ] {
+            assert_eq!(closest(word, instructions), meant, "{word}");
         }
     }
-    row[b.len()]
+
+    #[test]
+    fn counts_edits() {
+        for (a, b, edits) in [
+            ("", "", 0),
+            ("abc", "", 3),
+            ("", "ab", 2),
+            ("abcd", "abdc", 1),
+            ("kitten", "sitting", 3),
+        ] {
+            assert_eq!(distance(a, b), edits, "{a} {b}");
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use kiln_build::{Error, StepError};
 
+use super::hints;
 use crate::failure::{FAILED, FailedStep, Failure, INTERNAL, Report, SourceFile};
 use crate::signals::Interrupt;
 
@@ -22,7 +23,7 @@ pub(crate) fn build_failure(error: Error, source: &SourceFile, interrupt: &Inter
                 name,
                 lines,
                 tail: tail_of(&error).to_vec(),
-                hint: hint_of(&error),
+                hint: with_logs(hints::hint(&error, source, lines), &error),
                 error: anyhow::Error::new(*error),
             };
             Failure {
@@ -41,8 +42,9 @@ pub(crate) fn failure(error: Error, interrupt: &Interrupt) -> Failure {
         return canceled(interrupt);
     }
     let (code, hint) = match &error {
-        Error::Other(error) => (code_of(error), hint_of(error)),
-        Error::Step { error, .. } => (code_of(error), hint_of(error)),
+        Error::Other(StepError::Registry(error)) => (FAILED, hints::for_image(error)),
+        Error::Other(error) => (code_of(error), error.hint()),
+        Error::Step { error, .. } => (code_of(error), error.hint()),
         Error::NoSuchImage(_) => (
             FAILED,
             Some("`kiln images` lists those that are there; `kiln pull` gets others".to_owned()),
@@ -102,11 +104,11 @@ fn tail_of(error: &StepError) -> &[String] {
     }
 }
 
-fn hint_of(error: &StepError) -> Option<String> {
-    let logs = || "`kiln logs` shows all of its output".to_owned();
-    match (error.hint(), error) {
-        (Some(hint), StepError::Exit { .. } | StepError::Signal { .. }) => Some(format!("{hint}; {}", logs())),
-        (None, StepError::Exit { .. } | StepError::Signal { .. }) => Some(logs()),
-        (hint, _) => hint,
+/// A process may have written more than is shown.
+fn with_logs(hint: Option<String>, error: &StepError) -> Option<String> {
+    if !matches!(error, StepError::Exit { .. } | StepError::Signal { .. }) {
+        return hint;
     }
+    let logs = "`kiln logs` shows all of its output";
+    Some(hint.map_or_else(|| logs.to_owned(), |hint| format!("{hint}\n{logs}")))
 }

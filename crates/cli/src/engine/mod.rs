@@ -1,6 +1,7 @@
 //! The one place where the command line meets store and solver.
 
 mod failures;
+mod hints;
 mod images;
 mod inspect;
 mod logs;
@@ -74,7 +75,9 @@ impl Engine {
 
 fn open_store(settings: &Settings) -> Result<Store, Failure> {
     let root = settings.root()?;
-    Store::open(&root).or_internal(|| format!("cannot open the store {}", root.display()))
+    Store::open(&root)
+        .or_internal(|| format!("cannot open the store {}", root.display()))
+        .map_err(|failure| failure.hint("--root or KILN_ROOT name another directory, which must be yours to write"))
 }
 
 /// Unpacks a context that came as an archive into the store's temporary directory. Everything in it belongs to root,

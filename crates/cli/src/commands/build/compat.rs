@@ -1,4 +1,5 @@
-//! Flags that docker has and Kiln has not (yet): those that change nothing here are taken, the others refused.
+//! Flags that scripts for docker have and that Kiln has no part for: what changes no image is taken, the rest refused
+//! with the reason.
 
 use crate::failure::Failure;
 use crate::terminal;
@@ -6,113 +7,172 @@ use crate::values::csv;
 
 /// Flags for compatibility.
 #[derive(Debug, clap::Args)]
-#[expect(clippy::struct_excessive_bools, reason = "every flag is one")]
-#[command(next_help_heading = "For compatibility")]
+#[command(next_help_heading = "Taken for compatibility")]
 pub(crate) struct CompatArgs {
-    /// Not supported yet
+    /// Nothing to do: the store is the cache
     #[arg(long, value_name = "REFERENCE | type=TYPE,…", hide_short_help = true)]
     cache_from: Vec<String>,
-    /// Not supported yet
+    /// Nothing to do: the store is the cache
     #[arg(long, value_name = "REFERENCE | type=TYPE,…", hide_short_help = true)]
     cache_to: Vec<String>,
-    /// Not supported yet
-    #[arg(long, value_name = "KEY=VALUE", hide_short_help = true)]
-    annotation: Vec<String>,
-    /// Not supported yet
-    #[arg(long, value_name = "type=TYPE,…", hide_short_help = true)]
-    attest: Vec<String>,
-    /// Only `false`, yet
-    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, hide_short_help = true)]
+    /// Only `false`: Kiln writes no attestations
+    #[arg(long, value_name = "false", num_args = 0..=1, default_missing_value = "true", require_equals = true, hide_short_help = true)]
     provenance: Option<String>,
-    /// Only `false`, yet
-    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, hide_short_help = true)]
+    /// Only `false`: Kiln writes no attestations
+    #[arg(long, value_name = "false", num_args = 0..=1, default_missing_value = "true", require_equals = true, hide_short_help = true)]
     sbom: Option<String>,
-    /// Only `build`, yet
-    #[arg(long, hide_short_help = true)]
-    call: Option<String>,
-    /// Not supported yet
-    #[arg(long, hide_short_help = true)]
-    check: bool,
-    /// Not supported yet
-    #[arg(long, hide_short_help = true)]
-    policy: Vec<String>,
-    /// Not supported yet
-    #[arg(long, value_name = "KEY=VALUE", hide_short_help = true)]
-    resource: Vec<String>,
-    /// Not supported yet
-    #[arg(long, hide_short_help = true)]
-    cgroup_parent: Option<String>,
-    /// Not supported yet
-    #[arg(short = 'c', long, hide = true)]
-    cpu_shares: Option<String>,
-    /// Not supported yet
-    #[arg(long, hide = true)]
-    cpuset_cpus: Option<String>,
-    /// Not supported yet
-    #[arg(long, hide = true)]
-    cpuset_mems: Option<String>,
-    /// Not supported yet
-    #[arg(long, hide = true)]
-    print: Option<String>,
-    /// Taken and ignored: Kiln has no builders
-    #[arg(long, hide_short_help = true)]
+    /// Nothing to do: Kiln has no builders
+    #[arg(long, value_name = "NAME", hide_short_help = true)]
     builder: Option<String>,
-    /// Taken and ignored
-    #[arg(long, hide = true)]
+    /// Nothing to do: there are no containers in between
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, hide_short_help = true)]
+    rm: Option<String>,
+    /// Nothing to do: there are no containers in between
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, hide_short_help = true)]
+    force_rm: Option<String>,
+    /// Nothing to do: there is no daemon to send the context to
+    #[arg(long, hide_short_help = true)]
     compress: bool,
-    /// Taken and ignored
+    /// Nothing to do, as in BuildKit
+    #[arg(long, hide_short_help = true)]
+    squash: bool,
     #[arg(long, hide = true)]
     isolation: Option<String>,
-    /// Taken and ignored
     #[arg(long, hide = true)]
     security_opt: Vec<String>,
-    /// Taken and ignored
-    #[arg(long, hide = true)]
-    squash: bool,
-    /// Taken and ignored
-    #[arg(long, hide = true, num_args = 0..=1, default_missing_value = "true", require_equals = true)]
-    rm: Option<String>,
-    /// Taken and ignored
-    #[arg(long, hide = true)]
-    force_rm: bool,
-    /// Taken and ignored: Kiln adds no swap
     #[arg(long, hide = true)]
     memory_swap: Option<String>,
+    #[arg(long, hide = true)]
+    annotation: Vec<String>,
+    #[arg(long, hide = true)]
+    attest: Vec<String>,
+    #[arg(long, hide = true)]
+    call: Option<String>,
+    #[arg(long, hide = true)]
+    check: bool,
+    #[arg(long, hide = true)]
+    policy: Vec<String>,
+    #[arg(long, hide = true)]
+    resource: Vec<String>,
+    #[arg(long, hide = true)]
+    cgroup_parent: Option<String>,
+    #[arg(short = 'c', long, hide = true)]
+    cpu_shares: Option<String>,
+    #[arg(long, hide = true)]
+    cpuset_cpus: Option<String>,
+    #[arg(long, hide = true)]
+    cpuset_mems: Option<String>,
+    #[arg(long, hide = true)]
+    print: Option<String>,
 }
+
+/// Why Kiln has it not, and what to do.
+struct Refusal {
+    flag: &'static str,
+    given: bool,
+    reason: &'static str,
+    instead: &'static str,
+}
+
+const NO_ATTESTATIONS: &str = "Kiln writes no attestations";
+const WITHOUT_ATTESTATIONS: &str = "leave it out, or say =false";
+const NO_CPUSETS: &str = "Kiln does not bind steps to processors";
+const TASKSET: &str = "start Kiln itself bound, which its steps inherit: `taskset -c 0,1 kiln build …`";
+const NO_LINTER: &str = "Kiln only builds here";
+const PLAN: &str = "`kiln plan` shows the steps and all warnings without building";
 
 impl CompatArgs {
     /// Refuses what would silently not be done.
     pub(crate) fn check(&self) -> Result<(), Failure> {
-        let wanted = |value: Option<&String>| value.is_some_and(|text| csv::boolean("", Some(text)) != Ok(false));
-        let refused = [
+        for Refusal {
+            flag,
+            given,
+            reason,
+            instead,
+        } in self.refusals()
+        {
+            if given {
+                return Err(Failure::usage(format!("{flag}: {reason}")).hint(instead));
+            }
+        }
+        for (flag, given) in [
             ("--cache-from", !self.cache_from.is_empty()),
             ("--cache-to", !self.cache_to.is_empty()),
-            ("--annotation", !self.annotation.is_empty()),
-            (
-                "--attest",
-                self.attest.iter().any(|text| !text.contains("disabled=true")),
-            ),
-            ("--provenance", wanted(self.provenance.as_ref())),
-            ("--sbom", wanted(self.sbom.as_ref())),
-            ("--call", self.call.as_deref().is_some_and(|call| call != "build")),
-            ("--check", self.check),
-            ("--policy", !self.policy.is_empty()),
-            ("--resource", !self.resource.is_empty()),
-            ("--cgroup-parent", self.cgroup_parent.is_some()),
-            ("--cpu-shares", self.cpu_shares.is_some()),
-            ("--cpuset-cpus", self.cpuset_cpus.is_some()),
-            ("--cpuset-mems", self.cpuset_mems.is_some()),
-            ("--print", self.print.is_some()),
-        ];
-        for (flag, given) in refused {
+        ] {
             if given {
-                return Err(Failure::usage(format!("{flag} is not supported yet"))
-                    .hint(format!("leave {flag} out; Kiln does not ignore what changes a result")));
+                terminal::warn(format_args!("{flag} is ignored: Kiln's cache is its store"));
             }
         }
         if self.squash {
             terminal::warn("--squash is ignored, as by BuildKit");
         }
         Ok(())
+    }
+
+    fn refusals(&self) -> [Refusal; 13] {
+        let wanted = |value: Option<&String>| value.is_some_and(|text| csv::boolean("", Some(text)) != Ok(false));
+        let attested = self.attest.iter().any(|text| !text.contains("disabled=true"));
+        let called = self.call.as_deref().is_some_and(|call| call != "build");
+        let refusal = |flag, given, reason, instead| Refusal {
+            flag,
+            given,
+            reason,
+            instead,
+        };
+        [
+            refusal(
+                "--annotation",
+                !self.annotation.is_empty(),
+                "Kiln writes no annotations",
+                "labels are in every image: --label KEY=VALUE",
+            ),
+            refusal("--attest", attested, NO_ATTESTATIONS, WITHOUT_ATTESTATIONS),
+            refusal(
+                "--provenance",
+                wanted(self.provenance.as_ref()),
+                NO_ATTESTATIONS,
+                WITHOUT_ATTESTATIONS,
+            ),
+            refusal(
+                "--sbom",
+                wanted(self.sbom.as_ref()),
+                NO_ATTESTATIONS,
+                WITHOUT_ATTESTATIONS,
+            ),
+            refusal("--call", called, NO_LINTER, PLAN),
+            refusal("--check", self.check, NO_LINTER, PLAN),
+            refusal("--print", self.print.is_some(), NO_LINTER, PLAN),
+            refusal(
+                "--policy",
+                !self.policy.is_empty(),
+                "Kiln reads no policies",
+                "leave it out; it would not be enforced",
+            ),
+            refusal(
+                "--resource",
+                !self.resource.is_empty(),
+                "Kiln has --memory, --cpu-quota and --ulimit",
+                "use those",
+            ),
+            refusal(
+                "--cgroup-parent",
+                self.cgroup_parent.is_some(),
+                "steps run below Kiln's own control group",
+                "start Kiln where they shall be: `systemd-run --scope --slice=NAME kiln build …`",
+            ),
+            refusal(
+                "--cpu-shares",
+                self.cpu_shares.is_some(),
+                "Kiln does not weigh its steps",
+                "limit them with --cpu-quota, or start Kiln with `nice`",
+            ),
+            refusal("--cpuset-cpus", self.cpuset_cpus.is_some(), NO_CPUSETS, TASKSET),
+            refusal(
+                "--cpuset-mems",
+                self.cpuset_mems.is_some(),
+                "Kiln does not bind steps to memory nodes",
+                "start Kiln itself bound, which its steps inherit: `numactl --membind=0 kiln build …`",
+            ),
+        ]
     }
 }

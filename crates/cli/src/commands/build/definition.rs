@@ -147,8 +147,11 @@ impl DefinitionArgs {
                 .parse()
                 .map(Some)
                 .map_err(|error| Failure::usage(format!("--platform: {error}"))),
-            _ => Err(Failure::usage("--platform with several platforms is not supported yet")
-                .hint("build once for each platform")),
+            several => Err(Failure::usage(format!(
+                "--platform names several platforms, {}, but a build is for one",
+                several.join(" and ")
+            ))
+            .hint("build once for each platform")),
         }
     }
 
