@@ -5,14 +5,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
 use anyhow::{Context as _, Result, bail};
-use xtask::user::User;
 use xtask::{command, paths};
 
 use crate::check::Differences;
 use crate::expect::{Build, Case, Then};
 use crate::layout;
 use crate::progress;
-use crate::stage::{Stage, World};
+use crate::stage::Stage;
 
 /// All cases, as `AREA/NAME` and directory.
 pub fn all() -> Result<Vec<(String, PathBuf)>> {
@@ -44,17 +43,10 @@ pub fn read(directory: &Path) -> Result<Case> {
     toml::from_str(&text).with_context(|| format!("in {}", path.display()))
 }
 
-/// Plays a case as a user, or as ourselves.
-pub fn play(directory: &Path, world: &World, user: Option<&User>) -> Result<()> {
+/// Plays a case.
+pub fn play(directory: &Path, stage: &Stage) -> Result<()> {
     let case = read(directory)?;
-    let stage = Stage::new(world, user)?;
     stage.copy_context(directory)?;
-    let outcome = scenes(&case, &stage);
-    let left = stage.end();
-    outcome.and(left)
-}
-
-fn scenes(case: &Case, stage: &Stage) -> Result<()> {
     if let Some(setup) = &case.setup {
         stage.shell_ok(setup).context("the case's own setup")?;
     }

@@ -6,8 +6,12 @@
 pub mod case;
 pub mod check;
 pub mod expect;
+pub mod forged;
 pub mod layout;
 pub mod progress;
+pub mod running;
+pub mod server;
 pub mod stage;
 pub mod tree;
+pub mod trials;
 pub mod walkthrough;

@@ -5,12 +5,14 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use tempfile::TempDir;
 use xtask::harness::{Given, Harness};
 use xtask::kiln::{self, Profile};
 use xtask::user::User;
 use xtask::{bases, command};
+
+use crate::running::poll;
 
 /// The harness that was given, or our own.
 #[derive(Debug)]
@@ -73,6 +75,28 @@ impl Stage {
     /// Where a case's files are.
     pub fn context(&self) -> PathBuf {
         self.path("case")
+    }
+
+    /// Makes the directory of the case's files, empty.
+    pub fn without_context(&self) -> Result<()> {
+        fs::create_dir(self.context())?;
+        self.hand_over()
+    }
+
+    /// Writes a file below the case's directory, with the directories above it; it belongs to the stage's user.
+    pub fn write(&self, path: &str, content: impl AsRef<[u8]>) -> Result<()> {
+        let file = self.context().join(path);
+        if let Some(parent) = file.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        fs::write(&file, content).with_context(|| format!("cannot write {}", file.display()))?;
+        let Some(user) = &self.user else { return Ok(()) };
+        let mut path = file.as_path();
+        while path != self.context() {
+            std::os::unix::fs::lchown(path, Some(user.uid), Some(user.gid))?;
+            path = path.parent().unwrap_or(Path::new("/"));
+        }
+        Ok(())
     }
 
     /// Copies a directory to where the case's files are.
@@ -178,29 +202,42 @@ impl Stage {
 
     /// Removes everything; fails if Kiln left a mount or a process behind.
     pub fn end(self) -> Result<()> {
-        let left = self.left_behind();
+        let left = self.wait_until_nothing_runs();
         kiln::remove_tree(&self.path("store"))?;
         // Rootless outputs and stores hold files of other users; ours remain for the directory's own removal.
         kiln::remove_tree(&self.path("out"))?;
         left
     }
 
-    fn left_behind(&self) -> Result<()> {
+    /// Waits until neither a mount nor a process of Kiln's is left: processes that were killed take a moment to go.
+    pub fn wait_until_nothing_runs(&self) -> Result<()> {
+        let mut left = None;
+        poll("nothing is left over", || {
+            left = self.left_behind()?;
+            Ok(left.is_none().then_some(()))
+        })
+        .with_context(|| left.unwrap_or_default())
+    }
+
+    /// A mount or a process that names our directory.
+    fn left_behind(&self) -> Result<Option<String>> {
         let here = self.directory.path().to_string_lossy().into_owned();
         let mounts = fs::read_to_string("/proc/self/mountinfo").context("cannot read the mounts")?;
         if let Some(mount) = mounts.lines().find(|line| line.contains(&here)) {
-            bail!("a mount is left over: {mount}");
+            return Ok(Some(format!("a mount is left over: {mount}")));
         }
         for entry in fs::read_dir("/proc")?.flatten() {
-            let environment = fs::read(entry.path().join("environ")).unwrap_or_default();
-            if String::from_utf8_lossy(&environment).contains(&here) {
+            // Steps have an environment of their own, but their mounts come from the store.
+            let names_us = ["environ", "mountinfo"].iter().any(|file| {
+                let text = fs::read(entry.path().join(file)).unwrap_or_default();
+                String::from_utf8_lossy(&text).contains(&here)
+            });
+            if names_us {
                 let command = fs::read(entry.path().join("cmdline")).unwrap_or_default();
-                bail!(
-                    "a process is left over: {}",
-                    String::from_utf8_lossy(&command).replace('\0', " ")
-                );
+                let command = String::from_utf8_lossy(&command).replace('\0', " ");
+                return Ok(Some(format!("a process is left over: {command}")));
             }
         }
-        Ok(())
+        Ok(None)
     }
 }

@@ -1,19 +1,20 @@
-//! Every case of `tests/cases` as a test of its own, for each user that Kiln is to run as.
+//! Every case of `tests/cases`, and every trial that data cannot say, as a test of its own, for each user that Kiln is to run as.
 
-use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Result;
 use e2e::case;
 use e2e::expect::Rung;
 use e2e::stage::{Stage, World};
+use e2e::trials;
 use libtest_mimic::{Arguments, Failed, Trial};
 use xtask::harness::Given;
 use xtask::user;
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    match trials() {
+    match list() {
         Ok(trials) => libtest_mimic::run(&arguments, trials).exit_code(),
         Err(error) => {
             eprintln!("cannot read the cases: {error:#}");
@@ -22,51 +23,49 @@ fn main() -> ExitCode {
     }
 }
 
-fn trials() -> Result<Vec<Trial>> {
+fn list() -> Result<Vec<Trial>> {
     let other = Given::from_environment()?.and_then(|given| given.user).is_some();
     let mut rungs = vec![if user::is_root() { Rung::Root } else { Rung::Rootless }];
     if other {
         rungs.push(Rung::Rootless);
     }
-    let mut trials: Vec<Trial> = rungs.iter().map(|&rung| walkthrough(rung)).collect();
+    let mut list = Vec::new();
+    let mut add = |name: &str, only: Option<Rung>, play: &Play| {
+        for &rung in rungs.iter().filter(|&&rung| only.is_none_or(|only| only == rung)) {
+            let title = match rung {
+                Rung::Root => format!("root::{name}"),
+                Rung::Rootless => format!("rootless::{name}"),
+            };
+            let play = Arc::clone(play);
+            list.push(Trial::test(title, move || on_stage(rung, &*play)));
+        }
+    };
     for (name, directory) in case::all()? {
         let only = case::read(&directory)?.only;
-        for &rung in rungs.iter().filter(|&&rung| only.is_none_or(|only| only == rung)) {
-            let title = title(rung, &name);
-            let directory = directory.clone();
-            trials.push(Trial::test(title, move || play(&directory, rung)));
-        }
+        let play: Play = Arc::new(move |stage| case::play(&directory, stage));
+        add(&name.replace('/', "::"), only, &play);
     }
-    Ok(trials)
+    let readme: Play = Arc::new(|stage| e2e::walkthrough::play("README.md", stage));
+    add("documentation::readme", None, &readme);
+    for trial in trials::all() {
+        let play: Play = Arc::new(move |stage| stage.without_context().and_then(|()| (trial.play)(stage)));
+        add(trial.name, trial.only, &play);
+    }
+    Ok(list)
 }
 
-fn play(directory: &Path, rung: Rung) -> Result<(), Failed> {
+/// What is played on a stage.
+type Play = Arc<dyn Fn(&Stage) -> Result<()> + Send + Sync>;
+
+/// Plays on a new stage, as the rung's user; it fails too if something is left behind.
+fn on_stage(rung: Rung, play: &dyn Fn(&Stage) -> Result<()>) -> Result<(), Failed> {
     let play = || {
         let world = World::find()?;
         let user = world.given.user.clone().filter(|_| rung == Rung::Rootless);
-        case::play(directory, &world, user.as_ref())
-    };
-    play().map_err(|error| format!("{error:#}").into())
-}
-
-fn title(rung: Rung, name: &str) -> String {
-    let name = name.replace('/', "::");
-    match rung {
-        Rung::Root => format!("root::{name}"),
-        Rung::Rootless => format!("rootless::{name}"),
-    }
-}
-
-/// The README's commands, word for word.
-fn walkthrough(rung: Rung) -> Trial {
-    let play = move || {
-        let world = World::find()?;
-        let user = world.given.user.clone().filter(|_| rung == Rung::Rootless);
         let stage = Stage::new(&world, user.as_ref())?;
-        let outcome = e2e::walkthrough::play("README.md", &stage);
+        let outcome = play(&stage);
         let left = stage.end();
         outcome.and(left)
     };
-    let play = move || play().map_err(|error: anyhow::Error| format!("{error:#}").into());
-    Trial::test(title(rung, "documentation/readme"), play)
+    play().map_err(|error: anyhow::Error| format!("{error:#}").into())
 }

@@ -1,0 +1,29 @@
+//! Tests that data cannot say: signals at the right moment, registries that lie, disks that are full, other tools.
+
+mod interrupt;
+
+use anyhow::Result;
+
+use crate::expect::Rung;
+use crate::stage::Stage;
+
+/// One of them. It plays on a stage of its own, like a case.
+#[derive(Debug, Clone, Copy)]
+pub struct Trial {
+    /// Its name, `area::name`.
+    pub name: &'static str,
+    /// Where it can only be played by one.
+    pub only: Option<Rung>,
+    /// What it does. The stage's user owns the empty directory that commands run in.
+    pub play: fn(&Stage) -> Result<()>,
+}
+
+/// All of them.
+pub fn all() -> Vec<Trial> {
+    [interrupt::TRIALS].concat()
+}
+
+/// A trial for every rung.
+const fn trial(name: &'static str, play: fn(&Stage) -> Result<()>) -> Trial {
+    Trial { name, only: None, play }
+}
