@@ -70,7 +70,7 @@ impl Inner {
                 payload: now,
                 trust,
             };
-            let answer = self.transport.send(&self.settings, &what, call)?;
+            let answer = self.transport.send(&self.settings, &self.stop, &what, call)?;
             let status = answer.status();
             if status.is_success() {
                 return Ok(answer);

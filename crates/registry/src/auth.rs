@@ -191,7 +191,7 @@ impl Auth {
         call.trust = trust;
         call.patience = inner.settings.timeouts.stall;
         let asked = Instant::now();
-        let answer = inner.transport.send(&inner.settings, &what, call)?;
+        let answer = inner.transport.send(&inner.settings, &inner.stop, &what, call)?;
         if !answer.status().is_success() {
             return Err(inner.refused(site, &what, answer));
         }

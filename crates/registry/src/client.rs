@@ -14,7 +14,7 @@ use crate::http::{Transport, Trust};
 use crate::registries_conf::{Place, Purpose};
 use crate::retry::Patience;
 use crate::site::Site;
-use crate::{Credential, Credentials, Error, Found, Settings};
+use crate::{Credential, Credentials, Error, Found, Settings, Stop};
 
 /// Failures to connect are repeated less often than others: they seldom pass.
 const CONNECT_RETRIES: u32 = 2;
@@ -29,12 +29,13 @@ pub struct Client {
 
 pub(crate) struct Inner {
     pub(crate) settings: Settings,
-    pub(crate) transport: Transport,
-    pub(crate) auth: Auth,
+    pub(crate) stop: Stop,
+    pub(crate) transport: Arc<Transport>,
+    pub(crate) auth: Arc<Auth>,
     /// What answers at hosts where it is not HTTPS as a matter of course.
-    pub(crate) schemes: Mutex<HashMap<String, Trust>>,
+    pub(crate) schemes: Arc<Mutex<HashMap<String, Trust>>>,
     /// Mirrors to leave alone, until then.
-    down: Mutex<HashMap<String, Instant>>,
+    down: Arc<Mutex<HashMap<String, Instant>>>,
 }
 
 impl fmt::Debug for Client {
@@ -66,12 +67,29 @@ impl Client {
         Ok(Self {
             inner: Arc::new(Inner {
                 settings,
-                transport: Transport::new(),
-                auth: Auth::default(),
-                schemes: Mutex::default(),
-                down: Mutex::default(),
+                stop: Stop::default(),
+                transport: Arc::new(Transport::new()),
+                auth: Arc::default(),
+                schemes: Arc::default(),
+                down: Arc::default(),
             }),
         })
+    }
+
+    /// The same client, whose calls `stop` ends.
+    #[must_use]
+    pub fn with_stop(&self, stop: Stop) -> Self {
+        let inner = &self.inner;
+        Self {
+            inner: Arc::new(Inner {
+                settings: inner.settings.clone(),
+                stop,
+                transport: Arc::clone(&inner.transport),
+                auth: Arc::clone(&inner.auth),
+                schemes: Arc::clone(&inner.schemes),
+                down: Arc::clone(&inner.down),
+            }),
+        }
     }
 
     /// Whether `registry` (host and optional port) speaks the protocol and takes the client's credentials.
@@ -98,7 +116,7 @@ impl Client {
             credentials: Arc::new(Fixed(credential.clone())),
             ..self.inner.settings.clone()
         };
-        Self::new(settings)?.ping(registry)
+        Self::new(settings)?.with_stop(self.inner.stop.clone()).ping(registry)
     }
 }
 
@@ -157,7 +175,7 @@ impl Inner {
 
     pub(crate) fn patience(&self, is_mirror: bool) -> Patience {
         let connects = if is_mirror { 0 } else { CONNECT_RETRIES };
-        Patience::new(&self.settings, connects)
+        Patience::new(&self.settings, connects, &self.stop)
     }
 
     pub(crate) fn is_down(&self, registry: &str) -> bool {

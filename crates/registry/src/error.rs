@@ -149,6 +149,9 @@ pub enum Error {
         /// What went wrong.
         reason: String,
     },
+    /// [`Stop`](crate::Stop) ended it.
+    #[error("{0}: stopped")]
+    Stopped(What),
     /// The client cannot be set up.
     #[error("cannot set up the HTTP client: {0}")]
     Setup(String),
@@ -210,7 +213,10 @@ impl Error {
 
     /// Whether another place may do better: not where the fault is on our side.
     pub(crate) fn another_place_may_help(&self) -> bool {
-        !matches!(self, Self::Sink { .. } | Self::Source { .. } | Self::Setup(_))
+        !matches!(
+            self,
+            Self::Sink { .. } | Self::Source { .. } | Self::Setup(_) | Self::Stopped(_)
+        )
     }
 }
 

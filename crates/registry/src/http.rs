@@ -16,7 +16,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
 use crate::error::What;
-use crate::{Error, Settings, connect};
+use crate::{Error, Settings, Stop, connect};
 
 /// How much of an upload is read and handed on at a time.
 const PIECE: usize = 128 << 10;
@@ -95,11 +95,18 @@ impl Transport {
     }
 
     /// Sends `call` and waits for the head of the answer. Redirects are answers like others.
-    pub(crate) fn send(&self, settings: &Settings, what: &What, call: Call<'_>) -> Result<Answer<'_>, Error> {
+    pub(crate) fn send<'t>(
+        &'t self,
+        settings: &Settings,
+        stop: &'t Stop,
+        what: &What,
+        call: Call<'_>,
+    ) -> Result<Answer<'t>, Error> {
         let runtime = self.runtime()?;
         let client = self.client(settings, call.trust)?;
         let mut builder = client.request(call.method, call.url).headers(call.headers);
         let stall = settings.timeouts.stall;
+        let waiting = Waiting { runtime, stop, what };
         let response = match call.payload {
             Payload::Stream(mut stream) => {
                 let (sender, receiver) = mpsc::channel(PIECES_AHEAD);
@@ -109,36 +116,23 @@ impl Transport {
                 };
                 let task = runtime.spawn(builder.body(reqwest::Body::wrap(body)).send());
                 let abort = task.abort_handle();
-                let fed = feed(runtime, what, &mut stream, &sender, &|| task.is_finished(), stall);
+                let fed = feed(&waiting, &mut stream, &sender, &|| task.is_finished(), stall);
                 drop(sender);
-                if let Err(error) = fed {
-                    abort.abort();
-                    return Err(error);
-                }
-                let waiting = async { tokio::time::timeout(call.patience, task).await };
-                match runtime.block_on(waiting) {
-                    Ok(Ok(outcome)) => outcome.map_err(|e| transport_error(what, "sending", e))?,
-                    Ok(Err(e)) => return Err(Error::Setup(format!("the sending thread died: {e}"))),
-                    Err(_) => {
-                        abort.abort();
-                        return Err(stalled(what, "waiting for the answer", call.patience));
-                    }
-                }
+                let answered = fed.and_then(|()| waiting.until("waiting for the answer", call.patience, task));
+                let outcome = answered.inspect_err(|_| abort.abort())?;
+                outcome.map_err(|e| Error::Setup(format!("the sending thread died: {e}")))?
             }
             payload => {
                 if let Payload::Bytes(bytes) = payload {
                     builder = builder.body(bytes);
                 }
-                let sending = async { tokio::time::timeout(call.patience, builder.send()).await };
-                match runtime.block_on(sending) {
-                    Ok(outcome) => outcome.map_err(|e| transport_error(what, "sending the request", e))?,
-                    Err(_) => return Err(stalled(what, "waiting for the answer", call.patience)),
-                }
+                waiting.until("waiting for the answer", call.patience, builder.send())?
             }
         };
         Ok(Answer {
-            response,
+            response: response.map_err(|e| transport_error(what, "sending the request", e))?,
             runtime,
+            stop,
             stall,
         })
     }
@@ -189,10 +183,28 @@ impl Drop for Transport {
     }
 }
 
+/// Waits for the runtime, on behalf of a request.
+struct Waiting<'a> {
+    runtime: &'a Runtime,
+    stop: &'a Stop,
+    what: &'a What,
+}
+
+impl Waiting<'_> {
+    /// The result of `work`, unless that takes longer than `limit` or everything is stopped.
+    fn until<T>(&self, doing: &'static str, limit: Duration, work: impl Future<Output = T>) -> Result<T, Error> {
+        let limited = async { self.stop.unless(tokio::time::timeout(limit, work)).await };
+        match self.runtime.block_on(limited) {
+            Some(Ok(result)) => Ok(result),
+            Some(Err(_)) => Err(stalled(self.what, doing, limit)),
+            None => Err(Error::Stopped(self.what.clone())),
+        }
+    }
+}
+
 /// Reads the stream and hands it to the connection; ends early where the server has answered already.
 fn feed(
-    runtime: &Runtime,
-    what: &What,
+    waiting: &Waiting<'_>,
     stream: &mut Stream<'_>,
     sender: &mpsc::Sender<Bytes>,
     answered: &dyn Fn() -> bool,
@@ -203,15 +215,12 @@ fn feed(
         let wanted = usize::try_from(stream.length - sent).map_or(PIECE, |left| left.min(PIECE));
         let mut piece = vec![0; wanted];
         stream.source.read_exact(&mut piece).map_err(|source| Error::Source {
-            what: what.clone(),
+            what: waiting.what.clone(),
             source,
         })?;
-        let sending = async { tokio::time::timeout(stall, sender.send(piece.into())).await };
-        match runtime.block_on(sending) {
-            Ok(Ok(())) => {}
+        if waiting.until("sending", stall, sender.send(piece.into()))?.is_err() {
             // The connection is gone: its own error says why.
-            Ok(Err(_)) => return Ok(()),
-            Err(_) => return Err(stalled(what, "sending", stall)),
+            return Ok(());
         }
         sent += wanted as u64;
         (stream.progress)(sent);
@@ -253,10 +262,11 @@ impl http_body::Body for ChannelBody {
 pub(crate) struct Answer<'t> {
     response: Response,
     runtime: &'t Runtime,
+    stop: &'t Stop,
     stall: Duration,
 }
 
-impl Answer<'_> {
+impl<'t> Answer<'t> {
     pub(crate) fn status(&self) -> StatusCode {
         self.response.status()
     }
@@ -282,6 +292,17 @@ impl Answer<'_> {
         self.header(reqwest::header::CONTENT_LENGTH)?.trim().parse().ok()
     }
 
+    fn waiting<'a>(&self, what: &'a What) -> Waiting<'a>
+    where
+        't: 'a,
+    {
+        Waiting {
+            runtime: self.runtime,
+            stop: self.stop,
+            what,
+        }
+    }
+
     /// The whole body, if it has no more than `limit` bytes.
     pub(crate) fn bytes(mut self, what: &What, limit: u64) -> Result<Vec<u8>, Error> {
         let too_large = || Error::TooLarge {
@@ -291,8 +312,8 @@ impl Answer<'_> {
         if self.length().is_some_and(|length| length > limit) {
             return Err(too_large());
         }
-        let mut all = Vec::new();
-        while let Some(chunk) = next_chunk(&mut self.response, self.runtime, what, self.stall)? {
+        let (mut all, waiting) = (Vec::new(), self.waiting(what));
+        while let Some(chunk) = next_chunk(&mut self.response, &waiting, self.stall)? {
             if (all.len() + chunk.len()) as u64 > limit {
                 return Err(too_large());
             }
@@ -303,8 +324,8 @@ impl Answer<'_> {
 
     /// The beginning of the body, for messages; reading it also frees the connection for the next request.
     pub(crate) fn text(mut self, what: &What) -> String {
-        let mut all = Vec::new();
-        while let Ok(Some(chunk)) = next_chunk(&mut self.response, self.runtime, what, self.stall) {
+        let (mut all, waiting) = (Vec::new(), self.waiting(what));
+        while let Ok(Some(chunk)) = next_chunk(&mut self.response, &waiting, self.stall) {
             all.extend_from_slice(&chunk);
             if all.len() > ERROR_BODY_LIMIT {
                 all.truncate(ERROR_BODY_LIMIT);
@@ -322,22 +343,21 @@ impl Answer<'_> {
 
 impl Transport {
     /// The next piece of a body that [`Answer::into_response`] gave; `None` at its end.
-    pub(crate) fn chunk(&self, response: &mut Response, what: &What, stall: Duration) -> Result<Option<Bytes>, Error> {
-        next_chunk(response, self.runtime()?, what, stall)
+    pub(crate) fn chunk(
+        &self,
+        response: &mut Response,
+        stop: &Stop,
+        what: &What,
+        stall: Duration,
+    ) -> Result<Option<Bytes>, Error> {
+        let runtime = self.runtime()?;
+        next_chunk(response, &Waiting { runtime, stop, what }, stall)
     }
 }
 
-fn next_chunk(
-    response: &mut Response,
-    runtime: &Runtime,
-    what: &What,
-    stall: Duration,
-) -> Result<Option<Bytes>, Error> {
-    let receiving = async { tokio::time::timeout(stall, response.chunk()).await };
-    match runtime.block_on(receiving) {
-        Ok(outcome) => outcome.map_err(|e| transport_error(what, "receiving", e)),
-        Err(_) => Err(stalled(what, "receiving", stall)),
-    }
+fn next_chunk(response: &mut Response, waiting: &Waiting<'_>, stall: Duration) -> Result<Option<Bytes>, Error> {
+    let received = waiting.until("receiving", stall, response.chunk())?;
+    received.map_err(|e| transport_error(waiting.what, "receiving", e))
 }
 
 fn transport_error(what: &What, doing: &'static str, error: reqwest::Error) -> Error {

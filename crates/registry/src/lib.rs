@@ -29,6 +29,7 @@ pub mod registries_conf;
 mod retry;
 mod settings;
 mod site;
+mod stop;
 mod upload;
 
 pub use client::Client;
@@ -41,3 +42,4 @@ pub use pull::{BlobReader, Resume};
 pub use push::Pushed;
 pub use registries_conf::RegistriesConf;
 pub use settings::{OnRetry, Proxies, Settings, Timeouts};
+pub use stop::Stop;

@@ -277,7 +277,11 @@ impl BlobReader<'_> {
         }
         let stall = self.inner.settings.timeouts.stall;
         loop {
-            match self.inner.transport.chunk(&mut body.rest, &self.what, stall)? {
+            match self
+                .inner
+                .transport
+                .chunk(&mut body.rest, &self.inner.stop, &self.what, stall)?
+            {
                 Some(piece) if piece.is_empty() => {}
                 other => return Ok(other),
             }

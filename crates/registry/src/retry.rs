@@ -1,10 +1,9 @@
 //! When to try again (RFC 9110 section 10.2.3, `Retry-After`).
 
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, SystemTime};
 
-use crate::{Error, OnRetry, Settings};
+use crate::{Error, OnRetry, Settings, Stop};
 
 /// No wait between two attempts is longer; a server that wants a longer one gets no further attempt.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
@@ -62,15 +61,17 @@ pub(crate) struct Patience {
     any: Backoff,
     connects: u32,
     on_retry: Option<Arc<OnRetry>>,
+    stop: Stop,
 }
 
 impl Patience {
     /// As much as the settings say; after failures to connect no more than `connects` attempts.
-    pub(crate) fn new(settings: &Settings, connects: u32) -> Self {
+    pub(crate) fn new(settings: &Settings, connects: u32, stop: &Stop) -> Self {
         Self {
             any: Backoff::new(settings.retries, settings.retry_delay),
             connects: connects.min(settings.retries),
             on_retry: settings.on_retry.clone(),
+            stop: stop.clone(),
         }
     }
 
@@ -94,7 +95,8 @@ impl Patience {
                 if let Some(tell) = &self.on_retry {
                     tell(&error, wait);
                 }
-                thread::sleep(wait);
+                // The next attempt fails by itself if it is stopped.
+                self.stop.sleep(wait);
                 Ok(())
             }
             None => Err(error),

@@ -112,7 +112,7 @@ impl Inner {
             trust,
             patience: self.settings.timeouts.connect,
         };
-        let answer = self.transport.send(&self.settings, &what, call)?;
+        let answer = self.transport.send(&self.settings, &self.stop, &what, call)?;
         let status = answer.status();
         // For the connection's sake.
         drop(answer.text(&what));

@@ -13,6 +13,7 @@ mod hostile;
 mod mirrors;
 mod real;
 mod server;
+mod stop;
 mod tls;
 
 use std::cell::RefCell;

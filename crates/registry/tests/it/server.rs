@@ -1,6 +1,6 @@
 //! An HTTP server whose answers are closures over the raw connection, so that it can break any rule.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -68,6 +68,12 @@ impl Wire {
     /// Bytes as they are. A client that has gone away is no failure of the server.
     pub(crate) fn raw(&mut self, bytes: &[u8]) {
         drop(self.stream.write_all(bytes));
+    }
+
+    /// Says nothing until the client has gone.
+    pub(crate) fn silence(&mut self) {
+        drop(io::copy(&mut self.stream, &mut io::sink()));
+        self.closed = true;
     }
 
     /// Ends the connection.
