@@ -15,7 +15,7 @@ use crate::session::Tasks;
 /// The images that a build starts from.
 pub(crate) struct Images<'a> {
     pub(crate) store: &'a Store,
-    pub(crate) registry: &'a kiln_registry::Client,
+    pub(crate) registry: kiln_registry::Client,
     pub(crate) tasks: &'a Tasks<'a>,
     pub(crate) cancel: &'a Cancel,
     known: Mutex<Known>,
@@ -55,13 +55,13 @@ pub(crate) fn chain_ids(diff_ids: &[Digest]) -> Vec<LayerId> {
 impl<'a> Images<'a> {
     pub(crate) fn new(
         store: &'a Store,
-        registry: &'a kiln_registry::Client,
+        registry: &kiln_registry::Client,
         tasks: &'a Tasks<'a>,
         cancel: &'a Cancel,
     ) -> Self {
         Self {
             store,
-            registry,
+            registry: registry.with_stop(cancel.registry()),
             tasks,
             cancel,
             known: Mutex::default(),

@@ -85,7 +85,10 @@ impl Forged {
             "config": {"mediaType": CONFIG, "digest": config_digest, "size": config.len()},
             "layers": [{"mediaType": LAYER, "digest": layer_digest, "size": layer.len()}],
         });
-        let blobs = [(layer_digest.clone(), layer.to_vec()), (config_digest.clone(), config.to_vec())];
+        let blobs = [
+            (layer_digest.clone(), layer.to_vec()),
+            (config_digest.clone(), config.to_vec()),
+        ];
         Ok(Self {
             manifest: manifest.to_string().into_bytes(),
             media_type: MANIFEST.to_owned(),
@@ -123,7 +126,10 @@ impl Forged {
 
     /// A registry that has nothing but this image.
     pub fn serve(self) -> Result<Server> {
-        Server::start(move |_, path| self.answer(path).unwrap_or_else(|| Answer::ok("application/json", "{}")))
+        Server::start(move |_, path| {
+            self.answer(path)
+                .unwrap_or_else(|| Answer::ok("application/json", "{}"))
+        })
     }
 }
 

@@ -14,7 +14,7 @@ use crate::stage::Stage;
 
 /// How often a condition is looked at before the test gives up, and how long it sleeps in between: time enough for
 /// the busiest machine. What passes is never slowed down by it.
-const POLLS: u32 = 6000;
+const POLLS: u32 = 3000;
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Looks until `found` gives something.
@@ -119,8 +119,8 @@ impl Running {
 
     /// Waits for its end.
     pub fn end(mut self) -> Result<Ended> {
-        let status = poll("the program ends", || Ok(self.child.try_wait()?))
-            .with_context(|| self.log().unwrap_or_default())?;
+        let status =
+            poll("the program ends", || Ok(self.child.try_wait()?)).with_context(|| self.log().unwrap_or_default())?;
         Ok(Ended {
             status,
             log: self.log()?,

@@ -162,7 +162,11 @@ fn read_head(reader: &mut BufReader<&TcpStream>) -> io::Result<Option<(String, S
 }
 
 fn write(mut stream: &TcpStream, answer: &Answer, head_only: bool) -> io::Result<()> {
-    let mut head = format!("HTTP/1.1 {} X\r\nContent-Length: {}\r\n", answer.status, answer.body.len());
+    let mut head = format!(
+        "HTTP/1.1 {} X\r\nContent-Length: {}\r\n",
+        answer.status,
+        answer.body.len()
+    );
     for (name, value) in &answer.headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }

@@ -200,6 +200,23 @@ impl Stage {
         command::quietly(&mut self.command("/bin/sh", &arguments))
     }
 
+    /// Runs shell commands in the case's directory as whoever runs the tests, who may read everything if it is root.
+    pub fn shell_as_root(&self, script: &str) -> Result<String> {
+        command::quietly(
+            Command::new("/bin/sh")
+                .args(["-e", "-c", script])
+                .current_dir(self.context()),
+        )
+    }
+
+    /// Removes store and outputs.
+    pub fn forget(&self) -> Result<()> {
+        kiln::remove_tree(&self.path("store"))?;
+        kiln::remove_tree(&self.path("out"))?;
+        fs::create_dir(self.path("out"))?;
+        self.hand_over()
+    }
+
     /// Removes everything; fails if Kiln left a mount or a process behind.
     pub fn end(self) -> Result<()> {
         let left = self.wait_until_nothing_runs();

@@ -142,7 +142,7 @@ impl Inner {
                 trust: trust(what, &url)?,
                 patience: self.settings.timeouts.stall,
             };
-            let answer = self.transport.send(&self.settings, what, call)?;
+            let answer = self.transport.send(&self.settings, &self.stop, what, call)?;
             let status = answer.status();
             if status.is_success() || status == StatusCode::NOT_MODIFIED {
                 return Ok(answer);
@@ -195,7 +195,10 @@ impl Read for Download {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.pending.is_empty() {
             let stall = self.inner.settings.timeouts.stall;
-            let chunk = self.inner.transport.chunk(&mut self.response, &self.what, stall);
+            let chunk = self
+                .inner
+                .transport
+                .chunk(&mut self.response, &self.inner.stop, &self.what, stall);
             match chunk.map_err(io::Error::other)? {
                 Some(chunk) => self.pending = chunk,
                 None if self.left.unwrap_or(0) == 0 => return Ok(0),

@@ -1,7 +1,8 @@
 //! `kiln load`
 
 use std::fs::File;
-use std::io::{IsTerminal as _, Read};
+use std::io::{BufReader, IsTerminal as _};
+use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 
 use crate::engine::{self, Engine};
@@ -27,16 +28,21 @@ pub(crate) struct Args {
 
 /// Reads images from an archive.
 pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
-    let mut reader: Box<dyn Read + Send> = match &args.input {
-        Some(path) => Box::new(File::open(path).or_failed(|| format!("cannot read {}", path.display()))?),
+    let file = match &args.input {
+        Some(path) => File::open(path).or_failed(|| format!("cannot read {}", path.display()))?,
         None if std::io::stdin().is_terminal() => {
             return Err(Failure::usage("standard input is a terminal").hint("name an archive with -i, or pipe one"));
         }
-        None => Box::new(std::io::stdin()),
+        None => std::io::stdin()
+            .as_fd()
+            .try_clone_to_owned()
+            .or_internal(|| "cannot read standard input".to_owned())?
+            .into(),
     };
     let engine = Engine::open(settings)?;
     let interrupt = Interrupt::watch()?;
     let progress = Progress::start(args.progress, args.quiet, settings)?;
+    let mut reader = BufReader::new(interrupt.cancel.reading(file));
     let result = engine.builder().load(&mut reader, progress.sink(), &interrupt.cancel);
     progress.finish();
     for name in result.map_err(|error| engine::failure(error, &interrupt))? {
