@@ -228,7 +228,7 @@ impl StepError {
             Self::Agent(id) => Some(format!(
                 "give it with --ssh {id} (the agent of $SSH_AUTH_SOCK) or --ssh {id}=SOCKET"
             )),
-            Self::LostLayer { image, .. } => Some(format!("fetch it again with `kiln pull {image}`")),
+            Self::LostLayer { .. } => Some("pull or build the image again".to_owned()),
             Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => Some(DISK_FULL.to_owned()),
             Self::Store(kiln_store::Error::NoSpace { .. }) => Some(DISK_FULL.to_owned()),
             _ => None,

@@ -151,10 +151,11 @@ impl<'a> Images<'a> {
 
     pub(crate) fn ask_registry(&self, request: &ImageRequest) -> StepResult<ResolvedImage> {
         let found = self.registry.resolve_platform(&request.reference, &request.platform)?;
+        let config = parse_config(&found.config_bytes, &request.reference)?;
+        same_layers(&found.manifest, &config, &request.reference)?;
         self.store.put_blob(&found.manifest_bytes)?;
         self.store.put_blob(&found.config_bytes)?;
         let digest = found.manifest_descriptor.digest;
-        let config = parse_config(&found.config_bytes, &request.reference)?;
         self.register(&request.reference, digest, &found.manifest, &config);
         self.store
             .put_resolution(&request.reference, &request.platform, &digest)?;
@@ -251,6 +252,18 @@ pub(crate) fn parse_config(bytes: &[u8], image: &Reference) -> StepResult<ImageC
 pub(crate) fn parse_manifest(bytes: &[u8], image: &Reference) -> StepResult<Manifest> {
     serde_json::from_slice(bytes)
         .map_err(|error| StepError::Invalid(format!("the manifest of {} is none: {error}", image.familiar())))
+}
+
+/// Manifest and config each have a list of the layers.
+fn same_layers(manifest: &Manifest, config: &ImageConfig, image: &Reference) -> StepResult<()> {
+    let (listed, described) = (manifest.layers.len(), config.rootfs.diff_ids.len());
+    if listed == described {
+        return Ok(());
+    }
+    Err(StepError::Invalid(format!(
+        "the manifest of {} has {listed} layers and its config {described}: the image is damaged or lies",
+        image.familiar()
+    )))
 }
 
 /// The compression of a layer by its media type; an error for what is no layer.

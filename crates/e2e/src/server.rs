@@ -162,15 +162,18 @@ fn read_head(reader: &mut BufReader<&TcpStream>) -> io::Result<Option<(String, S
 }
 
 fn write(mut stream: &TcpStream, answer: &Answer, head_only: bool) -> io::Result<()> {
-    let mut head = format!(
-        "HTTP/1.1 {} X\r\nContent-Length: {}\r\n",
-        answer.status,
-        answer.body.len()
+    let mut lines = vec![
+        format!("HTTP/1.1 {} X\r\n", answer.status),
+        format!("Content-Length: {}\r\n", answer.body.len()),
+    ];
+    lines.extend(
+        answer
+            .headers
+            .iter()
+            .map(|(name, value)| format!("{name}: {value}\r\n")),
     );
-    for (name, value) in &answer.headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
-    }
-    stream.write_all((head + "\r\n").as_bytes())?;
+    lines.push("\r\n".to_owned());
+    stream.write_all(lines.concat().as_bytes())?;
     if head_only {
         return Ok(());
     }

@@ -119,7 +119,7 @@ impl Stage {
     }
 
     /// Writes a file next to the case's directory.
-    pub fn write(&self, name: &str, text: &str) -> Result<PathBuf> {
+    pub fn write_beside(&self, name: &str, text: &str) -> Result<PathBuf> {
         let path = self.path(name);
         fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
         Ok(path)

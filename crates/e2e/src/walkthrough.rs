@@ -36,7 +36,7 @@ pub fn play(page: &str, stage: &Stage) -> Result<()> {
     stage.copy_beside(&paths::workspace().join("examples"), "examples")?;
     let script = script(&blocks);
     // `script` gives the shell a terminal, as readers have one.
-    let shell = stage.write("walk-through.sh", &script)?;
+    let shell = stage.write_beside("walk-through.sh", &script)?;
     let run = format!("bash '{}'", shell.display());
     let arguments = ["-q", "-e", "-c", &run, "/dev/null"].map(str::to_owned);
     let ended = command::output(&mut stage.command("script", &arguments))?;

@@ -180,7 +180,8 @@ fn help(wait_for_go: &OwnedFd, say: &OwnedFd, parent: Pid, maps: &Maps) {
 
 /// Runs one of the tools. The error is a line of the report: how it failed, the tool, what it said.
 fn run_tool(tool: &str, parent: Pid, map: &[String]) -> Result<(), String> {
-    let output = Command::new(find_tool(tool))
+    let program = find_tool(tool);
+    let output = Command::new(&program)
         .arg(parent.as_raw_nonzero().to_string())
         .args(map)
         .output();
@@ -190,8 +191,17 @@ fn run_tool(tool: &str, parent: Pid, map: &[String]) -> Result<(), String> {
             "failed\n{tool}\n{}",
             String::from_utf8_lossy(&output.stderr).trim()
         )),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(format!("missing\n{tool}\n")),
+        Err(error) if is_missing(&program, &error) => Err(format!("missing\n{tool}\n")),
         Err(error) => Err(format!("failed\n{tool}\n{error}")),
+    }
+}
+
+/// A search through `PATH` also fails with "permission denied" if one of its directories may not be entered.
+fn is_missing(program: &str, error: &io::Error) -> bool {
+    match error.kind() {
+        io::ErrorKind::NotFound => true,
+        io::ErrorKind::PermissionDenied => !program.contains('/'),
+        _ => false,
     }
 }
 

@@ -1,6 +1,8 @@
 //! Tests that data cannot say: signals at the right moment, registries that lie, disks that are full, other tools.
 
+mod hostile;
 mod interrupt;
+mod users;
 
 use anyhow::Result;
 
@@ -20,10 +22,19 @@ pub struct Trial {
 
 /// All of them.
 pub fn all() -> Vec<Trial> {
-    [interrupt::TRIALS].concat()
+    [hostile::TRIALS, interrupt::TRIALS, users::TRIALS].concat()
 }
 
 /// A trial for every rung.
 const fn trial(name: &'static str, play: fn(&Stage) -> Result<()>) -> Trial {
     Trial { name, only: None, play }
+}
+
+/// A trial for one rung.
+const fn only(rung: Rung, name: &'static str, play: fn(&Stage) -> Result<()>) -> Trial {
+    Trial {
+        name,
+        only: Some(rung),
+        play,
+    }
 }
