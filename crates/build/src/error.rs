@@ -167,6 +167,11 @@ pub enum MissingCause {
     },
     /// It was written to lead out of the context, where it exists.
     Outside,
+    /// It is a symbolic link to nothing in there, or in circles.
+    DanglingLink {
+        /// Where it leads.
+        target: String,
+    },
 }
 
 impl std::fmt::Display for Missing {
@@ -178,6 +183,10 @@ impl std::fmt::Display for Missing {
             }
             MissingCause::Case { actual } => write!(f, ": `{actual}` differs in upper and lower case"),
             MissingCause::Outside => write!(f, ": paths cannot lead out of it"),
+            MissingCause::DanglingLink { target } => write!(
+                f,
+                ": it is a symbolic link to `{target}`, and that leads to nothing in there"
+            ),
             MissingCause::Absent { .. } => Ok(()),
         }
     }
@@ -248,6 +257,7 @@ impl Missing {
             MissingCause::Outside => {
                 Some("choose a context that contains it, or name its directory with --build-context".to_owned())
             }
+            MissingCause::DanglingLink { .. } => None,
         }
     }
 }

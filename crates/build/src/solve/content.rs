@@ -7,7 +7,7 @@ use kiln_plan::{CopyAction, CopyFrom, Exec, FileAction, FileOp, MountKind, Op, S
 
 use super::Solver;
 use super::copy::{context_filter, itself_alone};
-use super::sources::Tree;
+use super::sources::{Source, Tree};
 use crate::error::StepResult;
 use crate::key::KeyBuilder;
 
@@ -86,9 +86,14 @@ fn copied_digests(reader: &Reader<'_>, copy: &CopyAction) -> StepResult<Vec<[u8;
         let kept = reader.tree.find_with_parents(word)?;
         for source in &kept.sources {
             for ancestor in kept.ancestors(&source.path) {
-                digests.extend(digest(reader, &ancestor, &itself_alone(&ancestor))?);
+                digests.extend(digest(
+                    reader,
+                    &ancestor,
+                    Path::new(&ancestor),
+                    &itself_alone(&ancestor),
+                )?);
             }
-            digests.extend(content_digest(reader, &source.path)?);
+            digests.extend(content_digest(reader, source)?);
         }
     }
     Ok(digests)
@@ -99,22 +104,27 @@ fn source_digests(reader: &Reader<'_>, words: &[String]) -> StepResult<Vec<[u8; 
     let mut digests = Vec::new();
     for word in words {
         for source in reader.tree.find(word)? {
-            digests.extend(content_digest(reader, &source.path)?);
+            digests.extend(content_digest(reader, &source)?);
         }
     }
     Ok(digests)
 }
 
-fn content_digest(reader: &Reader<'_>, path: &str) -> StepResult<[[u8; 32]; 2]> {
-    digest(reader, path, &|path, directory| {
+fn content_digest(reader: &Reader<'_>, source: &Source) -> StepResult<[[u8; 32]; 2]> {
+    digest(reader, &source.path, &source.real, &|path, directory| {
         context_filter(reader.tree.context, path, directory)
     })
 }
 
 /// Of the name, which counts where it becomes the name of the copy, and of the content.
-fn digest(reader: &Reader<'_>, path: &str, filter: &dyn Fn(&Path, bool) -> Filter) -> StepResult<[[u8; 32]; 2]> {
+fn digest(
+    reader: &Reader<'_>,
+    name: &str,
+    path: &Path,
+    filter: &dyn Fn(&Path, bool) -> Filter,
+) -> StepResult<[[u8; 32]; 2]> {
     let tree = reader.tree;
     let owner = tree.context.is_some().then_some((0, 0));
-    let content = kiln_layer::digest_tree(tree.root, Path::new(path), filter, owner, reader.known)?;
-    Ok([*blake3::hash(path.as_bytes()).as_bytes(), content.digest])
+    let content = kiln_layer::digest_tree(tree.root, path, filter, owner, reader.known)?;
+    Ok([*blake3::hash(name.as_bytes()).as_bytes(), content.digest])
 }

@@ -67,7 +67,7 @@ impl<'a> Target<'a> {
         let top = self.copy.destination.trim_end_matches('/');
         for ancestor in kept.ancestors(&source.path) {
             let destination = format!("{top}/{}", kept.relative(&ancestor));
-            self.copy(tree, &ancestor, &destination, &itself_alone(&ancestor))?;
+            self.copy(tree, Path::new(&ancestor), &destination, &itself_alone(&ancestor))?;
         }
         self.copy_below(tree, source, &format!("{top}/{}", kept.relative(&source.path)))
     }
@@ -78,18 +78,18 @@ impl<'a> Target<'a> {
         let filter = |path: &Path, is_directory: bool| {
             let context = context_filter(tree.context, path, is_directory);
             if context == Filter::Include {
-                self.excluded(path, &source.path, directory)
+                self.excluded(path, &source.real, directory)
             } else {
                 context
             }
         };
-        self.copy(tree, &source.path, destination, &filter)
+        self.copy(tree, &source.real, destination, &filter)
     }
 
     fn copy(
         &self,
         tree: &Tree<'_>,
-        path: &str,
+        path: &Path,
         destination: &str,
         filter: &dyn Fn(&Path, bool) -> Filter,
     ) -> StepResult<()> {
@@ -99,7 +99,7 @@ impl<'a> Target<'a> {
             filter: Some(filter),
             ..CopyOptions::default()
         };
-        kiln_layer::copy_tree(tree.root, Path::new(path), self.root, Path::new(destination), &options)?;
+        kiln_layer::copy_tree(tree.root, path, self.root, Path::new(destination), &options)?;
         Ok(())
     }
 }
@@ -159,7 +159,7 @@ impl Target<'_> {
     /// Extracts an archive; false if it is none.
     fn extract(&self, tree: &Tree<'_>, source: &Source) -> StepResult<bool> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-        let file = kiln_sandbox::open_in_root(tree.root, &source.path, flags, Mode::empty())
+        let file = kiln_sandbox::open_in_root(tree.root, &source.real, flags, Mode::empty())
             .map_err(StepError::errno("open", &source.path))?;
         let file = std::fs::File::from(file);
         if !kiln_layer::is_archive(&file).map_err(StepError::io("read", &source.path))? {
@@ -176,7 +176,7 @@ impl Target<'_> {
     }
 
     /// `--exclude` speaks of what is below a copied directory; files that the instruction names are copied.
-    fn excluded(&self, path: &Path, source: &str, directory: bool) -> Filter {
+    fn excluded(&self, path: &Path, source: &Path, directory: bool) -> Filter {
         let below = path.strip_prefix(source).unwrap_or(path).to_string_lossy();
         match &self.exclude {
             Some(patterns) if directory && !below.is_empty() && patterns.decide(&below).excluded => Filter::Exclude,

@@ -9,7 +9,7 @@ use kiln_store::LayerDir;
 use rustix::fs::{Mode, OFlags};
 
 use super::cached::Made;
-use super::copy::Target;
+use super::copy::{Target, context_filter};
 use super::sources::{Tree, clean};
 use super::{Done, Solver};
 use crate::context::Context;
@@ -116,16 +116,14 @@ impl Solver<'_> {
     pub(super) fn seed(&self, path: &Path, from: StepId, source: &str) -> StepResult<()> {
         let root = rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
             .map_err(StepError::errno("open", path))?;
-        let options = CopyOptions::default();
         self.with_tree(Some(from), |tree| {
+            let filter = |path: &Path, directory: bool| context_filter(tree.context, path, directory);
+            let options = CopyOptions {
+                filter: Some(&filter),
+                ..CopyOptions::default()
+            };
             for found in tree.find(source)? {
-                kiln_layer::copy_tree(
-                    tree.root,
-                    Path::new(&found.path),
-                    root.as_fd(),
-                    Path::new("/"),
-                    &options,
-                )?;
+                kiln_layer::copy_tree(tree.root, &found.real, root.as_fd(), Path::new("/"), &options)?;
             }
             Ok(())
         })

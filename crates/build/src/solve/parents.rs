@@ -62,7 +62,7 @@ impl Tree<'_> {
                     continue;
                 }
                 if matcher.decide(&below).excluded {
-                    sources.push(Source { path, kind });
+                    sources.extend(self.look(&path)?.filter(|source| !self.leaves_out(source)));
                 } else if kind == FileType::Directory {
                     directories.push(below);
                 }

@@ -1,6 +1,9 @@
 //! Which files the source words of COPY and ADD name.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
 use kiln_dockerfile::{glob, suggest};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatxFlags};
@@ -21,6 +24,9 @@ pub(super) struct Tree<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Source {
     pub(super) path: String,
+    /// What is read: in local contexts the path with all links resolved, since ignore files speak of files and not of
+    /// the ways to them; elsewhere the path.
+    pub(super) real: PathBuf,
     /// Of what the path leads to, a final link followed.
     pub(super) kind: FileType,
 }
@@ -32,20 +38,44 @@ impl Tree<'_> {
         if glob::is_pattern(&path) {
             return self.matches(&path);
         }
-        match self.kind(&path)? {
-            Some(kind) if !self.excluded(&path, kind) => Ok(vec![Source { path, kind }]),
+        match self.look(&path)? {
+            Some(source) if !self.leaves_out(&source) => Ok(vec![source]),
             _ => Err(StepError::Missing(self.missing(word, &path))),
         }
     }
 
-    /// The type of what is at the path, links followed within the tree.
-    fn kind(&self, path: &str) -> StepResult<Option<FileType>> {
+    /// What is at the path, links followed within the tree; whether or not it is excluded.
+    pub(super) fn look(&self, path: &str) -> StepResult<Option<Source>> {
         use rustix::io::Errno;
         match kiln_sandbox::open_in_root(self.root, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) {
-            Ok(file) => type_of(&file, path).map(Some),
+            Ok(file) => Ok(Some(Source {
+                path: path.to_owned(),
+                real: self.real_path(&file, path)?,
+                kind: type_of(&file, path)?,
+            })),
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NAMETOOLONG) => Ok(None),
             Err(error) => Err(StepError::errno("open", path)(error)),
         }
+    }
+
+    fn real_path(&self, file: &OwnedFd, path: &str) -> StepResult<PathBuf> {
+        if self.context.is_none() {
+            return Ok(path.into());
+        }
+        let place = |fd: BorrowedFd<'_>| -> StepResult<PathBuf> {
+            let link = rustix::fs::readlink(format!("/proc/self/fd/{}", fd.as_raw_fd()), Vec::new());
+            let place = link.map_err(StepError::errno("examine", path))?;
+            Ok(PathBuf::from(OsStr::from_bytes(place.as_bytes())))
+        };
+        let (root, file) = (place(self.root)?, place(file.as_fd())?);
+        let below = file.strip_prefix(&root);
+        let below = below.map_err(|_| StepError::Invalid(format!("`{path}` was moved while it was looked at")))?;
+        Ok(below.to_owned())
+    }
+
+    /// Whether the ignore file leaves out what was found, or the link that led to it.
+    pub(super) fn leaves_out(&self, found: &Source) -> bool {
+        self.excluded(&found.path, found.kind) || self.excluded(&found.real.to_string_lossy(), found.kind)
     }
 
     /// The type of a directory's entry itself, which may be a link.
@@ -75,11 +105,7 @@ impl Tree<'_> {
         }
         let mut sources = Vec::new();
         for path in found {
-            if let Some(kind) = self.kind(&path)?
-                && !self.excluded(&path, kind)
-            {
-                sources.push(Source { path, kind });
-            }
+            sources.extend(self.look(&path)?.filter(|source| !self.leaves_out(source)));
         }
         sources.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(sources)
@@ -143,15 +169,28 @@ impl Tree<'_> {
 
     fn cause(&self, written: &str, path: &str) -> Option<MissingCause> {
         if let Some(context) = self.context {
-            if self.kind(path).ok().flatten().is_some() {
-                return context.exclusion(path);
+            if let Some(found) = self.look(path).ok().flatten() {
+                let real = || context.exclusion(&found.real.to_string_lossy());
+                return context.exclusion(path).or_else(real);
             }
             if context.exists_outside(written) {
                 return Some(MissingCause::Outside);
             }
         }
         let actual = self.same_but_case(path)?;
-        Some(MissingCause::Case { actual })
+        if actual != path {
+            return Some(MissingCause::Case { actual });
+        }
+        let target = self.link_target(path)?;
+        Some(MissingCause::DanglingLink { target })
+    }
+
+    /// Where the link at the path leads.
+    fn link_target(&self, path: &str) -> Option<String> {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let link = kiln_sandbox::open_in_root(self.root, path, flags, Mode::empty()).ok()?;
+        let target = rustix::fs::readlinkat(&link, "", Vec::new()).ok()?;
+        Some(target.to_string_lossy().into_owned())
     }
 
     fn same_but_case(&self, path: &str) -> Option<String> {
