@@ -38,7 +38,7 @@ impl Options {
     pub fn parse(words: &[&str]) -> Result<Self> {
         match words {
             [] => Ok(Self {
-                rounds: 9,
+                rounds: 5,
                 steps: 20,
                 megabytes: 512,
                 json: None,
@@ -205,7 +205,7 @@ mod tests {
 
     #[test]
     fn options() {
-        assert_eq!(Options::parse(&[]).unwrap().rounds, 9);
+        assert_eq!(Options::parse(&[]).unwrap().rounds, 5);
         let quick = Options::parse(&["--quick", "--json", "x"]).unwrap();
         assert_eq!((quick.rounds, quick.json.as_deref()), (1, Some(Path::new("x"))));
         assert!(Options::parse(&["--no"]).is_err());
