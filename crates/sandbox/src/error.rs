@@ -17,6 +17,17 @@ pub enum Error {
         /// The kernel's answer.
         source: io::Error,
     },
+    /// More directories than the kernel lays over one another.
+    #[error(
+        "{found} layers over one another, the kernel takes {limit}: let fewer instructions make a layer, or copy the \
+         files into a new stage (`FROM scratch` and `COPY --from`)"
+    )]
+    TooManyLayers {
+        /// The directories given.
+        found: usize,
+        /// The kernel's limit.
+        limit: usize,
+    },
     /// Something in the [`Spec`](crate::Spec) makes no sense.
     #[error("{0}")]
     InvalidSpec(String),

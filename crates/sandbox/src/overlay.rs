@@ -29,6 +29,9 @@ pub struct Overlay<'a> {
 /// The kernel takes at most 255 bytes as the value of a mount option.
 const MAX_VALUE: usize = 255;
 
+/// `OVL_MAX_STACK`: the lower directories of an overlay.
+const MAX_LOWER: usize = 500;
+
 impl Overlay<'_> {
     /// Mounts it, visible to nobody but through the descriptor; closing that unmounts it.
     ///
@@ -39,6 +42,10 @@ impl Overlay<'_> {
                 "an overlay needs at least one lower directory".to_owned(),
             )),
             ([single], None) => plain_read_only(single),
+            (lower, _) if lower.len() > MAX_LOWER => Err(Error::TooManyLayers {
+                found: lower.len(),
+                limit: MAX_LOWER,
+            }),
             _ => self.mount_overlay(),
         }
     }

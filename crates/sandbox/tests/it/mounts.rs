@@ -1,7 +1,7 @@
 //! The mounts that a caller asks for.
 
 use crate::support::Root;
-use kiln_sandbox::{BindSource, Mount, MountKind};
+use kiln_sandbox::{BindSource, Error, Mount, MountKind, Overlay};
 use std::fs;
 use std::os::fd::AsFd;
 use std::os::unix::fs::symlink;
@@ -188,4 +188,27 @@ fn bad_mounts() {
         "the mount point /bin/busybox/x: Not a directory",
     );
     assert_eq!(root.upper(), Vec::<String>::new());
+}
+
+#[test]
+fn overlays_of_the_kernels_limit_and_of_one_more() {
+    let Some(root) = Root::new() else { return };
+    let lower: Vec<PathBuf> = (0..=500).map(|number| root.path(&format!("lower-{number}"))).collect();
+    for directory in &lower {
+        fs::create_dir(directory).unwrap();
+    }
+    let mount = |lower| {
+        Overlay {
+            lower,
+            upper: None,
+            volatile: false,
+        }
+        .mount()
+    };
+    assert!(mount(&lower[1..]).is_ok());
+    let error = mount(&lower).unwrap_err();
+    assert!(
+        matches!(error, Error::TooManyLayers { found: 501, limit: 500 }),
+        "{error}"
+    );
 }
