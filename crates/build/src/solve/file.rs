@@ -9,7 +9,7 @@ use kiln_store::LayerDir;
 use rustix::fs::{Mode, OFlags};
 
 use super::cached::Made;
-use super::copy::{Target, context_filter};
+use super::copy::{Target, context_filter, resolve_owner};
 use super::sources::{Tree, clean};
 use super::{Done, Solver};
 use crate::context::Context;
@@ -138,10 +138,11 @@ fn context_tree(context: &Context) -> Tree<'_> {
     }
 }
 
+/// WORKDIR. Its user need not exist until something runs as it, so that what `--chown` does holds here too.
 fn make_directory(root: BorrowedFd<'_>, mkdir: &MkdirAction) -> StepResult<()> {
-    let user = kiln_sandbox::resolve_user(root, &mkdir.owner)?;
+    let owner = resolve_owner(root, &mkdir.owner)?;
     let mode = Mode::from_raw_mode(mkdir.mode);
-    kiln_sandbox::mkdir_all_in_root(root, &mkdir.path, mode, Some((user.uid, user.gid)))
+    kiln_sandbox::mkdir_all_in_root(root, &mkdir.path, mode, Some(owner))
         .map_err(StepError::errno("create", &mkdir.path))?;
     Ok(())
 }
