@@ -81,7 +81,7 @@ fn list(builds: &[BuildRow], format: &Format) -> Outcome {
             ]
         };
         let cells: Vec<_> = builds.iter().map(cells).collect();
-        return terminal::print(table::render(["BUILD", "STARTED", "RESULT", "DOCKERFILE"], &cells));
+        return terminal::print(table::render(["BUILD", "STARTED", "RESULT", "NAME"], &cells));
     }
     let object = |build: &BuildRow| {
         json!({
@@ -89,7 +89,7 @@ fn list(builds: &[BuildRow], format: &Format) -> Outcome {
             "StartedAt": time::show(build.started),
             "StartedSince": time::ago(build.started, now),
             "Result": build.outcome,
-            "Dockerfile": build.what,
+            "Name": build.what,
         })
     };
     let objects: Vec<_> = builds.iter().map(object).collect();
