@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use kiln_dockerfile::checks::Config as Checks;
 use kiln_dockerfile::diagnostic::{Diagnostic, Severity};
 use kiln_image::Reference;
 use kiln_plan::{Images as KnownImages, Outcome, Plan};
@@ -215,36 +216,44 @@ fn keep_in_store(request: &Request, layers: &[LayerId], images: &Images<'_>) -> 
 /// Tasks that are no steps are numbered from here: no Dockerfile has that many steps.
 pub(crate) const FIRST_TASK: usize = 1 << 24;
 
-/// Parses and plans, resolving images until nothing is missing.
+/// The build argument that says what `# check=` does, and wins over it.
+const CHECK: &str = "BUILDKIT_DOCKERFILE_CHECK";
+
+/// Parses and plans, resolving images until nothing is missing. Warnings that are not silenced go to the sink, or fail
+/// the build where `check=error=true` says so.
 fn plan(request: &Request, images: &Images<'_>, sink: &dyn Sink) -> Result<Plan, Error> {
-    let (dockerfile, diagnostics) = kiln_dockerfile::parse(&request.dockerfile);
-    warn(diagnostics, sink)?;
+    let (dockerfile, mut found) = kiln_dockerfile::parse(&request.dockerfile);
+    if found.iter().any(is_error) {
+        return Err(Error::Dockerfile(found));
+    }
+    let checks = match request.options.build_args.get(CHECK) {
+        Some(text) => Checks::parse(text).map_err(|message| StepError::Invalid(format!("{CHECK}: {message}")))?,
+        None => Checks::of(&dockerfile),
+    };
     let mut known = KnownImages::new();
-    loop {
+    let plan = loop {
         match kiln_plan::plan(&dockerfile, &request.options, &known) {
-            Outcome::Needs(requests) => {
-                let resolved = images.resolve_all(&requests, request.pull)?;
-                known.extend(resolved);
-            }
-            Outcome::Plan(plan, diagnostics) => {
-                warn(diagnostics, sink)?;
-                return Ok(*plan);
+            Outcome::Needs(requests) => known.extend(images.resolve_all(&requests, request.pull)?),
+            Outcome::Plan(plan, more) => {
+                found.extend(more);
+                break plan;
             }
             Outcome::Invalid(diagnostics) => return Err(Error::Dockerfile(diagnostics)),
         }
+    };
+    found.retain(|diagnostic| !checks.skips(diagnostic.code));
+    if checks.error && !found.is_empty() {
+        for diagnostic in &mut found {
+            diagnostic.severity = Severity::Error;
+        }
+        return Err(Error::Dockerfile(found));
     }
-}
-
-/// Passes warnings on; an error with all of them if there is one among them.
-fn warn(diagnostics: Vec<Diagnostic>, sink: &dyn Sink) -> Result<(), Error> {
-    if diagnostics
-        .iter()
-        .any(|diagnostic| diagnostic.severity == Severity::Error)
-    {
-        return Err(Error::Dockerfile(diagnostics));
-    }
-    for diagnostic in diagnostics {
+    for diagnostic in found {
         sink.event(Event::Warning(diagnostic));
     }
-    Ok(())
+    Ok(*plan)
+}
+
+fn is_error(diagnostic: &Diagnostic) -> bool {
+    diagnostic.severity == Severity::Error
 }

@@ -81,12 +81,9 @@ fn boolean(value: &str) -> Option<bool> {
     }
 }
 
-/// All warnings of a tree that are not silenced.
+/// All warnings of a tree but those that comments above their instruction silence.
 pub(crate) fn run(file: &Dockerfile) -> Vec<Diagnostic> {
-    let mut report = Report {
-        config: Config::of(file),
-        found: Vec::new(),
-    };
+    let mut report = Report { found: Vec::new() };
     casing(file, &mut report);
     stage_names(file, &mut report);
     let mut shells = HashMap::new();
@@ -115,13 +112,12 @@ fn warning(code: &'static str, message: String, span: Span) -> Diagnostic {
 }
 
 struct Report {
-    config: Config,
     found: Vec<Diagnostic>,
 }
 
 impl Report {
     fn say(&mut self, instruction: &Instruction, code: &'static str, span: Span, message: impl FnOnce() -> String) {
-        if !self.config.skips(code) && !Config::of_comments(&instruction.comments).skips(code) {
+        if !Config::of_comments(&instruction.comments).skips(code) {
             self.found.push(warning(code, message(), span));
         }
     }

@@ -284,11 +284,9 @@ impl<'a> Builder<'a> {
             stages: self.stages,
             ..tree(reader.source, reader.directives.found, reader.directives.escape)
         };
-        if !checks::Config::of(&dockerfile).skips(code::NO_EMPTY_CONTINUATION) {
-            reader
-                .diagnostics
-                .extend(reader.empty_lines.into_iter().map(checks::empty_continuation));
-        }
+        reader
+            .diagnostics
+            .extend(reader.empty_lines.into_iter().map(checks::empty_continuation));
         reader.diagnostics.extend(checks::run(&dockerfile));
         reader.diagnostics.sort_by_key(|found| found.span.start);
         (dockerfile, reader.diagnostics)
