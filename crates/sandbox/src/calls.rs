@@ -42,7 +42,8 @@ pub(crate) fn set_uid(uid: u32) -> Result<(), Errno> {
     raw(|| unsafe { libc::syscall(libc::SYS_setresuid, uid, uid, uid) })
 }
 
-fn raw(call: impl FnOnce() -> c_long) -> Result<(), Errno> {
+/// The error of a call that gives a negative number.
+pub(crate) fn raw(call: impl FnOnce() -> c_long) -> Result<(), Errno> {
     if call() < 0 { Err(last_errno()) } else { Ok(()) }
 }
 

@@ -10,6 +10,7 @@ use crate::calls::{
 };
 use crate::masks::lists;
 use crate::mnt::{add_attributes, attach, attach_at, clone_at, clone_fd, last_errno, new_fs};
+use crate::scope::own_abstract_sockets;
 use crate::seccomp::Insn;
 use crate::stage::{At, Failure, Report, Stage};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
@@ -191,6 +192,8 @@ fn drop_privileges(job: &Job) -> Result<(), Failure> {
         // Its own keyring: seccomp does not keep this process from Kiln's.
         own_keyring().ok();
     } else {
+        // Before the capabilities go: it needs CAP_SYS_ADMIN.
+        own_abstract_sockets().at(Stage::Scope)?;
         limit_bounding_set().at(Stage::Bounding)?;
         // Without "no new privileges" a filter needs CAP_SYS_ADMIN, so it comes first; it allows all that follows.
         if let Some(filter) = job.filter {

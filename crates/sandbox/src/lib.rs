@@ -31,6 +31,7 @@ mod overlay;
 mod overlay_old;
 mod path;
 mod prepare;
+mod scope;
 mod seccomp;
 mod spec;
 mod stage;

@@ -27,6 +27,7 @@ pub(crate) enum Stage {
     EnterCwd,
     ResourceLimit,
     Stdio,
+    Scope,
     Bounding,
     Seccomp,
     Capabilities,
@@ -40,7 +41,7 @@ pub(crate) enum Stage {
 }
 
 impl Stage {
-    const ALL: [Self; 23] = [
+    const ALL: [Self; 24] = [
         Self::Death,
         Self::Signals,
         Self::Session,
@@ -54,6 +55,7 @@ impl Stage {
         Self::EnterCwd,
         Self::ResourceLimit,
         Self::Stdio,
+        Self::Scope,
         Self::Bounding,
         Self::Seccomp,
         Self::Capabilities,
@@ -82,6 +84,7 @@ impl Stage {
             Self::EnterCwd => "enter the working directory",
             Self::ResourceLimit => "set a resource limit",
             Self::Stdio => "connect the standard streams",
+            Self::Scope => "keep the process from the host's abstract sockets",
             Self::Bounding => "limit the capabilities",
             Self::Seccomp => "install the seccomp filter",
             Self::Capabilities => "set the capabilities",

@@ -1,8 +1,11 @@
 //! Nothing of the host is visible.
 
 use crate::support::Root;
-use kiln_sandbox::Network;
+use kiln_sandbox::{BindSource, Mount, MountKind, Network};
 use std::fs;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
+use std::path::{Path, PathBuf};
 
 #[test]
 fn only_the_steps_mounts() {
@@ -48,6 +51,41 @@ fn no_network_means_loopback_only() {
     assert!(none("ip addr show lo").ok().contains("inet 127.0.0.1/8"), "it is up");
     none("ping -c 1 127.0.0.1").ok();
     assert_ne!(none("ping -c 1 -W 1 192.0.2.1").exit.code, Some(0));
+}
+
+/// Connects to the abstract socket named by its argument.
+const CONNECT: &str = r#"use Socket; socket(S, AF_UNIX, SOCK_STREAM, 0); \
+    print connect(S, pack("Sa*", AF_UNIX, "\0$ARGV[0]")) ? "connected" : "$!""#;
+
+#[test]
+fn abstract_sockets_of_the_host_are_out_of_reach() {
+    let Some(root) = Root::new() else { return };
+    if landlock_version() < 6 || !Path::new("/usr/bin/perl").exists() {
+        eprintln!("SKIPPED: needs Linux 6.12 with Landlock, and perl");
+        return;
+    }
+    let name = format!("kiln-test-{}", std::process::id());
+    let address = SocketAddr::from_abstract_name(&name).unwrap();
+    let _listener = UnixListener::bind_addr(&address).unwrap();
+    let host = |path: &str| Mount {
+        target: path.to_owned(),
+        kind: MountKind::Bind {
+            source: BindSource::Path(PathBuf::from(path)),
+            read_only: true,
+        },
+    };
+    let mounts = || vec![host("/usr"), host("/lib"), host("/lib64")];
+    let connect = |name: &str| format!("exec /usr/bin/perl -e '{CONNECT}' {name}");
+    let outcome = root.with_mounts(&connect(&name), mounts());
+    assert_eq!(outcome.ok(), "Operation not permitted");
+    let absent = root.with_mounts(&connect("kiln-test-absent"), mounts());
+    assert_eq!(absent.ok(), "Connection refused", "the test itself works");
+}
+
+fn landlock_version() -> i64 {
+    const VERSION: u32 = 1;
+    // SAFETY: with this flag the call takes no structure and gives a number.
+    unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, std::ptr::null::<u8>(), 0, VERSION) }
 }
 
 #[test]
