@@ -29,6 +29,9 @@ struct Block {
 
 /// Plays a page (a path in the work tree) on a terminal 100 columns wide, in a directory with a copy of `examples`.
 pub fn play(page: &str, stage: &Stage) -> Result<()> {
+    // The page names a port: one reader at a time. The lock goes with the file, whatever becomes of us.
+    let turn = fs::File::create(std::env::temp_dir().join("kiln-walk-through.lock"))?;
+    turn.lock()?;
     let path = paths::workspace().join(page);
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let makefile = fs::read_to_string(paths::workspace().join("Makefile")).context("cannot read the Makefile")?;
@@ -59,7 +62,7 @@ pub fn play(page: &str, stage: &Stage) -> Result<()> {
             );
         }
         if let Some(missing) = missing(&block.output, output) {
-            bail!("{page}:{}: not printed: {missing}\nprinted was:\n{output}", block.line);
+            bail!("{page}:{}: printed was:\n{output}\nand not: {missing}", block.line);
         }
     }
     Ok(())
