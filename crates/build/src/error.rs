@@ -227,6 +227,11 @@ impl StepError {
                 "exit code 126 is the shell's for a file that it may not execute: check its mode and its interpreter"
                     .to_owned(),
             ),
+            Self::Exit { code: 137, .. } => Some(
+                "exit code 137 is the shell's for a process that signal 9 ended, mostly the kernel's when memory runs \
+                 out: try fewer --jobs or a larger --memory"
+                    .to_owned(),
+            ),
             Self::Signal { signal: 9, .. } => Some(
                 "signal 9 mostly comes from the kernel's out-of-memory killer: try fewer --jobs or a larger --memory"
                     .to_owned(),

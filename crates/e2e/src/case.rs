@@ -75,7 +75,7 @@ fn play_build(build: &Build, number: usize, stage: &Stage) -> Result<()> {
     if output.status.success() && !build.no_output {
         differences.image(build, &layout::read(&layout).with_context(|| log.clone())?);
     }
-    if build.exit != 0 && layout.exists() {
+    if !output.status.success() && layout.exists() {
         bail!("the build failed and left {}", layout.display());
     }
     differences.end(&log)

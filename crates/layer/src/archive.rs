@@ -44,6 +44,13 @@ pub fn is_archive(file: &File) -> io::Result<bool> {
     }
 }
 
+/// What an archive holds, decompressed; the compression is told by the first bytes.
+pub fn uncompressed<'a>(archive: impl Read + 'a) -> Result<Box<dyn Read + 'a>, Error> {
+    let mut input = BufReader::with_capacity(128 * 1024, archive);
+    let kind = sniff(fill(&mut input).map_err(Error::Read)?).unwrap_or(ArchiveKind::Tar);
+    decoder(kind, input).map_err(Error::Read)
+}
+
 /// Extracts an archive into the directory `dest` inside `root`, where links are followed within `root`.
 ///
 /// Owners, modes and times are those in the archive; with `chown` everything, directories on the way included, gets

@@ -28,7 +28,7 @@ mod usage;
 mod walk;
 mod xattr;
 
-pub use archive::{ArchiveKind, Extracted, extract, is_archive, sniff};
+pub use archive::{ArchiveKind, Extracted, extract, is_archive, sniff, uncompressed};
 pub use complete::complete;
 pub use compress::{BlobInfo, Compressor, pack_compressed};
 pub use copy::{CopyOptions, CopyStats, Filter, FilterFn, copy_tree, write_file};

@@ -42,7 +42,7 @@ fn refused_reference(stage: &Stage, reference: &str, parts: &[&str]) -> Result<(
         }
         ensure!(!said.contains("panicked"), "{said}");
     }
-    let images = stage.shell_ok("kiln images -q")?;
+    let images = stage.shell_ok("kiln images -aq")?;
     ensure!(images.is_empty(), "there are images: {images}");
     let left = stage.shell_as_root("ls ../store/layers ../out; find ../store/tmp -mindepth 2 ! -name lock")?;
     ensure!(

@@ -1,4 +1,7 @@
-//! Taking images in from archives: OCI layouts as tars, and what `docker save` writes.
+//! Taking images in from archives: what `docker save` writes, and OCI layouts as tars.
+
+mod docker;
+mod oci;
 
 use std::collections::HashMap;
 use std::io::{Read, Write as _};
@@ -8,7 +11,6 @@ use kiln_image::{Descriptor, Digest, ImageConfig, Reference};
 use kiln_layer::UnpackOptions;
 use kiln_layer::tar::{Kind, Reader};
 use kiln_store::{Image, LayerId, LayerInfo, Store};
-use serde::Deserialize;
 
 use crate::assemble;
 use crate::builder::{Builder, FIRST_TASK};
@@ -18,51 +20,66 @@ use crate::event::Sink;
 use crate::images::{Images, MAX_DOCUMENT, chain_ids, parse_config};
 use crate::session::Tasks;
 
-/// One image of `manifest.json`.
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct DockerEntry {
-    config: String,
-    #[serde(default)]
-    repo_tags: Option<Vec<String>>,
-    #[serde(default)]
-    layers: Vec<String>,
+/// The archive's files, which are blobs of the store now, by their paths.
+type Files = HashMap<String, Digest>;
+
+/// One image of an archive.
+struct Entry {
+    config: Digest,
+    /// The manifest, where the archive has one.
+    manifest: Option<Digest>,
+    /// The layers as they are in the archive, lowest first.
+    blobs: Vec<Digest>,
+    names: Vec<Reference>,
 }
 
 impl Builder {
-    /// Reads an archive of images (as `docker save`, `kiln save` and `-o type=docker` write them). Gives their names,
-    /// or IDs where they have none.
+    /// Reads an archive of images: as `docker save`, `kiln save` and `-o type=docker` write them, or an OCI layout, as
+    /// `-o type=oci` does; compressed or not. Of an index with several platforms it takes this machine's. Gives their
+    /// names, or IDs where they have none.
     pub fn load(&self, reader: &mut dyn Read, sink: &dyn Sink, cancel: &Cancel) -> Result<Vec<String>, Error> {
         let _in_use = self.store.in_use().map_err(StepError::from)?;
         let tasks = Tasks::new(sink, FIRST_TASK);
         let images = Images::new(&self.store, &self.registry, &tasks, cancel);
         let task = tasks.start("load images".to_owned());
         let files = take_files(&self.store, reader)?;
-        let Some(manifest) = files.get("manifest.json") else {
-            return Err(Error::NotAnImage {
-                path: "the archive".to_owned(),
-                message: "it has no manifest.json: `docker save`, `kiln save` and `-o type=docker` write one"
-                    .to_owned(),
-            });
+        let entries = if let Some(list) = files.get("manifest.json") {
+            docker::entries(&self.store, &files, list)?
+        } else if let Some(index) = files.get("index.json") {
+            oci::entries(&self.store, &files, index)?
+        } else {
+            let message =
+                "it has neither manifest.json, as docker's archives have, nor index.json, as OCI layouts have";
+            return Err(not_an_image("the archive", message));
         };
-        let bytes = self.store.read_blob(manifest, MAX_DOCUMENT).map_err(StepError::from)?;
-        let entries: Vec<DockerEntry> = serde_json::from_slice(&bytes).map_err(|error| Error::NotAnImage {
-            path: "manifest.json".to_owned(),
-            message: error.to_string(),
-        })?;
         let mut names = Vec::new();
         for entry in entries {
-            names.extend(load_one(&images, &files, &entry)?);
+            names.extend(load_one(&images, &entry)?);
         }
         task.done();
         Ok(names)
     }
 }
 
+fn not_an_image(path: &str, message: impl std::fmt::Display) -> Error {
+    Error::NotAnImage {
+        path: path.to_owned(),
+        message: message.to_string(),
+    }
+}
+
+/// The file at a path that `who` names.
+fn lookup(files: &Files, path: &str, who: &str) -> StepResult<Digest> {
+    files
+        .get(path)
+        .copied()
+        .ok_or_else(|| StepError::Invalid(format!("the archive has no `{path}`, which its {who} names")))
+}
+
 /// Puts every file of the archive into the store as a blob; those that belong to no image go with the next prune.
-fn take_files(store: &Store, reader: &mut dyn Read) -> StepResult<HashMap<String, Digest>> {
-    let mut tar = Reader::new(reader);
-    let mut files: HashMap<String, Digest> = HashMap::new();
+fn take_files(store: &Store, reader: &mut dyn Read) -> StepResult<Files> {
+    let mut tar = Reader::new(kiln_layer::uncompressed(reader)?);
+    let mut files = Files::new();
     let mut buffer = vec![0; 1 << 20];
     while let Some(entry) = tar.next_entry()? {
         let path = String::from_utf8_lossy(&entry.path).trim_start_matches("./").to_owned();
@@ -95,49 +112,34 @@ fn take_files(store: &Store, reader: &mut dyn Read) -> StepResult<HashMap<String
     Ok(files)
 }
 
-fn load_one(images: &Images<'_>, files: &HashMap<String, Digest>, entry: &DockerEntry) -> StepResult<Vec<String>> {
-    let lookup = |path: &str| {
-        files
-            .get(path)
-            .copied()
-            .ok_or_else(|| StepError::Invalid(format!("the archive has no `{path}`, which its manifest.json names")))
-    };
-    let id = lookup(&entry.config)?;
+fn load_one(images: &Images<'_>, entry: &Entry) -> StepResult<Vec<String>> {
+    let id = entry.config;
     let bytes = images.store.read_blob(&id, MAX_DOCUMENT)?;
-    let name = Reference::new("docker.io", "library/image", None, None);
-    let config = parse_config(&bytes, &name)?;
-    let blobs = entry
-        .layers
-        .iter()
-        .map(|path| lookup(path))
-        .collect::<StepResult<Vec<_>>>()?;
-    if blobs.len() != config.rootfs.diff_ids.len() {
+    let config = parse_config(&bytes, &Reference::new("docker.io", "library/image", None, None))?;
+    if entry.blobs.len() != config.rootfs.diff_ids.len() {
         return Err(StepError::Invalid(
-            "the archive's manifest.json and config name different numbers of layers".to_owned(),
+            "the archive's manifest and config name different numbers of layers".to_owned(),
         ));
     }
-    let layers = unpack_layers(images, &config, &blobs)?;
+    let layers = unpack_layers(images, &config, &entry.blobs)?;
     let facts = assemble::layer_facts(images, &layers)?;
     let size = facts.iter().map(|layer| layer.size).sum();
     let image = Image {
         id,
-        manifest: None,
+        manifest: entry.manifest,
         layers,
         platform: config.platform(),
         size,
         created: jiff::Timestamp::now().as_second(),
     };
     images.store.put_image(&image)?;
-    let mut names = Vec::new();
-    for tag in entry.repo_tags.iter().flatten() {
-        let reference: Reference = tag.parse().map_err(|error| StepError::Invalid(format!("{error}")))?;
-        images.store.tag(&reference, &id)?;
-        names.push(reference.familiar());
+    for name in &entry.names {
+        images.store.tag(name, &id)?;
     }
-    if names.is_empty() {
-        names.push(id.to_string());
+    if entry.names.is_empty() {
+        return Ok(vec![id.to_string()]);
     }
-    Ok(names)
+    Ok(entry.names.iter().map(Reference::familiar).collect())
 }
 
 fn unpack_layers(images: &Images<'_>, config: &ImageConfig, blobs: &[Digest]) -> StepResult<Vec<LayerId>> {

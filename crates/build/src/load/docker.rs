@@ -1,0 +1,47 @@
+//! `manifest.json`: docker's list of the images of an archive.
+
+use kiln_image::{Digest, Reference};
+use kiln_store::Store;
+use serde::Deserialize;
+
+use super::{Entry, Files, lookup, not_an_image};
+use crate::error::{Error, StepError, StepResult};
+use crate::images::MAX_DOCUMENT;
+
+const LIST: &str = "manifest.json";
+
+/// One image of the list.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Listed {
+    config: String,
+    #[serde(default)]
+    repo_tags: Option<Vec<String>>,
+    #[serde(default)]
+    layers: Vec<String>,
+}
+
+/// The images of an archive with that list.
+pub(super) fn entries(store: &Store, files: &Files, list: &Digest) -> Result<Vec<Entry>, Error> {
+    let bytes = store.read_blob(list, MAX_DOCUMENT).map_err(StepError::from)?;
+    let listed: Vec<Listed> = serde_json::from_slice(&bytes).map_err(|error| not_an_image(LIST, error))?;
+    let entries: StepResult<Vec<Entry>> = listed.iter().map(|image| entry(files, image)).collect();
+    Ok(entries?)
+}
+
+fn entry(files: &Files, image: &Listed) -> StepResult<Entry> {
+    let name = |tag: &String| -> StepResult<Reference> {
+        tag.parse()
+            .map_err(|error| StepError::Invalid(format!("{LIST}: {error}")))
+    };
+    Ok(Entry {
+        config: lookup(files, &image.config, LIST)?,
+        manifest: None,
+        blobs: image
+            .layers
+            .iter()
+            .map(|path| lookup(files, path, LIST))
+            .collect::<StepResult<_>>()?,
+        names: image.repo_tags.iter().flatten().map(name).collect::<StepResult<_>>()?,
+    })
+}
