@@ -54,7 +54,7 @@ impl Solver<'_> {
             return Ok(hit(&base, layer));
         }
         for input in step.inputs().into_iter().filter(|input| Some(*input) != step.root()) {
-            self.await_layers(self.result(input).layers(), clock)?;
+            self.wait_for_layers(self.result(input).layers(), clock)?;
         }
         let content = self.content_key(step)?;
         if let Some(key) = &content
@@ -71,12 +71,12 @@ impl Solver<'_> {
         if let Some(layer) = self.lookup(step, lock)? {
             return Ok(hit(&base, layer));
         }
-        self.await_layers(&base, clock)?;
+        self.wait_for_layers(&base, clock)?;
         self.run_and_record(id, step, &base, &keys)
     }
 
     /// Makes sure that the layers are there, which is not the step's own work.
-    fn await_layers(&self, layers: &[LayerId], clock: &Clock<'_>) -> StepResult<()> {
+    fn wait_for_layers(&self, layers: &[LayerId], clock: &Clock<'_>) -> StepResult<()> {
         if self.images.are_in_store(layers)? {
             return Ok(());
         }
