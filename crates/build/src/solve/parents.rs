@@ -4,7 +4,7 @@ use kiln_dockerfile::glob;
 use kiln_dockerfile::ignore::Ignore;
 use rustix::fs::FileType;
 
-use super::sources::{Source, Tree, clean};
+use super::sources::{Source, Tree, as_text, clean};
 use crate::error::{StepError, StepResult};
 
 /// What `--parents` copies for one source word.
@@ -52,8 +52,13 @@ impl Tree<'_> {
         let mut sources = Vec::new();
         let mut directories = vec![String::new()];
         while let Some(directory) = directories.pop() {
-            for name in self.names(&join(base, &directory))? {
-                let below = join(&directory, &name);
+            let parent = join(base, &directory);
+            for name in self.entries(&parent)? {
+                let below = join(&directory, &name.to_string_lossy());
+                if name.to_str().is_none() && !matcher.decide(&below).excluded {
+                    continue;
+                }
+                let below = join(&directory, as_text(&name, &parent)?);
                 let path = join(base, &below);
                 let Some(kind) = self.kind_of_entry(&path)? else {
                     continue;

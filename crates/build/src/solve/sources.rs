@@ -1,6 +1,6 @@
 //! Which files the source words of COPY and ADD name.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -123,18 +123,24 @@ impl Tree<'_> {
             next.push(join(segment));
             return Ok(());
         }
-        for name in self.names(directory)? {
-            let fits = glob::matches(segment, &name)
+        for name in self.entries(directory)? {
+            let fits = glob::matches(segment, &name.to_string_lossy())
                 .map_err(|error| StepError::Invalid(format!("pattern `{segment}`: {error}")))?;
             if fits {
-                next.push(join(&name));
+                next.push(join(as_text(&name, directory)?));
             }
         }
         Ok(())
     }
 
-    /// The names in a directory; none where it is no directory. Names that are not UTF-8 match no pattern.
-    pub(super) fn names(&self, directory: &str) -> StepResult<Vec<String>> {
+    /// The names in a directory that are text.
+    fn names(&self, directory: &str) -> StepResult<Vec<String>> {
+        let names = self.entries(directory)?;
+        Ok(names.into_iter().filter_map(|name| name.into_string().ok()).collect())
+    }
+
+    /// The names in a directory; none where it is no directory.
+    pub(super) fn entries(&self, directory: &str) -> StepResult<Vec<OsString>> {
         use rustix::io::Errno;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let opened = match kiln_sandbox::open_in_root(self.root, directory, flags, Mode::empty()) {
@@ -146,11 +152,9 @@ impl Tree<'_> {
         let mut names = Vec::new();
         for entry in entries {
             let entry = entry.map_err(StepError::errno("read", directory))?;
-            if let Ok(name) = entry.file_name().to_str()
-                && name != "."
-                && name != ".."
-            {
-                names.push(name.to_owned());
+            let name = entry.file_name().to_bytes();
+            if name != b"." && name != b".." {
+                names.push(OsStr::from_bytes(name).to_owned());
             }
         }
         Ok(names)
@@ -233,6 +237,16 @@ impl Tree<'_> {
             })
             .map(|directory| join(&directory, name))
     }
+}
+
+/// A name that a pattern fits, as text. What names nothing else is not left out in silence.
+pub(super) fn as_text<'a>(name: &'a OsStr, directory: &str) -> StepResult<&'a str> {
+    name.to_str().ok_or_else(|| {
+        StepError::Invalid(format!(
+            "the pattern fits `{}` in `/{directory}`, whose name is not UTF-8: copy the whole directory, or rename it",
+            name.display()
+        ))
+    })
 }
 
 fn type_of(file: &OwnedFd, path: &str) -> StepResult<FileType> {
