@@ -45,10 +45,7 @@ impl Builder {
     /// Does it.
     pub fn build(&self, request: &Request, sink: &dyn Sink, cancel: &Cancel) -> Result<Built, Error> {
         let _in_use = self.store.in_use().map_err(StepError::from)?;
-        let id = self
-            .store
-            .begin_build(&request.dockerfile_name)
-            .map_err(StepError::from)?;
+        let id = self.store.begin_build(&request.title()).map_err(StepError::from)?;
         self.sync_earlier_builds();
         let recorder = Recorder::new(sink);
         let result = self.build_as(id, request, &recorder, cancel);

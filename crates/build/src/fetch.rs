@@ -37,12 +37,11 @@ pub(crate) fn fetch_layers(images: &Images<'_>, all: &[LayerId], missing: &[&Lay
         return Ok(());
     }
     let task = images.tasks.start(format!("pull {}", wanted[0].1.image.familiar()));
-    let fetched = parallel::map(&wanted, PARALLEL, |(_, origin)| fetch(images, origin, &task))?;
-    for ((layer, origin), fetched) in wanted.iter().zip(fetched) {
-        commit(images, all, layer, origin, fetched)?;
-    }
-    task.done();
-    Ok(())
+    let fetched = parallel::map(&wanted, PARALLEL, |(_, origin)| fetch(images, origin, &task));
+    task.end(fetched.and_then(|fetched| {
+        let mut all_fetched = wanted.iter().zip(fetched);
+        all_fetched.try_for_each(|((layer, origin), fetched)| commit(images, all, layer, origin, fetched))
+    }))
 }
 
 fn origin(images: &Images<'_>, layer: &LayerId) -> StepResult<Origin> {

@@ -102,9 +102,7 @@ impl<'a> Images<'a> {
         let task = self
             .tasks
             .start(format!("[internal] load metadata for {}", request.reference));
-        let image = self.ask_registry(request)?;
-        task.done();
-        Ok(image)
+        task.end(self.ask_registry(request))
     }
 
     /// What the store knows without asking anybody: an image with that name, or what a registry said before.

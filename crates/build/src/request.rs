@@ -53,6 +53,15 @@ impl Request {
         }
         names
     }
+
+    /// What people call this build: the image's names and the Dockerfile.
+    pub(crate) fn title(&self) -> String {
+        let names: Vec<String> = self.names().iter().map(Reference::familiar).collect();
+        if names.is_empty() {
+            return self.dockerfile_name.clone();
+        }
+        format!("{} ({})", names.join(", "), self.dockerfile_name)
+    }
 }
 
 /// Where a secret's value is.

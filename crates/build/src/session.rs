@@ -9,7 +9,7 @@ use kiln_plan::Network;
 use kiln_store::{BuildId, LayerDir, Store};
 
 use crate::error::{StepError, StepResult};
-use crate::event::{Event, Sink, TaskId};
+use crate::event::{Event, Sink, TaskId, TaskOutcome};
 use crate::known_files::KnownFiles;
 use crate::request::Request;
 
@@ -165,13 +165,25 @@ impl Task<'_> {
 
     /// It is done.
     pub(crate) fn done(mut self) {
-        self.finish(crate::event::TaskOutcome::Done {
+        self.finish(TaskOutcome::Done {
             bytes_added: 0,
             peak_memory: None,
         });
     }
 
-    fn finish(&mut self, outcome: crate::event::TaskOutcome) {
+    /// It ended with that result.
+    pub(crate) fn end<T>(mut self, result: StepResult<T>) -> StepResult<T> {
+        match &result {
+            Ok(_) => self.done(),
+            Err(StepError::Canceled) => self.finish(TaskOutcome::Canceled),
+            Err(error) => self.finish(TaskOutcome::Failed {
+                reason: error.to_string(),
+            }),
+        }
+        result
+    }
+
+    fn finish(&mut self, outcome: TaskOutcome) {
         self.finished = true;
         self.sink.event(Event::Finished {
             id: self.id,
@@ -184,7 +196,7 @@ impl Task<'_> {
 impl Drop for Task<'_> {
     fn drop(&mut self) {
         if !self.finished {
-            self.finish(crate::event::TaskOutcome::Failed { reason: String::new() });
+            self.finish(TaskOutcome::Failed { reason: String::new() });
         }
     }
 }
