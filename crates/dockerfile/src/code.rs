@@ -10,6 +10,8 @@ pub const NO_STAGE: &str = "NoStage";
 pub const BEFORE_FROM: &str = "InstructionBeforeFrom";
 /// A line longer than 65535 bytes.
 pub const LINE_TOO_LONG: &str = "LineTooLong";
+/// More instructions than any image can have.
+pub const TOO_LONG: &str = "TooManyInstructions";
 /// A directive twice, or with a value that is none of its.
 pub const BAD_DIRECTIVE: &str = "BadDirective";
 /// A word that is no instruction.

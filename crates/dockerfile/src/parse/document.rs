@@ -28,11 +28,19 @@ fn tree(source: &str, directives: Vec<Directive>, escape: char) -> Dockerfile {
     }
 }
 
+/// More than any image can have (its layers alone end at some hundreds), and few enough for any machine's memory: a tree
+/// takes about a kilobyte for each.
+const MOST_INSTRUCTIONS: usize = 50_000;
+
 /// Reads a whole file.
 pub(super) fn parse(source: &str) -> (Dockerfile, Vec<Diagnostic>) {
     let mut builder = Builder::new(source, Directives::new());
     while let Some(line) = builder.reader.lines.next() {
         builder.line(line);
+        if builder.read > MOST_INSTRUCTIONS {
+            builder.give_up(line);
+            break;
+        }
     }
     builder.finish()
 }
@@ -204,7 +212,8 @@ enum Place {
 struct Builder<'a> {
     reader: Reader<'a>,
     place: Place,
-    anything: bool,
+    /// How many instructions there are so far, wrong ones included.
+    read: usize,
     globals: Vec<Instruction>,
     stages: Vec<Stage>,
 }
@@ -214,7 +223,7 @@ impl<'a> Builder<'a> {
         Self {
             reader: Reader::new(source, directives),
             place: Place::Globals,
-            anything: false,
+            read: 0,
             globals: Vec::new(),
             stages: Vec::new(),
         }
@@ -222,12 +231,24 @@ impl<'a> Builder<'a> {
 
     fn line(&mut self, line: Line<'a>) {
         let Some(read) = self.reader.line(line) else { return };
-        self.anything = true;
+        self.read += 1;
         match read {
             Read::Instruction(instruction) => self.put(*instruction),
             Read::Failed { from: true } => self.place = Place::BrokenStage,
             Read::Failed { from: false } => {}
         }
+    }
+
+    fn give_up(&mut self, line: Line<'_>) {
+        let span = Span {
+            start: line.start,
+            end: line.start + line.text.len(),
+        };
+        let message = format!("the Dockerfile has more than {MOST_INSTRUCTIONS} instructions; the rest was not read");
+        let help = "is it the right file? One that a program wrote can do more in each RUN".to_owned();
+        self.reader
+            .diagnostics
+            .push(helped(error(code::TOO_LONG, message, span), help).into_diagnostic());
     }
 
     fn put(&mut self, instruction: Instruction) {
@@ -267,7 +288,7 @@ impl<'a> Builder<'a> {
             start: reader.source.len(),
             end: reader.source.len(),
         };
-        let nothing = if self.anything {
+        let nothing = if self.read > 0 {
             (self.stages.is_empty() && self.place == Place::Globals && reader.diagnostics.is_empty())
                 .then_some((code::NO_STAGE, "dockerfile contains no stages to build"))
         } else if reader.source.is_empty() {
