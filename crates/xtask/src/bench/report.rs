@@ -112,6 +112,6 @@ mod tests {
         assert_eq!(report.rows[0].kiln_ms, Some(10.0));
         assert_eq!(report.rows[0].buildah_ms, None);
         assert_eq!(report.rows[0].cells()[5], "5.0");
-        assert!(report.table().contains("| one more trivial RUN step | 10.0 ms |"));
+        assert!(report.table().contains("| one more trivial RUN step |  10.0 ms |"));
     }
 }
