@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use kiln_image::{Config, Platform, Reference, ReferenceError};
 use kiln_plan::{ImageRequest, Network, ResolvedImage};
-use kiln_sandbox::{BindSource, Mount, MountKind, Overlay, Spec, Stdio, User};
+use kiln_sandbox::{BindSource, Child, Mount, MountKind, Overlay, Spec, Stdio, User};
 use kiln_store::Found;
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::AsFd;
+use rustix::process::Signal;
 
 use crate::builder::{Builder, FIRST_TASK};
 use crate::cancel::Cancel;
@@ -48,6 +49,9 @@ pub struct RunSpec {
     /// Whether it has the terminal.
     pub terminal: bool,
 }
+
+/// How long a program that is asked to stop may take, as with docker.
+const GRACE: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
 
 /// Linux's signals are fewer; exit codes above this name one.
 const SIGNAL_BASE: i32 = 128;
@@ -145,20 +149,27 @@ fn find(images: &Images<'_>, spec: &RunSpec) -> StepResult<ResolvedImage> {
     images.resolve(&request, false)
 }
 
-fn wait(child: &mut kiln_sandbox::Child, cancel: &Cancel) -> StepResult<u8> {
-    let mut fds = [
-        PollFd::from_borrowed_fd(child.pidfd(), PollFlags::IN),
-        PollFd::from_borrowed_fd(cancel.fd(), PollFlags::IN),
-    ];
-    rustix::io::retry_on_intr(|| poll(&mut fds, None)).map_err(StepError::errno("wait for", "the program"))?;
-    if fds[0].revents().is_empty() {
-        child.kill()?;
+/// Waits for the end. When it is to stop it is asked first, as `docker stop` does, and killed if it does not.
+fn wait(child: &mut Child, cancel: &Cancel) -> StepResult<u8> {
+    if !ends(child, Some(cancel), None)? {
+        child.signal(Signal::TERM)?;
+        if !ends(child, None, Some(&GRACE))? {
+            child.kill()?;
+        }
     }
     let exit = child.wait()?;
     let code = exit
         .code
         .unwrap_or_else(|| SIGNAL_BASE + exit.signal.unwrap_or_default());
     Ok(u8::try_from(code).unwrap_or(u8::MAX))
+}
+
+/// Whether the program ended before the build was cancelled or the time was over.
+fn ends(child: &Child, cancel: Option<&Cancel>, time: Option<&Timespec>) -> StepResult<bool> {
+    let mut fds = vec![PollFd::from_borrowed_fd(child.pidfd(), PollFlags::IN)];
+    fds.extend(cancel.map(|cancel| PollFd::from_borrowed_fd(cancel.fd(), PollFlags::IN)));
+    rustix::io::retry_on_intr(|| poll(&mut fds, time)).map_err(StepError::errno("wait for", "the program"))?;
+    Ok(!fds[0].revents().is_empty())
 }
 
 /// Entrypoint and command as docker combines them: a new entrypoint drops the image's command.
