@@ -284,8 +284,8 @@ fn any_moment(stage: &Stage) -> Result<()> {
         }
     }
     ensure!(
-        interrupted > MOMENTS / 2,
-        "only {interrupted} of {MOMENTS} builds were interrupted: the others were too quick"
+        interrupted > 0,
+        "none of {MOMENTS} builds was interrupted: all were too quick"
     );
     stage.shell_ok("kiln run --rm -i x sh -c 'cmp /again/big - && test -s /noise' <tree/big")?;
     stage.shell_ok("kiln images -aq | sort -u | xargs kiln rmi -f && kiln prune -a -f")?;
