@@ -192,8 +192,6 @@ impl std::fmt::Display for Missing {
     }
 }
 
-const DISK_FULL: &str = "the disk is full: `kiln prune` frees what no image needs";
-
 impl StepError {
     /// For `map_err` on input and output.
     pub(crate) fn io(operation: &'static str, path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
@@ -243,8 +241,13 @@ impl StepError {
                 "give it with --ssh {id} (the agent of $SSH_AUTH_SOCK) or --ssh {id}=SOCKET"
             )),
             Self::LostLayer { .. } => Some("pull or build the image again".to_owned()),
-            Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => Some(DISK_FULL.to_owned()),
-            Self::Store(kiln_store::Error::NoSpace { .. }) => Some(DISK_FULL.to_owned()),
+            Self::Io { path, source, .. } if source.kind() == io::ErrorKind::StorageFull => Some(format!(
+                "the disk of {} is full; if Kiln's store is on it, `kiln prune` frees what no image needs",
+                path.display()
+            )),
+            Self::Store(kiln_store::Error::NoSpace { .. }) => {
+                Some("the disk is full: `kiln prune` frees what no image needs".to_owned())
+            }
             _ => None,
         }
     }

@@ -1,7 +1,7 @@
 //! Files that are whole or not there.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, ErrorKind, Write};
 use std::path::Path;
 
 use crate::error::{StepError, StepResult};
@@ -39,6 +39,18 @@ pub(crate) fn with_destination<T>(
     }
 }
 
+/// What is written knows its own names, like those in an archive; when the disk is full it is the file that counts.
+fn of_file(error: StepError, file: &Path) -> StepError {
+    match error {
+        StepError::Io { operation, source, .. } if source.kind() == ErrorKind::StorageFull => StepError::Io {
+            operation,
+            path: file.to_owned(),
+            source,
+        },
+        other => other,
+    }
+}
+
 fn is_special(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
 }
@@ -46,7 +58,7 @@ fn is_special(path: &Path) -> bool {
 fn write_file<T>(path: &Path, write: impl FnOnce(&mut dyn Write) -> StepResult<T>) -> StepResult<T> {
     let file = File::create(path).map_err(StepError::io("create", path))?;
     let mut out = BufWriter::with_capacity(1 << 20, file);
-    let value = write(&mut out)?;
+    let value = write(&mut out).map_err(|error| of_file(error, path))?;
     let file = out
         .into_inner()
         .map_err(|error| StepError::io("write", path)(error.into_error()))?;

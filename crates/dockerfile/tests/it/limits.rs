@@ -5,16 +5,27 @@ use kiln_dockerfile::{parse, suggest};
 
 #[test]
 fn many_instructions() {
-    let source = format!("FROM a\n{}", "RUN a \\\n  b\n".repeat(100_000));
+    let source = format!("FROM a\n{}", "RUN a \\\n  b\n".repeat(49_999));
     let (tree, found) = parse(&source);
     assert_eq!(found.len(), 0);
-    assert_eq!(tree.stages[0].instructions.len(), 100_000);
+    assert_eq!(tree.stages[0].instructions.len(), 49_999);
+}
+
+/// Reading ends where no image could be made of it any more.
+#[test]
+fn too_many_instructions() {
+    let source = format!("FROM a\n{}", "RUN a\n".repeat(1_000_000));
+    let (tree, found) = parse(&source);
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].code, "TooManyInstructions");
+    assert_eq!(tree.line_column(found[0].span.start), (50_001, 1));
+    assert_eq!(tree.stages[0].instructions.len(), 50_000);
 }
 
 #[test]
 fn many_stages_of_one_name() {
-    let source = "FROM a AS x\n".repeat(100_000);
-    assert_eq!(parse(&source).0.stages.len(), 100_000);
+    let source = "FROM a AS x\n".repeat(50_000);
+    assert_eq!(parse(&source).0.stages.len(), 50_000);
 }
 
 #[test]
