@@ -125,6 +125,8 @@ fn digest(
 ) -> StepResult<[[u8; 32]; 2]> {
     let tree = reader.tree;
     let owner = tree.context.is_some().then_some((0, 0));
-    let content = kiln_layer::digest_tree(tree.root, path, filter, owner, reader.known)?;
+    let filter = tree.until_canceled(filter);
+    let content = kiln_layer::digest_tree(tree.root, path, &filter, owner, reader.known)?;
+    tree.check()?;
     Ok([*blake3::hash(name.as_bytes()).as_bytes(), content.digest])
 }

@@ -93,14 +93,15 @@ impl<'a> Target<'a> {
         destination: &str,
         filter: &dyn Fn(&Path, bool) -> Filter,
     ) -> StepResult<()> {
+        let filter = tree.until_canceled(filter);
         let options = CopyOptions {
             owner: self.owner,
             mode: self.mode.clone(),
-            filter: Some(filter),
+            filter: Some(&filter),
             ..CopyOptions::default()
         };
         kiln_layer::copy_tree(tree.root, path, self.root, Path::new(destination), &options)?;
-        Ok(())
+        tree.check()
     }
 }
 

@@ -12,6 +12,7 @@ use super::cached::Made;
 use super::copy::{Target, context_filter, resolve_owner};
 use super::sources::{Tree, clean};
 use super::{Done, Solver};
+use crate::cancel::Cancel;
 use crate::context::Context;
 use crate::error::{StepError, StepResult};
 
@@ -64,13 +65,14 @@ impl Solver<'_> {
         read: impl FnOnce(&Tree<'_>) -> StepResult<T>,
     ) -> StepResult<T> {
         match self.tree(step) {
-            Done::Local(context) => read(&context_tree(&context)),
+            Done::Local(context) => read(&context_tree(&context, self.cancel)),
             done @ Done::Tree(_) => {
                 let root = self.read_only(&done)?;
                 read(&Tree {
                     root: root.as_fd(),
                     context: None,
                     place: self.place(step),
+                    cancel: self.cancel,
                 })
             }
         }
@@ -105,7 +107,7 @@ impl Solver<'_> {
             link: false,
         };
         let target = Target::new(tree.as_fd(), &copy, true)?;
-        let files = context_tree(context);
+        let files = context_tree(context, self.cancel);
         for found in files.find(source)? {
             target.source(&files, &found)?;
         }
@@ -130,11 +132,12 @@ impl Solver<'_> {
     }
 }
 
-fn context_tree(context: &Context) -> Tree<'_> {
+fn context_tree<'a>(context: &'a Context, cancel: &'a Cancel) -> Tree<'a> {
     Tree {
         root: context.root.as_fd(),
         context: Some(context),
         place: context.describe(),
+        cancel,
     }
 }
 

@@ -181,6 +181,7 @@ impl Git<'_> {
             root: files.as_fd(),
             context: None,
             place: self.url.to_owned(),
+            cancel: self.solver.cancel,
         };
         for source in tree.find(wanted.subdirectory)? {
             if source.kind != FileType::Directory {

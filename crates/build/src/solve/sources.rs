@@ -3,11 +3,13 @@
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use kiln_dockerfile::{glob, suggest};
+use kiln_layer::Filter;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatxFlags};
 
+use crate::cancel::Cancel;
 use crate::context::Context;
 use crate::error::{Missing, MissingCause, StepError, StepResult};
 
@@ -18,6 +20,7 @@ pub(super) struct Tree<'a> {
     pub(super) context: Option<&'a Context>,
     /// For messages: `the build context`, `stage "build"`.
     pub(super) place: String,
+    pub(super) cancel: &'a Cancel,
 }
 
 /// What a source word names: a path without leading `/`, links not resolved; empty for the root itself.
@@ -32,6 +35,29 @@ pub(super) struct Source {
 }
 
 impl Tree<'_> {
+    /// The filter, which lets nothing more pass once the build is cancelled: reading a large tree ends soon then. What
+    /// was read is not whole; [`check`](Self::check) must follow.
+    pub(super) fn until_canceled<'f>(
+        &'f self,
+        filter: &'f dyn Fn(&Path, bool) -> Filter,
+    ) -> impl Fn(&Path, bool) -> Filter + 'f {
+        move |path, directory| {
+            if self.cancel.is_canceled() {
+                Filter::Exclude
+            } else {
+                filter(path, directory)
+            }
+        }
+    }
+
+    /// An error if the build was cancelled.
+    pub(super) fn check(&self) -> StepResult<()> {
+        if self.cancel.is_canceled() {
+            return Err(StepError::Canceled);
+        }
+        Ok(())
+    }
+
     /// The files that `word` names, sorted. A pattern may match nothing; a plain path that is not there is an error.
     pub(super) fn find(&self, word: &str) -> StepResult<Vec<Source>> {
         let path = clean(word);
