@@ -10,12 +10,13 @@ use crate::Outcome;
 use crate::dispatch::Dispatch;
 use crate::globals::{Globals, target_platform};
 use crate::graph::{Graph, Unit};
+use crate::history;
 use crate::names::Names;
 use crate::options::{ImageRequest, Images, ResolvedImage};
 use crate::origin::{MAIN_CONTEXT, Origin};
 use crate::report::Report;
-use crate::step::{Plan, Source, StageInfo, StepId, Target};
-use crate::steps::Steps;
+use crate::step::{CopyAction, CopyFrom, FileAction, FileOp, Op, Plan, Source, StageInfo, StepId, Target};
+use crate::steps::{Label, Steps};
 use crate::vars::Vars;
 
 /// The search path of images that set none.
@@ -137,10 +138,15 @@ impl<'a> Planner<'a> {
             },
             Ok(Origin::Image(request)) => self.image_stage(request, span, names),
             Ok(Origin::Scratch) | Err(_) => Stage::empty(&head.platform),
-            Ok(origin) => Stage {
-                root: self.tree_named(origin, |text| names.next(&text)),
-                ..Stage::empty(&head.platform)
-            },
+            Ok(origin @ Origin::Local(context)) => {
+                let text = format!("FROM {context}");
+                let root = self.copy_of(origin, names.next(&text));
+                Stage::of_files(Some(root), text, &head.platform)
+            }
+            Ok(origin @ Origin::Git { url, .. }) => {
+                let root = self.tree_named(origin, |text| names.next(&text));
+                Stage::of_files(root, format!("FROM {url}"), &head.platform)
+            }
         };
         stage.config.config.on_build.clear();
         stage.set_environment();
@@ -222,6 +228,32 @@ impl<'a> Planner<'a> {
         }
     }
 
+    /// The files of a local context as a layer to build on.
+    fn copy_of(&mut self, origin: &Origin, name: String) -> StepId {
+        let copy = CopyAction {
+            from: CopyFrom::Step(self.tree(origin)),
+            sources: vec![String::new()],
+            destination: "/".to_owned(),
+            chown: None,
+            chmod: None,
+            parents: false,
+            exclude: Vec::new(),
+            unpack: false,
+            link: false,
+        };
+        let files = FileOp {
+            root: None,
+            actions: vec![FileAction::Copy(copy)],
+        };
+        let label = Label {
+            name,
+            stage: None,
+            lines: None,
+            no_cache: false,
+        };
+        self.steps.push(Op::File(files), label)
+    }
+
     fn image_tree(
         &mut self,
         request: &ImageRequest,
@@ -254,6 +286,14 @@ impl Stage {
             workdir_set: false,
             inherited_history: 0,
         }
+    }
+
+    /// A stage on files that are no image: one layer.
+    fn of_files(root: Option<StepId>, created_by: String, platform: &Platform) -> Self {
+        let mut stage = Self::empty(platform);
+        stage.root = root;
+        stage.config.history.push(history::entry(created_by, true));
+        stage
     }
 
     /// The image's environment and directory, over whatever the parent stage had: an ARG that hid an ENV there

@@ -35,6 +35,23 @@ struct State {
     failure: Option<Error>,
 }
 
+/// Ends the work of all threads if one of them panics: the others would wait for its step for ever.
+struct StopOnPanic<'s> {
+    state: &'s Mutex<State>,
+    changed: &'s Condvar,
+}
+
+impl Drop for StopOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            state.failure.get_or_insert(Error::Canceled);
+            drop(state);
+            self.changed.notify_all();
+        }
+    }
+}
+
 struct Pool<'a, F> {
     dependents: Vec<Vec<StepId>>,
     state: Mutex<State>,
@@ -94,6 +111,10 @@ impl<'a, F: Fn(StepId) -> Result<(), Error> + Sync> Pool<'a, F> {
     }
 
     fn worker(&self) {
+        let _stop = StopOnPanic {
+            state: &self.state,
+            changed: &self.changed,
+        };
         while let Some(id) = self.next() {
             let result = (self.work)(id);
             self.done(id, result);
@@ -133,5 +154,25 @@ impl<'a, F: Fn(StepId) -> Result<(), Error> + Sync> Pool<'a, F> {
         }
         drop(state);
         self.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use kiln_plan::{Images, Options, Outcome};
+
+    use super::*;
+
+    #[test]
+    fn a_panic_ends_the_others_too() {
+        let (dockerfile, _) = kiln_dockerfile::parse("FROM scratch\nWORKDIR /a\nWORKDIR /b\n");
+        let Outcome::Plan(plan, _) = kiln_plan::plan(&dockerfile, &Options::default(), &Images::default()) else {
+            panic!("the file can be planned");
+        };
+        // The second step waits for the first, which never ends: without an end of all this would not return.
+        let work = |_| panic!("the first step");
+        assert!(catch_unwind(AssertUnwindSafe(|| run(&plan, 4, work))).is_err());
     }
 }
