@@ -47,5 +47,5 @@ pub use ladder::{Probe, Rung, probe};
 pub use overlay::{Overlay, create_stubs};
 pub use path::{mkdir_all_in_root, open_in_root};
 pub use spec::{BindSource, Limits, Mount, MountKind, Network, Spec, Stdio, Ulimit, User};
-pub use user::{ResolvedOwner, ResolvedUser, UserError, resolve_owner, resolve_user};
+pub use user::{ResolvedUser, UserError, resolve_owner, resolve_user};
 pub use userns::{EnterError, enter};

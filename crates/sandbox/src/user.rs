@@ -20,15 +20,6 @@ pub struct ResolvedUser {
     pub home: String,
 }
 
-/// What `--chown` means in a root file system. `None`: the name is not defined there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ResolvedOwner {
-    /// User id.
-    pub uid: Option<u32>,
-    /// Group id.
-    pub gid: Option<u32>,
-}
-
 /// Why a user could not be resolved.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -92,35 +83,27 @@ pub fn resolve_user(root: BorrowedFd<'_>, spec: &str) -> Result<ResolvedUser, Us
     Ok(resolved)
 }
 
-/// Resolves `--chown`'s argument, `user[:group]`.
+/// The user and group id that `--chown`'s argument, `user[:group]`, means.
 ///
-/// A number alone is also the group; a name alone brings the group of its `/etc/passwd` entry (`root` needs no entry);
-/// an empty user is 0. Names that the root does not define give `None`, for the caller to decide.
-pub fn resolve_owner(root: BorrowedFd<'_>, spec: &str) -> Result<ResolvedOwner, UserError> {
-    let (user, group) = match spec.split_once(':') {
-        Some((user, group)) => (user, Some(group).filter(|group| !group.is_empty())),
-        None => (spec, None),
-    };
+/// A number alone is also the group; a name alone brings the group of its `/etc/passwd` entry; an empty user is 0. As in
+/// `BuildKit`, a user that the root does not define is 0, and a group that it does not define changes nothing.
+pub fn resolve_owner(root: BorrowedFd<'_>, spec: &str) -> Result<(u32, u32), UserError> {
+    let (user, group) = spec.split_once(':').unwrap_or((spec, ""));
     let (uid, own_gid) = match checked_number(user)? {
-        _ if user.is_empty() => (Some(0), Some(0)),
-        Some(id) => (Some(id), Some(id)),
+        _ if user.is_empty() => (0, 0),
+        Some(id) => (id, id),
         None => {
             let passwd = read(root, PASSWD)?;
-            match passwd_entries(&passwd).find(|entry| entry.name == user) {
-                Some(entry) => (Some(entry.uid), Some(entry.gid)),
-                None if user == "root" => (Some(0), Some(0)),
-                None => (None, None),
-            }
+            let entry = passwd_entries(&passwd).find(|entry| entry.name == user);
+            entry.map_or((0, 0), |entry| (entry.uid, entry.gid))
         }
     };
-    let gid = match group {
-        None => own_gid,
-        Some(group) => match checked_number(group)? {
-            Some(gid) => Some(gid),
-            None => find_group(root, group)?.or((group == "root").then_some(0)),
-        },
+    let gid = match checked_number(group)? {
+        _ if group.is_empty() => None,
+        Some(gid) => Some(gid),
+        None => find_group(root, group)?.or((group == "root").then_some(0)),
     };
-    Ok(ResolvedOwner { uid, gid })
+    Ok((uid, gid.unwrap_or(own_gid)))
 }
 
 const PASSWD: &str = "/etc/passwd";
@@ -320,36 +303,27 @@ mod tests {
             resolve_user(root.as_fd(), "root"),
             Err(UserError::UnknownUser(_))
         ));
-        assert_eq!(
-            resolve_owner(root.as_fd(), "root").unwrap(),
-            ResolvedOwner {
-                uid: Some(0),
-                gid: Some(0)
-            }
-        );
+        assert_eq!(resolve_owner(root.as_fd(), "root").unwrap(), (0, 0));
     }
 
     #[test]
     fn owners() {
         let (_dir, root) = root(Some(PASSWD_TEXT), Some(GROUP_TEXT));
         let check = |spec: &str, uid, gid| {
-            assert_eq!(
-                resolve_owner(root.as_fd(), spec).unwrap(),
-                ResolvedOwner { uid, gid },
-                "{spec:?}"
-            );
+            assert_eq!(resolve_owner(root.as_fd(), spec).unwrap(), (uid, gid), "{spec:?}");
         };
-        check("root", Some(0), Some(0));
-        check("1000", Some(1000), Some(1000));
-        check("7", Some(7), Some(7));
-        check("app", Some(1000), Some(1001));
-        check("app:", Some(1000), Some(1001));
-        check("app:wheel", Some(1000), Some(10));
-        check("12:34", Some(12), Some(34));
-        check(":7", Some(0), Some(7));
-        check("nosuch", None, None);
-        check("nosuch:5", None, Some(5));
-        check("app:nosuch", Some(1000), None);
+        check("root", 0, 0);
+        check("1000", 1000, 1000);
+        check("7", 7, 7);
+        check("app", 1000, 1001);
+        check("app:", 1000, 1001);
+        check("app:wheel", 1000, 10);
+        check("12:34", 12, 34);
+        check(":7", 0, 7);
+        check("nosuch", 0, 0);
+        check("nosuch:5", 0, 5);
+        check("app:nosuch", 1000, 1001);
+        check("12:nosuch", 12, 12);
         assert!(resolve_owner(root.as_fd(), "99999999999").is_err());
     }
 

@@ -210,18 +210,12 @@ pub(super) fn context_filter(context: Option<&Context>, path: &Path, directory: 
     }
 }
 
-/// The ids of `user[:group]`. Names that the image does not know are root, as in BuildKit.
-pub(super) fn resolve_owner(root: BorrowedFd<'_>, owner: &str) -> StepResult<(u32, u32)> {
-    let owner = kiln_sandbox::resolve_owner(root, owner)?;
-    Ok((owner.uid.unwrap_or(0), owner.gid.unwrap_or(0)))
-}
-
 /// Who owns what is copied: from contexts root unless said otherwise; from stages and images as there.
 fn owner(root: BorrowedFd<'_>, copy: &CopyAction, local: bool) -> StepResult<Option<(u32, u32)>> {
     match &copy.chown {
         None if local => Ok(Some((0, 0))),
         None => Ok(None),
-        Some(chown) => resolve_owner(root, chown).map(Some),
+        Some(chown) => Ok(Some(kiln_sandbox::resolve_owner(root, chown)?)),
     }
 }
 

@@ -9,7 +9,7 @@ use kiln_store::LayerDir;
 use rustix::fs::{Mode, OFlags};
 
 use super::cached::Made;
-use super::copy::{Target, context_filter, resolve_owner};
+use super::copy::{Target, context_filter};
 use super::sources::{Tree, clean};
 use super::{Done, Solver};
 use crate::cancel::Cancel;
@@ -143,7 +143,7 @@ fn context_tree<'a>(context: &'a Context, cancel: &'a Cancel) -> Tree<'a> {
 
 /// WORKDIR. Its user need not exist until something runs as it, so that what `--chown` does holds here too.
 fn make_directory(root: BorrowedFd<'_>, mkdir: &MkdirAction) -> StepResult<()> {
-    let owner = resolve_owner(root, &mkdir.owner)?;
+    let owner = kiln_sandbox::resolve_owner(root, &mkdir.owner)?;
     let mode = Mode::from_raw_mode(mkdir.mode);
     kiln_sandbox::mkdir_all_in_root(root, &mkdir.path, mode, Some(owner))
         .map_err(StepError::errno("create", &mkdir.path))?;

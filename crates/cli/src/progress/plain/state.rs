@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use kiln_build::event::{Event, TaskId, TaskOutcome};
 
-use crate::progress::text::Lines;
+use crate::progress::text::{Lines, sanitise};
 use crate::values::size;
 
 /// How long a step keeps the stage while others have something to say.
@@ -230,8 +230,8 @@ impl<W: Write> State<W> {
         let Some(task) = self.tasks.get_mut(&id) else { return };
         let number = *task.number.get_or_insert(next);
         self.numbers = self.numbers.max(number);
-        self.buffer
-            .extend_from_slice(format!("#{number} {}\n", task.name.replace('\n', " ")).as_bytes());
+        let name = sanitise(task.name.replace(['\n', '\r'], " ").as_bytes());
+        self.buffer.extend_from_slice(format!("#{number} {name}\n").as_bytes());
     }
 
     /// Gives the stage to somebody who has something to say, if the one on it had it for long enough.
@@ -331,6 +331,12 @@ mod tests {
 #3 ERROR: exit code: 1
 ";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn a_name_cannot_command_the_terminal() {
+        let text = render(vec![(0, task(0, "RUN \u{1b}[2Jecho\r\n \u{202e}hi")), (0, cached(0))]);
+        assert_eq!(text, "#1 RUN echo   hi\n#1 CACHED\n");
     }
 
     #[test]
