@@ -1,6 +1,7 @@
 //! A whole build: plan, solve, assemble, export.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use kiln_dockerfile::checks::Config as Checks;
 use kiln_dockerfile::diagnostic::{Diagnostic, Severity};
@@ -20,6 +21,9 @@ use crate::request::{LayerOptions, Output, Request};
 use crate::session::{Session, Tasks};
 use crate::solve::Solver;
 use crate::transfer::{self, Stored};
+
+/// How old layers must be to be a reason for a sync.
+const SYNC_AFTER: Duration = Duration::from_secs(60);
 
 /// Builds, pulls, pushes and runs images of one store.
 #[derive(Debug, Clone)]
@@ -64,7 +68,7 @@ impl Builder {
         let store = Arc::clone(&self.store);
         let _detached = std::thread::Builder::new()
             .name("sync".to_owned())
-            .spawn(move || store.make_durable());
+            .spawn(move || store.make_durable(SYNC_AFTER));
     }
 
     fn build_as(&self, id: BuildId, request: &Request, sink: &dyn Sink, cancel: &Cancel) -> Result<Built, Error> {

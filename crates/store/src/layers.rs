@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use kiln_image::Digest;
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -176,25 +177,29 @@ impl Store {
         Ok(())
     }
 
-    /// Waits until everything that was committed before is on the disk.
-    pub fn make_durable(&self) -> Result<()> {
+    /// Waits until everything that was committed before is on the disk, if some of it was committed `age` ago or earlier.
+    ///
+    /// A sync waits for all that anybody wrote to the file system, so it is kept from builds that follow quickly; what is
+    /// older than half a minute the kernel has mostly written by itself.
+    pub fn make_durable(&self, age: Duration) -> Result<()> {
         // Layers that are pruned and made again meanwhile would not be covered by this sync.
         let _in_use = self.in_use()?;
-        let before: Vec<String> = {
+        let before: Vec<(String, i64)> = {
             let db = self.db();
-            let mut statement = db.prepare("SELECT id FROM layers WHERE durable = 0 AND boot = ?")?;
+            let mut statement = db.prepare("SELECT id, created FROM layers WHERE durable = 0 AND boot = ?")?;
             statement
-                .query_map([boot_id()], |row| row.get(0))?
+                .query_map([boot_id()], |row| Ok((row.get(0)?, row.get(1)?)))?
                 .collect::<rusqlite::Result<_>>()?
         };
-        if before.is_empty() {
+        let due = now().saturating_sub_unsigned(age.as_secs());
+        if before.iter().all(|(_, created)| *created > due) {
             return Ok(());
         }
         let root = std::fs::File::open(&self.root).map_err(Error::io("open", &self.root))?;
         rustix::fs::syncfs(&root).map_err(|error| Error::io("sync", &self.root)(error.into()))?;
         let mut db = self.db();
         let transaction = immediate(&mut db)?;
-        for id in before {
+        for (id, _) in before {
             transaction.execute("UPDATE layers SET durable = 1 WHERE id = ?", [id])?;
         }
         transaction.commit()?;

@@ -1,6 +1,7 @@
 //! Layers.
 
 use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::time::Duration;
 
 use kiln_image::Digest;
 use kiln_store::{LayerId, LayerInfo};
@@ -60,12 +61,21 @@ fn a_layer_without_its_directory_is_absent_and_can_be_made_again() {
     assert!(store.layer(&id).unwrap().is_some());
 }
 
+fn is_durable(directory: &tempfile::TempDir, id: &LayerId) -> bool {
+    let database = Connection::open(directory.path().join("kiln.db")).unwrap();
+    let mut statement = database.prepare("SELECT durable FROM layers WHERE id = ?").unwrap();
+    statement.query_row([id.as_str()], |row| row.get(0)).unwrap()
+}
+
 #[test]
 fn after_a_power_failure_only_synced_layers_are_believed() {
     let (directory, store) = store();
     let (synced, lost) = (LayerId::random().unwrap(), LayerId::random().unwrap());
     add_layer(&store, &synced, "synced");
-    store.make_durable().unwrap();
+    store.make_durable(Duration::from_secs(60)).unwrap();
+    assert!(!is_durable(&directory, &synced));
+    store.make_durable(Duration::ZERO).unwrap();
+    assert!(is_durable(&directory, &synced));
     add_layer(&store, &lost, "lost");
     let database = Connection::open(directory.path().join("kiln.db")).unwrap();
     database
