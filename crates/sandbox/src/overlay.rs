@@ -42,12 +42,34 @@ impl Overlay<'_> {
                 "an overlay needs at least one lower directory".to_owned(),
             )),
             ([single], None) => plain_read_only(single),
-            (lower, _) if lower.len() > MAX_LOWER => Err(Error::TooManyLayers {
-                found: lower.len(),
-                limit: MAX_LOWER,
-            }),
-            _ => self.mount_overlay(),
+            (lower, _) if lower.len() <= MAX_LOWER => self.mount_overlay(),
+            (lower, _) => self.mount_nested(lower),
         }
+    }
+
+    /// The lowest directories as an overlay of their own: the kernel takes overlays of overlays, but no third storey.
+    /// Nothing is below them, so it does not matter that what they hide is not to be seen any more.
+    fn mount_nested(&self, lower: &[PathBuf]) -> Result<OwnedFd, Error> {
+        let (above, below) = lower.split_at(lower.len() - MAX_LOWER);
+        if above.len() >= MAX_LOWER {
+            return Err(Error::TooManyLayers {
+                found: lower.len(),
+                limit: 2 * MAX_LOWER - 1,
+            });
+        }
+        let below = Overlay {
+            lower: below,
+            upper: None,
+            volatile: false,
+        };
+        let below = below.mount()?;
+        let mut storeys = above.to_vec();
+        storeys.push(descriptor_path(&below).into());
+        Overlay {
+            lower: &storeys,
+            ..*self
+        }
+        .mount_overlay()
     }
 
     fn mount_overlay(&self) -> Result<OwnedFd, Error> {

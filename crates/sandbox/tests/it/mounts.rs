@@ -2,8 +2,9 @@
 
 use crate::support::Root;
 use kiln_sandbox::{BindSource, Error, Mount, MountKind, Overlay};
+use rustix::fs::{FileType, Mode};
 use std::fs;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
@@ -191,24 +192,54 @@ fn bad_mounts() {
 }
 
 #[test]
-fn overlays_of_the_kernels_limit_and_of_one_more() {
+fn more_layers_than_the_kernel_takes_at_once() {
     let Some(root) = Root::new() else { return };
-    let lower: Vec<PathBuf> = (0..=500).map(|number| root.path(&format!("lower-{number}"))).collect();
+    let lower: Vec<PathBuf> = (0..1000).map(|number| root.path(&format!("lower-{number}"))).collect();
     for directory in &lower {
         fs::create_dir(directory).unwrap();
     }
-    let mount = |lower| {
-        Overlay {
-            lower,
-            upper: None,
+    let last = lower.len() - 1;
+    for name in ["kept", "replaced", "removed"] {
+        fs::write(lower[last].join(name), "lowest").unwrap();
+    }
+    fs::write(lower[2].join("replaced"), "above").unwrap();
+    let whiteout = lower[2].join("removed");
+    rustix::fs::mknodat(rustix::fs::CWD, &whiteout, FileType::CharacterDevice, Mode::empty(), 0).unwrap();
+
+    let mount = |first: usize| {
+        let (upper, work) = (
+            root.path(&format!("upper-{first}")),
+            root.path(&format!("work-{first}")),
+        );
+        fs::create_dir(&upper).unwrap();
+        fs::create_dir(&work).unwrap();
+        let overlay = Overlay {
+            lower: &lower[first..],
+            upper: Some((&upper, &work)),
             volatile: false,
-        }
-        .mount()
+        };
+        overlay.mount()
     };
-    assert!(mount(&lower[1..]).is_ok());
-    let error = mount(&lower).unwrap_err();
+    for (first, replaced, removed) in [
+        (1, "above", None),
+        (499, "lowest", Some("lowest")),
+        (500, "lowest", Some("lowest")),
+    ] {
+        let mount = mount(first).unwrap();
+        let read = |name| fs::read_to_string(format!("/proc/self/fd/{}/{name}", mount.as_raw_fd())).ok();
+        assert_eq!(read("kept").as_deref(), Some("lowest"), "{first}");
+        assert_eq!(read("replaced").as_deref(), Some(replaced), "{first}");
+        assert_eq!(read("removed").as_deref(), removed, "{first}");
+    }
+    let error = mount(0).unwrap_err();
     assert!(
-        matches!(error, Error::TooManyLayers { found: 501, limit: 500 }),
+        matches!(
+            error,
+            Error::TooManyLayers {
+                found: 1000,
+                limit: 999
+            }
+        ),
         "{error}"
     );
 }
