@@ -1,5 +1,6 @@
 //! Finding cases and playing them.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
@@ -7,56 +8,99 @@ use std::process::{Output, Stdio};
 use anyhow::{Context as _, Result, bail};
 use xtask::{command, paths};
 
+use crate::book::{self, File};
 use crate::check::Differences;
 use crate::expect::{Build, Case, Then};
 use crate::layout;
 use crate::progress;
 use crate::stage::Stage;
 
-/// All cases, as `AREA/NAME` and directory.
-pub fn all() -> Result<Vec<(String, PathBuf)>> {
+/// A case, and where its files are.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// `AREA::NAME`
+    pub name: String,
+    /// The file that states it.
+    pub file: PathBuf,
+    /// What it does and expects.
+    pub case: Case,
+    /// What it is played in.
+    pub context: Context,
+}
+
+/// What a case is played in.
+#[derive(Debug, Clone)]
+pub enum Context {
+    /// A copy of a directory.
+    Directory(PathBuf),
+    /// These files.
+    Files(BTreeMap<String, File>),
+}
+
+/// All cases, in the order of their names.
+pub fn all() -> Result<Vec<Found>> {
     let root = paths::workspace().join("tests/cases");
     let mut cases = Vec::new();
-    for area in directories(&root)? {
-        for case in directories(&area)? {
-            let name = case.strip_prefix(&root).unwrap_or(&case).to_string_lossy().into_owned();
-            cases.push((name, case));
+    for area in entries(&root)?.into_iter().filter(|path| path.is_dir()) {
+        let name = area.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        for path in entries(&area)? {
+            if path.is_dir() {
+                cases.push(directory(&name, &path)?);
+            } else {
+                cases.extend(book::read(&name, &path)?);
+            }
         }
     }
-    cases.sort();
+    cases.sort_by(|a, b| a.name.cmp(&b.name));
+    if let Some(twice) = cases.windows(2).find(|pair| pair[0].name == pair[1].name) {
+        bail!("there are two cases {}", twice[0].name);
+    }
     Ok(cases)
 }
 
-fn directories(of: &Path) -> Result<Vec<PathBuf>> {
+fn entries(of: &Path) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(of).with_context(|| format!("cannot read {}", of.display()))?;
-    Ok(entries
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| path.is_dir())
-        .collect())
+    Ok(entries.flatten().map(|entry| entry.path()).collect())
 }
 
-/// Reads a case's `case.toml`.
-pub fn read(directory: &Path) -> Result<Case> {
-    let path = directory.join("case.toml");
-    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    toml::from_str(&text).with_context(|| format!("in {}", path.display()))
+fn directory(area: &str, path: &Path) -> Result<Found> {
+    let file = path.join("case.toml");
+    let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    let case = toml::from_str(&text).with_context(|| format!("in {}", file.display()))?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    Ok(Found {
+        name: format!("{area}::{name}"),
+        file,
+        case,
+        context: Context::Directory(path.to_owned()),
+    })
+}
+
+/// Puts a case's files on a stage.
+pub fn prepare(found: &Found, stage: &Stage) -> Result<()> {
+    match &found.context {
+        Context::Directory(directory) => stage.copy_context(directory)?,
+        Context::Files(files) => book::write(files, stage)?,
+    }
+    if let Some(setup) = &found.case.setup {
+        stage.shell_ok(setup).context("the case's own setup")?;
+    }
+    Ok(())
 }
 
 /// Plays a case.
-pub fn play(directory: &Path, stage: &Stage) -> Result<()> {
-    let case = read(directory)?;
-    stage.copy_context(directory)?;
-    if let Some(setup) = &case.setup {
-        stage.shell_ok(setup).context("the case's own setup")?;
-    }
-    for (number, build) in case.build.iter().enumerate() {
-        play_build(build, number + 1, stage).with_context(|| format!("build {}", number + 1))?;
-    }
-    for then in &case.then {
-        play_then(then, stage).with_context(|| format!("then `{}`", then.run))?;
-    }
-    Ok(())
+pub fn play(found: &Found, stage: &Stage) -> Result<()> {
+    let play = || -> Result<()> {
+        prepare(found, stage)?;
+        for (number, build) in found.case.build.iter().enumerate() {
+            play_build(build, number + 1, stage).with_context(|| format!("build {}", number + 1))?;
+        }
+        for then in &found.case.then {
+            play_then(then, stage).with_context(|| format!("then `{}`", then.run))?;
+        }
+        Ok(())
+    };
+    play().with_context(|| format!("in {}", found.file.display()))
 }
 
 fn play_build(build: &Build, number: usize, stage: &Stage) -> Result<()> {

@@ -1,5 +1,7 @@
 //! Comparing what came out with what was expected. Every difference is told, not only the first.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Result, bail};
 use serde_json::Value;
 
@@ -72,6 +74,9 @@ impl Differences {
         }
         for path in &wanted.absent {
             self.absent(path, &image.tree);
+        }
+        if let Some(paths) = &wanted.paths {
+            self.paths(paths, &image.tree);
         }
         self.fields("config", wanted.config.as_ref(), &image.config["config"]);
         self.fields("image", wanted.image.as_ref(), &image.config);
@@ -159,6 +164,21 @@ impl Differences {
         };
         if let Some(found) = found {
             self.add(format!("{found} should not be there"));
+        }
+    }
+
+    fn paths(&mut self, wanted: &[String], tree: &Tree) {
+        let shown = |(path, node): (&String, &Node)| match node.kind {
+            "dir" => format!("{path}/"),
+            _ => path.clone(),
+        };
+        let found: BTreeSet<String> = tree.nodes.iter().map(shown).collect();
+        let wanted: BTreeSet<String> = wanted.iter().cloned().collect();
+        for path in found.difference(&wanted) {
+            self.add(format!("{path} should not be there"));
+        }
+        for path in wanted.difference(&found) {
+            self.add(format!("{path} is not there"));
         }
     }
 

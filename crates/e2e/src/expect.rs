@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use crate::text_or;
+
 /// A whole case.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -13,6 +15,9 @@ pub struct Case {
     /// What it needs besides a user namespace: `root` runs as root only, `rootless` as an ordinary user only.
     #[serde(default)]
     pub only: Option<Rung>,
+    /// Its outcome is the same for every user, so it is played once: by whoever runs the tests.
+    #[serde(default)]
+    pub once: bool,
     /// Shell commands run in the copy of the case's directory before anything else: for what git cannot hold.
     #[serde(default)]
     pub setup: Option<String>,
@@ -60,8 +65,11 @@ pub struct Build {
     pub ran: Vec<String>,
     /// Parts of names that no step may have.
     pub no_step: Vec<String>,
-    /// Paths of the final file tree.
+    /// Paths of the final file tree; a text alone is a file's content.
+    #[serde(deserialize_with = "text_or::map")]
     pub tree: BTreeMap<String, Entry>,
+    /// All paths of the final file tree, without a leading slash; directories end in one.
+    pub paths: Option<Vec<String>>,
     /// Paths that must not be in it. `*` ends a path for "nothing below".
     pub absent: Vec<String>,
     /// Fields of the image's `config`; others do not matter. `"<absent>"` for those that must not be there.
@@ -102,6 +110,15 @@ pub struct Entry {
     pub mtime: Option<u64>,
     /// Extended attributes.
     pub xattr: BTreeMap<String, String>,
+}
+
+impl From<String> for Entry {
+    fn from(content: String) -> Self {
+        Self {
+            content: Some(content),
+            ..Self::default()
+        }
+    }
 }
 
 /// What one layer's tar holds.

@@ -126,7 +126,7 @@ impl Stage {
     }
 
     /// Gives everything in it to the user that commands run as.
-    fn hand_over(&self) -> Result<()> {
+    pub(crate) fn hand_over(&self) -> Result<()> {
         let Some(user) = &self.user else { return Ok(()) };
         let owner = format!("{}:{}", user.uid, user.gid);
         command::quietly(

@@ -25,7 +25,8 @@ fn main() -> ExitCode {
 
 fn list() -> Result<Vec<Trial>> {
     let other = Given::from_environment()?.and_then(|given| given.user).is_some();
-    let mut rungs = vec![if user::is_root() { Rung::Root } else { Rung::Rootless }];
+    let ourselves = if user::is_root() { Rung::Root } else { Rung::Rootless };
+    let mut rungs = vec![ourselves];
     if other {
         rungs.push(Rung::Rootless);
     }
@@ -40,10 +41,15 @@ fn list() -> Result<Vec<Trial>> {
             list.push(Trial::test(title, move || on_stage(rung, &*play)));
         }
     };
-    for (name, directory) in case::all()? {
-        let only = case::read(&directory)?.only;
-        let play: Play = Arc::new(move |stage| case::play(&directory, stage));
-        add(&name.replace('/', "::"), only, &play);
+    for found in case::all()? {
+        let only = if found.case.once {
+            Some(ourselves)
+        } else {
+            found.case.only
+        };
+        let name = found.name.clone();
+        let play: Play = Arc::new(move |stage| case::play(&found, stage));
+        add(&name, only, &play);
     }
     let readme: Play = Arc::new(|stage| e2e::walkthrough::play("README.md", stage));
     add("documentation::readme", None, &readme);
