@@ -30,7 +30,7 @@ struct Block {
 /// Plays a page (a path in the work tree) on a terminal 100 columns wide, in a directory with a copy of `examples`.
 pub fn play(page: &str, stage: &Stage) -> Result<()> {
     // The page names a port: one reader at a time. The lock goes with the file, whatever becomes of us.
-    let turn = fs::File::create(std::env::temp_dir().join("kiln-walk-through.lock"))?;
+    let turn = turns()?;
     turn.lock()?;
     let path = paths::workspace().join(page);
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -66,6 +66,15 @@ pub fn play(page: &str, stage: &Stage) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// A file of all users, so opened only to read.
+fn turns() -> Result<fs::File> {
+    let path = std::env::temp_dir().join("kiln-walk-through.lock");
+    if !path.exists() {
+        fs::File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
+    }
+    fs::File::open(&path).with_context(|| format!("cannot open {}", path.display()))
 }
 
 /// The blocks of commands of a page, each with the output that follows it.

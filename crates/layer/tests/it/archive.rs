@@ -37,6 +37,9 @@ fn compressed(program: &str, bytes: &[u8]) -> Option<Vec<u8>> {
 
 #[test]
 fn every_format_is_recognised_and_extracted() {
+    if !is_root() {
+        return;
+    }
     let tar = archive([dir("d/"), file("d/f")]);
     for program in ["cat", "gzip", "bzip2", "xz", "zstd"] {
         let Some(bytes) = (if program == "cat" {
@@ -94,6 +97,9 @@ fn what_is_no_tar_is_no_archive() {
 
 #[test]
 fn extraction_follows_the_rules_of_buildkit() {
+    if !is_root() {
+        return;
+    }
     let work = tempfile::tempdir().unwrap();
     let root = work.path();
     fs::create_dir_all(root.join("usr/bin")).unwrap();

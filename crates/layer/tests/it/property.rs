@@ -145,6 +145,9 @@ proptest! {
 
     #[test]
     fn pack_and_unpack_are_inverse(items in prop::collection::vec(item(), 0..40)) {
+        if !is_root() {
+            return Ok(());
+        }
         let (source, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         build(source.path(), &items);
         let mut tar = Vec::new();

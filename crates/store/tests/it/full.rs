@@ -18,7 +18,7 @@ impl SmallDisk {
             .args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"])
             .arg(directory.path());
         let mounted = mount.output().is_ok_and(|output| output.status.success());
-        mounted.then_some(Self(directory))
+        mounted.then(|| Self(directory))
     }
 }
 
