@@ -74,11 +74,10 @@ impl<'a> Target<'a> {
 
     /// Copies a file, or what of a directory neither the ignore file nor `--exclude` leaves out.
     fn copy_below(&self, tree: &Tree<'_>, source: &Source, destination: &str) -> StepResult<()> {
-        let directory = source.kind == FileType::Directory;
         let filter = |path: &Path, is_directory: bool| {
             let context = context_filter(tree.context, path, is_directory);
             if context == Filter::Include {
-                self.excluded(path, &source.real, directory)
+                self.excluded(path, is_directory, source)
             } else {
                 context
             }
@@ -177,11 +176,17 @@ impl Target<'_> {
     }
 
     /// `--exclude` speaks of what is below a copied directory; files that the instruction names are copied.
-    fn excluded(&self, path: &Path, source: &Path, directory: bool) -> Filter {
-        let below = path.strip_prefix(source).unwrap_or(path).to_string_lossy();
-        match &self.exclude {
-            Some(patterns) if directory && !below.is_empty() && patterns.decide(&below).excluded => Filter::Exclude,
-            _ => Filter::Include,
+    fn excluded(&self, path: &Path, directory: bool, source: &Source) -> Filter {
+        let Some(patterns) = &self.exclude else {
+            return Filter::Include;
+        };
+        let below = path.strip_prefix(&source.real).unwrap_or(path).to_string_lossy();
+        if source.kind != FileType::Directory || below.is_empty() || !patterns.decide(&below).excluded {
+            Filter::Include
+        } else if directory && patterns.may_reinclude_below(&below) {
+            Filter::Descend
+        } else {
+            Filter::Exclude
         }
     }
 }
