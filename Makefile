@@ -5,7 +5,7 @@ XTASK := $(TARGET)/debug/xtask
 # nextest runs each test in a process of its own and shows what is slow. Without it cargo's own runner does.
 RUNNER := $(if $(shell command -v cargo-nextest),nextest run,test)
 
-.PHONY: build shell demo test bench lint packages clean
+.PHONY: build shell demo test conformance bench lint packages clean
 
 # The program, as users run it: target/release/kiln.
 build: packages
@@ -26,6 +26,13 @@ test: lint
 	KILN_BIN=$(TARGET)/debug/kiln $(XTASK) bench --quick
 	KILN_BIN=$(TARGET)/debug/kiln $(XTASK) with-harness \
 		cargo $(RUNNER) --workspace --locked --no-fail-fast $(FILTER)
+
+# The cases of tests/cases by Kiln and by buildah, as root: who does what the language demands, by area.
+# DIFFERENCES=1 lists where they differ, FILTER picks some.
+conformance: packages
+	cargo build --workspace --bins --locked
+	KILN_BIN=$(TARGET)/debug/kiln $(XTASK) with-harness \
+		$(TARGET)/debug/conformance $(if $(DIFFERENCES),--differences) $(FILTER)
 
 # Against buildah and against the floor. BENCH=--quick for a short one.
 bench: packages

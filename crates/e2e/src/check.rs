@@ -10,6 +10,16 @@ use crate::layout::Image;
 use crate::progress::Steps;
 use crate::tree::{Node, Tree};
 
+/// An empty list says as much as none.
+fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(list) => list.is_empty(),
+        Value::Object(map) => map.is_empty(),
+        _ => false,
+    }
+}
+
 /// What was found to differ.
 #[derive(Debug, Default)]
 pub struct Differences(Vec<String>);
@@ -187,7 +197,7 @@ impl Differences {
             let value = serde_json::to_value(value).unwrap_or_default();
             let found = found.get(key);
             let same = match (&value, found) {
-                (Value::String(absent), found) if absent == "<absent>" => found.is_none_or(Value::is_null),
+                (Value::String(absent), found) if absent == "<absent>" => found.is_none_or(is_nothing),
                 (value, Some(found)) => value == found,
                 (_, None) => false,
             };

@@ -86,7 +86,7 @@ fn blob(layout: &Path, descriptor: &Value) -> Result<PathBuf> {
 }
 
 /// By coreutils: an opinion that is not ours.
-fn sha256(path: &Path) -> Result<String> {
+pub(crate) fn sha256(path: &Path) -> Result<String> {
     let text = xtask::command::quietly(Command::new("sha256sum").arg(path))?;
     Ok(text.split(' ').next().unwrap_or_default().to_owned())
 }

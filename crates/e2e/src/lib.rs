@@ -9,6 +9,7 @@ pub mod check;
 pub mod expect;
 pub mod forged;
 pub mod layout;
+pub mod peer;
 pub mod progress;
 pub mod running;
 pub mod server;
