@@ -3,19 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kiln_dockerfile::checks::Config as Checks;
-use kiln_dockerfile::diagnostic::{Diagnostic, Severity};
 use kiln_image::Reference;
-use kiln_plan::{Images as KnownImages, Outcome, Plan};
+use kiln_plan::Plan;
 use kiln_store::{BuildId, Image, LayerId, Store};
 
 use crate::assemble;
 use crate::cancel::Cancel;
 use crate::error::{Error, StepError, StepResult};
-use crate::event::{Built, Event, Sink};
+use crate::event::{Built, Sink};
 use crate::export::{self, ArchiveImage};
 use crate::images::Images;
 use crate::known_files::KnownFiles;
+use crate::planning::{self, Checked, plan};
 use crate::recorder::Recorder;
 use crate::request::{LayerOptions, Output, Request};
 use crate::session::{Session, Tasks};
@@ -44,6 +43,15 @@ impl Builder {
         let tasks = Tasks::new(sink, FIRST_TASK);
         let images = Images::new(&self.store, &self.registry, &tasks, cancel);
         plan(request, &images, sink)
+    }
+
+    /// What there is to say about the Dockerfile: all stages, unless the request has a target. Images that FROM names are
+    /// resolved, and nothing is built.
+    pub fn check(&self, request: &Request, sink: &dyn Sink, cancel: &Cancel) -> Result<Checked, Error> {
+        let _in_use = self.store.in_use().map_err(StepError::from)?;
+        let tasks = Tasks::new(sink, FIRST_TASK);
+        let images = Images::new(&self.store, &self.registry, &tasks, cancel);
+        planning::check(request, &images)
     }
 
     /// Does it.
@@ -216,45 +224,3 @@ fn keep_in_store(request: &Request, layers: &[LayerId], images: &Images<'_>) -> 
 
 /// Tasks that are no steps are numbered from here: no Dockerfile has that many steps.
 pub(crate) const FIRST_TASK: usize = 1 << 24;
-
-/// The build argument that says what `# check=` does, and wins over it.
-const CHECK: &str = "BUILDKIT_DOCKERFILE_CHECK";
-
-/// Parses and plans, resolving images until nothing is missing. Warnings that are not silenced go to the sink, or fail
-/// the build where `check=error=true` says so.
-fn plan(request: &Request, images: &Images<'_>, sink: &dyn Sink) -> Result<Plan, Error> {
-    let (dockerfile, mut found) = kiln_dockerfile::parse(&request.dockerfile);
-    if found.iter().any(is_error) {
-        return Err(Error::Dockerfile(found));
-    }
-    let checks = match request.options.build_args.get(CHECK) {
-        Some(text) => Checks::parse(text).map_err(|message| StepError::Invalid(format!("{CHECK}: {message}")))?,
-        None => Checks::of(&dockerfile),
-    };
-    let mut known = KnownImages::new();
-    let plan = loop {
-        match kiln_plan::plan(&dockerfile, &request.options, &known) {
-            Outcome::Needs(requests) => known.extend(images.resolve_all(&requests, request.pull)?),
-            Outcome::Plan(plan, more) => {
-                found.extend(more);
-                break plan;
-            }
-            Outcome::Invalid(diagnostics) => return Err(Error::Dockerfile(diagnostics)),
-        }
-    };
-    found.retain(|diagnostic| !checks.skips(diagnostic.code));
-    if checks.error && !found.is_empty() {
-        for diagnostic in &mut found {
-            diagnostic.severity = Severity::Error;
-        }
-        return Err(Error::Dockerfile(found));
-    }
-    for diagnostic in found {
-        sink.event(Event::Warning(diagnostic));
-    }
-    Ok(*plan)
-}
-
-fn is_error(diagnostic: &Diagnostic) -> bool {
-    diagnostic.severity == Severity::Error
-}

@@ -1,4 +1,4 @@
-//! Tables as docker prints them: columns separated by three blanks.
+//! Tables as docker prints them: columns separated by blanks, mostly three.
 
 use std::fmt::Write as _;
 
@@ -6,6 +6,11 @@ use crate::progress::text::width;
 
 /// Lines of a table. An empty `header` gives rows only.
 pub(crate) fn render<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> String {
+    render_apart(3, header, rows)
+}
+
+/// The same with another number of blanks between columns.
+pub(crate) fn render_apart<const N: usize>(apart: usize, header: [&str; N], rows: &[[String; N]]) -> String {
     let mut widths = header.map(width);
     for row in rows {
         for (widest, cell) in widths.iter_mut().zip(row) {
@@ -13,17 +18,17 @@ pub(crate) fn render<const N: usize>(header: [&str; N], rows: &[[String; N]]) ->
         }
     }
     let mut text = String::new();
-    line(&mut text, &header.map(ToOwned::to_owned), &widths);
+    line(&mut text, apart, &header.map(ToOwned::to_owned), &widths);
     for row in rows {
-        line(&mut text, row, &widths);
+        line(&mut text, apart, row, &widths);
     }
     text
 }
 
-fn line<const N: usize>(text: &mut String, cells: &[String; N], widths: &[usize; N]) {
+fn line<const N: usize>(text: &mut String, apart: usize, cells: &[String; N], widths: &[usize; N]) {
     let start = text.len();
     for (cell, widest) in cells.iter().zip(widths) {
-        let gap = widest - width(cell) + 3;
+        let gap = widest - width(cell) + apart;
         let _ = write!(text, "{cell}{:gap$}", "");
     }
     let end = text[start..].trim_end().len();

@@ -284,10 +284,41 @@ pub struct Onbuild {
     pub instruction: Box<Instruction>,
 }
 
+impl Instruction {
+    /// What the comments above say of a stage or an ARG: the rest of the first line that starts with its name.
+    pub fn description_of(&self, name: &str) -> Option<&str> {
+        if name.is_empty() {
+            return None;
+        }
+        let mut comments = self.comments.iter();
+        comments.find_map(|comment| comment.raw.strip_prefix(name)?.strip_prefix(' '))
+    }
+}
+
 impl Dockerfile {
     /// The line and column, both from 1, of a byte; columns count characters. Places past the end are the end.
     pub fn line_column(&self, offset: usize) -> (u32, u32) {
         line_column(&self.source, offset)
+    }
+
+    /// The instruction that stands at a byte; `None` for places between instructions, and in those with an error.
+    pub fn instruction_at(&self, place: usize) -> Option<&Instruction> {
+        let instructions = match self
+            .stages
+            .partition_point(|stage| stage.instruction.span.start <= place)
+        {
+            0 => &self.globals,
+            next => {
+                let stage = &self.stages[next - 1];
+                if place < stage.instruction.span.end {
+                    return Some(&stage.instruction);
+                }
+                &stage.instructions
+            }
+        };
+        let next = instructions.partition_point(|instruction| instruction.span.start <= place);
+        let found = instructions.get(next.checked_sub(1)?)?;
+        (place < found.span.end).then_some(found)
     }
 
     /// The last stage of that name before stage number `before`; case does not count.

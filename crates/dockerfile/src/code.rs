@@ -57,3 +57,23 @@ pub const INSTRUCTION_CASING: &str = "ConsistentInstructionCasing";
 pub const EXPOSE_PROTO_CASING: &str = "ExposeProtoCasing";
 /// An address or host port in EXPOSE.
 pub const EXPOSE_INVALID_FORMAT: &str = "ExposeInvalidFormat";
+/// FROM uses an ARG that nobody declared.
+pub const UNDEFINED_ARG_IN_FROM: &str = "UndefinedArgInFrom";
+/// The first WORKDIR of a stage is relative.
+pub const WORKDIR_RELATIVE_PATH: &str = "WorkdirRelativePath";
+/// A variable that is not defined.
+pub const UNDEFINED_VAR: &str = "UndefinedVar";
+/// A base image for another platform than is built for.
+pub const INVALID_BASE_IMAGE_PLATFORM: &str = "InvalidBaseImagePlatform";
+/// `FROM --platform=$TARGETPLATFORM`
+pub const REDUNDANT_TARGET_PLATFORM: &str = "RedundantTargetPlatform";
+/// A name of ARG or ENV that sounds like a secret.
+pub const SECRETS_USED_IN_ARG_OR_ENV: &str = "SecretsUsedInArgOrEnv";
+/// A FROM that makes no sense without `--build-arg`.
+pub const INVALID_DEFAULT_ARG_IN_FROM: &str = "InvalidDefaultArgInFrom";
+/// `FROM --platform=linux/amd64`
+pub const FROM_PLATFORM_CONSTANT: &str = "FromPlatformFlagConstDisallowed";
+/// A source of COPY or ADD that the ignore file leaves out.
+pub const COPY_IGNORED_FILE: &str = "CopyIgnoredFile";
+/// A comment above ARG or FROM that does not describe it.
+pub const INVALID_DEFINITION_DESCRIPTION: &str = "InvalidDefinitionDescription";

@@ -1,11 +1,13 @@
 //! COPY, ADD and WORKDIR: steps that change files.
 
 use kiln_dockerfile::ast::{Add, Copy, Heredoc, SourcePath, Transfer, Word};
+use kiln_dockerfile::code;
 use kiln_dockerfile::diagnostic::Diagnostic;
 use kiln_image::Digest;
 
 use crate::dispatch::Dispatch;
 use crate::graph::Unit;
+use crate::origin::MAIN_CONTEXT;
 use crate::path;
 use crate::remote::{AddSource, GitUrl, classify};
 use crate::report::error;
@@ -49,7 +51,11 @@ impl Dispatch<'_, '_> {
                 self.planner.tree(&origin)
             }
             None if expanded.paths.is_empty() => None,
-            None => self.planner.main_context(),
+            None => {
+                let paths = expanded.paths.iter().map(|(path, _)| path.as_str());
+                paths.for_each(|path| self.warn_ignored(unit, "Copy", path));
+                self.planner.main_context()
+            }
         };
         let sources: Vec<String> = expanded
             .paths
@@ -86,6 +92,7 @@ impl Dispatch<'_, '_> {
                         let message = "checksum requires HTTP(S) or Git sources";
                         return Err(error("BadChecksum", word.span, message));
                     }
+                    self.warn_ignored(unit, "Add", text);
                     Group {
                         from: CopyFrom::Step(self.planner.main_context()),
                         sources: vec![path::source(text, false)],
@@ -233,6 +240,26 @@ impl Dispatch<'_, '_> {
         self.stage.root = Some(step);
     }
 
+    /// Warns of a source that the ignore file leaves out. Where it lets in again, nobody but the files can tell.
+    fn warn_ignored(&mut self, unit: &Unit<'_>, verb: &str, written: &str) {
+        let options = self.planner.graph.options;
+        let Some(ignored) = options
+            .ignored
+            .as_ref()
+            .filter(|_| !options.contexts.contains_key(MAIN_CONTEXT))
+        else {
+            return;
+        };
+        let excluded = match path::source(written, false).as_str() {
+            "." => ignored.excludes_all(),
+            path => ignored.decide(path).excluded,
+        };
+        if excluded && !ignored.has_inclusions() {
+            let message = format!("Attempting to {verb} file \"{written}\" that is excluded by .dockerignore");
+            self.planner.report.warn(code::COPY_IGNORED_FILE, unit.span(), message);
+        }
+    }
+
     fn download(
         &mut self,
         unit: &Unit<'_>,
@@ -296,7 +323,7 @@ impl Dispatch<'_, '_> {
         let written = self.expand_word(unit, word)?;
         if !self.stage.workdir_set && !written.starts_with('/') {
             self.planner.report.warn(
-                "WorkdirRelativePath",
+                code::WORKDIR_RELATIVE_PATH,
                 unit.span(),
                 format!("Relative workdir \"{written}\" can have unexpected results if the base image changes"),
             );

@@ -8,6 +8,7 @@ use kiln_dockerfile::mount::{Mount, MountError};
 use crate::graph::Unit;
 use crate::history;
 use crate::names::Names;
+use crate::outline::Used;
 use crate::planner::{Planner, Stage};
 use crate::step::{Op, StepId};
 use crate::steps::Label;
@@ -19,6 +20,8 @@ pub(crate) struct Dispatch<'p, 'a> {
     pub(crate) planner: &'p mut Planner<'a>,
     pub(crate) stage: Stage,
     pub(crate) names: Names,
+    /// What is used of what the build can be given.
+    pub(crate) used: Used,
     /// The stage's place in the Dockerfile.
     pub(crate) index: usize,
     /// Its place in the plan.
@@ -33,9 +36,13 @@ impl<'p, 'a> Dispatch<'p, 'a> {
         let name = planner.graph.dockerfile.stages[index].name.as_ref();
         let no_cache = options.no_cache || name.is_some_and(|name| options.no_cache_filter.contains(name));
         Self {
-            planner,
             stage,
             names,
+            used: Used {
+                names: planner.graph.heads[index].uses.clone(),
+                own: Vec::new(),
+            },
+            planner,
             index,
             place,
             no_cache,
@@ -43,14 +50,14 @@ impl<'p, 'a> Dispatch<'p, 'a> {
     }
 
     /// Follows all instructions. One that is wrong is reported and left out, so that the rest is checked too.
-    pub(crate) fn run(mut self, units: &[Unit<'_>]) -> Stage {
+    pub(crate) fn run(mut self, units: &[Unit<'_>]) -> (Stage, Used) {
         for unit in units {
             if let Err(problem) = self.instruction(unit) {
                 let span = unit.at(problem.span);
                 self.planner.report.push(Diagnostic { span, ..problem });
             }
         }
-        self.stage
+        (self.stage, self.used)
     }
 
     fn instruction(&mut self, unit: &Unit<'_>) -> Result<(), Diagnostic> {

@@ -1,14 +1,17 @@
 //! What FROM lines see: the ARGs before the first FROM and the arguments that describe the platforms.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use kiln_dockerfile::Dockerfile;
-use kiln_dockerfile::ast::{Declaration, Kind, Span};
+use kiln_dockerfile::ast::{Declaration, Instruction, Kind};
 use kiln_dockerfile::expand::Env as _;
 use kiln_image::Platform;
 
 use crate::options::Options;
+use crate::outline::Argument;
 use crate::report::Report;
 use crate::secrets;
-use crate::vars::{Vars, Words};
+use crate::vars::{Vars, Words, used};
 
 /// The global scope.
 #[derive(Debug)]
@@ -19,6 +22,8 @@ pub(crate) struct Globals {
     pub(crate) defaults: Vars,
     /// Declared names that have no value.
     pub(crate) unset: Vec<String>,
+    /// The ARGs before the first FROM by name, and the variables that their defaults use.
+    pub(crate) arguments: BTreeMap<String, (Argument, BTreeSet<String>)>,
 }
 
 impl Globals {
@@ -28,6 +33,7 @@ impl Globals {
             defaults: automatic(dockerfile, options),
             vars: automatic(dockerfile, options),
             unset: Vec::new(),
+            arguments: BTreeMap::new(),
         };
         let automatic: Vec<String> = globals.vars.names().map(ToOwned::to_owned).collect();
         for name in automatic {
@@ -38,16 +44,23 @@ impl Globals {
         for instruction in &dockerfile.globals {
             if let Kind::Arg(declarations) = &instruction.kind {
                 for declaration in declarations {
-                    globals.declare(declaration, dockerfile.escape, instruction.span, options, report);
+                    globals.declare(declaration, instruction, dockerfile.escape, options, report);
                 }
             }
         }
         globals
     }
 
-    fn declare(&mut self, declaration: &Declaration, escape: char, span: Span, options: &Options, report: &mut Report) {
+    fn declare(
+        &mut self,
+        declaration: &Declaration,
+        instruction: &Instruction,
+        escape: char,
+        options: &Options,
+        report: &mut Report,
+    ) {
         let name = &declaration.name.raw;
-        secrets::check("ARG", name, span, report);
+        secrets::check("ARG", name, instruction.span, report);
         if let Some(default) = &declaration.default
             && let Ok(value) = Words::new(&self.defaults, escape).word(default)
         {
@@ -58,11 +71,27 @@ impl Globals {
             (None, Some(default)) => report.take(Words::new(&self.vars, escape).word(default)),
             (None, None) => None,
         };
+        let uses = match (options.build_args.get(name), &declaration.default) {
+            (None, Some(default)) => used(default, &self.vars, escape),
+            _ => BTreeSet::new(),
+        };
+        self.note(Argument::new(name, instruction, value.clone()), uses);
         match value {
             Some(value) => self.vars.set(name, &value),
             None if self.vars.get(name).is_none() => self.unset.push(name.clone()),
             None => {}
         }
+    }
+
+    /// Remembers an ARG. One that is declared anew with its own old value needs what that needed.
+    fn note(&mut self, argument: Argument, mut uses: BTreeSet<String>) {
+        let name = argument.name.clone();
+        if uses.remove(&name)
+            && let Some((_, before)) = self.arguments.get(&name)
+        {
+            uses.extend(before.iter().cloned());
+        }
+        self.arguments.insert(name, (argument, uses));
     }
 
     /// Whether somebody declared the name, with or without value.

@@ -77,11 +77,15 @@ impl<'a> Graph<'a> {
         })
     }
 
-    /// Walks from the target to everything it needs. Stages only ever need earlier ones, so one pass from the last
-    /// to the first does.
+    /// Walks from the target (or all stages) to everything it needs. Stages only ever need earlier ones, so one pass from
+    /// the last to the first does.
     pub(crate) fn reach(&'a self, images: &Images, report: &mut Report) -> Reached<'a> {
         let mut reached = Reached::default();
-        let mut wanted = BTreeSet::from([self.target]);
+        let mut wanted = if self.options.every_stage {
+            (0..self.heads.len()).collect()
+        } else {
+            BTreeSet::from([self.target])
+        };
         while let Some(index) = wanted.pop_last() {
             let mut need = |origin: &Origin, lines| match origin {
                 Origin::Stage(stage) => {

@@ -1,7 +1,10 @@
 //! FROM lines: what each stage starts from, and for which platform.
 
+use std::collections::BTreeSet;
+
 use kiln_dockerfile::Dockerfile;
 use kiln_dockerfile::ast::{Stage, Word};
+use kiln_dockerfile::code;
 use kiln_dockerfile::diagnostic::Diagnostic;
 use kiln_dockerfile::suggest;
 use kiln_image::{Platform, Reference};
@@ -10,7 +13,7 @@ use crate::globals::{Globals, target_platform};
 use crate::options::Options;
 use crate::origin::Origin;
 use crate::report::{Report, error};
-use crate::vars::Words;
+use crate::vars::{Words, used};
 
 /// What is known of a stage from its FROM line.
 #[derive(Debug)]
@@ -25,6 +28,8 @@ pub(crate) struct Head {
     pub(crate) explicit_platform: bool,
     /// Whether a named context stands in for all of it.
     pub(crate) replaced: bool,
+    /// The variables that the line uses.
+    pub(crate) uses: BTreeSet<String>,
 }
 
 /// Reads the FROM lines of all stages.
@@ -69,6 +74,7 @@ impl Reader<'_> {
             platform,
             explicit_platform: explicit.is_some(),
             replaced: false,
+            uses: self.uses(),
         };
         let name = self.stage.name.as_deref();
         let stand_in = name.and_then(|name| Origin::context(name, &head.platform, self.options));
@@ -91,6 +97,13 @@ impl Reader<'_> {
             });
         }
         head
+    }
+
+    fn uses(&self) -> BTreeSet<String> {
+        let words = self.stage.from.platform.iter().chain([&self.stage.from.image]);
+        words
+            .flat_map(|word| used(word, &self.globals.vars, self.dockerfile.escape))
+            .collect()
     }
 
     /// An earlier stage of exactly that name: `FROM Base` does not find the stage `base`.
@@ -118,7 +131,7 @@ impl Reader<'_> {
             if !self.globals.declares(&name) {
                 let hint = suggest::hint(&name, self.globals.vars.names());
                 report.warn(
-                    "UndefinedArgInFrom",
+                    code::UNDEFINED_ARG_IN_FROM,
                     word.span,
                     format!("FROM argument '{name}' is not declared{hint}"),
                 );
@@ -173,7 +186,7 @@ impl Reader<'_> {
     fn lint_platform(&self, word: &Word, platform: &Platform, report: &mut Report) {
         if matches!(word.raw.trim_matches('"'), "$TARGETPLATFORM" | "${TARGETPLATFORM}") {
             report.warn(
-                "RedundantTargetPlatform",
+                code::REDUNDANT_TARGET_PLATFORM,
                 word.span,
                 format!(
                     "Setting platform to predefined {} in FROM is redundant as this is the default behavior",
@@ -185,7 +198,7 @@ impl Reader<'_> {
         let meant = name.contains(&platform.architecture) || name.contains(&platform.os);
         if !word.raw.contains('$') && !meant {
             report.warn(
-                "FromPlatformFlagConstDisallowed",
+                code::FROM_PLATFORM_CONSTANT,
                 word.span,
                 format!("FROM --platform flag should not use constant value \"{}\"", word.raw),
             );
@@ -199,7 +212,7 @@ impl Reader<'_> {
         let is_stage = self.stage_named(&name).is_some();
         if word.raw.contains('$') && !is_stage && name.parse::<Reference>().is_err() {
             report.warn(
-                "InvalidDefaultArgInFrom",
+                code::INVALID_DEFAULT_ARG_IN_FROM,
                 word.span,
                 format!(
                     "Default value for ARG {} results in empty or invalid base image name",

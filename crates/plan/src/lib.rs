@@ -19,6 +19,7 @@ mod mounts;
 mod names;
 mod options;
 mod origin;
+mod outline;
 mod path;
 mod planner;
 mod ports;
@@ -31,6 +32,7 @@ mod steps;
 mod vars;
 
 pub use options::{ImageRequest, Images, NamedContext, Options, ResolvedImage};
+pub use outline::{Argument, Outline, Wanted};
 pub use step::{
     CopyAction, CopyFrom, Exec, FileAction, FileOp, MkdirAction, Mount, MountKind, Network, Op, Plan, Sharing, Source,
     StageInfo, Step, StepId, Target,

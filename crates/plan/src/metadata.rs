@@ -1,12 +1,14 @@
 //! The instructions that change the image's config and no file.
 
 use kiln_dockerfile::ast::{self, Command, Declaration, Onbuild, Pair, Word};
+use kiln_dockerfile::checks;
 use kiln_dockerfile::diagnostic::Diagnostic;
 use kiln_dockerfile::expand::Env as _;
 use kiln_image::{Empty, Healthcheck};
 
 use crate::dispatch::Dispatch;
 use crate::graph::Unit;
+use crate::outline::Argument;
 use crate::report::error;
 use crate::vars::Words;
 use crate::{history, ports, secrets, signals};
@@ -30,6 +32,14 @@ impl Dispatch<'_, '_> {
                 self.stage.vars.set(name, value);
                 text.push('=');
                 text.push_str(value);
+            }
+            self.used.names.insert(name.clone());
+            // What is only a wish for the global value is described there.
+            let global = self.planner.globals.vars.get(name).is_some();
+            if given.is_some() || declaration.default.is_some() || !global {
+                self.used
+                    .own
+                    .push(Argument::new(name, &unit.instruction, value.clone()));
             }
             self.stage.args.push((name.clone(), value));
         }
@@ -93,6 +103,11 @@ impl Dispatch<'_, '_> {
         let mut exposed = Vec::new();
         for word in sorted {
             for spec in self.expand(unit, |words| words.split(word))? {
+                if word.raw.contains('$') {
+                    for found in checks::expose(&spec, unit.at(word.span)) {
+                        self.planner.report.push(found);
+                    }
+                }
                 exposed.extend(ports::parse(&spec).map_err(|cause| error("BadPort", word.span, cause))?);
             }
         }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use kiln_dockerfile::ignore::Ignore;
 use kiln_image::{Digest, ImageConfig, Platform, Reference};
 
 use crate::step::Network;
@@ -13,6 +14,10 @@ pub struct Options {
     pub target: Option<String>,
     /// `--build-arg`
     pub build_args: BTreeMap<String, String>,
+    /// Whether all stages are planned, and checked, whatever the target needs. (`--call=check`)
+    pub every_stage: bool,
+    /// What the ignore file of the build context leaves out. Nothing is left out here: naming it is warned of.
+    pub ignored: Option<Ignore>,
     /// `--label`, over whatever the Dockerfile says.
     pub labels: BTreeMap<String, String>,
     /// `--platform`; the host's where not given.
@@ -44,6 +49,8 @@ impl Default for Options {
         Self {
             target: None,
             build_args: BTreeMap::new(),
+            every_stage: false,
+            ignored: None,
             labels: BTreeMap::new(),
             platform: None,
             build_platform: Platform::host(),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use kiln_dockerfile::ast::Span;
+use kiln_dockerfile::code;
 use kiln_dockerfile::expand::Env as _;
 use kiln_image::{ImageConfig, Platform, RootFs};
 
@@ -14,6 +15,7 @@ use crate::history;
 use crate::names::Names;
 use crate::options::{ImageRequest, Images, ResolvedImage};
 use crate::origin::{MAIN_CONTEXT, Origin};
+use crate::outline::{self, Outline};
 use crate::report::Report;
 use crate::step::{CopyAction, CopyFrom, FileAction, FileOp, Op, Plan, Source, StageInfo, StepId, Target};
 use crate::steps::{Label, Steps};
@@ -66,10 +68,12 @@ impl<'a> Planner<'a> {
 
     /// Plans the stages, which are all that the target needs.
     pub(crate) fn run(mut self, stages: &BTreeMap<usize, Vec<Unit<'a>>>) -> Outcome {
+        let mut used = Vec::new();
         for (place, (index, units)) in stages.iter().enumerate() {
             let names = self.names(*index, units);
-            let stage = Dispatch::start(&mut self, *index, place, names).run(units);
+            let (stage, uses) = Dispatch::start(&mut self, *index, place, names).run(units);
             self.done.insert(*index, stage);
+            used.push(uses);
         }
         let infos = self.done.iter().map(|(index, stage)| StageInfo {
             name: self.graph.stage_name(*index),
@@ -78,19 +82,32 @@ impl<'a> Planner<'a> {
         });
         let infos = infos.collect();
         let target = self.done.get(&self.graph.target).map(|stage| self.target(stage));
+        let arguments = outline::arguments(used.into_iter().rev(), self.globals);
         let failed = self.report.failed();
         let diagnostics = self.report.finish();
-        match target {
-            Some(target) if !failed => Outcome::Plan(
-                Box::new(Plan {
-                    steps: self.steps.into_vec(),
-                    stages: infos,
-                    target,
-                }),
-                diagnostics,
-            ),
-            _ => Outcome::Invalid(diagnostics),
-        }
+        let Some(target) = target.filter(|_| !failed) else {
+            return Outcome::Invalid(diagnostics);
+        };
+        let steps = self.steps.into_vec();
+        let (secrets, agents) = outline::mounted(&steps);
+        let stage = &self.graph.dockerfile.stages[self.graph.target];
+        let name = stage.name.as_deref();
+        let outline = Outline {
+            target: name.map(ToOwned::to_owned),
+            description: name
+                .and_then(|name| stage.instruction.description_of(name))
+                .map(ToOwned::to_owned),
+            arguments,
+            secrets,
+            agents,
+        };
+        let plan = Plan {
+            steps,
+            stages: infos,
+            target,
+            outline,
+        };
+        Outcome::Plan(Box::new(plan), diagnostics)
     }
 
     fn names(&self, index: usize, units: &[Unit<'_>]) -> Names {
@@ -160,7 +177,7 @@ impl<'a> Planner<'a> {
         let found = image.config.platform();
         if !found.architecture.is_empty() && request.platform.distance(&found).is_none() {
             self.report.warn(
-                "InvalidBaseImagePlatform",
+                code::INVALID_BASE_IMAGE_PLATFORM,
                 span,
                 format!(
                     "Base image {} was pulled with platform \"{found}\", expected \"{}\" for current build",

@@ -1,6 +1,7 @@
 //! Names that sound like secrets.
 
 use kiln_dockerfile::ast::Span;
+use kiln_dockerfile::code;
 
 use crate::report::Report;
 
@@ -25,7 +26,7 @@ const HARMLESS: &[&str] = &["public", "file", "version"];
 pub(crate) fn check(instruction: &str, name: &str, span: Span, report: &mut Report) {
     if sounds_secret(name) {
         report.warn(
-            "SecretsUsedInArgOrEnv",
+            code::SECRETS_USED_IN_ARG_OR_ENV,
             span,
             format!("Do not use ARG or ENV instructions for sensitive data ({instruction} \"{name}\")"),
         );

@@ -4,6 +4,8 @@
 
 use kiln_image::{Digest, ImageConfig, Platform, Reference};
 
+use crate::outline::Outline;
+
 /// The place of a step in [`Plan::steps`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StepId(pub usize);
@@ -17,6 +19,8 @@ pub struct Plan {
     pub stages: Vec<StageInfo>,
     /// The image that comes out.
     pub target: Target,
+    /// What the build can be given.
+    pub outline: Outline,
 }
 
 /// A stage, for display.

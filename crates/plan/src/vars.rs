@@ -1,6 +1,10 @@
 //! Variables: their order, their look-up, and words that use them.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
 use kiln_dockerfile::ast::{Span, Word};
+use kiln_dockerfile::code;
 use kiln_dockerfile::diagnostic::Diagnostic;
 use kiln_dockerfile::expand::{self, Env, ExpandError};
 use kiln_dockerfile::suggest;
@@ -33,6 +37,31 @@ impl Env for Vars {
     fn get(&self, name: &str) -> Option<&str> {
         let found = self.0.iter().find(|(known, _)| known == name);
         found.map(|(_, value)| value.as_str())
+    }
+}
+
+/// The variables that a word uses and that have a value; none where it cannot be expanded.
+pub(crate) fn used(word: &Word, vars: &Vars, escape: char) -> BTreeSet<String> {
+    let seen = Seen {
+        vars,
+        used: RefCell::default(),
+    };
+    // Whoever needs the value reports what is wrong with it.
+    let _value = expand::word(&word.raw, escape, &seen);
+    seen.used.into_inner()
+}
+
+/// Remembers what was looked up.
+struct Seen<'a> {
+    vars: &'a Vars,
+    used: RefCell<BTreeSet<String>>,
+}
+
+impl Env for Seen<'_> {
+    fn get(&self, name: &str) -> Option<&str> {
+        let value = self.vars.get(name)?;
+        self.used.borrow_mut().insert(name.to_owned());
+        Some(value)
     }
 }
 
@@ -127,7 +156,7 @@ pub(crate) fn warn_undefined(
             .map(|found| format!(" (did you mean ${found}?)"))
             .unwrap_or_default();
         report.warn(
-            "UndefinedVar",
+            code::UNDEFINED_VAR,
             span,
             format!("Usage of undefined variable '${name}'{hint}"),
         );

@@ -101,7 +101,6 @@ fn flags_that_would_not_be_obeyed_are_refused_with_the_reason() {
     for (flag, value) in [
         ("--annotation", "a=b"),
         ("--attest", "type=sbom"),
-        ("--call", "check"),
         ("--cpuset-cpus", "0"),
         ("--cgroup-parent", "x"),
     ] {
@@ -117,7 +116,11 @@ fn flags_that_would_not_be_obeyed_are_refused_with_the_reason() {
         "--provenance",
     );
     is_usage(directory.path(), &["build", "--sbom", "."], "--sbom");
-    is_usage(directory.path(), &["build", "--check", "."], "--check");
+    is_usage(
+        directory.path(),
+        &["build", "--call", "chek", "."],
+        "error: --call chek: ",
+    );
 }
 
 #[test]

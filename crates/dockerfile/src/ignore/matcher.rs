@@ -32,7 +32,7 @@ impl Token {
     }
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Matcher {
     tokens: Vec<Token>,
     /// The plain text at the start.

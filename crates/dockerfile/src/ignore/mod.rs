@@ -32,7 +32,7 @@ pub struct Decision {
 }
 
 /// Patterns, in order; the last that fits decides.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Patterns {
     all: Vec<Pattern>,
     /// Plain paths: the last pattern with each.
@@ -49,7 +49,7 @@ pub struct Patterns {
 pub type Ignore = Patterns;
 
 /// One pattern.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Pattern {
     line: usize,
     /// Whether it lets in (`!`).
@@ -127,6 +127,17 @@ impl Patterns {
         let later = last.map_or(0, |index| index + 1);
         let mut inclusions = self.inclusions.iter().filter(|(index, _)| *index >= later);
         inclusions.any(|(_, matcher)| matcher.may_match_below(directory))
+    }
+
+    /// Whether some pattern lets in (`!`).
+    pub fn has_inclusions(&self) -> bool {
+        !self.inclusions.is_empty()
+    }
+
+    /// Whether a pattern fits everything: `*`, `**`, `**/*`.
+    pub fn excludes_all(&self) -> bool {
+        let all = |pattern: &Pattern| !pattern.includes && matches!(pattern.text.as_str(), "*" | "**" | "**/*");
+        self.all.iter().any(all)
     }
 
     /// Whether there are no patterns.

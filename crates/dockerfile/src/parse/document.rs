@@ -85,7 +85,7 @@ struct Reader<'a> {
     diagnostics: Vec<Diagnostic>,
     /// The comment lines directly above what comes next.
     comments: Vec<Word>,
-    /// For each instruction with blank lines in it, where no comment allows them: the first.
+    /// For each instruction with blank lines in it: the first.
     empty_lines: Vec<Span>,
 }
 
@@ -118,9 +118,7 @@ impl<'a> Reader<'a> {
         }
         let logical = Logical::read(line, &mut self.lines, self.directives.escape);
         let comments = std::mem::take(&mut self.comments);
-        if !checks::Config::of_comments(&comments).skips(code::NO_EMPTY_CONTINUATION) {
-            self.empty_lines.extend(logical.empty_line);
-        }
+        self.empty_lines.extend(logical.empty_line);
         let head = Head::read(&logical, 0..logical.text.len(), self.directives.escape);
         let from = logical.text[head.keyword.clone()].eq_ignore_ascii_case("from");
         Some(match self.instruction(&logical, head, comments) {

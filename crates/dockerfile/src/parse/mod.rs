@@ -23,8 +23,8 @@ use crate::diagnostic::Diagnostic;
 use report::{error, helped};
 
 /// Reads a Dockerfile. All errors of the file are reported at once, in the order of their places; an instruction with
-/// an error is left out of the tree. Warnings that `# check=` at the top of the file silences are among them, for a build
-/// may say otherwise: see [`checks::Config`](crate::checks::Config).
+/// an error is left out of the tree. Warnings that `# check=` silences are among them, for a build may say otherwise: see
+/// [`checks::Config::apply`](crate::checks::Config::apply).
 pub fn parse(source: &str) -> (Dockerfile, Vec<Diagnostic>) {
     let Some(place) = source.find('\0') else {
         return document::parse(source);

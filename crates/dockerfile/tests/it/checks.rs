@@ -6,11 +6,9 @@ use kiln_dockerfile::parse;
 
 /// What a build shows whose user says nothing else.
 fn check(source: &str, expected: &[&str]) {
-    let (tree, found) = parse(source);
-    let settings = Config::of(&tree);
-    let shown = found
-        .iter()
-        .filter(|each| each.severity == Severity::Warning && !settings.skips(each.code));
+    let (tree, mut found) = parse(source);
+    Config::of(&tree).apply(&tree, &mut found);
+    let shown = found.iter().filter(|each| each.severity == Severity::Warning);
     let shown: Vec<_> = shown
         .map(|each| format!("{}:{}", tree.line_column(each.span.start).0, each.code))
         .collect();
@@ -80,6 +78,64 @@ fn silenced() {
         &["4:JSONArgsRecommended"],
     );
     check("FROM a\n# check=skip=NoEmptyContinuation\nRUN x \\\n\n y\n", &[]);
+    check(
+        "# check=skip=CMDs\nFROM a\n# check=skip=all\nCMD x\nENTRYPOINT x\n",
+        &["5:JSONArgsRecommended"],
+    );
+}
+
+#[test]
+fn experimental() {
+    let rule = "InvalidDefinitionDescription";
+    let silent = "# what it is\nARG x\n# other\nFROM a AS b\n# also\nARG y z\n";
+    check(silent, &[]);
+    let loud = format!("# check=experimental={rule}\n{silent}");
+    check(
+        &loud,
+        &[
+            "3:InvalidDefinitionDescription",
+            "5:InvalidDefinitionDescription",
+            "7:InvalidDefinitionDescription",
+        ],
+    );
+    let skipped = format!("# check=skip=all;experimental=all\n{silent}");
+    check(
+        &skipped,
+        &[
+            "3:InvalidDefinitionDescription",
+            "5:InvalidDefinitionDescription",
+            "7:InvalidDefinitionDescription",
+        ],
+    );
+    check(
+        "# check=experimental=all\n# x is it\nARG x\n# more\n# b builds\nFROM a AS B\n# none\n\nARG y\n# names none\nFROM c\n",
+        &["6:StageNameCasing"],
+    );
+    let message = &parse("# what\nARG x\nFROM a\n").1[0].message;
+    assert_eq!(message, "Comment for ARG should follow the format: `# x <description>`");
+}
+
+#[test]
+fn descriptions() {
+    let (tree, _) = parse("# no\n# x the first\n# x the second\nARG x\nFROM a\n");
+    assert_eq!(tree.globals[0].description_of("x"), Some("the first"));
+    assert_eq!(tree.globals[0].description_of("n"), None);
+    assert_eq!(tree.globals[0].description_of(""), None);
+}
+
+#[test]
+fn instructions_by_place() {
+    let source = "ARG a\n# c\nFROM b\nRUN c <<E\nd\nE\n\nRUN e\nFROM f\n";
+    let (tree, _) = parse(source);
+    let at = |text: &str| tree.instruction_at(source.find(text).unwrap()).map(|found| found.lines);
+    assert_eq!(at("ARG"), Some((1, 1)));
+    assert_eq!(at("# c"), None);
+    assert_eq!(at("b\n"), Some((3, 3)));
+    assert_eq!(at("d\n"), Some((4, 6)));
+    assert_eq!(at("\nRUN e"), None);
+    assert_eq!(at("e\n"), Some((8, 8)));
+    assert_eq!(at("f\n"), Some((9, 9)));
+    assert_eq!(tree.instruction_at(source.len()), None);
 }
 
 #[test]

@@ -47,10 +47,6 @@ pub(crate) struct CompatArgs {
     #[arg(long, hide = true)]
     attest: Vec<String>,
     #[arg(long, hide = true)]
-    call: Option<String>,
-    #[arg(long, hide = true)]
-    check: bool,
-    #[arg(long, hide = true)]
     policy: Vec<String>,
     #[arg(long, hide = true)]
     resource: Vec<String>,
@@ -62,8 +58,6 @@ pub(crate) struct CompatArgs {
     cpuset_cpus: Option<String>,
     #[arg(long, hide = true)]
     cpuset_mems: Option<String>,
-    #[arg(long, hide = true)]
-    print: Option<String>,
 }
 
 /// Why Kiln has it not, and what to do.
@@ -78,8 +72,6 @@ const NO_ATTESTATIONS: &str = "Kiln writes no attestations";
 const WITHOUT_ATTESTATIONS: &str = "leave it out, or say =false";
 const NO_CPUSETS: &str = "Kiln does not bind steps to processors";
 const TASKSET: &str = "start Kiln itself bound, which its steps inherit: `taskset -c 0,1 kiln build …`";
-const NO_LINTER: &str = "Kiln only builds here";
-const PLAN: &str = "`kiln plan` shows the steps and all warnings without building";
 
 impl CompatArgs {
     /// Refuses what would silently not be done.
@@ -109,10 +101,9 @@ impl CompatArgs {
         Ok(())
     }
 
-    fn refusals(&self) -> [Refusal; 13] {
+    fn refusals(&self) -> [Refusal; 10] {
         let wanted = |value: Option<&String>| value.is_some_and(|text| csv::boolean("", Some(text)) != Ok(false));
         let attested = self.attest.iter().any(|text| !text.contains("disabled=true"));
-        let called = self.call.as_deref().is_some_and(|call| call != "build");
         let refusal = |flag, given, reason, instead| Refusal {
             flag,
             given,
@@ -139,9 +130,6 @@ impl CompatArgs {
                 NO_ATTESTATIONS,
                 WITHOUT_ATTESTATIONS,
             ),
-            refusal("--call", called, NO_LINTER, PLAN),
-            refusal("--check", self.check, NO_LINTER, PLAN),
-            refusal("--print", self.print.is_some(), NO_LINTER, PLAN),
             refusal(
                 "--policy",
                 !self.policy.is_empty(),

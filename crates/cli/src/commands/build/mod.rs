@@ -1,5 +1,6 @@
 //! `kiln build`
 
+mod call;
 mod compat;
 pub(crate) mod definition;
 mod results;
@@ -22,6 +23,7 @@ use crate::settings::Settings;
 use crate::signals::Interrupt;
 use crate::terminal;
 use crate::values::{output, secret, size, ssh};
+use call::CallArgs;
 use compat::CompatArgs;
 use definition::{Definition, DefinitionArgs};
 
@@ -81,12 +83,17 @@ pub(crate) struct Args {
     #[arg(short, long, help_heading = "Progress")]
     quiet: bool,
     #[command(flatten)]
+    call: CallArgs,
+    #[command(flatten)]
     compat: CompatArgs,
 }
 
-/// Builds.
+/// Builds, or says what would be built from.
 pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
     args.compat.check()?;
+    if let Some(call) = args.call.call()? {
+        return call.run(args, settings);
+    }
     let (mut request, definition) = args.request(settings)?;
     let source = definition.inputs.dockerfile.clone();
     let engine = Engine::open(settings)?;

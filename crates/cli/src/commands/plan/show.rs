@@ -175,7 +175,7 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use kiln_image::{Digest, ImageConfig, Platform};
-    use kiln_plan::{StageInfo, StepId, Target};
+    use kiln_plan::{Outline, StageInfo, StepId, Target};
 
     use super::*;
 
@@ -211,6 +211,7 @@ mod tests {
                 inherited_history: 0,
                 platform,
             },
+            outline: Outline::default(),
         }
     }
 
