@@ -1,5 +1,7 @@
 //! Putting the image together: digests of the layers, config, manifest.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use kiln_image::media_type::{self, Compression};
 use kiln_image::{Descriptor, Digest, ImageConfig, Manifest, RootFs};
@@ -176,13 +178,17 @@ fn compress(images: &Images<'_>, layer: &LayerId, compression: LayerOptions) -> 
 }
 
 /// The manifest's bytes as BuildKit lays them out: two blanks of indentation.
-pub(crate) fn manifest(config: &[u8], layers: Vec<Descriptor>) -> StepResult<Vec<u8>> {
+pub(crate) fn manifest(
+    config: &[u8],
+    layers: Vec<Descriptor>,
+    annotations: BTreeMap<String, String>,
+) -> StepResult<Vec<u8>> {
     let manifest = Manifest {
         schema_version: 2,
         media_type: media_type::OCI_MANIFEST.to_owned(),
         config: Descriptor::of(media_type::OCI_CONFIG, config),
         layers,
-        annotations: std::collections::BTreeMap::new(),
+        annotations,
     };
     to_json_pretty(&manifest)
 }

@@ -128,6 +128,7 @@ impl Builder {
             image,
             config: bytes,
             created: config.created,
+            annotations: request.annotations.clone(),
         };
         let mut written = None;
         for output in &request.outputs {

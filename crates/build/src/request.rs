@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use kiln_image::Reference;
 use kiln_image::media_type::Compression;
+use kiln_image::{Platform, Reference};
 use kiln_plan::Options;
 
 /// A whole build.
@@ -40,6 +40,8 @@ pub struct Request {
     pub tags: Vec<Reference>,
     /// Where it goes; to the store where this is empty.
     pub outputs: Vec<Output>,
+    /// What outputs with manifests note in them (`--annotation`).
+    pub annotations: Annotations,
 }
 
 impl Request {
@@ -92,6 +94,61 @@ pub struct Limits {
     pub cpu_millis: Option<u64>,
     /// Processes.
     pub pids: Option<u64>,
+}
+
+/// Notes in the documents around an image.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Annotations(pub Vec<Annotation>);
+
+/// One note.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Annotation {
+    /// Where it stands.
+    pub place: AnnotationPlace,
+    /// For images of this platform alone; for all where not given.
+    pub platform: Option<Platform>,
+    /// Its name.
+    pub key: String,
+    /// What it says.
+    pub value: String,
+}
+
+/// Where a note stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnnotationPlace {
+    /// In the manifest.
+    Manifest,
+    /// Where the manifest is named: in the index above it.
+    ManifestDescriptor,
+    /// In an index, which the image then has.
+    Index,
+    /// Where that index is named: in the `index.json` of a layout.
+    IndexDescriptor,
+}
+
+impl Annotations {
+    /// Those of a place for images of a platform. What is for that platform wins over what is for all.
+    pub fn of(&self, place: AnnotationPlace, platform: &Platform) -> BTreeMap<String, String> {
+        let mut found = BTreeMap::new();
+        for for_all in [true, false] {
+            let fits = |each: &&Annotation| {
+                each.place == place
+                    && match &each.platform {
+                        None => for_all,
+                        Some(own) => !for_all && own == platform,
+                    }
+            };
+            let pair = |each: &Annotation| (each.key.clone(), each.value.clone());
+            found.extend(self.0.iter().filter(fits).map(pair));
+        }
+        found
+    }
+
+    /// Whether some of them need an index.
+    pub fn need_index(&self) -> bool {
+        let of_index = |place| matches!(place, AnnotationPlace::Index | AnnotationPlace::IndexDescriptor);
+        self.0.iter().any(|each| of_index(each.place))
+    }
 }
 
 /// Where a result goes besides the store.
@@ -163,5 +220,30 @@ impl Default for LayerOptions {
             force: false,
             clamp: None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn annotations_of_a_platform_win() {
+        let note = |platform: Option<&str>, value: &str| Annotation {
+            place: AnnotationPlace::Manifest,
+            platform: platform.map(Platform::linux),
+            key: "k".to_owned(),
+            value: value.to_owned(),
+        };
+        let notes = Annotations(vec![
+            note(Some("arm64"), "arm"),
+            note(Some("amd64"), "amd"),
+            note(None, "all"),
+        ]);
+        let value =
+            |architecture: &str| notes.of(AnnotationPlace::Manifest, &Platform::linux(architecture))["k"].clone();
+        assert_eq!((value("amd64"), value("s390x")), ("amd".to_owned(), "all".to_owned()));
+        assert!(notes.of(AnnotationPlace::Index, &Platform::linux("amd64")).is_empty());
+        assert!(!notes.need_index());
     }
 }

@@ -1,7 +1,9 @@
 //! Images between the store, registries and files.
 
+use std::collections::BTreeMap;
+
 use kiln_image::media_type;
-use kiln_image::{Descriptor, Digest, Platform, Reference};
+use kiln_image::{Descriptor, Digest, Manifest, Platform, Reference};
 use kiln_plan::ImageRequest;
 use kiln_store::{Found, Image};
 
@@ -12,7 +14,7 @@ use crate::error::{Error, StepError, StepResult};
 use crate::event::Sink;
 use crate::export::{self, ArchiveImage};
 use crate::images::{Images, MAX_DOCUMENT, parse_config, parse_manifest};
-use crate::request::{Destination, LayerOptions};
+use crate::request::{AnnotationPlace, Annotations, Destination, LayerOptions};
 use crate::session::{Task, Tasks};
 
 /// An image of the store with its config.
@@ -20,6 +22,14 @@ pub(crate) struct Stored {
     pub(crate) image: Image,
     pub(crate) config: Vec<u8>,
     pub(crate) created: Option<String>,
+    /// What is noted where it is written.
+    pub(crate) annotations: Annotations,
+}
+
+impl Stored {
+    fn notes(&self, place: AnnotationPlace) -> BTreeMap<String, String> {
+        self.annotations.of(place, &self.image.platform)
+    }
 }
 
 impl Builder {
@@ -94,6 +104,7 @@ pub(crate) fn stored(images: &Images<'_>, image: Image) -> StepResult<Stored> {
         image,
         config,
         created: parsed.created,
+        annotations: Annotations::default(),
     })
 }
 
@@ -133,56 +144,57 @@ fn compressed(
     options: LayerOptions,
 ) -> StepResult<ArchiveImage> {
     let image = &stored.image;
-    if options.clamp.is_some() {
-        return archive_dated_back(images, stored, names, options);
-    }
-    let (manifest, manifest_type, layers) = match image.manifest {
-        Some(digest) if images.store.has_blob(&digest) && !options.force => {
-            let bytes = images.store.read_blob(&digest, MAX_DOCUMENT)?;
-            let name = Reference::new("docker.io", "library/image", None, None);
-            let parsed = parse_manifest(&bytes, &name)?;
-            let manifest_type = if parsed.media_type.is_empty() {
-                media_type::OCI_MANIFEST.to_owned()
-            } else {
-                parsed.media_type
-            };
-            (bytes, manifest_type, parsed.layers)
-        }
-        _ => {
-            let layers = assemble::layer_blobs(images, &image.layers, options)?;
-            let bytes = assemble::manifest(&stored.config, layers.clone())?;
-            (bytes, media_type::OCI_MANIFEST.to_owned(), layers)
-        }
-    };
-    Ok(ArchiveImage {
+    let made = |manifest, config: &[u8], digest, layers| ArchiveImage {
         manifest,
-        manifest_type,
-        config: image.id,
-        config_size: stored.config.len() as u64,
+        manifest_type: media_type::OCI_MANIFEST.to_owned(),
+        config: digest,
+        config_size: config.len() as u64,
         layers,
         platform: image.platform.clone(),
         names: names.to_vec(),
         created: stored.created.clone(),
-    })
+        annotations: stored.notes(AnnotationPlace::ManifestDescriptor),
+        index: None,
+    };
+    let notes = stored.notes(AnnotationPlace::Manifest);
+    let mut archive = if options.clamp.is_some() {
+        let (layers, config) = assemble::dated_back(images, &image.layers, &stored.config, options)?;
+        let manifest = assemble::manifest(&config, layers.clone(), notes)?;
+        made(manifest, &config, images.store.put_blob(&config)?, layers)
+    } else if let Some((bytes, manifest)) = kept_manifest(images, image, options)? {
+        let made = made(bytes, &stored.config, image.id, manifest.layers);
+        if manifest.media_type.is_empty() {
+            made
+        } else {
+            ArchiveImage {
+                manifest_type: manifest.media_type,
+                ..made
+            }
+        }
+    } else {
+        let layers = assemble::layer_blobs(images, &image.layers, options)?;
+        let manifest = assemble::manifest(&stored.config, layers.clone(), notes)?;
+        made(manifest, &stored.config, image.id, layers)
+    };
+    if stored.annotations.need_index() {
+        archive.add_index(
+            stored.notes(AnnotationPlace::Index),
+            stored.notes(AnnotationPlace::IndexDescriptor),
+        )?;
+    }
+    Ok(archive)
 }
 
-fn archive_dated_back(
-    images: &Images<'_>,
-    stored: &Stored,
-    names: &[Reference],
-    options: LayerOptions,
-) -> StepResult<ArchiveImage> {
-    let (layers, config) = assemble::dated_back(images, &stored.image.layers, &stored.config, options)?;
-    Ok(ArchiveImage {
-        manifest: assemble::manifest(&config, layers.clone())?,
-        manifest_type: media_type::OCI_MANIFEST.to_owned(),
-        config: images.store.put_blob(&config)?,
-        config_size: config.len() as u64,
-        layers,
-        platform: stored.image.platform.clone(),
-        names: names.to_vec(),
-        created: stored.created.clone(),
-    })
+/// The manifest that the image has already: bytes that came from elsewhere stay as they came.
+fn kept_manifest(images: &Images<'_>, image: &Image, options: LayerOptions) -> StepResult<Option<(Vec<u8>, Manifest)>> {
+    let kept = |digest: &Digest| images.store.has_blob(digest) && !options.force;
+    let Some(digest) = image.manifest.filter(kept) else {
+        return Ok(None);
+    };
+    let bytes = images.store.read_blob(&digest, MAX_DOCUMENT)?;
+    let name = Reference::new("docker.io", "library/image", None, None);
+    let manifest = parse_manifest(&bytes, &name)?;
+    Ok(Some((bytes, manifest)))
 }
 
 /// The image with everything that an archive takes.
@@ -241,9 +253,7 @@ pub(crate) fn push(
     }
     let config = Descriptor::new(media_type::OCI_CONFIG, image.config, image.config_size);
     push_blob(images, reference, &config, &task)?;
-    let digest = images
-        .registry
-        .push_manifest(reference, &image.manifest_type, &image.manifest)?;
+    let digest = push_documents(images, reference, &image)?;
     if image.config == stored.image.id && images.store.image(&image.config)?.is_some() {
         images.store.put_blob(&image.manifest)?;
         images.store.put_image(&Image {
@@ -253,6 +263,18 @@ pub(crate) fn push(
     }
     task.done();
     Ok(image)
+}
+
+/// Sends the manifest, and the index if there is one: then only that gets the name. Gives the manifest's digest.
+fn push_documents(images: &Images<'_>, reference: &Reference, image: &ArchiveImage) -> StepResult<Digest> {
+    let push = |name: &Reference, kind: &str, bytes: &[u8]| images.registry.push_manifest(name, kind, bytes);
+    let Some(index) = &image.index else {
+        return Ok(push(reference, &image.manifest_type, &image.manifest)?);
+    };
+    let pinned = reference.pinned(Digest::of(&image.manifest));
+    let digest = push(&pinned, &image.manifest_type, &image.manifest)?;
+    push(reference, media_type::OCI_INDEX, &index.bytes)?;
+    Ok(digest)
 }
 
 fn push_blob(images: &Images<'_>, reference: &Reference, blob: &Descriptor, task: &Task<'_>) -> StepResult<()> {

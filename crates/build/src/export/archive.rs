@@ -10,6 +10,7 @@ use kiln_layer::tar::Writer as TarWriter;
 use kiln_store::Store;
 use serde_json::json;
 
+use crate::assemble;
 use crate::error::{StepError, StepResult};
 
 /// The content of the `oci-layout` file.
@@ -26,14 +27,62 @@ pub(crate) struct ArchiveImage {
     pub(crate) platform: Platform,
     pub(crate) names: Vec<Reference>,
     pub(crate) created: Option<String>,
+    /// Notes where the manifest is named.
+    pub(crate) annotations: BTreeMap<String, String>,
+    /// The index that it has of its own, where notes need one.
+    pub(crate) index: Option<ImageIndex>,
+}
+
+/// An index of one image.
+#[derive(Debug, Clone)]
+pub(crate) struct ImageIndex {
+    pub(crate) bytes: Vec<u8>,
+    /// Notes where the index is named.
+    pub(crate) annotations: BTreeMap<String, String>,
 }
 
 impl ArchiveImage {
-    /// Its manifest.
+    /// What stands for it: its index if it has one, else its manifest.
     pub(crate) fn descriptor(&self) -> Descriptor {
-        let mut descriptor = Descriptor::of(self.manifest_type.clone(), &self.manifest);
-        descriptor.platform = Some(self.platform.clone());
-        descriptor
+        let Some(index) = &self.index else {
+            return self.manifest_descriptor();
+        };
+        Descriptor {
+            annotations: index.annotations.clone(),
+            ..Descriptor::of(media_type::OCI_INDEX, &index.bytes)
+        }
+    }
+
+    /// Its manifest.
+    pub(crate) fn manifest_descriptor(&self) -> Descriptor {
+        Descriptor {
+            platform: Some(self.platform.clone()),
+            annotations: self.annotations.clone(),
+            ..Descriptor::of(self.manifest_type.clone(), &self.manifest)
+        }
+    }
+
+    /// Gives it an index with these notes in it, and those where the index is named.
+    pub(crate) fn add_index(
+        &mut self,
+        inside: BTreeMap<String, String>,
+        annotations: BTreeMap<String, String>,
+    ) -> StepResult<()> {
+        let index = Index {
+            schema_version: 2,
+            media_type: media_type::OCI_INDEX.to_owned(),
+            manifests: vec![self.manifest_descriptor()],
+            annotations: inside,
+        };
+        let bytes = assemble::to_json_pretty(&index)?;
+        self.index = Some(ImageIndex { bytes, annotations });
+        Ok(())
+    }
+
+    /// Manifest and index.
+    fn documents(&self) -> impl Iterator<Item = &[u8]> {
+        let index = self.index.iter().map(|index| &index.bytes[..]);
+        std::iter::once(&self.manifest[..]).chain(index)
     }
 
     /// One entry for each name; one without name where there is none.
@@ -125,9 +174,11 @@ fn write_archive(
                 tar.file(&blob_path(&digest), size, store.open_blob(&digest)?)?;
             }
         }
-        let digest = Digest::of(&image.manifest);
-        if written.insert(digest) {
-            tar.bytes(&blob_path(&digest), &image.manifest)?;
+        for document in image.documents() {
+            let digest = Digest::of(document);
+            if written.insert(digest) {
+                tar.bytes(&blob_path(&digest), document)?;
+            }
         }
     }
     tar.bytes("index.json", &index(images)?)?;
@@ -178,10 +229,10 @@ pub(crate) fn write_oci_directory(store: &Store, images: &[ArchiveImage], dest: 
                     .map_err(StepError::io("copy", digest.hex()))
             })?;
         }
-        let digest = Digest::of(&image.manifest);
-        place(&blobs.join(digest.hex()), Some(image.manifest.len() as u64), |out| {
-            write_all(out, &image.manifest)
-        })?;
+        for document in image.documents() {
+            let path = blobs.join(Digest::of(document).hex());
+            place(&path, Some(document.len() as u64), |out| write_all(out, document))?;
+        }
     }
     place(&dest.join("oci-layout"), None, |out| write_all(out, LAYOUT))?;
     let index = index(images)?;

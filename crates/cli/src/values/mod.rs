@@ -1,5 +1,6 @@
 //! What stands behind flags: small grammars that docker's command line has made up over the years.
 
+pub(crate) mod annotation;
 pub(crate) mod build_context;
 pub(crate) mod csv;
 pub(crate) mod host;

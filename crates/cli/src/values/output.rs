@@ -116,7 +116,9 @@ impl Attributes {
                     "say `insecure = true` for the registry in registries.conf instead of registry.insecure".to_owned(),
                 );
             }
-            key if key.starts_with("annotation") => return Err("annotations are not supported yet".to_owned()),
+            key if key.starts_with("annotation") => {
+                return Err("annotations are given with --annotation [TYPE:]KEY=VALUE, for all outputs".to_owned());
+            }
             key => return Err(format!("there is no attribute `{key}`")),
         }
         Ok(())

@@ -99,7 +99,6 @@ fn wrong_usage_is_2() {
 fn flags_that_would_not_be_obeyed_are_refused_with_the_reason() {
     let directory = tempfile::tempdir().unwrap();
     for (flag, value) in [
-        ("--annotation", "a=b"),
         ("--attest", "type=sbom"),
         ("--cpuset-cpus", "0"),
         ("--cgroup-parent", "x"),

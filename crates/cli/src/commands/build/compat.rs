@@ -43,8 +43,6 @@ pub(crate) struct CompatArgs {
     #[arg(long, hide = true)]
     memory_swap: Option<String>,
     #[arg(long, hide = true)]
-    annotation: Vec<String>,
-    #[arg(long, hide = true)]
     attest: Vec<String>,
     #[arg(long, hide = true)]
     policy: Vec<String>,
@@ -101,7 +99,7 @@ impl CompatArgs {
         Ok(())
     }
 
-    fn refusals(&self) -> [Refusal; 10] {
+    fn refusals(&self) -> [Refusal; 9] {
         let wanted = |value: Option<&String>| value.is_some_and(|text| csv::boolean("", Some(text)) != Ok(false));
         let attested = self.attest.iter().any(|text| !text.contains("disabled=true"));
         let refusal = |flag, given, reason, instead| Refusal {
@@ -111,12 +109,6 @@ impl CompatArgs {
             instead,
         };
         [
-            refusal(
-                "--annotation",
-                !self.annotation.is_empty(),
-                "Kiln writes no annotations",
-                "labels are in every image: --label KEY=VALUE",
-            ),
             refusal("--attest", attested, NO_ATTESTATIONS, WITHOUT_ATTESTATIONS),
             refusal(
                 "--provenance",

@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 
 use kiln_build::Built;
 use kiln_build::event::{Event, Sink};
-use kiln_build::request::{LayerOptions, Limits, Output, Request, SecretSource};
+use kiln_build::request::{Annotations, LayerOptions, Limits, Output, Request, SecretSource};
 use kiln_dockerfile::diagnostic::Diagnostic;
 use kiln_image::Reference;
 
@@ -22,7 +22,7 @@ use crate::report::Reporter;
 use crate::settings::Settings;
 use crate::signals::Interrupt;
 use crate::terminal;
-use crate::values::{output, secret, size, ssh};
+use crate::values::{annotation, output, secret, size, ssh};
 use call::CallArgs;
 use compat::CompatArgs;
 use definition::{Definition, DefinitionArgs};
@@ -40,6 +40,9 @@ pub(crate) struct Args {
     /// type=oci|docker|tar|local|image|registry[,dest=PATH][,name=NAME][,push=true][,compression=zstd]…
     #[arg(short, long, value_name = "DEST", help_heading = "Result")]
     output: Vec<String>,
+    /// A note in the image's manifest; TYPE is manifest, manifest-descriptor, index or index-descriptor
+    #[arg(long, value_name = "[TYPE:]KEY=VALUE", help_heading = "Result")]
+    annotation: Vec<String>,
     /// Push the image to its registries
     #[arg(long, help_heading = "Result")]
     push: bool,
@@ -95,6 +98,7 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
         return call.run(args, settings);
     }
     let (mut request, definition) = args.request(settings)?;
+    check_annotations(&request)?;
     let source = definition.inputs.dockerfile.clone();
     let engine = Engine::open(settings)?;
     let interrupt = Interrupt::watch()?;
@@ -145,6 +149,7 @@ impl Args {
         let tags = self.tags()?;
         let secrets = self.secrets(settings)?;
         let limits = self.limits()?;
+        let annotations = self.annotations()?;
         let ca_bundle = settings.ca_bundle()?;
         let mut definition = self
             .definition
@@ -171,6 +176,7 @@ impl Args {
             limits,
             tags,
             outputs,
+            annotations,
         };
         Ok((request, definition))
     }
@@ -188,6 +194,12 @@ impl Args {
             }
         };
         self.tag.iter().map(parse).collect()
+    }
+
+    fn annotations(&self) -> Result<Annotations, Failure> {
+        let notes: Result<Vec<_>, _> = self.annotation.iter().map(|text| annotation::parse(text)).collect();
+        let notes = notes.map_err(|message| Failure::usage(format!("--annotation {message}")))?;
+        Ok(Annotations(notes.concat()))
     }
 
     /// Where the image goes, and the time stamps that it gets: `given`, unless an output says others.
@@ -285,6 +297,23 @@ impl Args {
         }
         Ok(())
     }
+}
+
+/// The store keeps no manifests of what it built: notes need an output that writes one.
+fn check_annotations(request: &Request) -> Outcome {
+    let writes = |output: &Output| {
+        matches!(
+            output,
+            Output::Oci { .. } | Output::Docker { .. } | Output::Image { push: true, .. }
+        )
+    };
+    if request.annotations.0.is_empty() || request.outputs.iter().any(writes) {
+        return Ok(());
+    }
+    Err(
+        Failure::usage("--annotation: nothing is written that has a manifest, so it would be lost")
+            .hint("add --push or --output type=oci,dest=FILE; what the image itself shall say is a --label"),
+    )
 }
 
 /// `SOURCE_DATE_EPOCH`, which is a build argument like any other to the plan.

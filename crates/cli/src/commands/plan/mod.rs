@@ -5,7 +5,7 @@ mod show;
 use std::collections::BTreeMap;
 
 use clap::ValueEnum;
-use kiln_build::request::{Limits, Request};
+use kiln_build::request::{Annotations, Limits, Request};
 
 use super::build::definition::DefinitionArgs;
 use crate::engine::{self, Engine};
@@ -61,6 +61,7 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
         limits: Limits::default(),
         tags: Vec::new(),
         outputs: Vec::new(),
+        annotations: Annotations::default(),
     };
     let engine = Engine::open(settings)?;
     let interrupt = Interrupt::watch()?;
