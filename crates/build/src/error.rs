@@ -1,7 +1,9 @@
 //! Why a build, a transfer or an export failed.
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use kiln_dockerfile::diagnostic::Diagnostic;
 
@@ -79,6 +81,16 @@ pub enum StepError {
         /// The last lines of its output.
         tail: Vec<String>,
     },
+    /// Its process was ended because of a limit that the build has.
+    #[error("process \"{command}\" {by}")]
+    Stopped {
+        /// The command as BuildKit quotes it.
+        command: String,
+        /// Which limit.
+        by: StoppedBy,
+        /// The last lines of its output.
+        tail: Vec<String>,
+    },
     /// A source of COPY or ADD, or of a bind mount, is not there.
     #[error("{0}")]
     Missing(Missing),
@@ -132,6 +144,52 @@ pub enum StepError {
     },
 }
 
+/// The limit that ended a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoppedBy {
+    /// Memory, in bytes.
+    Memory {
+        /// What it was given.
+        limit: u64,
+        /// The most that it had.
+        peak: Option<u64>,
+    },
+    /// Time.
+    Time {
+        /// What it was given.
+        limit: Duration,
+    },
+}
+
+impl fmt::Display for StoppedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Memory { limit, peak } => {
+                write!(f, "was killed by its memory limit of {}", Bytes(*limit))?;
+                peak.map_or(Ok(()), |peak| write!(f, " (peak {})", Bytes(peak)))
+            }
+            Self::Time { limit } => write!(f, "was stopped: it took longer than its limit of {limit:?}"),
+        }
+    }
+}
+
+/// Bytes in the units in which memory is given: powers of 1024.
+struct Bytes(u64);
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+        let Some((shift, unit)) = units.into_iter().find(|(shift, _)| self.0 >> shift > 0) else {
+            return write!(f, "{}B", self.0);
+        };
+        let tenths = (u128::from(self.0) * 10) >> shift;
+        match tenths % 10 {
+            0 => write!(f, "{}{unit}", tenths / 10),
+            tenth => write!(f, "{}.{tenth}{unit}", tenths / 10),
+        }
+    }
+}
+
 /// A path that COPY, ADD or a mount names and that is not there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Missing {
@@ -174,8 +232,8 @@ pub enum MissingCause {
     },
 }
 
-impl std::fmt::Display for Missing {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "`{}` not found in {}", self.path, self.place)?;
         match &self.cause {
             MissingCause::Excluded { file, line, .. } => {
@@ -234,6 +292,17 @@ impl StepError {
                 "signal 9 mostly comes from the kernel's out-of-memory killer: try fewer --jobs or a larger --memory"
                     .to_owned(),
             ),
+            Self::Stopped { by, .. } => Some(
+                match by {
+                    StoppedBy::Memory { .. } => {
+                        "give it more with --memory, or make it use less: fewer jobs of `make`, say"
+                    }
+                    StoppedBy::Time { .. } => {
+                        "give it more with --step-timeout, or see in its output what it waits for"
+                    }
+                }
+                .to_owned(),
+            ),
             Self::Secret(id) => Some(format!(
                 "give it with --secret id={id},src=FILE or --secret id={id},env=VARIABLE"
             )),
@@ -272,3 +341,29 @@ impl Missing {
 
 /// What most functions of this crate give.
 pub(crate) type StepResult<T> = Result<T, StepError>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_in_words() {
+        for (bytes, text) in [
+            (12, "12B"),
+            (1024, "1KiB"),
+            (64 << 20, "64MiB"),
+            (1_610_612_736, "1.5GiB"),
+        ] {
+            assert_eq!(Bytes(bytes).to_string(), text);
+        }
+        let by = StoppedBy::Memory {
+            limit: 64 << 20,
+            peak: Some((63 << 20) + (512 << 10)),
+        };
+        assert_eq!(by.to_string(), "was killed by its memory limit of 64MiB (peak 63.5MiB)");
+        let by = StoppedBy::Time {
+            limit: Duration::from_millis(1500),
+        };
+        assert_eq!(by.to_string(), "was stopped: it took longer than its limit of 1.5s");
+    }
+}

@@ -27,6 +27,6 @@ mod waiting;
 
 pub use builder::Builder;
 pub use cancel::Cancel;
-pub use error::{Error, Missing, MissingCause, StepError};
+pub use error::{Error, Missing, MissingCause, StepError, StoppedBy};
 pub use event::Built;
 pub use planning::Checked;

@@ -3,11 +3,12 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::Write as _;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use kiln_sandbox::{Child, Exit};
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::cancel::Cancel;
 use crate::error::{StepError, StepResult};
@@ -36,37 +37,38 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// Passes on what the process writes until it ends. Kills it when the build is cancelled.
-    pub(crate) fn follow(&mut self, child: &mut Child, cancel: &Cancel) -> StepResult<Exit> {
+    /// Passes on what the process writes until it ends. Kills it when the build is cancelled, and when its time is over:
+    /// then the second value is true.
+    pub(crate) fn follow(
+        &mut self,
+        child: &mut Child,
+        cancel: &Cancel,
+        timeout: Option<Duration>,
+    ) -> StepResult<(Exit, bool)> {
         let mut pipes = [child.stdout(), child.stderr()];
         let mut buffer = vec![0; 64 << 10];
-        let mut killed = false;
+        let mut watch = Watch {
+            cancel,
+            deadline: timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
+            over: None,
+        };
         while pipes.iter().any(Option::is_some) {
-            let ready = wait(&pipes, cancel, killed)?;
-            if ready.canceled && !killed {
-                child.kill()?;
-                killed = true;
-            }
+            let fds: Vec<BorrowedFd<'_>> = pipes.iter().flatten().map(AsFd::as_fd).collect();
+            let mut ready = watch.wait(&fds, child)?.into_iter();
             for (index, pipe) in pipes.iter_mut().enumerate() {
-                if ready.pipes[index] && !self.pass(pipe.as_ref(), index == 1, &mut buffer)? {
+                let ready = pipe.is_some() && ready.next().unwrap_or(false);
+                if ready && !self.pass(pipe.as_ref(), index == 1, &mut buffer)? {
                     *pipe = None;
                 }
             }
         }
         // Both pipes may be closed by a process that goes on.
-        while !killed {
-            let mut fds = [
-                PollFd::from_borrowed_fd(child.pidfd(), PollFlags::IN),
-                PollFd::from_borrowed_fd(cancel.fd(), PollFlags::IN),
-            ];
-            retry(|| poll(&mut fds, None))?;
-            if !fds[0].revents().is_empty() {
+        while watch.over.is_none() {
+            if watch.wait(&[child.pidfd()], child)?.contains(&true) {
                 break;
             }
-            child.kill()?;
-            killed = true;
         }
-        Ok(child.wait()?)
+        Ok((child.wait()?, watch.over == Some(Over::Late)))
     }
 
     /// Reads once; false at the end.
@@ -95,26 +97,58 @@ impl<'a> Output<'a> {
     }
 }
 
-struct Ready {
-    pipes: [bool; 2],
-    canceled: bool,
+/// Why a process was killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Over {
+    Canceled,
+    Late,
 }
 
-fn wait(pipes: &[Option<OwnedFd>; 2], cancel: &Cancel, killed: bool) -> StepResult<Ready> {
-    let mut fds: Vec<PollFd<'_>> = Vec::with_capacity(3);
-    for pipe in pipes.iter().flatten() {
-        fds.push(PollFd::from_borrowed_fd(pipe.as_fd(), PollFlags::IN));
+/// Kills a process when the build is cancelled or its time is over.
+struct Watch<'a> {
+    cancel: &'a Cancel,
+    deadline: Option<Instant>,
+    /// Whether it did.
+    over: Option<Over>,
+}
+
+impl Watch<'_> {
+    /// Waits until one of the descriptors has something, or the process was killed. Gives for each whether it has.
+    fn wait(&mut self, fds: &[BorrowedFd<'_>], child: &Child) -> StepResult<Vec<bool>> {
+        let mut all: Vec<PollFd<'_>> = fds
+            .iter()
+            .map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN))
+            .collect();
+        let watching = self.over.is_none();
+        if watching {
+            all.push(PollFd::from_borrowed_fd(self.cancel.fd(), PollFlags::IN));
+        }
+        let timeout = self.deadline.filter(|_| watching).map(left);
+        retry(|| poll(&mut all, timeout.as_ref()))?;
+        let mut ready: Vec<bool> = all.iter().map(|fd| !fd.revents().is_empty()).collect();
+        if watching {
+            let canceled = ready.pop().unwrap_or(false);
+            let late = self.deadline.is_some_and(|deadline| deadline <= Instant::now());
+            self.over = match (canceled, late) {
+                (true, _) => Some(Over::Canceled),
+                (false, true) => Some(Over::Late),
+                (false, false) => None,
+            };
+            if self.over.is_some() {
+                child.kill()?;
+            }
+        }
+        Ok(ready)
     }
-    if !killed {
-        fds.push(PollFd::from_borrowed_fd(cancel.fd(), PollFlags::IN));
+}
+
+/// The time until then.
+fn left(deadline: Instant) -> Timespec {
+    let left = deadline.saturating_duration_since(Instant::now());
+    Timespec {
+        tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: left.subsec_nanos().into(),
     }
-    retry(|| poll(&mut fds, None))?;
-    let mut ready = fds.iter().map(|fd| !fd.revents().is_empty());
-    let mut next = |present: bool| present && ready.next().unwrap_or(false);
-    Ok(Ready {
-        pipes: [next(pipes[0].is_some()), next(pipes[1].is_some())],
-        canceled: next(!killed),
-    })
 }
 
 fn retry<T>(call: impl FnMut() -> rustix::io::Result<T>) -> StepResult<T> {

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use kiln_image::media_type::Compression;
 use kiln_image::{Platform, Reference};
 use kiln_plan::Options;
+pub use kiln_sandbox::{CpuTime, Limits};
 
 /// A whole build.
 #[derive(Debug, Clone)]
@@ -34,8 +36,11 @@ pub struct Request {
     pub epoch: Option<i64>,
     /// A bundle of certificate authorities that steps see too.
     pub ca_bundle: Option<PathBuf>,
-    /// Limits of every RUN.
+    /// Limits of every RUN. They have no part in the cache: what a step makes does not depend on them, only whether it
+    /// can.
     pub limits: Limits,
+    /// How long every RUN may take.
+    pub step_timeout: Option<Duration>,
     /// Names for the image; without outputs of its own it goes to the store.
     pub tags: Vec<Reference>,
     /// Where it goes; to the store where this is empty.
@@ -83,17 +88,6 @@ impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Secret(****)")
     }
-}
-
-/// Limits of a step's processes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Limits {
-    /// Bytes.
-    pub memory: Option<u64>,
-    /// Processors, in thousandths.
-    pub cpu_millis: Option<u64>,
-    /// Processes.
-    pub pids: Option<u64>,
 }
 
 /// Notes in the documents around an image.

@@ -153,8 +153,9 @@ impl Encoder {
             mounts,
             hostname,
             extra_hosts,
-            shm_size,
-            ulimits,
+            // Limits: whether a step succeeds may depend on them, what it makes does not.
+            shm_size: _,
+            ulimits: _,
         } = exec;
         self.input(*root)
             .texts(args)
@@ -171,10 +172,6 @@ impl Encoder {
             })
             .text(hostname)
             .pairs(extra_hosts)
-            .number(*shm_size)
-            .list(ulimits, |out, (name, soft, hard)| {
-                out.text(name).number(*soft).number(*hard);
-            })
     }
 
     fn owner(&mut self, mode: u32, uid: u32, gid: u32) -> &mut Self {

@@ -1,6 +1,9 @@
 //! A control group with the limits of one step, in version 2 or version 1 of the kernel's interface.
 
+mod settings;
+
 use crate::{Error, Limits};
+use settings::{Setting, settings};
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -15,21 +18,17 @@ pub(crate) struct Group {
     directories: Vec<PathBuf>,
 }
 
-/// Length of the period in which processor time is counted out, in microseconds (the kernel's default).
-const PERIOD: f64 = 100_000.0;
-
 /// What helps where Kiln may not make groups.
 const HELP: &str =
     "run kiln as root, or in a delegated control group: `systemd-run --user --scope -p Delegate=yes kiln …`";
 
-/// The value for one controller: its name, and for either version the files and what to write.
-struct Setting {
-    limit: &'static str,
-    controller: &'static str,
-    v2: Vec<(&'static str, String)>,
-    v1: Vec<(&'static str, String)>,
-    /// Files that may be missing (swap accounting is an option of the kernel).
-    optional: &'static [&'static str],
+/// What the processes of a group used, as far as the kernel tells.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Usage {
+    /// The most memory of all of them together, in bytes.
+    pub(crate) peak_memory: Option<u64>,
+    /// Whether the kernel ended one because the memory limit was reached.
+    pub(crate) out_of_memory: bool,
 }
 
 /// Makes the groups' names differ.
@@ -61,6 +60,28 @@ impl Group {
         Ok(Some(group))
     }
 
+    /// What its processes used. Call it when they have ended.
+    pub(crate) fn usage(&self) -> Usage {
+        let number = |file: &str| self.read(file)?.trim().parse().ok();
+        let kills = |file: &str| {
+            let text = self.read(file)?;
+            let line = text.lines().find_map(|line| line.strip_prefix("oom_kill "))?;
+            line.trim().parse::<u64>().ok()
+        };
+        Usage {
+            peak_memory: number("memory.peak").or_else(|| number("memory.max_usage_in_bytes")),
+            out_of_memory: kills("memory.events")
+                .or_else(|| kills("memory.oom_control"))
+                .unwrap_or(0)
+                > 0,
+        }
+    }
+
+    fn read(&self, file: &str) -> Option<String> {
+        let mut directories = self.directories.iter();
+        directories.find_map(|directory| fs::read_to_string(directory.join(file)).ok())
+    }
+
     /// The files to write "0" to in order to join.
     pub(crate) fn join_files(&self) -> Result<Vec<OwnedFd>, Error> {
         let open = |directory: &PathBuf| {
@@ -89,6 +110,10 @@ impl Group {
             .directory(setting.controller)
             .ok_or_else(|| unavailable(setting.limit))?;
         let directory = self.make(&base, name, setting.limit)?;
+        for file in setting.inherited {
+            inherit(&base, &directory, file)
+                .map_err(|source| refused(setting.limit, &directory.join(file), &source))?;
+        }
         write_all(&directory, &setting.v1, setting)
     }
 
@@ -114,63 +139,6 @@ impl Drop for Group {
             }
         }
     }
-}
-
-fn settings(limits: &Limits) -> Result<Vec<Setting>, Error> {
-    let mut settings = Vec::new();
-    if let Some(bytes) = limits.memory {
-        let bytes = bytes.to_string();
-        settings.push(Setting {
-            limit: "memory",
-            controller: "memory",
-            v2: vec![("memory.max", bytes.clone()), ("memory.swap.max", "0".to_owned())],
-            v1: vec![
-                ("memory.limit_in_bytes", bytes.clone()),
-                ("memory.memsw.limit_in_bytes", bytes),
-            ],
-            optional: &["memory.swap.max", "memory.memsw.limit_in_bytes"],
-        });
-    }
-    if let Some(pids) = limits.pids {
-        let value = || vec![("pids.max", pids.to_string())];
-        settings.push(Setting {
-            limit: "pids",
-            controller: "pids",
-            v2: value(),
-            v1: value(),
-            optional: &[],
-        });
-    }
-    if let Some(cpus) = limits.cpus {
-        let quota = quota(cpus)?;
-        settings.push(Setting {
-            limit: "cpus",
-            controller: "cpu",
-            v2: vec![("cpu.max", format!("{quota} {PERIOD}"))],
-            v1: vec![
-                ("cpu.cfs_period_us", PERIOD.to_string()),
-                ("cpu.cfs_quota_us", quota.to_string()),
-            ],
-            optional: &[],
-        });
-    }
-    Ok(settings)
-}
-
-/// Processor time per period, in microseconds. The kernel's least is 1 ms.
-fn quota(cpus: f64) -> Result<u64, Error> {
-    let quota = (cpus * PERIOD).round();
-    if !(1000.0..=1e12).contains(&quota) {
-        return Err(Error::InvalidSpec(format!(
-            "{cpus} processors are not a limit; the least is 0.01"
-        )));
-    }
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "checked to be in range"
-    )]
-    Ok(quota as u64)
 }
 
 /// A mounted hierarchy.
@@ -258,6 +226,12 @@ fn parent_with(base: &Path, controllers: &[&str]) -> io::Result<PathBuf> {
     Err(refusal)
 }
 
+/// Takes over what the group above has: in version 1 a new group has nothing of it.
+fn inherit(from: &Path, to: &Path, file: &str) -> io::Result<()> {
+    let value = fs::read_to_string(from.join(file))?;
+    fs::write(to.join(file), value.trim_end())
+}
+
 fn write_all(directory: &Path, values: &[(&'static str, String)], setting: &Setting) -> Result<(), Error> {
     for (file, value) in values {
         let path = directory.join(file);
@@ -308,34 +282,5 @@ mod tests {
         check("cpu", Some("/sys/fs/cgroup/cpu,cpuacct/a"));
         check("", Some("/sys/fs/cgroup/unified/u/session-1.scope"));
         check("pids", None);
-    }
-
-    #[test]
-    fn values() {
-        assert!(Group::new(&Limits::default()).unwrap().is_none());
-        assert_eq!(quota(1.5).unwrap(), 150_000);
-        for cpus in [0.0, -1.0, 0.001, f64::NAN, f64::INFINITY] {
-            assert!(quota(cpus).is_err(), "{cpus}");
-        }
-        let limits = Limits {
-            memory: Some(1 << 30),
-            pids: Some(10),
-            cpus: Some(0.5),
-        };
-        let settings = settings(&limits).unwrap();
-        let v2: Vec<_> = settings
-            .iter()
-            .flat_map(|s| &s.v2)
-            .map(|(file, value)| format!("{file}={value}"))
-            .collect();
-        assert_eq!(
-            v2,
-            [
-                "memory.max=1073741824",
-                "memory.swap.max=0",
-                "pids.max=10",
-                "cpu.max=50000 100000"
-            ]
-        );
     }
 }

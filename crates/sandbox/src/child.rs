@@ -39,6 +39,10 @@ pub struct Exit {
     /// Largest resident memory of any of its processes, in bytes (at least Kiln's own at the time of the start, as the
     /// kernel counts).
     pub max_rss: u64,
+    /// Most memory of all its processes together, in bytes, where their memory was limited.
+    pub peak_memory: Option<u64>,
+    /// Whether the kernel ended one of its processes because their memory limit was reached.
+    pub out_of_memory: bool,
     /// Processor time in user mode, of the process and its descendants.
     pub user_time: Duration,
     /// Processor time in the kernel.
@@ -90,9 +94,13 @@ pub fn spawn(spec: &Spec<'_>, stdin: Stdio, stdout: Stdio, stderr: Stdio) -> Res
     let thread = std::thread::Builder::new()
         .name("kiln-step".to_owned())
         .spawn(move || {
-            let exit = supervise(surroundings, make_job, &sender);
-            drop(group);
-            exit
+            let exit = supervise(surroundings, make_job, &sender)?;
+            let usage = group.as_ref().map(Group::usage).unwrap_or_default();
+            Ok(Exit {
+                peak_memory: usage.peak_memory,
+                out_of_memory: usage.out_of_memory,
+                ..exit
+            })
         })
         .map_err(|e| Error::setup("start", "a thread", e))?;
     match receiver.recv() {

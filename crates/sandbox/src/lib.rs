@@ -46,6 +46,6 @@ pub use error::Error;
 pub use ladder::{Probe, Rung, probe};
 pub use overlay::{Overlay, create_stubs};
 pub use path::{mkdir_all_in_root, open_in_root};
-pub use spec::{BindSource, Limits, Mount, MountKind, Network, Spec, Stdio, Ulimit, User};
+pub use spec::{BindSource, CpuTime, Limits, Mount, MountKind, Network, Spec, Stdio, Ulimit, User};
 pub use user::{ResolvedUser, UserError, resolve_owner, resolve_user};
 pub use userns::{EnterError, enter};

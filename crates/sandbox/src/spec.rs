@@ -149,14 +149,32 @@ pub enum BindSource<'a> {
 }
 
 /// Limits for the whole step by way of a control group. Asking for one that cannot be had is an error.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Limits {
-    /// Memory in bytes (no more swap beyond it).
+    /// Memory in bytes.
     pub memory: Option<u64>,
+    /// Memory and swap together, in bytes; `u64::MAX` is any amount of swap. Where it is not given and `memory` is, no
+    /// swap is used.
+    pub memory_and_swap: Option<u64>,
     /// Number of tasks.
     pub pids: Option<u64>,
-    /// Processors, such as 1.5.
-    pub cpus: Option<f64>,
+    /// Processor time.
+    pub cpu: Option<CpuTime>,
+    /// Weight where processors are scarce, from 2 to 262144; others have 1024.
+    pub cpu_shares: Option<u64>,
+    /// The processors it may use, like `0-2,4`.
+    pub cpuset_cpus: Option<String>,
+    /// The memory nodes it may use.
+    pub cpuset_mems: Option<String>,
+}
+
+/// How much processor time there is in every period, both in microseconds; all processors together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CpuTime {
+    /// At least 1000, which is the kernel's least.
+    pub quota: u64,
+    /// From 1000 to 1000000; 100000 is usual.
+    pub period: u64,
 }
 
 /// One resource limit (`--ulimit name=soft:hard`).

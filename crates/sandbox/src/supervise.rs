@@ -168,6 +168,8 @@ fn wait(pid: libc::pid_t) -> Result<Exit, Error> {
         signal: (!exited).then(|| libc::WTERMSIG(status)),
         // Linux counts KiB.
         max_rss: u64::try_from(usage.ru_maxrss).unwrap_or_default() * 1024,
+        peak_memory: None,
+        out_of_memory: false,
         user_time: duration(usage.ru_utime),
         system_time: duration(usage.ru_stime),
     })

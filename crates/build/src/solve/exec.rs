@@ -5,20 +5,21 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use kiln_plan::{Exec, Network};
-use kiln_sandbox::{Limits, Overlay, Spec, Stdio, Ulimit, User};
+use kiln_sandbox::{Overlay, Spec, Stdio, Ulimit, User};
 use kiln_store::{LayerDir, LayerId};
 use rustix::fd::AsFd;
 
 use super::cached::Made;
 use super::mounts::Mounted;
 use super::{Done, Solver};
-use crate::error::{StepError, StepResult};
+use crate::error::{StepError, StepResult, StoppedBy};
 use crate::event::TaskId;
 use crate::output::Output;
 use crate::session::{hosts_file, resolv_conf};
 
 impl Solver<'_> {
     pub(super) fn exec(&self, task: TaskId, exec: &Exec) -> StepResult<Made> {
+        let request = self.session.request;
         let base = self.tree(exec.root);
         self.images.materialize(base.layers())?;
         let directory = self.session.store.new_layer()?;
@@ -40,34 +41,43 @@ impl Solver<'_> {
             resolv_conf: self.session.file(&resolv_conf(exec.network)?)?,
             shm_size: exec.shm_size,
             privileged: exec.insecure,
-            limits: self.limits(),
+            limits: request.limits.clone(),
             ulimits: exec.ulimits.iter().map(ulimit).collect(),
             upper: Some(directory.fs()),
             ..Spec::new(root.as_fd(), exec.args.clone())
         };
         let mut output = Output::new(self.sink, task, self.session.log(task)?);
         let mut child = kiln_sandbox::spawn(&spec, Stdio::Null, Stdio::Pipe, Stdio::Pipe)?;
-        let exit = output.follow(&mut child, self.cancel)?;
-        if self.cancel.is_canceled() && exit.code != Some(0) {
+        let (exit, late) = output.follow(&mut child, self.cancel, request.step_timeout)?;
+        if exit.code == Some(0) {
+            return Ok(Made {
+                directory,
+                peak_memory: Some(exit.peak_memory.unwrap_or(exit.max_rss)),
+            });
+        }
+        if self.cancel.is_canceled() {
             return Err(StepError::Canceled);
         }
-        match (exit.code, exit.signal) {
-            (Some(0), _) => Ok(Made {
-                directory,
-                peak_memory: Some(exit.max_rss),
+        let (command, tail) = (quoted(&exec.args), output.tail());
+        let stopped = |by| StepError::Stopped {
+            command: command.clone(),
+            by,
+            tail: tail.clone(),
+        };
+        Err(match (request.step_timeout, request.limits.memory, exit.code) {
+            (Some(limit), _, _) if late => stopped(StoppedBy::Time { limit }),
+            (_, Some(limit), _) if exit.out_of_memory => stopped(StoppedBy::Memory {
+                limit,
+                peak: exit.peak_memory,
             }),
-            (Some(code), _) => Err(StepError::Exit {
-                command: quoted(&exec.args),
-                code,
-                tail: output.tail(),
-            }),
-            (None, signal) => Err(StepError::Signal {
-                command: quoted(&exec.args),
-                signal: signal.unwrap_or_default(),
+            (_, _, Some(code)) => StepError::Exit { command, code, tail },
+            (_, _, None) => StepError::Signal {
+                command,
+                signal: exit.signal.unwrap_or_default(),
                 reason: String::new(),
-                tail: output.tail(),
-            }),
-        }
+                tail,
+            },
+        })
     }
 
     /// The file tree that a step writes on: its layer is the upper directory.
@@ -112,16 +122,6 @@ impl Solver<'_> {
     /// A tree for an export.
     pub(crate) fn files(&self, layers: &[LayerId]) -> StepResult<OwnedFd> {
         self.read_only(&Done::Tree(layers.into()))
-    }
-
-    #[expect(clippy::cast_precision_loss, reason = "thousandths of a processor are few")]
-    fn limits(&self) -> Limits {
-        let limits = self.session.request.limits;
-        Limits {
-            memory: limits.memory,
-            pids: limits.pids,
-            cpus: limits.cpu_millis.map(|millis| millis as f64 / 1000.0),
-        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Users, capabilities, seccomp, limits.
 
 use crate::support::{Root, skip};
-use kiln_sandbox::{Error, Limits, Ulimit, User};
+use kiln_sandbox::{CpuTime, Error, Limits, Ulimit, User};
 
 fn status(root: &Root, change: impl FnOnce(&mut kiln_sandbox::Spec<'_>)) -> Vec<(String, String)> {
     let text = root.run("cat /proc/self/status", change).ok();
@@ -147,18 +147,35 @@ fn limits_of_the_whole_step() {
     let limits = Limits {
         memory: Some(16 << 20),
         pids: Some(20),
-        cpus: Some(0.5),
+        cpu: Some(CpuTime {
+            quota: 50_000,
+            period: 100_000,
+        }),
+        cpu_shares: Some(512),
+        cpuset_cpus: Some("0".to_owned()),
+        ..Limits::default()
     };
     let outcome = match root.try_run(&["sh", "-c", "head -c 64m /dev/zero | tail -c 64m | wc -c"], |spec| {
-        spec.limits = limits;
+        spec.limits = limits.clone();
     }) {
         Err(Error::Limit { limit, reason }) => return skip(&format!("no control group for {limit}: {reason}")),
         result => result.unwrap(),
     };
     assert_ne!(outcome.stdout.trim(), (64 << 20).to_string(), "{outcome:?}");
+    assert!(outcome.exit.out_of_memory, "{outcome:?}");
+    let peak = outcome.exit.peak_memory.unwrap();
+    assert!((1 << 20..=16 << 20).contains(&peak), "{peak}");
+    let outcome = root.run(
+        "grep -c . /proc/self/status; grep Cpus_allowed_list /proc/self/status",
+        |spec| {
+            spec.limits = limits.clone();
+        },
+    );
+    assert!(!outcome.exit.out_of_memory);
+    assert!(outcome.ok().ends_with("Cpus_allowed_list:\t0\n"));
     let outcome = root.run(
         "i=0; while [ $i -lt 40 ]; do sleep 5 & i=$((i+1)); done; echo all",
-        |spec| spec.limits = limits,
+        |spec| spec.limits = limits.clone(),
     );
     assert_ne!(outcome.stdout, "all\n", "{outcome:?}");
     let pattern = format!("kiln-{}-*", std::process::id());

@@ -41,8 +41,6 @@ pub(crate) struct CompatArgs {
     #[arg(long, hide = true)]
     security_opt: Vec<String>,
     #[arg(long, hide = true)]
-    memory_swap: Option<String>,
-    #[arg(long, hide = true)]
     attest: Vec<String>,
     #[arg(long, hide = true)]
     policy: Vec<String>,
@@ -50,12 +48,6 @@ pub(crate) struct CompatArgs {
     resource: Vec<String>,
     #[arg(long, hide = true)]
     cgroup_parent: Option<String>,
-    #[arg(short = 'c', long, hide = true)]
-    cpu_shares: Option<String>,
-    #[arg(long, hide = true)]
-    cpuset_cpus: Option<String>,
-    #[arg(long, hide = true)]
-    cpuset_mems: Option<String>,
 }
 
 /// Why Kiln has it not, and what to do.
@@ -68,8 +60,6 @@ struct Refusal {
 
 const NO_ATTESTATIONS: &str = "Kiln writes no attestations";
 const WITHOUT_ATTESTATIONS: &str = "leave it out, or say =false";
-const NO_CPUSETS: &str = "Kiln does not bind steps to processors";
-const TASKSET: &str = "start Kiln itself bound, which its steps inherit: `taskset -c 0,1 kiln build …`";
 
 impl CompatArgs {
     /// Refuses what would silently not be done.
@@ -99,7 +89,7 @@ impl CompatArgs {
         Ok(())
     }
 
-    fn refusals(&self) -> [Refusal; 9] {
+    fn refusals(&self) -> [Refusal; 6] {
         let wanted = |value: Option<&String>| value.is_some_and(|text| csv::boolean("", Some(text)) != Ok(false));
         let attested = self.attest.iter().any(|text| !text.contains("disabled=true"));
         let refusal = |flag, given, reason, instead| Refusal {
@@ -131,7 +121,7 @@ impl CompatArgs {
             refusal(
                 "--resource",
                 !self.resource.is_empty(),
-                "Kiln has --memory, --cpu-quota and --ulimit",
+                "Kiln has flags for each: --memory, --cpus, --pids-limit, --ulimit",
                 "use those",
             ),
             refusal(
@@ -139,19 +129,6 @@ impl CompatArgs {
                 self.cgroup_parent.is_some(),
                 "steps run below Kiln's own control group",
                 "start Kiln where they shall be: `systemd-run --scope --slice=NAME kiln build …`",
-            ),
-            refusal(
-                "--cpu-shares",
-                self.cpu_shares.is_some(),
-                "Kiln does not weigh its steps",
-                "limit them with --cpu-quota, or start Kiln with `nice`",
-            ),
-            refusal("--cpuset-cpus", self.cpuset_cpus.is_some(), NO_CPUSETS, TASKSET),
-            refusal(
-                "--cpuset-mems",
-                self.cpuset_mems.is_some(),
-                "Kiln does not bind steps to memory nodes",
-                "start Kiln itself bound, which its steps inherit: `numactl --membind=0 kiln build …`",
             ),
         ]
     }

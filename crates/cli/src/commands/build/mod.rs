@@ -3,6 +3,7 @@
 mod call;
 mod compat;
 pub(crate) mod definition;
+mod limits;
 mod results;
 
 use std::collections::BTreeMap;
@@ -11,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 
 use kiln_build::Built;
 use kiln_build::event::{Event, Sink};
-use kiln_build::request::{Annotations, LayerOptions, Limits, Output, Request, SecretSource};
+use kiln_build::request::{Annotations, LayerOptions, Output, Request, SecretSource};
 use kiln_dockerfile::diagnostic::Diagnostic;
 use kiln_image::Reference;
 
@@ -22,10 +23,11 @@ use crate::report::Reporter;
 use crate::settings::Settings;
 use crate::signals::Interrupt;
 use crate::terminal;
-use crate::values::{annotation, output, secret, size, ssh};
+use crate::values::{annotation, output, secret, ssh};
 use call::CallArgs;
 use compat::CompatArgs;
 use definition::{Definition, DefinitionArgs};
+use limits::LimitArgs;
 
 /// Arguments of `kiln build`.
 #[derive(Debug, clap::Args)]
@@ -64,27 +66,14 @@ pub(crate) struct Args {
     /// How many steps run at the same time [default: the number of processors]
     #[arg(short, long, value_name = "N", help_heading = "Steps")]
     jobs: Option<usize>,
-    /// Memory limit of a step
-    #[arg(short, long, value_name = "BYTES", help_heading = "Steps")]
-    memory: Option<String>,
-    /// Microseconds of processor time of a step in every period
-    #[arg(long, value_name = "MICROSECONDS", help_heading = "Steps", hide_short_help = true)]
-    cpu_quota: Option<u64>,
-    /// The period of --cpu-quota
-    #[arg(
-        long,
-        value_name = "MICROSECONDS",
-        default_value_t = 100_000,
-        help_heading = "Steps",
-        hide_short_help = true
-    )]
-    cpu_period: u64,
     /// How to show progress [default: $BUILDKIT_PROGRESS, else auto]
     #[arg(long, value_enum, help_heading = "Progress")]
     progress: Option<Mode>,
     /// Show nothing but the image's ID
     #[arg(short, long, help_heading = "Progress")]
     quiet: bool,
+    #[command(flatten)]
+    limits: LimitArgs,
     #[command(flatten)]
     call: CallArgs,
     #[command(flatten)]
@@ -148,7 +137,8 @@ impl Args {
     fn request(&self, settings: &Settings) -> Result<(Request, Definition), Failure> {
         let tags = self.tags()?;
         let secrets = self.secrets(settings)?;
-        let limits = self.limits()?;
+        let limits = self.limits.limits()?;
+        let step_timeout = self.limits.step_timeout()?;
         let annotations = self.annotations()?;
         let ca_bundle = settings.ca_bundle()?;
         let mut definition = self
@@ -174,6 +164,7 @@ impl Args {
             epoch,
             ca_bundle,
             limits,
+            step_timeout,
             tags,
             outputs,
             annotations,
@@ -254,20 +245,6 @@ impl Args {
         let parse = |text: &String| ssh::parse(text, &settings.environment);
         let agents: Result<_, _> = self.ssh.iter().map(parse).collect();
         agents.map_err(|message| Failure::usage(format!("--ssh {message}")))
-    }
-
-    fn limits(&self) -> Result<Limits, Failure> {
-        let memory = self.memory.as_deref().map(size::parse).transpose();
-        let memory = memory.map_err(|message| Failure::usage(format!("--memory {message}")))?;
-        if self.cpu_period == 0 {
-            return Err(Failure::usage("--cpu-period: a period of nothing"));
-        }
-        let cpu_millis = self.cpu_quota.map(|quota| quota.saturating_mul(1000) / self.cpu_period);
-        Ok(Limits {
-            memory,
-            cpu_millis,
-            pids: None,
-        })
     }
 
     fn conclude(

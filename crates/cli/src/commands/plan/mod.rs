@@ -59,6 +59,7 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
         epoch: None,
         ca_bundle: None,
         limits: Limits::default(),
+        step_timeout: None,
         tags: Vec::new(),
         outputs: Vec::new(),
         annotations: Annotations::default(),
