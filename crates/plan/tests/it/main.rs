@@ -1,0 +1,3 @@
+//! Plans of whole Dockerfiles.
+
+mod manner_of;
