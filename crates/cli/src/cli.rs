@@ -57,6 +57,8 @@ pub(crate) enum Command {
     Du(commands::du::Args),
     /// Say how much isolation this machine allows, and what would allow more
     Doctor(commands::doctor::Args),
+    /// Explain an error's or a warning's code
+    Explain(commands::explain::Args),
     /// Show the version
     Version(commands::version::Args),
     /// Print completions for a shell
@@ -88,6 +90,7 @@ impl Command {
             | Self::Logout(_)
             | Self::Logs(_)
             | Self::Doctor(_)
+            | Self::Explain(_)
             | Self::Version(_)
             | Self::Completions(_)
             | Self::Man(_) => false,

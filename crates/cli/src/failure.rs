@@ -37,6 +37,8 @@ pub(crate) enum Report {
         error: anyhow::Error,
         /// What to do about it.
         hint: Option<String>,
+        /// What `kiln explain` knows more about.
+        id: Option<&'static str>,
     },
     /// Errors about places in a Dockerfile.
     Dockerfile {
@@ -73,6 +75,8 @@ pub(crate) struct FailedStep {
     pub(crate) tail: Vec<String>,
     /// What to do about it.
     pub(crate) hint: Option<String>,
+    /// What `kiln explain` knows more about.
+    pub(crate) id: &'static str,
 }
 
 impl Failure {
@@ -102,7 +106,11 @@ impl Failure {
     fn plain(code: u8, error: anyhow::Error) -> Self {
         Self {
             code,
-            report: Report::Plain { error, hint: None },
+            report: Report::Plain {
+                error,
+                hint: None,
+                id: None,
+            },
         }
     }
 
@@ -111,6 +119,15 @@ impl Failure {
     pub(crate) fn hint(mut self, text: impl Into<String>) -> Self {
         if let Report::Plain { hint, .. } = &mut self.report {
             *hint = Some(text.into());
+        }
+        self
+    }
+
+    /// Adds what `kiln explain` knows more about.
+    #[must_use]
+    pub(crate) fn id(mut self, code: &'static str) -> Self {
+        if let Report::Plain { id, .. } = &mut self.report {
+            *id = Some(code);
         }
         self
     }

@@ -13,6 +13,7 @@ mod commands;
 mod context;
 mod docker_config;
 mod engine;
+mod explain;
 mod failure;
 mod format;
 mod glob;
@@ -84,6 +85,7 @@ fn run(command: Command, settings: &Settings) -> Outcome {
         Command::Prune(args) => commands::prune::run(&args, settings),
         Command::Du(args) => commands::du::run(&args, settings),
         Command::Doctor(args) => commands::doctor::run(&args),
+        Command::Explain(args) => commands::explain::run(&args),
         Command::Version(args) => commands::version::run(&args),
         Command::Completions(args) => commands::completions::run(&args),
         Command::Man(args) => commands::man::run(&args),

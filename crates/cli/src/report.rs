@@ -50,7 +50,7 @@ impl Reporter {
     pub(crate) fn failure(&self, failure: &Failure) -> String {
         match &failure.report {
             Report::Silent => String::new(),
-            Report::Plain { error, hint } => self.plain_error(error, hint.as_deref()),
+            Report::Plain { error, hint, id } => self.plain_error(error, hint.as_deref(), *id),
             Report::Dockerfile { source, diagnostics } => self.diagnostics(source, diagnostics),
             Report::Step(step) => self.step(step),
         }
@@ -70,8 +70,9 @@ impl Reporter {
         text
     }
 
-    fn plain_error(&self, error: &anyhow::Error, hint: Option<&str>) -> String {
-        let mut text = format!("{}: {}\n", self.word("error"), sentence(error));
+    fn plain_error(&self, error: &anyhow::Error, hint: Option<&str>, id: Option<&str>) -> String {
+        let id = id.map(|id| self.bold(&format!("[{id}]"))).unwrap_or_default();
+        let mut text = format!("{}{id}: {}\n", self.word("error"), sentence(error));
         if self.debug {
             let _ = writeln!(text, "{error:?}");
         }
@@ -126,7 +127,7 @@ impl Reporter {
                 let _ = writeln!(text, "{}:", sanitise(step.name.as_bytes()));
             }
         }
-        text.push_str(&self.plain_error(&step.error, step.hint.as_deref()));
+        text.push_str(&self.plain_error(&step.error, step.hint.as_deref(), Some(step.id)));
         text
     }
 
@@ -328,6 +329,7 @@ error[UnknownInstruction]: unknown instruction `RNU`
             error: anyhow::anyhow!("process \"/bin/sh -c a\" did not complete successfully: exit code: 1"),
             tail: vec!["\x1b[31ma: no such thing".to_owned()],
             hint: Some("kiln logs shows all of its output".to_owned()),
+            id: "StepFailed",
         };
         let failure = Failure {
             code: 1,
@@ -347,7 +349,7 @@ Dockerfile:3
    4 | >>>     b
    5 |     RNU x
 --------------------
-error: process \"/bin/sh -c a\" did not complete successfully: exit code: 1
+error[StepFailed]: process \"/bin/sh -c a\" did not complete successfully: exit code: 1
 hint: kiln logs shows all of its output
 ";
         assert_eq!(text, expected);

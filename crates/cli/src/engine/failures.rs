@@ -2,7 +2,7 @@
 
 use kiln_build::{Error, StepError};
 
-use super::hints;
+use super::{codes, hints};
 use crate::failure::{FAILED, FailedStep, Failure, INTERNAL, Report, SourceFile};
 use crate::signals::Interrupt;
 
@@ -22,8 +22,9 @@ pub(crate) fn build_failure(error: Error, source: &SourceFile, interrupt: &Inter
                 source: source.clone(),
                 name,
                 lines,
-                tail: tail_of(&error).to_vec(),
+                tail: tail_of(&error).unwrap_or_default().to_vec(),
                 hint: with_logs(hints::hint(&error, source, lines), &error),
+                id: codes::code(&error),
                 error: anyhow::Error::new(*error),
             };
             Failure {
@@ -55,10 +56,19 @@ pub(crate) fn failure(error: Error, interrupt: &Interrupt) -> Failure {
         | Error::NotAnImage { .. }
         | Error::AmbiguousImage(..) => (FAILED, None),
     };
+    let id = match &error {
+        Error::Other(error) => Some(codes::code(error)),
+        Error::Step { error, .. } => Some(codes::code(error)),
+        _ => None,
+    };
     let failure = if code == INTERNAL {
         Failure::internal(error)
     } else {
         Failure::failed(error)
+    };
+    let failure = match id {
+        Some(id) => failure.id(id),
+        None => failure,
     };
     match hint {
         Some(hint) => failure.hint(hint),
@@ -84,6 +94,7 @@ fn canceled(interrupt: &Interrupt) -> Failure {
         report: Report::Plain {
             error: anyhow::anyhow!("canceled"),
             hint: None,
+            id: None,
         },
     }
 }
@@ -97,18 +108,20 @@ fn code_of(error: &StepError) -> u8 {
     }
 }
 
-fn tail_of(error: &StepError) -> &[String] {
+/// The last lines of a process, if one ran.
+fn tail_of(error: &StepError) -> Option<&[String]> {
     match error {
-        StepError::Exit { tail, .. } | StepError::Signal { tail, .. } => tail,
-        _ => &[],
+        StepError::Exit { tail, .. } | StepError::Signal { tail, .. } | StepError::Stopped { tail, .. } => Some(tail),
+        _ => None,
     }
 }
 
 /// A process may have written more than is shown.
 fn with_logs(hint: Option<String>, error: &StepError) -> Option<String> {
-    if !matches!(error, StepError::Exit { .. } | StepError::Signal { .. }) {
+    if tail_of(error).is_none() {
         return hint;
     }
-    let logs = "`kiln logs` shows all of its output";
-    Some(hint.map_or_else(|| logs.to_owned(), |hint| format!("{hint}\n{logs}")))
+    let code = codes::code(error);
+    let more = format!("`kiln logs` shows all of its output, `kiln explain {code}` what to look for");
+    Some(hint.map_or_else(|| more.clone(), |hint| format!("{hint}\n{more}")))
 }

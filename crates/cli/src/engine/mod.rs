@@ -1,5 +1,6 @@
 //! The one place where the command line meets store and solver.
 
+mod codes;
 mod failures;
 mod hints;
 mod images;

@@ -42,9 +42,10 @@ pub(crate) fn error_line(failure: &Failure) -> String {
         Report::Silent => {
             set("message", json!("canceled"));
         }
-        Report::Plain { error, hint } => {
+        Report::Plain { error, hint, id } => {
             set("message", json!(sentence(error)));
             hint.as_ref().map(|hint| set("hint", json!(hint)));
+            id.map(|id| set("id", json!(id)));
         }
         Report::Dockerfile { source, diagnostics } => {
             set("message", json!("the Dockerfile cannot be built"));
@@ -62,6 +63,7 @@ pub(crate) fn error_line(failure: &Failure) -> String {
             step.lines.map(|lines| set("lines", json!(lines)));
             set("tail", json!(step.tail));
             step.hint.as_ref().map(|hint| set("hint", json!(hint)));
+            set("id", json!(step.id));
         }
     }
     format!("{}\n", Value::Object(fields))
