@@ -28,6 +28,8 @@ pub struct Request {
     pub secrets: BTreeMap<String, SecretSource>,
     /// The sockets of SSH agents by id (`--ssh`).
     pub agents: BTreeMap<String, PathBuf>,
+    /// Directories with descriptions of devices (CDI); later ones win.
+    pub device_directories: Vec<PathBuf>,
     /// Ask registries again for images that are known (`--pull`).
     pub pull: bool,
     /// How many steps run at the same time.

@@ -85,6 +85,9 @@ pub(crate) struct GlobalArgs {
     pub(crate) debug: bool,
 }
 
+/// Where the container device interface has its files.
+const CDI_DIRECTORIES: [&str; 2] = ["/etc/cdi", "/var/run/cdi"];
+
 /// `kiln.toml`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -214,6 +217,18 @@ impl Settings {
                 .map(|directory| directory.join("registries.conf.d"))
                 .collect(),
         ))
+    }
+
+    /// Where devices are described (CDI): later directories win.
+    pub(crate) fn device_directories(&self) -> Vec<PathBuf> {
+        match self.environment.filled("KILN_CDI_DIRS") {
+            Some(text) => text
+                .split(':')
+                .filter(|path| !path.is_empty())
+                .map(PathBuf::from)
+                .collect(),
+            None => CDI_DIRECTORIES.map(PathBuf::from).to_vec(),
+        }
     }
 
     /// Certificate authorities for Kiln and for the steps of a build.

@@ -5,6 +5,7 @@
 pub mod ast;
 pub mod checks;
 pub mod code;
+pub mod device;
 pub mod diagnostic;
 pub mod expand;
 pub mod glob;
@@ -13,6 +14,7 @@ pub mod mount;
 pub mod path;
 pub mod suggest;
 
+mod csv;
 mod parse;
 
 pub use ast::Dockerfile;

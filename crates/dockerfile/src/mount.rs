@@ -1,11 +1,11 @@
 //! `RUN --mount`: typed, with BuildKit's rules.
 
-mod csv;
 mod error;
 mod size;
 
 use std::fmt;
 
+use crate::csv;
 use crate::expand::ExpandError;
 use crate::suggest;
 

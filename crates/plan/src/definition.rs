@@ -151,6 +151,7 @@ impl Encoder {
             network,
             insecure,
             mounts,
+            devices,
             hostname,
             extra_hosts,
             // Limits: whether a step succeeds may depend on them, what it makes does not.
@@ -169,6 +170,9 @@ impl Encoder {
             .flag(*insecure)
             .list(mounts, |out, mount| {
                 out.mount(mount);
+            })
+            .list(devices, |out, device| {
+                out.text(&device.name).flag(device.required);
             })
             .text(hostname)
             .pairs(extra_hosts)

@@ -1,6 +1,7 @@
 //! RUN.
 
 use kiln_dockerfile::ast::{Command, Run, Word};
+use kiln_dockerfile::device::Device;
 use kiln_dockerfile::diagnostic::Diagnostic;
 
 use crate::dispatch::Dispatch;
@@ -26,12 +27,8 @@ impl Dispatch<'_, '_> {
     pub(crate) fn run_command(&mut self, unit: &Unit<'_>, run: &Run) -> Result<(), Diagnostic> {
         let network = self.network(run.network.as_ref())?;
         let insecure = self.security(run.security.as_ref())?;
-        if let Some(device) = run.devices.first() {
-            return Err(Diagnostic {
-                help: Some("BuildKit's stable frontend refuses it, too".to_owned()),
-                ..error("DeviceUnsupported", device.span, "RUN --device is not supported")
-            });
-        }
+        let devices: Result<_, _> = run.devices.iter().map(|word| self.device(word)).collect();
+        let devices = devices?;
         let mut mounts = self.mounts(unit, &run.mounts)?;
         let masked: Vec<String> = mounts.iter().filter_map(secret_variable).collect();
         let mut name = self.step_name(unit, &masked);
@@ -43,7 +40,10 @@ impl Dispatch<'_, '_> {
             name.push_str(&names::summary(heredoc));
         }
         let text = history::run(&args, &self.stage.args, &self.stage.vars);
-        let exec = self.exec(args, mounts, network, insecure);
+        let exec = Exec {
+            devices,
+            ..self.exec(args, mounts, network, insecure)
+        };
         let name = self.names.next(&name);
         self.stage.root = Some(self.push(unit, Op::Exec(exec), name));
         self.history(text, true);
@@ -71,6 +71,7 @@ impl Dispatch<'_, '_> {
             network,
             insecure,
             mounts,
+            devices: Vec::new(),
             hostname: hostname
                 .filter(|name| !name.is_empty())
                 .unwrap_or_else(|| HOSTNAME.to_owned()),
@@ -91,6 +92,28 @@ impl Dispatch<'_, '_> {
                 word.map(|word| word.span).unwrap_or_default(),
                 format!("unsupported network mode {other:?}: it is one of default, none and host"),
             )),
+        }
+    }
+
+    /// `--device`
+    fn device(&self, word: &Word) -> Result<Device, Diagnostic> {
+        let device = Device::parse(&word.raw).map_err(|cause| error("BadDevice", word.span, cause))?;
+        match self.planner.graph.options.allow_devices.real(&device.name) {
+            Some(name) => Ok(Device {
+                name: name.to_owned(),
+                ..device
+            }),
+            None => Err(Diagnostic {
+                help: Some(format!(
+                    "pass `--allow device={}` if you trust this Dockerfile with it",
+                    device.name
+                )),
+                ..error(
+                    "DeviceNotAllowed",
+                    word.span,
+                    format!("the device {} is not allowed", device.name),
+                )
+            }),
         }
     }
 

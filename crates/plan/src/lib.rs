@@ -31,7 +31,7 @@ mod step;
 mod steps;
 mod vars;
 
-pub use options::{ImageRequest, Images, NamedContext, Options, ResolvedImage};
+pub use options::{AllowedDevices, ImageRequest, Images, NamedContext, Options, ResolvedImage};
 pub use outline::{Argument, Outline, Wanted};
 pub use step::{
     CopyAction, CopyFrom, Exec, FileAction, FileOp, MkdirAction, Mount, MountKind, Network, Op, Plan, Sharing, Source,

@@ -40,6 +40,8 @@ pub struct Options {
     pub ulimits: Vec<(String, u64, u64)>,
     /// `--allow security.insecure`
     pub allow_insecure: bool,
+    /// `--allow device…`
+    pub allow_devices: AllowedDevices,
     /// `--allow network.host` is not needed: it is Kiln's default.
     pub hostname: Option<String>,
 }
@@ -62,8 +64,29 @@ impl Default for Options {
             shm_size: None,
             ulimits: Vec::new(),
             allow_insecure: false,
+            allow_devices: AllowedDevices::default(),
             hostname: None,
         }
+    }
+}
+
+/// The devices that steps may have.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AllowedDevices {
+    /// Any (`--allow device`).
+    pub all: bool,
+    /// As the Dockerfile names them, and what they are on this machine (`--allow device=NAME[,alias=OTHER]`).
+    pub names: BTreeMap<String, String>,
+}
+
+impl AllowedDevices {
+    /// What the device of that name is on this machine; `None` if it is not allowed. Who allows a class allows all of it.
+    pub(crate) fn real<'a>(&'a self, name: &'a str) -> Option<&'a str> {
+        if let Some(real) = self.names.get(name) {
+            return Some(real);
+        }
+        let class = name.split_once('=').map_or(name, |(class, _)| class);
+        (self.all || self.names.get(class).is_some_and(|real| real == class)).then_some(name)
     }
 }
 
@@ -105,3 +128,33 @@ pub struct ResolvedImage {
 
 /// The images that are known so far.
 pub type Images = BTreeMap<ImageRequest, ResolvedImage>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_by_name_class_and_alias() {
+        let pair = |name: &str, real: &str| (name.to_owned(), real.to_owned());
+        let allowed = AllowedDevices {
+            all: false,
+            names: [
+                pair("a.com/x=1", "a.com/x=1"),
+                pair("b.com/y", "b.com/y"),
+                pair("gpu", "c.com/z=0"),
+            ]
+            .into(),
+        };
+        assert_eq!(allowed.real("a.com/x=1"), Some("a.com/x=1"));
+        assert_eq!(allowed.real("b.com/y=5"), Some("b.com/y=5"));
+        assert_eq!(allowed.real("gpu"), Some("c.com/z=0"));
+        for name in ["a.com/x=2", "a.com/x", "a.com/x=*", "gpu=1", "c.com/z=0"] {
+            assert_eq!(allowed.real(name), None, "{name}");
+        }
+        let all = AllowedDevices {
+            all: true,
+            ..AllowedDevices::default()
+        };
+        assert_eq!(all.real("any"), Some("any"));
+    }
+}

@@ -2,6 +2,7 @@
 //!
 //! The kinds of step cover those of BuildKit's LLB. `None` as an input is `scratch`: an empty directory.
 
+use kiln_dockerfile::device::Device;
 use kiln_image::{Digest, ImageConfig, Platform, Reference};
 
 use crate::outline::Outline;
@@ -171,6 +172,8 @@ pub struct Exec {
     pub insecure: bool,
     /// What else it sees, in order.
     pub mounts: Vec<Mount>,
+    /// `--device`, allowed and with aliases replaced.
+    pub devices: Vec<Device>,
     /// The name that the kernel gives for the host.
     pub hostname: String,
     /// Further lines of /etc/hosts: name, address.

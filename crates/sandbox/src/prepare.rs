@@ -4,7 +4,7 @@ use crate::kernel::clone_detached;
 use crate::mnt::{Context, add_attributes, attach_at, clone_fd, clone_path, tmpfs};
 use crate::path::open_in_root;
 use crate::{BindSource, Error, Mount, MountKind, Spec};
-use rustix::fs::{CWD, Gid, Mode, OFlags, Uid, fchmod, fchown, openat};
+use rustix::fs::{CWD, FileType, Gid, Mode, OFlags, Uid, fchmod, fchown, openat};
 use rustix::io::Errno;
 use rustix::mount::MountAttrFlags;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -158,6 +158,7 @@ fn source(mount: &Mount<'_>, privileged: bool) -> Result<Placed, Error> {
             let mount = tmpfs(*size, *mode, INERT).context("mount a tmpfs on", target)?;
             Ok(Placed::ready(mount))
         }
+        MountKind::Device { source } => device(source),
         MountKind::File {
             content,
             mode,
@@ -165,6 +166,21 @@ fn source(mount: &Mount<'_>, privileged: bool) -> Result<Placed, Error> {
             gid,
         } => file(content, *mode, *uid, *gid).context("make the file for", target),
     }
+}
+
+/// The host's node, bound. The mount is read-only, which lets who may write to the device, but not change the node.
+fn device(source: &Path) -> Result<Placed, Error> {
+    let subject = || source.display().to_string();
+    let stat = rustix::fs::stat(source).context("look at the device", subject())?;
+    let kind = FileType::from_raw_mode(stat.st_mode);
+    if !matches!(kind, FileType::CharacterDevice | FileType::BlockDevice) {
+        return Err(Error::InvalidSpec(format!("{} is no device", source.display())));
+    }
+    let mount = clone_path(source, false).context("open the device", subject())?;
+    Ok(Placed {
+        attributes: READ_ONLY | MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC,
+        ..Placed::ready(mount)
+    })
 }
 
 fn bind(source: &BindSource<'_>) -> Result<Placed, Error> {

@@ -120,6 +120,11 @@ pub enum MountKind<'a> {
         /// Permissions of its root directory.
         mode: u32,
     },
+    /// A device of the host, which everybody whom its mode lets may use.
+    Device {
+        /// Its node.
+        source: PathBuf,
+    },
     /// A file in memory, read-only, never on any disk: a secret or a script.
     File {
         /// Its bytes.

@@ -32,7 +32,7 @@ impl Solver<'_> {
             user: User {
                 uid: user.uid,
                 gid: user.gid,
-                groups: user.groups,
+                groups: [user.groups, mounted.groups.clone()].concat(),
             },
             mounts: mounted.mounts(),
             network: network(exec.network),

@@ -6,6 +6,7 @@ mod caches;
 mod clock;
 mod content;
 mod copy;
+mod devices;
 mod download;
 mod exec;
 mod file;

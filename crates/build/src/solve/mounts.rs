@@ -10,6 +10,7 @@ use rustix::fd::AsFd;
 
 use super::agent::Forwarded;
 use super::caches::Caches;
+use super::devices::{self, Devices};
 use super::{Done, Solver};
 use crate::error::{StepError, StepResult};
 use crate::event::TaskId;
@@ -38,8 +39,10 @@ const MAX_SECRET: usize = 500 << 10;
 #[derive(Default)]
 pub(super) struct Mounted {
     entries: Vec<Entry>,
-    /// Environment that comes with mounts: secrets, the bundle's variables.
+    /// Environment that comes with mounts: secrets, the bundle's variables, those of devices.
     pub(super) env: Vec<(String, String)>,
+    /// Groups that come with devices.
+    pub(super) groups: Vec<u32>,
     /// Trees behind bind mounts.
     trees: Vec<OwnedFd>,
     /// Upper directories of writable bind mounts; what is written there is discarded.
@@ -66,6 +69,9 @@ enum EntrySource {
         path: PathBuf,
         read_only: bool,
     },
+    Device {
+        path: PathBuf,
+    },
     Tmpfs {
         size: Option<u64>,
         mode: u32,
@@ -79,6 +85,18 @@ enum EntrySource {
 }
 
 impl Mounted {
+    /// Adds what devices bring.
+    fn devices(&mut self, devices: Devices) {
+        self.env.extend(devices.env);
+        self.groups.extend(devices.groups);
+        for (target, path) in devices.nodes {
+            self.add(&target, EntrySource::Device { path });
+        }
+        for (target, path, read_only) in devices.binds {
+            self.add(&target, EntrySource::Path { path, read_only });
+        }
+    }
+
     /// As the sandbox wants them.
     pub(super) fn mounts(&self) -> Vec<kiln_sandbox::Mount<'_>> {
         let mount = |entry: &Entry| kiln_sandbox::Mount {
@@ -102,6 +120,7 @@ impl Mounted {
                 source: BindSource::Path(path.clone()),
                 read_only: *read_only,
             },
+            EntrySource::Device { path } => Kind::Device { source: path.clone() },
             EntrySource::Tmpfs { size, mode } => Kind::Tmpfs {
                 size: *size,
                 mode: *mode,
@@ -137,6 +156,7 @@ impl Solver<'_> {
         }
         mounted.caches = Some(caches);
         self.ca_bundle(&mut mounted);
+        mounted.devices(devices::find(exec, &self.session.request.device_directories)?);
         Ok(mounted)
     }
 

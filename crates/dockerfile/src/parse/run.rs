@@ -4,6 +4,7 @@ use super::flags::{Flags, Use};
 use super::instruction::{Arguments, command};
 use super::report::{Parsed, error, helped};
 use crate::ast::{Command, Kind, Run, Word};
+use crate::device::Device;
 use crate::mount::{self, MountError};
 use crate::{code, suggest};
 
@@ -57,9 +58,8 @@ fn check(run: &Run) -> Parsed<()> {
             format!("security {value:?} is not valid")
         })?;
     }
-    if let Some(device) = run.devices.first() {
-        let message = "device feature is only supported in Dockerfile frontend 1.14.0-labs or later";
-        return Err(error(code::UNSUPPORTED, message, device.span));
+    for device in &run.devices {
+        Device::parse(&device.raw).map_err(|cause| error(code::BAD_FLAG, cause, device.span))?;
     }
     Ok(())
 }

@@ -57,7 +57,7 @@ pub(crate) struct DefinitionArgs {
     /// A resource limit in RUN
     #[arg(long, value_name = "NAME=SOFT[:HARD]", help_heading = "Steps")]
     pub(crate) ulimit: Vec<String>,
-    /// What steps may do beyond the usual: security.insecure, network.host
+    /// What steps may do beyond the usual: security.insecure, network.host, device[=NAME[,alias=OTHER]]
     #[arg(long, value_name = "ENTITLEMENT", help_heading = "Steps")]
     pub(crate) allow: Vec<String>,
 }
@@ -116,12 +116,8 @@ impl DefinitionArgs {
         if let Some(text) = &self.shm_size {
             options.shm_size = Some(size::parse(text).map_err(usage("--shm-size"))?);
         }
-        for entitlement in self.allow.iter().flat_map(|text| text.split(',')) {
-            match entitlement {
-                "security.insecure" => options.allow_insecure = true,
-                "network.host" => {}
-                other => return Err(Failure::usage(format!("--allow {other} is not supported yet"))),
-            }
+        for text in &self.allow {
+            allow(text, &mut options).map_err(usage("--allow"))?;
         }
         Ok(options)
     }
@@ -187,6 +183,38 @@ fn check_directory(name: &str, path: &Path) -> Result<(), Failure> {
         "--build-context {name}={}: it {what}",
         path.display()
     )))
+}
+
+/// One `--allow`. Only devices have commas of their own.
+fn allow(text: &str, options: &mut Options) -> Result<(), String> {
+    if let Some(device) = text.strip_prefix("device=") {
+        let (name, alias) = match device.split_once(',') {
+            None => (device, device),
+            Some((name, more)) => {
+                let alias = more.strip_prefix("alias=").filter(|alias| !alias.is_empty());
+                (
+                    name,
+                    alias.ok_or_else(|| format!("{text}: wanted device=NAME[,alias=OTHER]"))?,
+                )
+            }
+        };
+        options.allow_devices.names.insert(alias.to_owned(), name.to_owned());
+        return Ok(());
+    }
+    for entitlement in text.split(',') {
+        match entitlement {
+            "security.insecure" => options.allow_insecure = true,
+            "device" => options.allow_devices.all = true,
+            // It is how steps are anyway.
+            "network.host" => {}
+            other => {
+                return Err(format!(
+                    "{other}: there are security.insecure, network.host and device[=NAME]"
+                ));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn network(text: &str) -> Result<Network, Failure> {

@@ -159,6 +159,7 @@ impl Args {
             options: definition.options.clone(),
             secrets,
             agents: self.agents(settings)?,
+            device_directories: settings.device_directories(),
             pull: self.definition.pull,
             jobs,
             epoch,

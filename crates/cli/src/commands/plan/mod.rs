@@ -54,6 +54,7 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
         options: definition.options.clone(),
         secrets: BTreeMap::new(),
         agents: BTreeMap::new(),
+        device_directories: Vec::new(),
         pull: args.definition.pull,
         jobs: 1,
         epoch: None,

@@ -1,7 +1,7 @@
 //! One record of comma-separated values, as strict as Go's reader.
 
 /// The fields of a line, or Go's words for what is wrong.
-pub(super) fn fields(line: &str) -> Result<Vec<String>, &'static str> {
+pub(crate) fn fields(line: &str) -> Result<Vec<String>, &'static str> {
     if line.is_empty() {
         return Err("EOF");
     }
