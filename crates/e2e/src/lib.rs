@@ -9,6 +9,7 @@ pub mod check;
 pub mod expect;
 pub mod forged;
 pub mod layout;
+pub mod oracle;
 pub mod peer;
 pub mod progress;
 pub mod running;

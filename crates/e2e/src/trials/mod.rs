@@ -2,6 +2,7 @@
 
 mod hostile;
 mod interrupt;
+mod random;
 mod users;
 
 use anyhow::Result;
@@ -22,7 +23,7 @@ pub struct Trial {
 
 /// All of them.
 pub fn all() -> Vec<Trial> {
-    [hostile::TRIALS, interrupt::TRIALS, users::TRIALS].concat()
+    [hostile::TRIALS, interrupt::TRIALS, random::TRIALS, users::TRIALS].concat()
 }
 
 /// A trial for every rung.

@@ -1,0 +1,345 @@
+//! What a program means: the image of its last stage, or that there is none.
+
+use std::collections::BTreeMap;
+
+use crate::oracle::program::{Copy, Instruction, Program, Word};
+
+/// The usual search path, which every image has.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// A file or, without content, a directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// A file's content.
+    pub content: Option<String>,
+    /// The twelve bits.
+    pub mode: u32,
+    /// User and group.
+    pub owner: (u64, u64),
+}
+
+/// Paths without a leading slash. The root is not one of them: it is always there.
+pub type Tree = BTreeMap<String, Node>;
+
+/// What became of a stage.
+#[derive(Debug, Clone, Default)]
+pub struct Image {
+    /// Its files.
+    pub tree: Tree,
+    /// What ENV said, in the order of first mention.
+    pub env: Vec<(String, String)>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// The working directory.
+    pub workdir: Option<String>,
+    /// The user.
+    pub user: Option<(u64, u64)>,
+    /// What words see: ENV, and ARG over it.
+    seen: BTreeMap<String, String>,
+}
+
+/// A program that cannot be built, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Impossible(pub String);
+
+type Possibly<T> = Result<T, Impossible>;
+
+/// Builds all stages that the last one needs.
+pub fn interpret(program: &Program) -> Possibly<Image> {
+    stage(program, program.stages.len() - 1)
+}
+
+fn stage(program: &Program, number: usize) -> Possibly<Image> {
+    let stated = &program.stages[number];
+    let mut image = match stated.base {
+        Some(base) => stage(program, base)?,
+        None => Image {
+            env: vec![("PATH".to_owned(), PATH.to_owned())],
+            ..Image::default()
+        },
+    };
+    // A stage begins with what the image says: an ARG over an ENV of its base is not seen any more.
+    image.seen.extend(image.env.iter().cloned());
+    for instruction in &stated.instructions {
+        step(program, &mut image, instruction)?;
+    }
+    Ok(image)
+}
+
+fn step(program: &Program, image: &mut Image, instruction: &Instruction) -> Possibly<()> {
+    match instruction {
+        Instruction::Env(pairs) => {
+            // All words see what was before the instruction.
+            let before = image.seen.clone();
+            for (name, value) in pairs {
+                let value = value.expand(&before);
+                image.seen.insert(name.clone(), value.clone());
+                match image.env.iter_mut().find(|(known, _)| known == name) {
+                    Some(known) => known.1 = value,
+                    None => image.env.push((name.clone(), value)),
+                }
+            }
+        }
+        Instruction::Arg(name, default) => {
+            let default = default.as_ref().map(|word| word.expand(&image.seen));
+            if let Some(value) = program.arguments.get(name).cloned().or(default) {
+                image.seen.insert(name.clone(), value);
+            }
+        }
+        Instruction::Label(name, value) => {
+            image.labels.insert(name.clone(), value.expand(&image.seen));
+        }
+        Instruction::Workdir(path) => {
+            let path = absolute(image, &path.expand(&image.seen));
+            let owner = image.user.unwrap_or((0, 0));
+            make_directories(&mut image.tree, &path, owner, 0o755)?;
+            image.workdir = Some(format!("/{path}"));
+        }
+        Instruction::User(user, group) => image.user = Some((*user, *group)),
+        Instruction::Copy(copy) => copy_all(program, image, copy)?,
+        Instruction::Heredoc(content, path) => {
+            let node = Node {
+                content: Some(content.expand(&image.seen) + "\n"),
+                mode: 0o644,
+                owner: (0, 0),
+            };
+            let (path, into) = destination(image, path);
+            put_file(&mut image.tree, &node, "EOF", &path, into, ((0, 0), 0o755))?;
+        }
+    }
+    Ok(())
+}
+
+fn copy_all(program: &Program, image: &mut Image, copy: &Copy) -> Possibly<()> {
+    let source = match copy.from {
+        Some(number) => stage(program, number)?.tree,
+        None => context(program),
+    };
+    let changed = |node: &Node| Node {
+        content: node.content.clone(),
+        mode: copy.mode.unwrap_or(node.mode),
+        owner: copy.owner.unwrap_or(node.owner),
+    };
+    let above = (copy.owner.unwrap_or((0, 0)), copy.mode.unwrap_or(0o755));
+    let (path, into) = destination(image, &copy.destination);
+    for found in sources(&source, &copy.sources)? {
+        match source.get(&found).filter(|node| node.content.is_some()) {
+            Some(file) => {
+                let name = found.rsplit('/').next().unwrap_or_default();
+                put_file(&mut image.tree, &changed(file), name, &path, into, above)?;
+            }
+            None => put_directory(&mut image.tree, &source, &found, &path, &changed, above)?,
+        }
+    }
+    Ok(())
+}
+
+/// The context as a tree: everything is root's.
+fn context(program: &Program) -> Tree {
+    let mut tree = Tree::new();
+    for (path, (mode, content)) in &program.context {
+        for (at, _) in path.match_indices('/') {
+            let directory = Node {
+                content: None,
+                mode: 0o755,
+                owner: (0, 0),
+            };
+            tree.insert(path[..at].to_owned(), directory);
+        }
+        let file = Node {
+            content: Some(content.clone()),
+            mode: *mode,
+            owner: (0, 0),
+        };
+        tree.insert(path.clone(), file);
+    }
+    tree
+}
+
+/// What the words of a COPY name, in order. The empty path is the root.
+fn sources(tree: &Tree, words: &[String]) -> Possibly<Vec<String>> {
+    let mut all = Vec::new();
+    for word in words {
+        let word = clean(word);
+        if word.contains('*') {
+            all.extend(tree.keys().filter(|path| fits(&word, path)).cloned());
+        } else if word.is_empty() || tree.contains_key(&word) {
+            all.push(word);
+        } else {
+            return Err(Impossible(format!("{word} is not there")));
+        }
+    }
+    Ok(all)
+}
+
+/// A star is anything in one segment; patterns here have at most one in each.
+fn fits(pattern: &str, path: &str) -> bool {
+    let segment = |(pattern, text): (&str, &str)| match pattern.split_once('*') {
+        None => pattern == text,
+        Some((start, end)) => text.len() >= start.len() + end.len() && text.starts_with(start) && text.ends_with(end),
+    };
+    pattern.split('/').count() == path.split('/').count() && pattern.split('/').zip(path.split('/')).all(segment)
+}
+
+/// Where a word leads, and whether it demands a directory.
+fn destination(image: &Image, word: &Word) -> (String, bool) {
+    let text = word.expand(&image.seen);
+    let into = text.ends_with('/') || text == "." || text.is_empty();
+    (absolute(image, &text), into)
+}
+
+fn absolute(image: &Image, path: &str) -> String {
+    if path.starts_with('/') {
+        return clean(path);
+    }
+    clean(&format!("{}/{path}", image.workdir.as_deref().unwrap_or_default()))
+}
+
+fn clean(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
+fn make_directories(tree: &mut Tree, path: &str, owner: (u64, u64), mode: u32) -> Possibly<()> {
+    let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
+    for end in ends.filter(|&end| end > 0) {
+        let directory = Node {
+            content: None,
+            mode,
+            owner,
+        };
+        let there = tree.entry(path[..end].to_owned()).or_insert(directory);
+        if there.content.is_some() {
+            return Err(Impossible(format!("{} is a file", &path[..end])));
+        }
+    }
+    Ok(())
+}
+
+fn is_directory(tree: &Tree, path: &str) -> bool {
+    path.is_empty() || tree.get(path).is_some_and(|node| node.content.is_none())
+}
+
+fn put_file(
+    tree: &mut Tree,
+    file: &Node,
+    name: &str,
+    path: &str,
+    into: bool,
+    (owner, mode): ((u64, u64), u32),
+) -> Possibly<()> {
+    let target = if into || is_directory(tree, path) {
+        clean(&format!("{path}/{name}"))
+    } else {
+        path.to_owned()
+    };
+    let parent = target.rsplit_once('/').map_or("", |(parent, _)| parent);
+    make_directories(tree, parent, owner, mode)?;
+    if is_directory(tree, &target) {
+        return Err(Impossible(format!("{target} is a directory")));
+    }
+    tree.insert(target, file.clone());
+    Ok(())
+}
+
+fn put_directory(
+    tree: &mut Tree,
+    source: &Tree,
+    found: &str,
+    path: &str,
+    changed: &dyn Fn(&Node) -> Node,
+    (owner, mode): ((u64, u64), u32),
+) -> Possibly<()> {
+    make_directories(tree, path, owner, mode)?;
+    for (name, node) in source {
+        let below = match found {
+            "" => Some(name.as_str()),
+            found => name.strip_prefix(found).and_then(|rest| rest.strip_prefix('/')),
+        };
+        let Some(below) = below else { continue };
+        let target = clean(&format!("{path}/{below}"));
+        let same_kind = |there: &Node| there.content.is_some() == node.content.is_some();
+        if !tree.get(&target).is_none_or(same_kind) {
+            return Err(Impossible(format!("{target} is of another kind")));
+        }
+        tree.insert(target, changed(node));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oracle::program::{Piece, Stage};
+
+    fn word(text: &str) -> Word {
+        Word(vec![Piece::Text(text.to_owned())])
+    }
+
+    fn copy(sources: &[&str], destination: &str) -> Instruction {
+        Instruction::Copy(Copy {
+            add: false,
+            from: None,
+            owner: None,
+            mode: None,
+            sources: sources.iter().map(|&source| source.to_owned()).collect(),
+            destination: word(destination),
+        })
+    }
+
+    fn built(instructions: Vec<Instruction>) -> Possibly<Image> {
+        let file = |path: &str| (path.to_owned(), (0o600, path.to_owned()));
+        interpret(&Program {
+            context: ["a", "d/b", "d/e/c"].map(file).into(),
+            arguments: BTreeMap::new(),
+            stages: vec![Stage {
+                base: None,
+                instructions,
+            }],
+        })
+    }
+
+    fn paths(instructions: Vec<Instruction>) -> String {
+        match built(instructions) {
+            Ok(image) => image.tree.into_keys().collect::<Vec<_>>().join(" "),
+            Err(why) => format!("! {}", why.0),
+        }
+    }
+
+    #[test]
+    fn copies() {
+        let table = [
+            (vec![copy(&["a"], "/x/y")], "x x/y"),
+            (vec![copy(&["a"], "/x/")], "x x/a"),
+            (vec![copy(&["d"], "/x")], "x x/b x/e x/e/c"),
+            (vec![copy(&["d/*"], "/x")], "! x is a file"),
+            (vec![copy(&["d/*", "a"], "/x/")], "x x/a x/b x/c"),
+            (vec![copy(&["a"], "/x"), copy(&["d"], "/x")], "! x is a file"),
+            (vec![copy(&["nope"], "/x")], "! nope is not there"),
+            (vec![copy(&["nope*"], "/x")], ""),
+            (vec![Instruction::Workdir(word("w")), copy(&["a"], "../x")], "w x"),
+        ];
+        for (instructions, wanted) in table {
+            assert_eq!(paths(instructions.clone()), wanted, "{instructions:?}");
+        }
+    }
+
+    #[test]
+    fn an_argument_is_seen_but_not_kept() {
+        let image = built(vec![
+            Instruction::Env(vec![("A".to_owned(), word("env"))]),
+            Instruction::Arg("A".to_owned(), Some(word("arg"))),
+            Instruction::Label("l".to_owned(), Word(vec![Piece::Value("A".to_owned())])),
+        ])
+        .expect("it can be built");
+        assert_eq!(image.labels["l"], "arg");
+        assert_eq!(image.env[1], ("A".to_owned(), "env".to_owned()));
+    }
+}
