@@ -132,7 +132,7 @@ impl Reporter {
     }
 
     /// The lines of an instruction, and some around them.
-    fn lines(&self, source: &SourceFile, first: u32, last: u32) -> String {
+    pub(crate) fn lines(&self, source: &SourceFile, first: u32, last: u32) -> String {
         const RULE: &str = "--------------------";
         let mut text = format!("{}:{first}\n{RULE}\n", source.name);
         let around = first.saturating_sub(AROUND).max(1)..=last.saturating_add(AROUND);

@@ -8,8 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::json;
 use crate::failure::{FAILED, Failure, Report, SourceFile};
-use crate::progress::text::sanitise;
-use crate::report::sentence;
+use crate::report::{Reporter, sentence};
 
 /// What was found.
 pub(super) struct Result<'a> {
@@ -61,7 +60,7 @@ impl<'a> Result<'a> {
         }
         let _ = writeln!(text, "\n{}", warning.message);
         let (first, last) = self.lines(warning);
-        text.push_str(&excerpt(self.source, first, last));
+        text.push_str(&Reporter::plain().lines(self.source, first, last));
     }
 
     /// The lines of the instruction that is meant. A blank line in it stands for itself.
@@ -132,24 +131,6 @@ impl<'a> Result<'a> {
             },
         })
     }
-}
-
-/// Lines of a Dockerfile that are shown before and after those that are meant.
-const AROUND: u32 = 2;
-
-/// The lines that are meant, marked, and some around them. It is data, so it is never coloured and never cut.
-fn excerpt(source: &SourceFile, first: u32, last: u32) -> String {
-    const RULE: &str = "--------------------\n";
-    let mut text = format!("{}:{first}\n{RULE}", source.name);
-    let shown = first.saturating_sub(AROUND)..=last.saturating_add(AROUND);
-    let lines = (1_u32..).zip(source.text.lines());
-    for (number, line) in lines.filter(|(number, _)| shown.contains(number)) {
-        let mark = if (first..=last).contains(&number) { ">>>" } else { "   " };
-        let line = sanitise(line.as_bytes());
-        text.push_str(format!("{number:4} | {mark} {line}").trim_end());
-        text.push('\n');
-    }
-    text + RULE
 }
 
 #[cfg(test)]
