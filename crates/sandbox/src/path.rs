@@ -1,7 +1,8 @@
 //! Paths that never leave a root directory, however its symbolic links are laid.
 
 use rustix::fs::{
-    AtFlags, Gid, Mode, OFlags, ResolveFlags, Uid, chownat, fchmod, mkdirat, openat, openat2, readlinkat,
+    AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Uid, chownat, fchmod, fstat, mkdirat, openat, openat2,
+    readlinkat,
 };
 use rustix::io::Errno;
 use std::ffi::OsStr;
@@ -38,14 +39,14 @@ pub fn open_in_root(root: impl AsFd, path: impl AsRef<Path>, flags: OFlags, mode
 
 /// Opens the directory `path` inside `root` (as `O_PATH`), creating what is missing with mode `mode` (whatever the
 /// umask) and, if given, owner `(uid, gid)`. A dangling symbolic link on the way is followed, inside the root, and its
-/// target created.
+/// target created. A file in its place is [`Errno::NOTDIR`], as one on the way is.
 pub fn mkdir_all_in_root(
     root: impl AsFd,
     path: impl AsRef<Path>,
     mode: Mode,
     owner: Option<(u32, u32)>,
 ) -> Result<OwnedFd, Errno> {
-    create_in_root(root.as_fd(), path.as_ref(), &mut |parent, name, _last| {
+    let directory = create_in_root(root.as_fd(), path.as_ref(), &mut |parent, name, _last| {
         match mkdirat(parent, name, Mode::RWXU) {
             Ok(()) => {}
             // Somebody else was faster; what they made is as good.
@@ -64,7 +65,11 @@ pub fn mkdir_all_in_root(
             )?;
         }
         fchmod(&made, mode)
-    })
+    })?;
+    match FileType::from_raw_mode(fstat(&directory)?.st_mode) {
+        FileType::Directory => Ok(directory),
+        _ => Err(Errno::NOTDIR),
+    }
 }
 
 /// Makes one missing component: in the directory, under the name; `true` for the last one of the path.
@@ -195,6 +200,10 @@ mod tests {
     fn a_file_in_the_way_is_an_error() {
         let (dir, fd) = root();
         fs::write(dir.path().join("root/file"), "").unwrap();
+        assert_eq!(
+            mkdir_all_in_root(&fd, "file", Mode::RWXU, None).unwrap_err(),
+            Errno::NOTDIR
+        );
         assert_eq!(
             mkdir_all_in_root(&fd, "file/x", Mode::RWXU, None).unwrap_err(),
             Errno::NOTDIR
