@@ -5,20 +5,22 @@ use proptest::sample::select;
 
 use crate::oracle::program::{Copy, Instruction, Piece, Program, Stage, Word};
 
+/// The files of every context.
+const FILES: [&str; 7] = ["a", "b.txt", "d/a", "d/b.txt", "d/e/c", "d/e/a", "f/a"];
+
 /// Programs of one to four stages.
 pub fn programs() -> impl Strategy<Value = Program> {
-    let names = select(vec!["a", "b.txt", "d/a", "d/b.txt", "d/e/c", "d/e/a", "f/a"]);
     let file = (select(vec![0o644, 0o600, 0o755]), select(vec!["one", "two", ""]));
-    let context = prop::collection::btree_map(names.prop_map(str::to_owned), file, 1..6);
-    let arguments = prop::collection::btree_map(variable(), text(), 0..2);
+    let files = prop::collection::vec(file, FILES.len());
+    let arguments = prop::collection::btree_map(variable(), text(), 0..3);
     let stages = prop::collection::vec((any::<prop::sample::Index>(), any::<bool>(), instructions()), 1..5);
-    (context, arguments, stages).prop_map(|(context, arguments, stages)| Program {
-        context: context
-            .into_iter()
-            .map(|(path, (mode, content))| (path, (mode, content.to_owned())))
-            .collect(),
-        arguments,
-        stages: stages.into_iter().enumerate().map(stage).collect(),
+    (files, arguments, stages).prop_map(|(files, arguments, stages)| {
+        let files = files.into_iter().map(|(mode, content)| (mode, content.to_owned()));
+        Program {
+            context: FILES.map(str::to_owned).into_iter().zip(files).collect(),
+            arguments,
+            stages: stages.into_iter().enumerate().map(stage).collect(),
+        }
     })
 }
 
@@ -37,32 +39,47 @@ fn stage((number, (base, scratch, mut instructions)): (usize, (prop::sample::Ind
 
 fn instructions() -> impl Strategy<Value = Vec<Instruction>> {
     let one = prop_oneof![
-        2 => prop::collection::vec((variable(), word()), 1..3).prop_map(Instruction::Env),
-        2 => (variable(), prop::option::of(word())).prop_map(|(name, value)| Instruction::Arg(name, value)),
-        1 => (select(vec!["l", "m"]), word()).prop_map(|(name, value)| Instruction::Label(name.to_owned(), value)),
+        3 => prop::collection::vec((variable(), word()), 1..3).prop_map(Instruction::Env),
+        3 => (variable(), prop::option::of(word())).prop_map(|(name, value)| Instruction::Arg(name, value)),
+        4 => (select(vec!["l", "m", "n"]), word()).prop_map(|(name, value)| Instruction::Label(name.to_owned(), value)),
         2 => path().prop_map(Instruction::Workdir),
         1 => (5_u64..7, 5_u64..7).prop_map(|(user, group)| Instruction::User(user, group)),
         6 => copy().prop_map(Instruction::Copy),
         1 => (word(), path()).prop_map(|(content, path)| Instruction::Heredoc(content, path)),
     ];
-    prop::collection::vec(one, 0..6)
+    prop::collection::vec(one, 0..9)
 }
 
 fn copy() -> impl Strategy<Value = Copy> {
-    let names = vec![
-        ".", "a", "b.txt", "d", "d/", "d/e", "d/a", "f", "*", "*.txt", "d/*", "*/a", "/", "/x", "x/a", "../d",
-        "nothing*",
-    ];
-    let sources = prop::collection::vec(select(names).prop_map(str::to_owned), 1..3);
-    (
-        any::<bool>(),
-        prop::option::of(0_usize..4),
-        prop::option::weighted(0.2, (7_u64..9, 7_u64..9)),
-        prop::option::weighted(0.2, select(vec![0o700, 0o640, 0o4755])),
-        sources,
-        path(),
-    )
-        .prop_map(|(add, from, owner, mode, sources, destination)| Copy {
+    prop_oneof![
+        2 => copy_of(Just(None), plain().boxed()),
+        1 => copy_of((0_usize..4).prop_map(Some), pattern().boxed()),
+    ]
+}
+
+/// Of the context: most of them are there.
+fn plain() -> impl Strategy<Value = &'static str> {
+    prop_oneof![
+        20 => select(vec![".", "a", "/b.txt", "d", "d/", "d/e", "d/a", "../f", "d/./e/../b.txt"]),
+        5 => pattern(),
+        1 => select(vec!["nothing", "a/x"]),
+    ]
+}
+
+/// Of a stage, of which one cannot know what it holds.
+fn pattern() -> impl Strategy<Value = &'static str> {
+    select(vec!["/", "*", "*.txt", "d/*", "*/a", "/x*", "x/*/*", "nothing*"])
+}
+
+fn copy_of(
+    from: impl Strategy<Value = Option<usize>>,
+    source: BoxedStrategy<&'static str>,
+) -> impl Strategy<Value = Copy> {
+    let sources = prop::collection::vec(source.prop_map(str::to_owned), 1..3);
+    let owner = prop::option::weighted(0.2, (7_u64..9, 7_u64..9));
+    let mode = prop::option::weighted(0.2, select(vec![0o700, 0o640, 0o4755]));
+    (any::<bool>(), from, owner, mode, sources, path()).prop_map(|(add, from, owner, mode, sources, destination)| {
+        Copy {
             // Only COPY has --from.
             add: add && from.is_none(),
             from,
@@ -70,7 +87,8 @@ fn copy() -> impl Strategy<Value = Copy> {
             mode,
             sources,
             destination,
-        })
+        }
+    })
 }
 
 fn variable() -> impl Strategy<Value = String> {
@@ -103,4 +121,22 @@ fn path() -> impl Strategy<Value = Word> {
         let end = Piece::Text(end.to_owned());
         Word([start].into_iter().chain(middle).chain([end]).collect())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::strategy::ValueTree as _;
+    use proptest::test_runner::TestRunner;
+
+    use super::*;
+    use crate::oracle::interpret::interpret;
+
+    /// Programs that nobody can build say little.
+    #[test]
+    fn most_programs_can_be_built_and_not_all() {
+        let mut runner = TestRunner::deterministic();
+        let mut program = || programs().new_tree(&mut runner).expect("a program").current();
+        let possible = (0..300).filter(|_| interpret(&program()).is_ok()).count();
+        assert!((150..290).contains(&possible), "{possible} of 300");
+    }
 }
