@@ -41,7 +41,7 @@ impl Builder {
     pub fn plan(&self, request: &Request, sink: &dyn Sink, cancel: &Cancel) -> Result<Plan, Error> {
         let _in_use = self.store.in_use().map_err(StepError::from)?;
         let tasks = Tasks::new(sink, FIRST_TASK);
-        let images = Images::new(&self.store, &self.registry, &tasks, cancel);
+        let images = Images::new(&self.store, &self.registry, &tasks, cancel).with_layouts(&request.layouts);
         plan(request, &images, sink)
     }
 
@@ -50,7 +50,7 @@ impl Builder {
     pub fn check(&self, request: &Request, sink: &dyn Sink, cancel: &Cancel) -> Result<Checked, Error> {
         let _in_use = self.store.in_use().map_err(StepError::from)?;
         let tasks = Tasks::new(sink, FIRST_TASK);
-        let images = Images::new(&self.store, &self.registry, &tasks, cancel);
+        let images = Images::new(&self.store, &self.registry, &tasks, cancel).with_layouts(&request.layouts);
         planning::check(request, &images)
     }
 
@@ -81,7 +81,7 @@ impl Builder {
 
     fn build_as(&self, id: BuildId, request: &Request, sink: &dyn Sink, cancel: &Cancel) -> Result<Built, Error> {
         let tasks = Tasks::new(sink, FIRST_TASK);
-        let images = Images::new(&self.store, &self.registry, &tasks, cancel);
+        let images = Images::new(&self.store, &self.registry, &tasks, cancel).with_layouts(&request.layouts);
         let plan = plan(request, &images, sink)?;
         let known_files = KnownFiles::open(&self.store)?;
         let session = Session::new(&self.store, request, id, &known_files);

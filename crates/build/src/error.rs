@@ -129,6 +129,14 @@ pub enum StepError {
     /// A layer.
     #[error(transparent)]
     Layer(#[from] kiln_layer::Error),
+    /// A layer, or a context that is an archive.
+    #[error("cannot unpack {what}: {source}")]
+    Unpack {
+        /// Which.
+        what: String,
+        /// Why.
+        source: kiln_layer::Error,
+    },
     /// A registry.
     #[error(transparent)]
     Registry(#[from] kiln_registry::Error),

@@ -60,19 +60,21 @@ fn fetch(images: &Images<'_>, origin: &Origin, task: &Task<'_>) -> StepResult<Fe
     let directory = images.store.new_layer()?;
     let options = UnpackOptions::default();
     let digest = origin.descriptor.digest;
+    let failed = |source| StepError::Unpack {
+        what: format!("layer {} of {}", digest.short(), origin.image.familiar()),
+        source,
+    };
     let unpacked = if images.store.has_blob(&digest) {
         let blob = images.store.open_blob(&digest)?;
         let blob = Watched {
             inner: blob,
             cancel: images.cancel,
         };
-        kiln_layer::unpack(blob, Some(compression), &directory.fs(), &options)?
+        kiln_layer::unpack(blob, Some(compression), &directory.fs(), &options).map_err(failed)?
     } else {
         let part = digest.short();
         let report = |bytes: u64| task.progress(&part, bytes, Some(origin.descriptor.size));
-        let reader = images
-            .registry
-            .blob_reader(&origin.image, &origin.descriptor, Box::new(report))?;
+        let reader = images.blob_reader(&origin.image, &origin.descriptor, Box::new(report))?;
         let mut blob = images.store.blob_writer()?;
         let mut tee = Tee {
             reader: Watched {
@@ -81,7 +83,7 @@ fn fetch(images: &Images<'_>, origin: &Origin, task: &Task<'_>) -> StepResult<Fe
             },
             copy: &mut blob,
         };
-        let unpacked = kiln_layer::unpack(&mut tee, Some(compression), &directory.fs(), &options)?;
+        let unpacked = kiln_layer::unpack(&mut tee, Some(compression), &directory.fs(), &options).map_err(failed)?;
         // Whatever follows the archive belongs to the blob and to its digest.
         std::io::copy(&mut tee, &mut std::io::sink()).map_err(StepError::io("download", &part))?;
         blob.commit(Some(digest))?;

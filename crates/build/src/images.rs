@@ -1,6 +1,7 @@
 //! Images as sources: what a name stands for, and getting their layers when something needs them.
 
 use std::collections::{BTreeMap, HashMap};
+use std::io::Read;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kiln_image::media_type::Compression;
@@ -10,7 +11,11 @@ use kiln_store::{Image, LayerId, Store};
 
 use crate::cancel::Cancel;
 use crate::error::{Error, StepError, StepResult};
+use crate::request::Layout;
 use crate::session::Tasks;
+
+/// Of commands that build nothing.
+static NO_LAYOUTS: BTreeMap<Reference, Layout> = BTreeMap::new();
 
 /// The images that a build starts from.
 pub(crate) struct Images<'a> {
@@ -18,6 +23,7 @@ pub(crate) struct Images<'a> {
     pub(crate) registry: kiln_registry::Client,
     pub(crate) tasks: &'a Tasks<'a>,
     pub(crate) cancel: &'a Cancel,
+    layouts: &'a BTreeMap<Reference, Layout>,
     known: Mutex<Known>,
 }
 
@@ -64,8 +70,14 @@ impl<'a> Images<'a> {
             registry: registry.with_stop(cancel.registry()),
             tasks,
             cancel,
+            layouts: &NO_LAYOUTS,
             known: Mutex::default(),
         }
+    }
+
+    /// The same, with images that are in layouts.
+    pub(crate) fn with_layouts(self, layouts: &'a BTreeMap<Reference, Layout>) -> Self {
+        Self { layouts, ..self }
     }
 
     /// Resolves all at once. The lines are those of the Dockerfile that name them, for errors.
@@ -96,6 +108,10 @@ impl<'a> Images<'a> {
 
     /// What the store knows of an image, else what its registry does.
     pub(crate) fn resolve(&self, request: &ImageRequest, pull: bool) -> StepResult<ResolvedImage> {
+        if let Some(layout) = self.layouts.get(&request.reference) {
+            let name = format!("[internal] load metadata from the OCI layout {}", layout.path.display());
+            return self.tasks.start(name).end(self.in_layout(layout, request));
+        }
         if !pull && let Some(image) = self.in_store(request)? {
             return Ok(image);
         }
@@ -164,7 +180,13 @@ impl<'a> Images<'a> {
     }
 
     /// Remembers an image of a registry and where its layers come from.
-    fn register(&self, reference: &Reference, manifest_digest: Digest, manifest: &Manifest, config: &ImageConfig) {
+    pub(crate) fn register(
+        &self,
+        reference: &Reference,
+        manifest_digest: Digest,
+        manifest: &Manifest,
+        config: &ImageConfig,
+    ) {
         let layers: Arc<[LayerId]> = chain_ids(&config.rootfs.diff_ids).into();
         self.known().layers.insert(manifest_digest, layers);
         self.remember(reference, manifest, config);
@@ -210,6 +232,19 @@ impl<'a> Images<'a> {
             .cloned()
     }
 
+    /// The bytes of a layer from where its image is. Who keeps them looks at their digest.
+    pub(crate) fn blob_reader<'r>(
+        &self,
+        image: &Reference,
+        blob: &Descriptor,
+        report: Box<dyn Fn(u64) + Send + 'r>,
+    ) -> StepResult<Box<dyn Read + Send + 'r>> {
+        Ok(match self.layouts.get(image) {
+            Some(layout) => Box::new(layout.open_blob(&blob.digest)?),
+            None => Box::new(self.registry.blob_reader(image, blob, report)?),
+        })
+    }
+
     /// Makes sure that all layers are unpacked in the store, fetching those that are not.
     pub(crate) fn materialize(&self, layers: &[LayerId]) -> StepResult<()> {
         let missing = self.missing(layers)?;
@@ -253,7 +288,7 @@ pub(crate) fn parse_manifest(bytes: &[u8], image: &Reference) -> StepResult<Mani
 }
 
 /// Manifest and config each have a list of the layers.
-fn same_layers(manifest: &Manifest, config: &ImageConfig, image: &Reference) -> StepResult<()> {
+pub(crate) fn same_layers(manifest: &Manifest, config: &ImageConfig, image: &Reference) -> StepResult<()> {
     let (listed, described) = (manifest.layers.len(), config.rootfs.diff_ids.len());
     if listed == described {
         return Ok(());

@@ -5,9 +5,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use kiln_image::media_type::Compression;
-use kiln_image::{Platform, Reference};
+use kiln_image::{Digest, Platform, Reference};
 use kiln_plan::Options;
 pub use kiln_sandbox::{CpuTime, Limits};
+
+use crate::error::{StepError, StepResult};
+
+/// Secrets are small (`BuildKit`'s limit).
+const MAX_SECRET: usize = 500 << 10;
 
 /// A whole build.
 #[derive(Debug, Clone)]
@@ -22,12 +27,12 @@ pub struct Request {
     pub ignore: Option<(String, String)>,
     /// Directories of named contexts.
     pub named_contexts: BTreeMap<String, PathBuf>,
+    /// Images that are in OCI layouts, by the references of the named contexts that stand for them.
+    pub layouts: BTreeMap<Reference, Layout>,
     /// What changes the plan.
     pub options: Options,
-    /// Secrets by id: where their values are. Values never reach disk, log, key or layer.
-    pub secrets: BTreeMap<String, SecretSource>,
-    /// The sockets of SSH agents by id (`--ssh`).
-    pub agents: BTreeMap<String, PathBuf>,
+    /// By what steps and sources may reach what others may not.
+    pub access: Access,
     /// Directories with descriptions of devices (CDI); later ones win.
     pub device_directories: Vec<PathBuf>,
     /// Ask registries again for images that are known (`--pull`).
@@ -36,8 +41,6 @@ pub struct Request {
     pub jobs: usize,
     /// `SOURCE_DATE_EPOCH`, seconds.
     pub epoch: Option<i64>,
-    /// A bundle of certificate authorities that steps see too.
-    pub ca_bundle: Option<PathBuf>,
     /// Limits of every RUN. They have no part in the cache: what a step makes does not depend on them, only whether it
     /// can.
     pub limits: Limits,
@@ -70,6 +73,43 @@ impl Request {
             return self.dockerfile_name.clone();
         }
         format!("{} ({})", names.join(", "), self.dockerfile_name)
+    }
+}
+
+/// An image in an OCI layout: `oci-layout://PATH[:TAG][@DIGEST]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    /// The layout's directory.
+    pub path: PathBuf,
+    /// What its index calls the image; `latest` where not given.
+    pub tag: Option<String>,
+    /// The image's manifest or index, instead of what the tag says.
+    pub digest: Option<Digest>,
+}
+
+/// By what steps and sources reach what others may not.
+#[derive(Debug, Clone, Default)]
+pub struct Access {
+    /// Secrets by id: where their values are. Values never reach disk, log, key or layer.
+    pub secrets: BTreeMap<String, SecretSource>,
+    /// The sockets of SSH agents by id (`--ssh`).
+    pub agents: BTreeMap<String, PathBuf>,
+    /// A bundle of certificate authorities that steps see too.
+    pub ca_bundle: Option<PathBuf>,
+}
+
+impl Access {
+    /// The value of a secret, if it was given.
+    pub(crate) fn secret(&self, id: &str) -> StepResult<Option<Vec<u8>>> {
+        let content = match self.secrets.get(id) {
+            Some(SecretSource::Value(value)) => value.0.clone(),
+            Some(SecretSource::File(path)) => std::fs::read(path).map_err(StepError::io("read the secret", path))?,
+            None => return Ok(None),
+        };
+        if content.len() > MAX_SECRET {
+            return Err(StepError::Invalid(format!("secret `{id}` is larger than 500 KiB")));
+        }
+        Ok(Some(content))
     }
 }
 

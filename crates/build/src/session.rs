@@ -163,12 +163,31 @@ impl Task<'_> {
         self.progress(what, 0, Some(0));
     }
 
+    /// Its number.
+    pub(crate) const fn id(&self) -> TaskId {
+        self.id
+    }
+
+    /// A line of its output.
+    pub(crate) fn say(&self, line: &str) {
+        self.sink.event(Event::Log {
+            id: self.id,
+            stderr: true,
+            data: format!("{line}\n").into_bytes().into(),
+        });
+    }
+
     /// It is done.
-    pub(crate) fn done(mut self) {
-        self.finish(TaskOutcome::Done {
+    pub(crate) fn done(self) {
+        self.ended(TaskOutcome::Done {
             bytes_added: 0,
             peak_memory: None,
         });
+    }
+
+    /// It ended so.
+    pub(crate) fn ended(mut self, outcome: TaskOutcome) {
+        self.finish(outcome);
     }
 
     /// It ended with that result.

@@ -224,7 +224,7 @@ fn fetch_blobs(images: &Images<'_>, layers: &[Descriptor]) -> StepResult<()> {
         let part = layer.digest.short();
         let report = |bytes: u64| task.progress(&part, bytes, Some(layer.size));
         let mut reader = Watched {
-            inner: images.registry.blob_reader(&origin.image, layer, Box::new(report))?,
+            inner: images.blob_reader(&origin.image, layer, Box::new(report))?,
             cancel: images.cancel,
         };
         let mut writer = images.store.blob_writer()?;
@@ -284,8 +284,8 @@ fn push_blob(images: &Images<'_>, reference: &Reference, blob: &Descriptor, task
     let open = || -> std::io::Result<Box<dyn std::io::Read + Send>> {
         match (std::fs::File::open(&path), &origin) {
             (Err(error), Some(origin)) if error.kind() == std::io::ErrorKind::NotFound => {
-                let reader = images.registry.blob_reader(&origin.image, blob, Box::new(|_| {}));
-                Ok(Box::new(reader.map_err(std::io::Error::other)?))
+                let reader = images.blob_reader(&origin.image, blob, Box::new(|_| {}));
+                reader.map_err(std::io::Error::other)
             }
             (file, _) => Ok(Box::new(file?)),
         }

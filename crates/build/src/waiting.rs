@@ -22,6 +22,11 @@ const LONGEST: Duration = Duration::from_millis(50);
 /// After this long the user wants to know what takes so long.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// What is said while a lock is waited for that somebody else has for `what`.
+pub(crate) fn explanation(what: &str) -> String {
+    format!("kiln: another step or build has {what}, waiting for it")
+}
+
 /// Waits for the lock of that name until it is there or the build is cancelled. Calls `explain` if it takes long.
 pub(crate) fn lock(
     store: &Store,

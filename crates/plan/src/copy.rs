@@ -9,7 +9,7 @@ use crate::dispatch::Dispatch;
 use crate::graph::Unit;
 use crate::origin::MAIN_CONTEXT;
 use crate::path;
-use crate::remote::{AddSource, GitUrl, classify};
+use crate::remote::{AddSource, GitSource, classify, is_commit, without_password};
 use crate::report::error;
 use crate::step::{CopyAction, CopyFrom, FileAction, FileOp, MkdirAction, Op, Source, StepId};
 
@@ -282,7 +282,7 @@ impl Dispatch<'_, '_> {
     fn repository(
         &mut self,
         unit: &Unit<'_>,
-        git: GitUrl,
+        git: GitSource,
         keep_git_dir: Option<bool>,
         checksum: Option<(&str, &Word)>,
         (text, word): (&str, &Word),
@@ -298,24 +298,23 @@ impl Dispatch<'_, '_> {
             return Err(error("BadChecksum", flag_word.span, "checksum mismatch"));
         }
         let checksum = checksum.map(|(text, word)| (text.to_owned(), word));
-        let checksum = checksum.or(git.checksum.map(|text| (text, word)));
+        let checksum = checksum.or_else(|| Some((git.checksum.clone()?, word)));
         if let Some((text, word)) = &checksum
             && !is_commit(text)
         {
             let message = format!("invalid checksum {text:?}: it must be 7 to 64 hexadecimal digits of a commit");
             return Err(error("BadChecksum", word.span, message));
         }
-        let source = Source::Git {
-            url: git.url,
-            reference: git.reference,
-            subdirectory: git.subdirectory,
-            keep_git_dir: keep_git_dir.or(git.keep_git_dir).unwrap_or(false),
+        let source = GitSource {
+            keep_git_dir: keep_git_dir.or(git.keep_git_dir),
             checksum: checksum.map(|(text, _)| text),
+            ..git
         };
+        let source = source.checked().map_err(|cause| error("BadUrl", word.span, cause))?;
         Ok(self
             .planner
             .steps
-            .source(source, Some(unit.lines()), || text.to_owned()))
+            .source(Source::Git(source), Some(unit.lines()), || without_password(text)))
     }
 
     /// WORKDIR: makes the directory in a layer of its own, even if it is there already; `/` always is.
@@ -358,8 +357,4 @@ fn is_numeric(owner: &str) -> bool {
     owner
         .splitn(2, ':')
         .all(|part| part.bytes().all(|byte| byte.is_ascii_digit()))
-}
-
-fn is_commit(text: &str) -> bool {
-    (7..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }

@@ -13,12 +13,13 @@
 //! different operations never encode the same. A change of the encoding, or of what a step with the same encoding
 //! does, takes a new [`VERSION`].
 
+use crate::remote::GitSource;
 use crate::step::{
     CopyAction, CopyFrom, Exec, FileAction, FileOp, MkdirAction, Mount, MountKind, Network, Op, Sharing, Source, StepId,
 };
 
 /// The version of the encoding.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
 /// The digest of an operation without its inputs' identities.
 pub fn digest(op: &Op) -> [u8; 32] {
@@ -124,20 +125,29 @@ impl Encoder {
                 .text(url)
                 .optional(checksum.map(|digest| digest.to_string()).as_deref())
                 .text(file_name),
-            Source::Git {
-                url,
-                reference,
-                subdirectory,
-                keep_git_dir,
-                checksum,
-            } => self
-                .byte(4)
-                .text(url)
-                .text(reference)
-                .text(subdirectory)
-                .flag(*keep_git_dir)
-                .optional(checksum.as_deref()),
+            Source::Git(git) => self.repository(git),
         }
+    }
+
+    fn repository(&mut self, git: &GitSource) -> &mut Self {
+        let GitSource {
+            url,
+            reference,
+            subdirectory,
+            checksum,
+            keep_git_dir,
+            submodules,
+            commit_times,
+            fetch_by_commit: _,
+        } = git;
+        self.byte(4)
+            .text(url)
+            .text(reference)
+            .text(subdirectory)
+            .flag(*keep_git_dir == Some(true))
+            .optional(checksum.as_deref())
+            .flag(*submodules)
+            .flag(*commit_times)
     }
 
     fn exec(&mut self, exec: &Exec) -> &mut Self {

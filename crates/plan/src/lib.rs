@@ -33,6 +33,7 @@ mod vars;
 
 pub use options::{AllowedDevices, ImageRequest, Images, NamedContext, Options, ResolvedImage};
 pub use outline::{Argument, Outline, Wanted};
+pub use remote::{GitSource, Remote, is_whole_commit, password, without_password};
 pub use step::{
     CopyAction, CopyFrom, Exec, FileAction, FileOp, MkdirAction, Mount, MountKind, Network, Op, Plan, Sharing, Source,
     StageInfo, Step, StepId, Target,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use kiln_dockerfile::ignore::Ignore;
 use kiln_image::{Digest, ImageConfig, Platform, Reference};
 
+use crate::remote::Remote;
 use crate::step::Network;
 
 /// The options of a build that change what is built.
@@ -97,15 +98,8 @@ pub enum NamedContext {
     Local,
     /// `docker-image://REFERENCE`
     Image(Reference),
-    /// A git repository: URL, reference, subdirectory.
-    Git {
-        /// Where.
-        url: String,
-        /// Branch, tag or commit.
-        reference: String,
-        /// Directory in it.
-        subdirectory: String,
-    },
+    /// A git repository, or a file by HTTP, which is called `context` in it.
+    Remote(Remote),
 }
 
 /// An image that the plan needs to know before it can go on.

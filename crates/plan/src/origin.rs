@@ -3,6 +3,7 @@
 use kiln_image::{Platform, Reference, ReferenceError};
 
 use crate::options::{ImageRequest, NamedContext, Options};
+use crate::remote::Remote;
 
 /// Where a file tree comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,11 +16,11 @@ pub(crate) enum Origin {
     Image(ImageRequest),
     /// A directory on this machine.
     Local(String),
-    /// A repository.
-    Git {
-        url: String,
-        reference: String,
-        subdirectory: String,
+    /// A named context from elsewhere.
+    Remote {
+        /// The context's name.
+        name: String,
+        remote: Remote,
     },
 }
 
@@ -64,14 +65,9 @@ impl Origin {
                 reference: reference.clone(),
                 platform: platform.clone(),
             }),
-            NamedContext::Git {
-                url,
-                reference,
-                subdirectory,
-            } => Self::Git {
-                url: url.clone(),
-                reference: reference.clone(),
-                subdirectory: subdirectory.clone(),
+            NamedContext::Remote(remote) => Self::Remote {
+                name: key.to_owned(),
+                remote: remote.clone(),
             },
         }
     }

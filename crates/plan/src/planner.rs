@@ -16,6 +16,7 @@ use crate::names::Names;
 use crate::options::{ImageRequest, Images, ResolvedImage};
 use crate::origin::{MAIN_CONTEXT, Origin};
 use crate::outline::{self, Outline};
+use crate::remote::{Remote, without_password};
 use crate::report::Report;
 use crate::step::{CopyAction, CopyFrom, FileAction, FileOp, Op, Plan, Source, StageInfo, StepId, Target};
 use crate::steps::{Label, Steps};
@@ -160,9 +161,10 @@ impl<'a> Planner<'a> {
                 let root = self.copy_of(origin, names.next(&text));
                 Stage::of_files(Some(root), text, &head.platform)
             }
-            Ok(origin @ Origin::Git { url, .. }) => {
-                let root = self.tree_named(origin, |text| names.next(&text));
-                Stage::of_files(root, format!("FROM {url}"), &head.platform)
+            Ok(origin @ Origin::Remote { name, .. }) => {
+                let text = format!("FROM {name}");
+                let root = self.tree_named(origin, |_| names.next(&text));
+                Stage::of_files(root, text, &head.platform)
             }
         };
         stage.config.config.on_build.clear();
@@ -228,19 +230,13 @@ impl<'a> Planner<'a> {
                 let source = Source::Local { name: context.clone() };
                 Some(self.steps.source(source, None, || text))
             }
-            Origin::Git {
-                url,
-                reference,
-                subdirectory,
-            } => {
-                let source = Source::Git {
-                    url: url.clone(),
-                    reference: reference.clone(),
-                    subdirectory: subdirectory.clone(),
-                    keep_git_dir: false,
-                    checksum: None,
+            Origin::Remote { name: context, remote } => {
+                let (source, address) = match remote {
+                    Remote::Git(git) => (Source::Git(git.clone()), &git.url),
+                    Remote::Http(url) => (context_file(url), url),
                 };
-                Some(self.steps.source(source, None, || name(format!("FROM {url}"))))
+                let text = format!("[context {context}] {}", without_password(address));
+                Some(self.steps.source(source, None, || name(text)))
             }
         }
     }
@@ -340,6 +336,15 @@ impl Stage {
     /// Whether an ARG of that name was declared.
     pub(crate) fn declares(&self, name: &str) -> bool {
         self.vars.get(name).is_some() || self.args.iter().any(|(known, _)| known == name)
+    }
+}
+
+/// A file as a context: `BuildKit` calls it so, whatever its URL says, and unpacks nothing.
+fn context_file(url: &str) -> Source {
+    Source::Http {
+        url: url.to_owned(),
+        checksum: None,
+        file_name: MAIN_CONTEXT.to_owned(),
     }
 }
 

@@ -6,6 +6,7 @@ use kiln_dockerfile::device::Device;
 use kiln_image::{Digest, ImageConfig, Platform, Reference};
 
 use crate::outline::Outline;
+use crate::remote::GitSource;
 
 /// The place of a step in [`Plan::steps`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -137,18 +138,7 @@ pub enum Source {
         file_name: String,
     },
     /// A git repository.
-    Git {
-        /// Where.
-        url: String,
-        /// Branch, tag or commit; `HEAD` where empty.
-        reference: String,
-        /// The directory of it that is wanted; all where empty.
-        subdirectory: String,
-        /// Whether `.git` stays.
-        keep_git_dir: bool,
-        /// The commit it must be, possibly shortened.
-        checksum: Option<String>,
-    },
+    Git(GitSource),
 }
 
 /// A process over a file tree. What it writes to the root is the step's layer.

@@ -11,7 +11,7 @@ use reqwest::header::{
 use reqwest::{Method, Response, StatusCode, Url};
 
 use crate::client::Inner;
-use crate::error::{Refusal, What};
+use crate::error::{DOWNLOAD, Refusal, What};
 use crate::http::{Answer, Call, Payload, Trust};
 use crate::retry::RetryAfter;
 use crate::{Client, Error};
@@ -73,7 +73,7 @@ impl Client {
         known: &Validators,
         authorization: Option<&str>,
     ) -> Result<Option<Download>, Error> {
-        let what = What::new("download", url, "", "");
+        let what = What::new(DOWNLOAD, &without_password(url), "", "");
         let invalid = |reason: String| Error::Protocol {
             what: what.clone(),
             reason,
@@ -112,6 +112,17 @@ impl Client {
             length,
         }
     }
+}
+
+/// The URL as it may be shown.
+fn without_password(url: &str) -> String {
+    let shown = || {
+        let mut parsed = Url::parse(url).ok()?;
+        parsed.password()?;
+        parsed.set_password(Some("xxxxx")).ok()?;
+        Some(parsed.into())
+    };
+    shown().unwrap_or_else(|| url.to_owned())
 }
 
 fn conditions(known: &Validators) -> HeaderMap {

@@ -188,6 +188,14 @@ impl Error {
         }
     }
 
+    /// Whether this is about a file ([`Client::download`](crate::Client::download)), and not about an image.
+    pub fn is_about_file(&self) -> bool {
+        match self {
+            Self::NotFound(what, _) | Self::Status(what, _) | Self::Transport { what, .. } => what.0.action == DOWNLOAD,
+            _ => false,
+        }
+    }
+
     /// Whether the registry wants credentials, or other ones.
     pub fn is_unauthorized(&self) -> bool {
         match self {
@@ -219,6 +227,9 @@ impl Error {
         )
     }
 }
+
+/// What is done with files that belong to no image.
+pub(crate) const DOWNLOAD: &str = "download";
 
 /// The object of a request, for messages.
 #[derive(Debug, Clone, PartialEq, Eq)]

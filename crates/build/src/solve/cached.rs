@@ -11,12 +11,23 @@ use crate::context::Context;
 use crate::error::{StepError, StepResult};
 use crate::event::{TaskId, TaskOutcome};
 use crate::key::KeyBuilder;
+use crate::remote::{Fetched, Fetcher};
 use crate::waiting::Share;
 
 /// What running a step came to, before it is part of the store.
 pub(crate) struct Made {
     pub(crate) directory: LayerDir,
     pub(crate) peak_memory: Option<u64>,
+}
+
+impl From<Fetched> for Ran {
+    fn from(fetched: Fetched) -> Self {
+        let outcome = fetched.outcome();
+        Self {
+            done: Done::Tree([fetched.layer].into()),
+            outcome,
+        }
+    }
 }
 
 impl Solver<'_> {
@@ -39,8 +50,25 @@ impl Solver<'_> {
                 done: Done::Local(Arc::new(Context::open(self.session.request, name)?)),
                 outcome: made_nothing(),
             }),
-            Source::Http { .. } => self.http(task, source, no_cache),
-            Source::Git { .. } => self.git(task, source, no_cache),
+            Source::Http {
+                url,
+                checksum,
+                file_name,
+            } => {
+                let fetched = self.fetcher().http(task, url, *checksum, file_name, no_cache)?;
+                Ok(fetched.into())
+            }
+            Source::Git(git) => Ok(self.fetcher().git(task, git, no_cache)?.into()),
+        }
+    }
+
+    fn fetcher(&self) -> Fetcher<'_> {
+        Fetcher {
+            store: self.session.store,
+            registry: &self.images.registry,
+            access: &self.session.request.access,
+            sink: self.sink,
+            cancel: self.cancel,
         }
     }
 

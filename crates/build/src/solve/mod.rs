@@ -7,16 +7,15 @@ mod clock;
 mod content;
 mod copy;
 mod devices;
-mod download;
 mod exec;
 mod file;
-mod git;
 mod mounts;
 mod parents;
 mod schedule;
 mod sources;
 
 pub(crate) use exec::network;
+pub(crate) use sources::Tree;
 
 use std::sync::Arc;
 
@@ -168,7 +167,7 @@ impl<'a> Solver<'a> {
     /// Waits for a lock; the step's output says so if it takes long.
     fn lock(&self, task: TaskId, name: &str, share: Share, what: &str) -> StepResult<LockGuard> {
         waiting::lock(self.session.store, self.cancel, name, share, || {
-            let line = format!("kiln: another step or build has {what}, waiting for it\n");
+            let line = format!("{}\n", waiting::explanation(what));
             self.sink.event(Event::Log {
                 id: task,
                 stderr: true,

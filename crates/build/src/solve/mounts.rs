@@ -14,7 +14,6 @@ use super::devices::{self, Devices};
 use super::{Done, Solver};
 use crate::error::{StepError, StepResult};
 use crate::event::TaskId;
-use crate::request::SecretSource;
 
 /// Where steps see the build's certificate authorities.
 const CA_BUNDLE: &str = "/run/kiln/ca-bundle.crt";
@@ -31,9 +30,6 @@ const CA_VARIABLES: &[&str] = &[
     "CARGO_HTTP_CAINFO",
     "AWS_CA_BUNDLE",
 ];
-
-/// Secrets are small (BuildKit's limit).
-const MAX_SECRET: usize = 500 << 10;
 
 /// Mounts in the order of the instruction, and what must live as long as the process does.
 #[derive(Default)]
@@ -270,21 +266,15 @@ impl Solver<'_> {
         Ok(())
     }
 
-    pub(super) fn secret(&self, id: &str, required: bool) -> StepResult<Option<Vec<u8>>> {
-        let content = match self.session.request.secrets.get(id) {
-            Some(SecretSource::Value(value)) => value.0.clone(),
-            Some(SecretSource::File(path)) => std::fs::read(path).map_err(StepError::io("read the secret", path))?,
-            None if required => return Err(StepError::Secret(id.to_owned())),
-            None => return Ok(None),
-        };
-        if content.len() > MAX_SECRET {
-            return Err(StepError::Invalid(format!("secret `{id}` is larger than 500 KiB")));
+    fn secret(&self, id: &str, required: bool) -> StepResult<Option<Vec<u8>>> {
+        match self.session.request.access.secret(id)? {
+            None if required => Err(StepError::Secret(id.to_owned())),
+            content => Ok(content),
         }
-        Ok(Some(content))
     }
 
     fn agent(&self, id: &str, required: bool, mode: u32, owner: (u32, u32)) -> StepResult<Option<Forwarded>> {
-        match self.session.request.agents.get(id) {
+        match self.session.request.access.agents.get(id) {
             Some(agent) => Forwarded::start(agent, self.session.socket_path()?, mode, owner).map(Some),
             None if required => Err(StepError::Agent(id.to_owned())),
             None => Ok(None),
@@ -292,7 +282,7 @@ impl Solver<'_> {
     }
 
     fn ca_bundle(&self, mounted: &mut Mounted) {
-        let Some(path) = &self.session.request.ca_bundle else {
+        let Some(path) = &self.session.request.access.ca_bundle else {
             return;
         };
         mounted.add(

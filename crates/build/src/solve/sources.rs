@@ -14,24 +14,24 @@ use crate::context::Context;
 use crate::error::{Missing, MissingCause, StepError, StepResult};
 
 /// A file tree that is read.
-pub(super) struct Tree<'a> {
-    pub(super) root: BorrowedFd<'a>,
+pub(crate) struct Tree<'a> {
+    pub(crate) root: BorrowedFd<'a>,
     /// Set for a directory of this machine.
-    pub(super) context: Option<&'a Context>,
+    pub(crate) context: Option<&'a Context>,
     /// For messages: `the build context`, `stage "build"`.
-    pub(super) place: String,
-    pub(super) cancel: &'a Cancel,
+    pub(crate) place: String,
+    pub(crate) cancel: &'a Cancel,
 }
 
 /// What a source word names: a path without leading `/`, links not resolved; empty for the root itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Source {
-    pub(super) path: String,
+pub(crate) struct Source {
+    pub(crate) path: String,
     /// What is read: in local contexts the path with all links resolved, since ignore files speak of files and not of
     /// the ways to them; elsewhere the path.
-    pub(super) real: PathBuf,
+    pub(crate) real: PathBuf,
     /// Of what the path leads to, a final link followed.
-    pub(super) kind: FileType,
+    pub(crate) kind: FileType,
 }
 
 impl Tree<'_> {
@@ -59,7 +59,7 @@ impl Tree<'_> {
     }
 
     /// The files that `word` names, sorted. A pattern may match nothing; a plain path that is not there is an error.
-    pub(super) fn find(&self, word: &str) -> StepResult<Vec<Source>> {
+    pub(crate) fn find(&self, word: &str) -> StepResult<Vec<Source>> {
         let path = clean(word);
         if glob::is_pattern(&path) {
             return self.matches(&path);

@@ -34,7 +34,7 @@ pub(super) fn code(error: &StepError) -> &'static str {
         StepError::User(error) => user(error),
         StepError::Sandbox(error) => sandbox(error),
         StepError::Store(_) => "StoreFailed",
-        StepError::Layer(_) => "LayerFailed",
+        StepError::Layer(_) | StepError::Unpack { .. } => "LayerFailed",
         StepError::Registry(error) => registry(error),
         StepError::Io { .. } => "FileFailed",
     }

@@ -88,7 +88,8 @@ pub(crate) fn run_failure(error: Error, interrupt: &Interrupt) -> Failure {
     Failure { code, ..failure }
 }
 
-fn canceled(interrupt: &Interrupt) -> Failure {
+/// It was stopped.
+pub(crate) fn canceled(interrupt: &Interrupt) -> Failure {
     Failure {
         code: interrupt.exit_code(),
         report: Report::Plain {

@@ -35,6 +35,23 @@ pub(super) fn for_image(error: &kiln_registry::Error) -> Option<String> {
     registry(error, None, &kiln_dockerfile::parse("").0)
 }
 
+/// A hint for a server that does not give a file.
+fn download(error: &kiln_registry::Error) -> Option<String> {
+    if error.is_not_found() {
+        return Some("check the URL: its server has no such file".to_owned());
+    }
+    if matches!(error, kiln_registry::Error::Transport { connect: true, .. }) {
+        return Some("is the server up, and the network? Proxies come from HTTPS_PROXY".to_owned());
+    }
+    if matches!(error, kiln_registry::Error::Status(_, refusal) if matches!(refusal.status, 401 | 403)) {
+        return Some(
+            "credentials come from secrets: --secret id=HTTP_AUTH_TOKEN_HOST,env=VARIABLE, or HTTP_AUTH_HEADER_HOST"
+                .to_owned(),
+        );
+    }
+    None
+}
+
 fn at(dockerfile: &Dockerfile, lines: (u32, u32)) -> Option<&Instruction> {
     let stages = dockerfile.stages.iter();
     stages
@@ -52,6 +69,9 @@ fn image_name(instruction: &Instruction) -> Option<&str> {
 }
 
 fn registry(error: &kiln_registry::Error, name: Option<&str>, dockerfile: &Dockerfile) -> Option<String> {
+    if error.is_about_file() {
+        return download(error);
+    }
     if error.is_not_found() || error.is_unauthorized() {
         let stages = dockerfile.stages.iter().filter_map(|stage| stage.name.as_deref());
         if let Some(name) = name

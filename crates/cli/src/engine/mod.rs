@@ -1,5 +1,6 @@
 //! The one place where the command line meets store and solver.
 
+mod bring;
 mod codes;
 mod failures;
 mod hints;
@@ -9,21 +10,17 @@ mod logs;
 mod run;
 mod upkeep;
 
-use std::io::Read;
-use std::os::fd::AsFd as _;
-use std::path::Path;
 use std::sync::Arc;
 
 use kiln_build::Builder;
 use kiln_image::{Descriptor, Digest, Document, media_type};
 use kiln_store::Store;
 
-use crate::context::Unpacked;
 use crate::failure::{Context as _, Failure};
 use crate::settings::Settings;
-use crate::terminal;
 
-pub(crate) use failures::{build_failure, failure, run_failure};
+pub(crate) use bring::Bringer;
+pub(crate) use failures::{build_failure, canceled, failure, run_failure};
 pub(crate) use images::{HistoryRow, ImageRow};
 pub(crate) use logs::BuildRow;
 pub(crate) use run::RunSpec;
@@ -79,26 +76,4 @@ fn open_store(settings: &Settings) -> Result<Store, Failure> {
     Store::open(&root)
         .or_internal(|| format!("cannot open the store {}", root.display()))
         .map_err(|failure| failure.hint("--root or KILN_ROOT name another directory, which must be yours to write"))
-}
-
-/// Unpacks a context that came as an archive into the store's temporary directory. Everything in it belongs to root,
-/// as COPY would make it anyway.
-pub(crate) fn unpack_archive(reader: &mut dyn Read, settings: &Settings) -> Result<Unpacked, Failure> {
-    let store = open_store(settings)?;
-    let layer = store.new_layer().map_err(Failure::internal)?;
-    let directory = layer.fs();
-    let root = std::fs::File::open(&directory).or_internal(|| format!("cannot open {}", directory.display()))?;
-    let extracted = kiln_layer::extract(reader, root.as_fd(), Path::new("/"), Some((0, 0)))
-        .or_failed(|| "cannot unpack the context on standard input".to_owned())?;
-    for device in &extracted.skipped_devices {
-        terminal::warn(format_args!(
-            "the context on standard input has a device, which is left out: {}",
-            device.display()
-        ));
-    }
-    // Fields are dropped in order: the directory, then the store whose temporary directory it is in.
-    Ok(Unpacked {
-        directory,
-        guard: Box::new((layer, store)),
-    })
 }

@@ -1,8 +1,10 @@
-//! Contexts: what PATH of `kiln build` and `--build-context NAME=…` may be.
+//! `--build-context NAME=…`
 
 use std::path::PathBuf;
 
+use kiln_build::request::Layout;
 use kiln_image::Reference;
+use kiln_plan::Remote;
 
 /// A named context.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,6 +13,10 @@ pub(crate) enum NamedContext {
     Directory(PathBuf),
     /// `docker-image://REFERENCE`
     Image(Reference),
+    /// `oci-layout://PATH[:TAG][@DIGEST]`
+    Layout(Layout),
+    /// A repository or a file by HTTP.
+    Remote(Remote),
 }
 
 /// `--build-context NAME=VALUE`; the name in lower case.
@@ -18,41 +24,53 @@ pub(crate) fn parse(text: &str) -> Result<(String, NamedContext), String> {
     let (name, value) = text
         .split_once('=')
         .filter(|(name, value)| !name.is_empty() && !value.is_empty())
-        .ok_or_else(|| format!("`{text}`: wanted NAME=PATH or NAME=docker-image://REFERENCE"))?;
+        .ok_or_else(|| {
+            format!("`{text}`: wanted NAME=PATH, NAME=URL, NAME=docker-image://REFERENCE or NAME=oci-layout://PATH")
+        })?;
+    let wrong = |error: String| format!("`{text}`: {error}");
     let context = if let Some(reference) = value.strip_prefix("docker-image://") {
         NamedContext::Image(reference.parse().map_err(|error| format!("`{text}`: {error}"))?)
-    } else if value.starts_with("oci-layout://") {
-        return Err(format!("`{text}`: contexts in OCI layouts are not supported yet"));
-    } else if let Some(kind) = remote(value) {
-        return Err(format!(
-            "`{text}`: {kind} as contexts are not supported yet; get it first and name its directory"
+    } else if let Some(layout) = value.strip_prefix("oci-layout://") {
+        NamedContext::Layout(parse_layout(layout).map_err(wrong)?)
+    } else if value.starts_with("target:") {
+        return Err(wrong(
+            "targets are those of a bake file; here a stage of the same Dockerfile can be named without it".to_owned(),
         ));
+    } else if let Some(remote) = Remote::parse(value).map_err(wrong)? {
+        NamedContext::Remote(remote)
     } else {
         NamedContext::Directory(value.into())
     };
     Ok((name.to_lowercase(), context))
 }
 
-/// What kind of remote context this is, if it is one (BuildKit: `dfgitutil.ParseGitRef`, `IsURL`).
-pub(crate) fn remote(text: &str) -> Option<&'static str> {
-    const GIT: &str = "git repositories";
-    let url = text.starts_with("http://") || text.starts_with("https://");
-    let path = text.split(['#', '?']).next().unwrap_or(text);
-    if ["git://", "ssh://", "git@", "github.com/"]
-        .iter()
-        .any(|prefix| text.starts_with(prefix))
-    {
-        return Some(GIT);
+/// As buildx takes it apart: a path may have colons, before its last slash.
+fn parse_layout(text: &str) -> Result<Layout, String> {
+    let (rest, digest) = match text.rsplit_once('@') {
+        Some((rest, digest)) if digest.contains(':') => {
+            let digest = digest.parse().map_err(|error| format!("`{digest}`: {error}"))?;
+            (rest, Some(digest))
+        }
+        _ => (text, None),
+    };
+    let (path, tag) = match rest.rsplit_once(':') {
+        Some((path, tag)) if !tag.contains('/') => (path, Some(tag.to_owned())),
+        _ => (rest, None),
+    };
+    if path.is_empty() || tag.as_deref() == Some("") {
+        return Err("wanted oci-layout://PATH[:TAG][@DIGEST]".to_owned());
     }
-    match (url, path.strip_suffix(".git").is_some()) {
-        (true, true) => Some(GIT),
-        (true, false) => Some("URLs"),
-        (false, _) => None,
-    }
+    Ok(Layout {
+        path: path.into(),
+        tag,
+        digest,
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use kiln_plan::GitSource;
+
     use super::*;
 
     #[test]
@@ -63,29 +81,43 @@ mod tests {
             parse("src=../x=y"),
             Ok(("src".to_owned(), NamedContext::Directory("../x=y".into())))
         );
+        let git = Remote::Git(GitSource::of("https://example.com/x.git"));
+        assert_eq!(
+            parse("a=https://example.com/x.git"),
+            Ok(("a".to_owned(), NamedContext::Remote(git)))
+        );
         for text in [
             "src",
             "src=",
             "=x",
-            "a=https://example.com/x.git",
-            "a=oci-layout://x",
+            "a=https://example.com/x.git?what=x",
+            "a=oci-layout://",
+            "a=oci-layout://x:",
+            "a=oci-layout://x@sha256:12",
             "a=docker-image://X",
+            "a=target:x",
         ] {
             assert!(parse(text).is_err(), "{text}");
         }
     }
 
     #[test]
-    fn knows_remote_contexts() {
-        for (text, remote_kind) in [
-            (".", None),
-            ("my.git", None),
-            ("https://example.com/a.git#main:dir", Some("git repositories")),
-            ("https://example.com/a.tar.gz", Some("URLs")),
-            ("git@example.com:a/b", Some("git repositories")),
-            ("github.com/a/b", Some("git repositories")),
+    fn reads_layouts() {
+        let digest = kiln_image::Digest::of("x");
+        let at = format!("/a:b/c:tag@{digest}");
+        for (text, path, tag, digest) in [
+            ("dir", "dir", None, None),
+            ("../a:b/c", "../a:b/c", None, None),
+            ("dir:v1", "dir", Some("v1"), None),
+            ("dir@home", "dir@home", None, None),
+            (at.as_str(), "/a:b/c", Some("tag"), Some(digest)),
         ] {
-            assert_eq!(remote(text), remote_kind, "{text}");
+            let layout = Layout {
+                path: path.into(),
+                tag: tag.map(str::to_owned),
+                digest,
+            };
+            assert_eq!(parse_layout(text), Ok(layout));
         }
     }
 }

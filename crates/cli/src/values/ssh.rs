@@ -8,6 +8,11 @@ use crate::settings::Environment;
 /// The variable that names the agent of whoever is logged in.
 const AGENT: &str = "SSH_AUTH_SOCK";
 
+/// Whether there is an agent of whoever is logged in.
+pub(crate) fn has_agent(environment: &Environment) -> bool {
+    environment.raw(AGENT).is_some_and(|value| !value.is_empty())
+}
+
 /// An agent's id and its socket: the one that is given, else that of `$SSH_AUTH_SOCK`.
 pub(crate) fn parse(text: &str, environment: &Environment) -> Result<(String, PathBuf), String> {
     let (id, path) = match text.split_once('=') {

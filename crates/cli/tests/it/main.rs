@@ -133,7 +133,7 @@ fn a_build_that_cannot_begin_fails_with_1() {
     fails(&["build", "-f", "none", "."], b"", "none");
     fails(&["build", "-"], b"", "empty");
     fails(&["build", "-"], b"FROM a\0b", "not a text file");
-    fails(&["build", "https://example.com/a.git"], b"", "git repositories");
+    fails(&["build", "http://127.0.0.1:1/a"], b"", "Connection refused");
     fails(&["build", "--secret", "id=a,src=none", "."], b"", "does not exist");
     fails(&["build", "--build-context", "a=none", "."], b"", "does not exist");
     fails(&["build", "--ca-bundle", "none", "."], b"", "none");

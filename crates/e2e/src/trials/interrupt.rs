@@ -18,6 +18,7 @@ use crate::stage::Stage;
 pub(super) const TRIALS: &[Trial] = &[
     trial("interrupt::resolve", resolve),
     trial("interrupt::pull", pull),
+    trial("interrupt::context", context),
     trial("interrupt::step", step),
     trial("interrupt::waiting_for_another_build", waiting),
     trial("interrupt::push", push),
@@ -105,6 +106,29 @@ fn pull(stage: &Stage) -> Result<()> {
     stage
         .shell_ok("kiln build -q -t x . && kiln images -q | grep .")
         .map(drop)
+}
+
+/// Contexts from servers that say nothing, or no more: what git started ends too.
+fn context(stage: &Stage) -> Result<()> {
+    let archive = noise(1_000_000);
+    let server = Server::start(move |_, path| {
+        let answer = Answer::ok("application/x-tar", archive.clone());
+        if path.ends_with("context") {
+            answer.broken(300_000, Break::Silence)
+        } else {
+            answer.broken(0, Break::NoWord)
+        }
+    })?;
+    for path in ["x.git", "context"] {
+        let url = format!("http://{}/{path}", server.host());
+        let before = server.requests().len();
+        interrupted_at(stage, &["build", "-t", "x", &url], |_| {
+            poll(&format!("somebody asks for {path}"), || {
+                Ok((server.requests().len() > before).then_some(()))
+            })
+        })?;
+    }
+    no_unfinished(stage)
 }
 
 const BUSY: &str = "FROM busybox:1.35\nRUN echo sta''rted; sleep 1000 & sleep 1001\n";

@@ -3,22 +3,29 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use kiln_image::Platform;
-use kiln_plan::{NamedContext, Network, Options};
+use kiln_build::event::Sink;
+use kiln_build::request::{Layout, Request};
+use kiln_image::{Platform, Reference};
+use kiln_plan::{NamedContext, Network, Options, Remote};
 
-use crate::context::{self, Inputs, Unpack};
+use crate::context::{self, Inputs, Wanted};
+use crate::engine::{self, Bringer, Engine};
 use crate::failure::Failure;
 use crate::settings::Settings;
+use crate::signals::Interrupt;
 use crate::values::build_context::{self, NamedContext as Named};
-use crate::values::{host, pair, size, ulimit};
+use crate::values::{csv, host, pair, size, ulimit};
+
+/// The build argument that says whether a context that is a repository keeps its `.git`.
+const KEEP_GIT_DIR: &str = "BUILDKIT_CONTEXT_KEEP_GIT_DIR";
 
 /// What to build.
 #[derive(Debug, clap::Args)]
 pub(crate) struct DefinitionArgs {
-    /// Build context: a directory, or `-` for a tar or a Dockerfile on standard input
+    /// Build context: a directory, a git repository, the URL of a tar or Dockerfile, or `-` for one on standard input
     #[arg(value_name = "PATH | URL | -")]
     pub(crate) path: String,
-    /// The Dockerfile, or `-` for standard input [default: PATH/Dockerfile]
+    /// The Dockerfile, `-` for standard input, or a URL [default: PATH/Dockerfile]
     #[arg(short, long, value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
     /// The stage to build [default: the last one]
@@ -33,7 +40,8 @@ pub(crate) struct DefinitionArgs {
     /// A label of the image
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) label: Vec<String>,
-    /// A further context, for FROM, COPY --from and RUN --mount: NAME=PATH or NAME=docker-image://REFERENCE
+    /// A further context, for FROM, COPY --from and RUN --mount: NAME=PATH, NAME=URL (of a git repository or a file),
+    /// NAME=docker-image://REFERENCE or NAME=oci-layout://PATH[:TAG]
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) build_context: Vec<String>,
     /// Run every step, whatever is cached
@@ -65,34 +73,77 @@ pub(crate) struct DefinitionArgs {
 /// What the arguments come to.
 #[derive(Debug)]
 pub(crate) struct Definition {
-    /// Dockerfile and context.
-    pub(crate) inputs: Inputs,
     /// What changes the plan.
     pub(crate) options: Options,
-    /// Directories of named contexts.
+    /// Where named contexts are.
+    pub(crate) places: Places,
+}
+
+/// Where named contexts are that are on this machine.
+#[derive(Debug, Default)]
+pub(crate) struct Places {
+    /// Directories, by the contexts' names.
     pub(crate) directories: BTreeMap<String, PathBuf>,
+    /// Images in layouts, by the references that stand for them.
+    pub(crate) layouts: BTreeMap<Reference, Layout>,
 }
 
 impl DefinitionArgs {
-    /// Finds the files and reads the flags.
-    pub(crate) fn read(&self, settings: &Settings, unpack: Unpack<'_>) -> Result<Definition, Failure> {
-        let mut directories = BTreeMap::new();
-        // Flags first: what is wrong with them is known without reading anything.
-        let options = self.options(settings, &mut directories)?;
-        let inputs = context::find(&self.path, self.file.as_deref(), &mut std::io::stdin(), unpack)?;
-        Ok(Definition {
-            inputs,
-            options,
-            directories,
-        })
+    /// Reads the flags.
+    pub(crate) fn read(&self, settings: &Settings) -> Result<Definition, Failure> {
+        let mut places = Places::default();
+        let options = self.options(settings, &mut places)?;
+        Ok(Definition { options, places })
     }
 
-    fn options(&self, settings: &Settings, directories: &mut BTreeMap<String, PathBuf>) -> Result<Options, Failure> {
+    /// Finds Dockerfile and context and tells the request of them. They are there while the answer lives.
+    pub(crate) fn load(
+        &self,
+        request: &mut Request,
+        engine: &Engine,
+        sink: &dyn Sink,
+        interrupt: &Interrupt,
+    ) -> Result<Inputs, Failure> {
+        let bringer = Bringer {
+            engine,
+            access: &request.access,
+            sink,
+            interrupt,
+        };
+        let argument = |name: &str| request.options.build_args.get(name).filter(|value| !value.is_empty());
+        let wanted = Wanted {
+            path: &self.path,
+            file: self.file.as_deref(),
+            keep_git_dir: argument(KEEP_GIT_DIR).is_some_and(|value| csv::boolean("", Some(value)) == Ok(true)),
+            commit_times: argument("SOURCE_DATE_EPOCH").is_some(),
+        };
+        let found = context::find(&wanted, &mut bringer.stdin()?, &bringer);
+        let mut inputs = match found {
+            // What fails because it was stopped is no failure of its own.
+            Err(_) if interrupt.came() => return Err(engine::canceled(interrupt)),
+            found => found?,
+        };
+        request.dockerfile.clone_from(&inputs.dockerfile.text);
+        request.dockerfile_name.clone_from(&inputs.dockerfile.name);
+        request.context.clone_from(&inputs.context);
+        request.ignore = inputs.ignore.take();
+        Ok(inputs)
+    }
+
+    /// Whether the context is a repository behind SSH.
+    pub(crate) fn needs_agent(&self) -> bool {
+        let Ok(Some(Remote::Git(git))) = Remote::parse(&self.path) else {
+            return false;
+        };
+        git.url.starts_with("ssh://") || !git.url.contains("://")
+    }
+
+    fn options(&self, settings: &Settings, places: &mut Places) -> Result<Options, Failure> {
         let mut options = Options {
             target: self.target.clone(),
             build_args: self.build_args(settings)?,
             platform: self.platform(settings)?,
-            contexts: self.contexts(directories)?,
+            contexts: self.contexts(places)?,
             no_cache: self.no_cache,
             no_cache_filter: self.no_cache_filter.iter().map(|stage| stage.to_lowercase()).collect(),
             network: network(&self.network)?,
@@ -151,16 +202,24 @@ impl DefinitionArgs {
         }
     }
 
-    fn contexts(&self, directories: &mut BTreeMap<String, PathBuf>) -> Result<BTreeMap<String, NamedContext>, Failure> {
+    fn contexts(&self, places: &mut Places) -> Result<BTreeMap<String, NamedContext>, Failure> {
         let mut all = BTreeMap::new();
         for text in &self.build_context {
             let (name, context) =
                 build_context::parse(text).map_err(|message| Failure::usage(format!("--build-context {message}")))?;
             let context = match context {
                 Named::Image(reference) => NamedContext::Image(reference),
+                Named::Layout(layout) => {
+                    check_directory(&name, &layout.path)?;
+                    // No registry is called so: it would have a dot or a port.
+                    let reference = Reference::new("oci-layout", &name, layout.tag.as_deref(), layout.digest);
+                    places.layouts.insert(reference.clone(), layout);
+                    NamedContext::Image(reference)
+                }
+                Named::Remote(remote) => NamedContext::Remote(remote),
                 Named::Directory(path) => {
                     check_directory(&name, &path)?;
-                    directories.insert(name.clone(), path);
+                    places.directories.insert(name.clone(), path);
                     NamedContext::Local
                 }
             };

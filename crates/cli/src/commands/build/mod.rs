@@ -12,9 +12,10 @@ use std::sync::{Mutex, PoisonError};
 
 use kiln_build::Built;
 use kiln_build::event::{Event, Sink};
-use kiln_build::request::{Annotations, LayerOptions, Output, Request, SecretSource};
+use kiln_build::request::{Access, Annotations, LayerOptions, Output, Request, SecretSource};
 use kiln_dockerfile::diagnostic::Diagnostic;
 use kiln_image::Reference;
+use kiln_plan::Options;
 
 use crate::engine::{self, Engine};
 use crate::failure::{Failure, Outcome, SourceFile};
@@ -86,30 +87,24 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
     if let Some(call) = args.call.call()? {
         return call.run(args, settings);
     }
-    let (mut request, definition) = args.request(settings)?;
+    let mut request = args.request(settings)?;
     check_annotations(&request)?;
-    let source = definition.inputs.dockerfile.clone();
     let engine = Engine::open(settings)?;
     let interrupt = Interrupt::watch()?;
     let progress = Progress::start(args.progress, args.quiet, settings)?;
-    request.jobs = request.jobs.max(1);
     let warnings = Warnings {
         inner: progress.sink(),
         seen: Mutex::default(),
     };
-    let result = engine.builder().build(&request, &warnings, &interrupt.cancel);
+    let result = args.build(&mut request, &engine, &warnings, &interrupt);
     progress.finish();
-    drop(definition);
-    let built = match result {
+    let (built, source) = match result {
         Ok(built) => built,
-        Err(error) => {
-            let failure = engine::build_failure(error, &source, &interrupt);
-            if progress.is_json() {
-                terminal::say(results::error_line(&failure));
-                return Err(Failure::silent(failure.code));
-            }
-            return Err(failure);
+        Err(failure) if progress.is_json() => {
+            terminal::say(results::error_line(&failure));
+            return Err(Failure::silent(failure.code));
         }
+        Err(failure) => return Err(failure),
     };
     let warnings = warnings.seen.into_inner().unwrap_or_else(PoisonError::into_inner);
     args.conclude(&built, &request, &progress, &source, &warnings, settings)
@@ -134,43 +129,58 @@ impl Sink for Warnings<'_> {
 }
 
 impl Args {
-    fn request(&self, settings: &Settings) -> Result<(Request, Definition), Failure> {
+    /// Everything that is known without reading context and Dockerfile.
+    fn request(&self, settings: &Settings) -> Result<Request, Failure> {
         let tags = self.tags()?;
-        let secrets = self.secrets(settings)?;
+        let access = Access {
+            secrets: self.secrets(settings)?,
+            agents: self.agents(settings)?,
+            ca_bundle: settings.ca_bundle()?,
+        };
         let limits = self.limits.limits()?;
         let step_timeout = self.limits.step_timeout()?;
         let annotations = self.annotations()?;
-        let ca_bundle = settings.ca_bundle()?;
-        let mut definition = self
-            .definition
-            .read(settings, &|reader| engine::unpack_archive(reader, settings))?;
-        let (outputs, epoch) = self.outputs(&tags, epoch_of(&definition))?;
-        let inputs = &mut definition.inputs;
+        let Definition { options, places } = self.definition.read(settings)?;
+        let (outputs, epoch) = self.outputs(&tags, epoch_of(&options))?;
         let jobs = self
             .jobs
             .or_else(|| settings.jobs())
             .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
-        let request = Request {
-            dockerfile: inputs.dockerfile.text.clone(),
-            dockerfile_name: inputs.dockerfile.name.clone(),
-            context: inputs.context.clone(),
-            ignore: inputs.ignore.take(),
-            named_contexts: definition.directories.clone(),
-            options: definition.options.clone(),
-            secrets,
-            agents: self.agents(settings)?,
+        Ok(Request {
+            dockerfile: String::new(),
+            dockerfile_name: String::new(),
+            context: None,
+            ignore: None,
+            named_contexts: places.directories,
+            layouts: places.layouts,
+            options,
+            access,
             device_directories: settings.device_directories(),
             pull: self.definition.pull,
-            jobs,
+            jobs: jobs.max(1),
             epoch,
-            ca_bundle,
             limits,
             step_timeout,
             tags,
             outputs,
             annotations,
-        };
-        Ok((request, definition))
+        })
+    }
+
+    /// Reads context and Dockerfile, and builds.
+    fn build(
+        &self,
+        request: &mut Request,
+        engine: &Engine,
+        sink: &dyn Sink,
+        interrupt: &Interrupt,
+    ) -> Result<(Built, SourceFile), Failure> {
+        let inputs = self.definition.load(request, engine, sink, interrupt)?;
+        let result = engine.builder().build(request, sink, &interrupt.cancel);
+        match result {
+            Ok(built) => Ok((built, inputs.dockerfile)),
+            Err(error) => Err(engine::build_failure(error, &inputs.dockerfile, interrupt)),
+        }
     }
 
     fn tags(&self) -> Result<Vec<Reference>, Failure> {
@@ -243,8 +253,15 @@ impl Args {
     }
 
     fn agents(&self, settings: &Settings) -> Result<BTreeMap<String, PathBuf>, Failure> {
+        // As with docker: a context behind SSH is reached by the agent of whoever is logged in.
+        let own = ["default".to_owned()];
+        let said = if self.ssh.is_empty() && self.definition.needs_agent() && ssh::has_agent(&settings.environment) {
+            &own[..]
+        } else {
+            &self.ssh
+        };
         let parse = |text: &String| ssh::parse(text, &settings.environment);
-        let agents: Result<_, _> = self.ssh.iter().map(parse).collect();
+        let agents: Result<_, _> = said.iter().map(parse).collect();
         agents.map_err(|message| Failure::usage(format!("--ssh {message}")))
     }
 
@@ -295,6 +312,6 @@ fn check_annotations(request: &Request) -> Outcome {
 }
 
 /// `SOURCE_DATE_EPOCH`, which is a build argument like any other to the plan.
-fn epoch_of(definition: &Definition) -> Option<i64> {
-    definition.options.build_args.get("SOURCE_DATE_EPOCH")?.parse().ok()
+fn epoch_of(options: &Options) -> Option<i64> {
+    options.build_args.get("SOURCE_DATE_EPOCH")?.parse().ok()
 }

@@ -2,12 +2,10 @@
 
 mod show;
 
-use std::collections::BTreeMap;
-
 use clap::ValueEnum;
-use kiln_build::request::{Annotations, Limits, Request};
+use kiln_build::request::{Access, Annotations, Limits, Request};
 
-use super::build::definition::DefinitionArgs;
+use super::build::definition::{Definition, DefinitionArgs};
 use crate::engine::{self, Engine};
 use crate::failure::Outcome;
 use crate::progress::{Mode, Progress};
@@ -41,24 +39,23 @@ enum Format {
 
 /// Prints the steps that the target needs.
 pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
-    let mut definition = args
-        .definition
-        .read(settings, &|reader| engine::unpack_archive(reader, settings))?;
-    let source = definition.inputs.dockerfile.clone();
-    let request = Request {
-        dockerfile: source.text.clone(),
-        dockerfile_name: source.name.clone(),
-        context: definition.inputs.context.clone(),
-        ignore: definition.inputs.ignore.take(),
-        named_contexts: definition.directories.clone(),
-        options: definition.options.clone(),
-        secrets: BTreeMap::new(),
-        agents: BTreeMap::new(),
+    let Definition { options, places } = args.definition.read(settings)?;
+    let mut request = Request {
+        dockerfile: String::new(),
+        dockerfile_name: String::new(),
+        context: None,
+        ignore: None,
+        named_contexts: places.directories,
+        layouts: places.layouts,
+        options,
+        access: Access {
+            ca_bundle: settings.ca_bundle()?,
+            ..Access::default()
+        },
         device_directories: Vec::new(),
         pull: args.definition.pull,
         jobs: 1,
         epoch: None,
-        ca_bundle: None,
         limits: Limits::default(),
         step_timeout: None,
         tags: Vec::new(),
@@ -68,9 +65,11 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
     let engine = Engine::open(settings)?;
     let interrupt = Interrupt::watch()?;
     let progress = Progress::start(args.progress, false, settings)?;
-    let result = engine.builder().plan(&request, progress.sink(), &interrupt.cancel);
+    let sink = progress.sink();
+    let inputs = args.definition.load(&mut request, &engine, sink, &interrupt)?;
+    let result = engine.builder().plan(&request, sink, &interrupt.cancel);
     progress.finish();
-    let plan = result.map_err(|error| engine::build_failure(error, &source, &interrupt))?;
+    let plan = result.map_err(|error| engine::build_failure(error, &inputs.dockerfile, &interrupt))?;
     terminal::print(match args.format {
         Format::Text => show::text(&plan),
         Format::Json => show::json(&plan),

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use kiln_plan::{Op, Plan, Source, Step};
+use kiln_plan::{Op, Plan, Source, Step, without_password};
 use serde_json::{Value, json};
 
 use crate::progress::text::sanitise;
@@ -116,7 +116,7 @@ fn source(step: &Step) -> Value {
         }
         Source::Local { name } => json!({"context": name}),
         Source::Http { url, .. } => json!({"url": url}),
-        Source::Git { url, reference, .. } => json!({"git": url, "reference": reference}),
+        Source::Git(git) => json!({"git": without_password(&git.url), "reference": git.reference}),
     }
 }
 

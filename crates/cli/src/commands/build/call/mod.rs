@@ -110,14 +110,18 @@ impl Call {
         if self.method == Method::Describe {
             return terminal::print(self.describe());
         }
-        let (request, definition) = args.request(settings)?;
-        let source = &definition.inputs.dockerfile;
-        if self.method == Method::Targets {
-            return terminal::print(targets::show(source, self.json)?);
-        }
+        let mut request = args.request(settings)?;
         let engine = Engine::open(settings)?;
         let interrupt = Interrupt::watch()?;
         let progress = Progress::start(args.progress, args.quiet, settings)?;
+        let inputs = args
+            .definition
+            .load(&mut request, &engine, progress.sink(), &interrupt)?;
+        let source = &inputs.dockerfile;
+        if self.method == Method::Targets {
+            progress.finish();
+            return terminal::print(targets::show(source, self.json)?);
+        }
         let builder = engine.builder();
         let failure = |error| engine::build_failure(error, source, &interrupt);
         if self.method == Method::Outline {

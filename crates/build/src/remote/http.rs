@@ -1,4 +1,4 @@
-//! Files by HTTP as sources of ADD.
+//! Files by HTTP.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write as _};
@@ -6,15 +6,14 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::time::{Duration, SystemTime};
 
 use kiln_image::{Digest, Hasher};
-use kiln_plan::Source;
+use kiln_plan::without_password;
 use kiln_registry::Validators;
-use kiln_store::{Download, LayerDir, LayerId, LayerInfo};
+use kiln_store::{Download, LayerDir, LayerId};
 
-use super::{Done, Ran, Solver};
+use super::{Fetched, Fetcher};
 use crate::cancel::Watched;
 use crate::error::{StepError, StepResult};
-use crate::event::{Event, TaskId, TaskOutcome};
-use crate::waiting::Share;
+use crate::event::{Event, TaskId};
 
 /// As `BuildKit` makes them: the user decides with `--chmod` what others may.
 const MODE: u32 = 0o600;
@@ -27,63 +26,58 @@ struct Received {
     modified: i64,
 }
 
-impl Solver<'_> {
-    /// The file as a tree of its own. The server is asked each time whether it changed, unless its digest is given and
-    /// known.
-    pub(super) fn http(&self, task: TaskId, source: &Source, no_cache: bool) -> StepResult<Ran> {
-        let Source::Http {
-            url,
-            checksum,
-            file_name,
-        } = source
-        else {
-            return Err(StepError::Invalid("a source that is no file by HTTP".to_owned()));
-        };
-        let store = self.session.store;
-        let _alone = self.lock(task, &format!("download {url}"), Share::Alone, "the same download")?;
-        let known = store.download(url)?.filter(|_| !no_cache);
-        if let Some(known) = known.as_ref().filter(|known| Some(known.digest) == *checksum) {
-            return Ok(cached(&known.layer));
+impl Fetcher<'_> {
+    /// The file at `url` as a tree of its own, in which it is called `file_name`. The server is asked each time whether
+    /// it changed, unless its digest is given and known.
+    pub(crate) fn http(
+        &self,
+        task: TaskId,
+        url: &str,
+        checksum: Option<Digest>,
+        file_name: &str,
+        no_cache: bool,
+    ) -> StepResult<Fetched> {
+        let _alone = self.lock(task, &format!("download {url}"), "the same download")?;
+        // The same address may be wanted under several names: by ADD, and as a context.
+        let key = format!("{file_name} {url}");
+        let known = self.store.download(&key)?.filter(|_| !no_cache);
+        if let Some(known) = known.as_ref().filter(|known| Some(known.digest) == checksum) {
+            return Ok(Fetched::known(known.layer.clone()));
         }
         // What is known to be another file than the one that is wanted is of no use.
         let known = known.filter(|_| checksum.is_none());
         let validators = known.as_ref().map(validators).unwrap_or_default();
-        let authorization = self.authorization(url)?;
-        let fetched = self
-            .images
-            .registry
-            .download(url, &validators, authorization.as_deref())?;
+        let authorization = self.http_authorization(url)?;
+        let fetched = self.registry.download(url, &validators, authorization.as_deref())?;
         let download = match (fetched, known) {
             (Some(file), _) => file,
-            (None, Some(known)) => return Ok(cached(&known.layer)),
+            (None, Some(known)) => return Ok(Fetched::known(known.layer)),
             (None, None) => {
-                let message = format!("{url}: the server says that what was never there has not changed");
+                let message = format!(
+                    "{}: the server says that what was never there has not changed",
+                    without_password(url)
+                );
                 return Err(StepError::Invalid(message));
             }
         };
         let validators = download.validators.clone();
         let received = self.receive(task, download, url, file_name)?;
         let digest = received.digest;
-        if let Some(wanted) = checksum.as_ref().filter(|wanted| **wanted != digest) {
+        if let Some(wanted) = checksum.filter(|wanted| *wanted != digest) {
             return Err(StepError::Invalid(format!(
-                "{url}: the file has digest {digest}, but --checksum says {wanted}"
+                "{}: the file has digest {digest}, but --checksum says {wanted}",
+                without_password(url)
             )));
         }
-        let (layer, size) = self.keep(&received, file_name)?;
+        let fetched = self.keep(&received.directory, received.layer(file_name))?;
         let download = Download {
-            layer: layer.clone(),
+            layer: fetched.layer.clone(),
             digest,
             etag: validators.etag,
             last_modified: validators.last_modified,
         };
-        store.put_download(url, &download)?;
-        Ok(Ran {
-            done: Done::Tree([layer].into()),
-            outcome: TaskOutcome::Done {
-                bytes_added: size,
-                peak_memory: None,
-            },
-        })
+        self.store.put_download(&key, &download)?;
+        Ok(fetched)
     }
 
     /// Writes the file into a directory of its own, hashing it on the way.
@@ -94,7 +88,7 @@ impl Solver<'_> {
         url: &str,
         file_name: &str,
     ) -> StepResult<Received> {
-        let directory = self.session.store.new_layer()?;
+        let directory = self.store.new_layer()?;
         let path = directory.fs().join(file_name);
         let file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(&path);
         let mut file = file.map_err(StepError::io("create", &path))?;
@@ -111,7 +105,7 @@ impl Solver<'_> {
             inner: download,
             cancel: self.cancel,
         };
-        let digest = copy(&mut reader, &mut file, &report).map_err(StepError::io("download", url))?;
+        let digest = copy(&mut reader, &mut file, &report).map_err(StepError::io("download", without_password(url)))?;
         set_modified(&file, modified).map_err(StepError::io("set the time of", &path))?;
         Ok(Received {
             directory,
@@ -120,26 +114,12 @@ impl Solver<'_> {
         })
     }
 
-    /// Makes the file a layer, named by all that it is made of: the same file again is the same layer.
-    fn keep(&self, received: &Received, file_name: &str) -> StepResult<(LayerId, u64)> {
-        let Received {
-            directory,
-            digest,
-            modified,
-        } = received;
-        let layer = LayerId::from_digest(&Digest::of(format!("download\n{digest}\n{file_name}\n{modified}")));
-        let size = kiln_layer::disk_usage(&directory.fs())?;
-        let info = LayerInfo { size, diff_id: None };
-        self.session.store.commit_layer(directory, &layer, &info)?;
-        Ok((layer, size))
-    }
-
     /// Credentials among the build's secrets, under `BuildKit`'s names, for the server of the URL.
-    fn authorization(&self, url: &str) -> StepResult<Option<String>> {
+    fn http_authorization(&self, url: &str) -> StepResult<Option<String>> {
         let host = url.split_once("://").map_or(url, |(_, rest)| rest);
         let host = host.split(['/', '?', '#']).next().unwrap_or_default();
         let text = |name: String| -> StepResult<Option<String>> {
-            let Some(secret) = self.secret(&name, false)? else {
+            let Some(secret) = self.access.secret(&name)? else {
                 return Ok(None);
             };
             let text = String::from_utf8(secret);
@@ -154,10 +134,11 @@ impl Solver<'_> {
     }
 }
 
-fn cached(layer: &LayerId) -> Ran {
-    Ran {
-        done: Done::Tree([layer.clone()].into()),
-        outcome: TaskOutcome::Cached,
+impl Received {
+    /// Its name is all that it is made of: the same file again is the same layer.
+    fn layer(&self, file_name: &str) -> LayerId {
+        let Self { digest, modified, .. } = self;
+        LayerId::from_digest(&Digest::of(format!("download\n{digest}\n{file_name}\n{modified}")))
     }
 }
 

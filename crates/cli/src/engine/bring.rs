@@ -1,0 +1,67 @@
+//! Contexts and Dockerfiles that are not on this machine, or in an archive.
+
+use std::io::Read;
+
+use kiln_build::Error;
+use kiln_build::event::Sink;
+use kiln_build::request::Access;
+use kiln_plan::Remote;
+
+use super::{Engine, failure};
+use crate::context::{Bring, Brought};
+use crate::failure::{Context as _, Failure};
+use crate::signals::Interrupt;
+
+/// Brings them into the store.
+pub(crate) struct Bringer<'a> {
+    /// Where to.
+    pub(crate) engine: &'a Engine,
+    /// By what to reach them.
+    pub(crate) access: &'a Access,
+    /// Who is told of it.
+    pub(crate) sink: &'a dyn Sink,
+    /// What ends it.
+    pub(crate) interrupt: &'a Interrupt,
+}
+
+impl Bringer<'_> {
+    /// Standard input, reading which ends with the work.
+    pub(crate) fn stdin(&self) -> Result<impl Read, Failure> {
+        let stdin = rustix::io::fcntl_dupfd_cloexec(std::io::stdin(), 0);
+        let stdin = stdin.or_internal(|| "cannot read standard input".to_owned())?;
+        Ok(self.interrupt.cancel.reading(stdin.into()))
+    }
+
+    fn failure(&self, error: Error) -> Failure {
+        failure(error, self.interrupt)
+    }
+}
+
+impl Bring for Bringer<'_> {
+    fn unpack(&self, archive: &mut dyn Read) -> Result<Brought, Failure> {
+        let builder = self.engine.builder();
+        let unpacked = builder.unpack_context(
+            archive,
+            "the context on standard input",
+            self.sink,
+            &self.interrupt.cancel,
+        );
+        let unpacked = unpacked.map_err(|error| self.failure(error))?;
+        Ok(Brought {
+            directory: unpacked.directory(),
+            file: None,
+            guard: Box::new(unpacked),
+        })
+    }
+
+    fn fetch(&self, remote: &Remote) -> Result<Brought, Failure> {
+        let builder = self.engine.builder();
+        let fetched = builder.fetch_context(remote, self.access, self.sink, &self.interrupt.cancel);
+        let fetched = fetched.map_err(|error| self.failure(error))?;
+        Ok(Brought {
+            directory: fetched.directory.clone(),
+            file: fetched.file,
+            guard: Box::new(fetched),
+        })
+    }
+}
