@@ -209,7 +209,7 @@ impl Error {
     pub(crate) fn is_transient(&self) -> bool {
         match self {
             Self::Transport { .. } | Self::Stalled { .. } => true,
-            Self::Status(_, refusal) => refusal.is_transient(),
+            Self::Status(_, refusal) | Self::NotFound(_, refusal) => refusal.is_transient(),
             _ => false,
         }
     }
@@ -302,8 +302,10 @@ pub struct Refusal {
 }
 
 impl Refusal {
+    /// A manifest is only sent once the registry has said that it has all blobs: where it knows one no more, somebody
+    /// pushes the same blob at that moment (distribution specification 1.1, "Error Codes").
     fn is_transient(&self) -> bool {
-        matches!(self.status, 408 | 425 | 429 | 500 | 502 | 503 | 504)
+        matches!(self.status, 408 | 425 | 429 | 500 | 502 | 503 | 504) || self.message.contains("MANIFEST_BLOB_UNKNOWN")
     }
 
     fn login_hint(&self) -> String {

@@ -155,6 +155,26 @@ fn busy_servers_are_asked_again() {
     }
 }
 
+/// Of two that push the same blob at the same time one may find it gone for a moment.
+#[test]
+fn a_manifest_whose_blobs_the_registry_lost_sight_of_is_sent_again() {
+    let body = br#"{"errors":[{"code":"MANIFEST_BLOB_UNKNOWN","message":"blob unknown to registry"}]}"#;
+    for status in [400, 404] {
+        let times = AtomicUsize::new(0);
+        let server = Server::start(move |_, wire| match times.fetch_add(1, Ordering::SeqCst) {
+            0 => wire.answer(status, &[], body),
+            _ => wire.answer(201, &[], b""),
+        });
+        let name = reference(&format!("{}/a", server.host()));
+        let sent = client().push_manifest(&name, "application/json", b"{}");
+        assert_eq!(sent.unwrap(), Digest::of(b"{}"));
+    }
+    let server = Server::start(move |_, wire| wire.answer(404, &[], body));
+    let name = reference(&format!("{}/a", server.host()));
+    let error = client().push_manifest(&name, "application/json", b"{}").unwrap_err();
+    assert!(error.to_string().contains("MANIFEST_BLOB_UNKNOWN"), "{error}");
+}
+
 #[test]
 fn retry_after_is_waited_for_and_told() {
     let server = blobs(b"x", |number, request, rest, wire| match number {
