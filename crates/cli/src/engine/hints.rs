@@ -4,6 +4,7 @@ use kiln_build::{MissingCause, StepError};
 use kiln_dockerfile::ast::{Dockerfile, Instruction, Kind};
 use kiln_dockerfile::suggest;
 use kiln_sandbox::UserError;
+use rustix::io::Errno;
 
 use crate::failure::SourceFile;
 
@@ -21,6 +22,15 @@ pub(super) fn hint(error: &StepError, source: &SourceFile, lines: Option<(u32, u
         }
         (StepError::Sandbox(inner), Some(instruction)) if inner.exit_code() == Some(127) => {
             Some(no_command(instruction))
+        }
+        (StepError::Sandbox(kiln_sandbox::Error::CommandNotExecutable { source, .. }), _)
+            if source.raw_os_error() == Some(Errno::NOEXEC.raw_os_error()) =>
+        {
+            Some(
+                "it is no program for this machine's processor (`kiln explain PlatformNotRunnable`), or a script without \
+                 `#!` in its first line"
+                    .to_owned(),
+            )
         }
         (StepError::User(UserError::UnknownUser(_) | UserError::UnknownGroup(_)), _) => Some(
             "a name must be in the image's /etc/passwd or /etc/group; make it with a RUN before, or write a number"
