@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use kiln_plan::Network;
 use kiln_store::{BuildId, LayerDir, Store};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 
 use crate::error::{StepError, StepResult};
 use crate::event::{Event, Sink, TaskId, TaskOutcome};
@@ -65,10 +67,15 @@ impl<'a> Session<'a> {
         let name = blake3::hash(content).to_hex();
         let path = self.scratch()?.fs().join(name.as_str());
         if !path.exists() {
-            // Nobody sees it before it is whole; of two threads that write the same, either may win.
+            // Nobody sees it before it is whole. Of two threads that write the same the first one's stays: a step may
+            // be mounting it already, and a file that has lost its name cannot be mounted.
             let unfinished = path.with_extension(format!("{:?}", std::thread::current().id()));
             std::fs::write(&unfinished, content).map_err(StepError::io("write", &unfinished))?;
-            std::fs::rename(&unfinished, &path).map_err(StepError::io("rename to", &path))?;
+            match renameat_with(CWD, &unfinished, CWD, &path, RenameFlags::NOREPLACE) {
+                Ok(()) => {}
+                Err(Errno::EXIST) => std::fs::remove_file(&unfinished).map_err(StepError::io("remove", &unfinished))?,
+                Err(error) => return Err(StepError::errno("rename to", &path)(error)),
+            }
         }
         Ok(path)
     }

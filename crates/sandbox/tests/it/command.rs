@@ -101,7 +101,7 @@ fn working_directory_in_proc_and_bad_ones() {
         .unwrap_err();
     assert_eq!(
         error.to_string(),
-        "cannot set up the step: enter the working directory /bin/busybox: Not a directory (os error 20)"
+        "cannot set up the step: create the working directory /bin/busybox: Not a directory (os error 20)"
     );
     let error = root
         .try_run(&["true"], |spec| spec.cwd = "relative".to_owned())
