@@ -1,7 +1,9 @@
 //! What to build, from what, and where to put it.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kiln_image::media_type::Compression;
@@ -103,7 +105,7 @@ impl Access {
     pub(crate) fn secret(&self, id: &str) -> StepResult<Option<Vec<u8>>> {
         let content = match self.secrets.get(id) {
             Some(SecretSource::Value(value)) => value.0.clone(),
-            Some(SecretSource::File(path)) => std::fs::read(path).map_err(StepError::io("read the secret", path))?,
+            Some(SecretSource::File(path)) => read_at_most(path, MAX_SECRET + 1)?,
             None => return Ok(None),
         };
         if content.len() > MAX_SECRET {
@@ -130,6 +132,16 @@ impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Secret(****)")
     }
+}
+
+/// The beginning of a file, which may have no end.
+fn read_at_most(path: &Path, limit: usize) -> StepResult<Vec<u8>> {
+    let mut content = Vec::new();
+    let file = File::open(path).map_err(StepError::io("open the secret", path))?;
+    file.take(limit as u64)
+        .read_to_end(&mut content)
+        .map_err(StepError::io("read the secret", path))?;
+    Ok(content)
 }
 
 /// Notes in the documents around an image.
