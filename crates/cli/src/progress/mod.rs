@@ -4,7 +4,7 @@ mod json;
 mod plain;
 mod rawjson;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub(crate) mod text;
 mod tty;
 

@@ -58,6 +58,15 @@ pub(crate) fn added(id: usize, millis: u64, bytes_added: u64) -> Event {
     finished(id, outcome, millis)
 }
 
+/// A step that ran processes.
+pub(crate) fn ran(id: usize, peak_memory: u64) -> Event {
+    let outcome = TaskOutcome::Done {
+        bytes_added: 0,
+        peak_memory: Some(peak_memory),
+    };
+    finished(id, outcome, 1)
+}
+
 pub(crate) fn cached(id: usize) -> Event {
     finished(id, TaskOutcome::Cached, 0)
 }

@@ -5,15 +5,14 @@ mod compat;
 pub(crate) mod definition;
 mod limits;
 mod results;
+mod witness;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
 
 use kiln_build::Built;
-use kiln_build::event::{Event, Sink};
+use kiln_build::event::Sink;
 use kiln_build::request::{Access, Annotations, LayerOptions, Output, Request, SecretSource};
-use kiln_dockerfile::diagnostic::Diagnostic;
 use kiln_image::Reference;
 use kiln_plan::Options;
 
@@ -29,6 +28,7 @@ use call::CallArgs;
 use compat::CompatArgs;
 use definition::{Definition, DefinitionArgs};
 use limits::LimitArgs;
+use witness::{Seen, Witness};
 
 /// Arguments of `kiln build`.
 #[derive(Debug, clap::Args)]
@@ -92,11 +92,8 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
     let engine = Engine::open(settings)?;
     let interrupt = Interrupt::watch()?;
     let progress = Progress::start(args.progress, args.quiet, settings)?;
-    let warnings = Warnings {
-        inner: progress.sink(),
-        seen: Mutex::default(),
-    };
-    let result = args.build(&mut request, &engine, &warnings, &interrupt);
+    let witness = Witness::new(progress.sink());
+    let result = args.build(&mut request, &engine, &witness, &interrupt);
     progress.finish();
     let (built, source) = match result {
         Ok(built) => built,
@@ -106,26 +103,7 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
         }
         Err(failure) => return Err(failure),
     };
-    let warnings = warnings.seen.into_inner().unwrap_or_else(PoisonError::into_inner);
-    args.conclude(&built, &request, &progress, &source, &warnings, settings)
-}
-
-/// Passes events on and keeps warnings, which are shown with their places in the end.
-struct Warnings<'a> {
-    inner: &'a dyn Sink,
-    seen: Mutex<Vec<Diagnostic>>,
-}
-
-impl Sink for Warnings<'_> {
-    fn event(&self, event: Event) {
-        if let Event::Warning(diagnostic) = &event {
-            self.seen
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(diagnostic.clone());
-        }
-        self.inner.event(event);
-    }
+    args.conclude(&built, &request, &progress, &source, &witness.into_seen(), settings)
 }
 
 impl Args {
@@ -271,12 +249,15 @@ impl Args {
         request: &Request,
         progress: &Progress,
         source: &SourceFile,
-        warnings: &[Diagnostic],
+        seen: &Seen,
         settings: &Settings,
     ) -> Outcome {
         let names = request.names();
         if progress.for_people() {
-            terminal::say(Reporter::new(settings).warnings(source, warnings));
+            terminal::say(Reporter::new(settings).warnings(source, &seen.warnings));
+            if let Some(heaviest) = &seen.heaviest {
+                terminal::say(results::most_memory(heaviest));
+            }
             terminal::say(results::summary(built, &names));
         } else if progress.is_json() {
             terminal::say(results::result_line(built, &names));

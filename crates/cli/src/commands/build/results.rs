@@ -8,8 +8,21 @@ use serde_json::{Map, Value, json};
 
 use crate::atomic;
 use crate::failure::{Context as _, Failure, Outcome, Report};
+use crate::progress::text::{cut, sanitise};
 use crate::report::sentence;
 use crate::values::size;
+
+use super::witness::Heaviest;
+
+/// What the heaviest step had, for people.
+pub(crate) fn most_memory(heaviest: &Heaviest) -> String {
+    let name = sanitise(heaviest.name.replace(['\n', '\r'], " ").as_bytes());
+    format!(
+        "most memory: {}, by {}\n",
+        size::show(heaviest.peak),
+        cut(&name, 80, '…')
+    )
+}
 
 /// The last line for people.
 pub(crate) fn summary(built: &Built, names: &[Reference]) -> String {

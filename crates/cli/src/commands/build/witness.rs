@@ -1,0 +1,120 @@
+//! What the end of a build tells of its course.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use kiln_build::event::{Event, Sink, TaskId, TaskOutcome};
+use kiln_dockerfile::diagnostic::Diagnostic;
+
+/// Passes events on, and keeps what is told when all is over.
+pub(crate) struct Witness<'a> {
+    inner: &'a dyn Sink,
+    seen: Mutex<Seen>,
+}
+
+/// What was seen.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    /// Warnings, which are shown with their places in the end.
+    pub(crate) warnings: Vec<Diagnostic>,
+    /// The step whose processes had the most memory at once, of those that ran.
+    pub(crate) heaviest: Option<Heaviest>,
+    names: HashMap<TaskId, String>,
+}
+
+/// A step and its memory.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Heaviest {
+    /// What progress calls it.
+    pub(crate) name: String,
+    /// Bytes.
+    pub(crate) peak: u64,
+}
+
+impl<'a> Witness<'a> {
+    /// Stands before `inner`.
+    pub(crate) fn new(inner: &'a dyn Sink) -> Self {
+        Self {
+            inner,
+            seen: Mutex::default(),
+        }
+    }
+
+    /// What was seen until now.
+    pub(crate) fn into_seen(self) -> Seen {
+        self.seen.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sink for Witness<'_> {
+    fn event(&self, event: Event) {
+        match &event {
+            Event::Warning(diagnostic) => self.seen().warnings.push(diagnostic.clone()),
+            Event::Task { id, name, .. } => {
+                self.seen().names.insert(*id, name.clone());
+            }
+            Event::Finished { id, outcome, .. } => self.seen().finished(*id, outcome),
+            _ => {}
+        }
+        self.inner.event(event);
+    }
+}
+
+impl Seen {
+    fn finished(&mut self, id: TaskId, outcome: &TaskOutcome) {
+        let name = self.names.remove(&id).unwrap_or_default();
+        let &TaskOutcome::Done {
+            peak_memory: Some(peak),
+            ..
+        } = outcome
+        else {
+            return;
+        };
+        if self.heaviest.as_ref().is_none_or(|heaviest| heaviest.peak < peak) {
+            self.heaviest = Some(Heaviest { name, peak });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::progress::testing::{cached, done, ran, task};
+    use kiln_build::event::Silent;
+
+    #[test]
+    fn the_step_with_the_most_memory_is_kept() {
+        let witness = Witness::new(&Silent);
+        for event in [
+            task(0, "FROM debian"),
+            task(1, "RUN cc"),
+            task(2, "RUN ld"),
+            task(3, "RUN strip"),
+            cached(0),
+            ran(1, 30),
+            ran(2, 70),
+            ran(3, 70),
+            done(4, 1),
+        ] {
+            witness.event(event);
+        }
+        let heaviest = Heaviest {
+            name: "RUN ld".to_owned(),
+            peak: 70,
+        };
+        assert_eq!(witness.into_seen().heaviest, Some(heaviest));
+    }
+
+    #[test]
+    fn where_nothing_ran_there_is_none() {
+        let witness = Witness::new(&Silent);
+        for event in [task(0, "COPY . ."), done(0, 1)] {
+            witness.event(event);
+        }
+        assert_eq!(witness.into_seen().heaviest, None);
+    }
+}
