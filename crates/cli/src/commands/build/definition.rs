@@ -1,13 +1,15 @@
 //! The arguments that say what is built, shared by `build` and `plan`.
 
 use std::collections::BTreeMap;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
 use kiln_build::event::Sink;
-use kiln_build::request::{Layout, Request};
+use kiln_build::request::{Annotations, Layout, Limits, Request};
 use kiln_image::{Platform, Reference};
 use kiln_plan::{NamedContext, Network, Options, Remote};
 
+use super::access::AccessArgs;
 use crate::context::{self, Inputs, Wanted};
 use crate::engine::{self, Bringer, Engine};
 use crate::failure::Failure;
@@ -65,35 +67,48 @@ pub(crate) struct DefinitionArgs {
     /// A resource limit in RUN
     #[arg(long, value_name = "NAME=SOFT[:HARD]", help_heading = "Steps")]
     pub(crate) ulimit: Vec<String>,
+    #[command(flatten)]
+    access: AccessArgs,
     /// What steps may do beyond the usual: security.insecure, network.host, device[=NAME[,alias=OTHER]]
     #[arg(long, value_name = "ENTITLEMENT", help_heading = "Steps")]
     pub(crate) allow: Vec<String>,
 }
 
-/// What the arguments come to.
-#[derive(Debug)]
-pub(crate) struct Definition {
-    /// What changes the plan.
-    pub(crate) options: Options,
-    /// Where named contexts are.
-    pub(crate) places: Places,
-}
-
 /// Where named contexts are that are on this machine.
 #[derive(Debug, Default)]
-pub(crate) struct Places {
+struct Places {
     /// Directories, by the contexts' names.
-    pub(crate) directories: BTreeMap<String, PathBuf>,
+    directories: BTreeMap<String, PathBuf>,
     /// Images in layouts, by the references that stand for them.
-    pub(crate) layouts: BTreeMap<Reference, Layout>,
+    layouts: BTreeMap<Reference, Layout>,
 }
 
 impl DefinitionArgs {
-    /// Reads the flags.
-    pub(crate) fn read(&self, settings: &Settings) -> Result<Definition, Failure> {
+    /// Everything that is known without reading context and Dockerfile. The result goes nowhere yet.
+    pub(crate) fn request(&self, settings: &Settings) -> Result<Request, Failure> {
+        let access = self.access.read(self.is_behind_ssh(), settings)?;
         let mut places = Places::default();
         let options = self.options(settings, &mut places)?;
-        Ok(Definition { options, places })
+        let processors = || std::thread::available_parallelism().map_or(1, NonZero::get);
+        Ok(Request {
+            dockerfile: String::new(),
+            dockerfile_name: String::new(),
+            context: None,
+            ignore: None,
+            named_contexts: places.directories,
+            layouts: places.layouts,
+            options,
+            access,
+            device_directories: settings.device_directories(),
+            pull: self.pull,
+            jobs: settings.jobs().unwrap_or_else(processors),
+            epoch: None,
+            limits: Limits::default(),
+            step_timeout: None,
+            tags: Vec::new(),
+            outputs: Vec::new(),
+            annotations: Annotations::default(),
+        })
     }
 
     /// Finds Dockerfile and context and tells the request of them. They are there while the answer lives.
@@ -131,7 +146,7 @@ impl DefinitionArgs {
     }
 
     /// Whether the context is a repository behind SSH.
-    pub(crate) fn needs_agent(&self) -> bool {
+    fn is_behind_ssh(&self) -> bool {
         let Ok(Some(Remote::Git(git))) = Remote::parse(&self.path) else {
             return false;
         };

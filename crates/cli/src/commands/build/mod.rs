@@ -1,5 +1,6 @@
 //! `kiln build`
 
+mod access;
 mod call;
 mod compat;
 pub(crate) mod definition;
@@ -7,12 +8,11 @@ mod limits;
 mod results;
 mod witness;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use kiln_build::Built;
 use kiln_build::event::Sink;
-use kiln_build::request::{Access, Annotations, LayerOptions, Output, Request, SecretSource};
+use kiln_build::request::{Annotations, LayerOptions, Output, Request};
 use kiln_image::Reference;
 use kiln_plan::Options;
 
@@ -23,10 +23,10 @@ use crate::report::Reporter;
 use crate::settings::Settings;
 use crate::signals::Interrupt;
 use crate::terminal;
-use crate::values::{annotation, output, secret, ssh};
+use crate::values::{annotation, output};
 use call::CallArgs;
 use compat::CompatArgs;
-use definition::{Definition, DefinitionArgs};
+use definition::DefinitionArgs;
 use limits::LimitArgs;
 use witness::{Seen, Witness};
 
@@ -58,12 +58,6 @@ pub(crate) struct Args {
     /// Write what was built to a file, as JSON
     #[arg(long, value_name = "FILE", help_heading = "Result")]
     metadata_file: Option<PathBuf>,
-    /// A secret for RUN --mount=type=secret
-    #[arg(long, value_name = "id=ID[,src=FILE|,env=VARIABLE]", help_heading = "Steps")]
-    secret: Vec<String>,
-    /// An SSH agent for RUN --mount=type=ssh and for git sources
-    #[arg(long, value_name = "default|ID[=SOCKET]", help_heading = "Steps")]
-    ssh: Vec<String>,
     /// How many steps run at the same time [default: the number of processors]
     #[arg(short, long, value_name = "N", help_heading = "Steps")]
     jobs: Option<usize>,
@@ -110,38 +104,20 @@ impl Args {
     /// Everything that is known without reading context and Dockerfile.
     fn request(&self, settings: &Settings) -> Result<Request, Failure> {
         let tags = self.tags()?;
-        let access = Access {
-            secrets: self.secrets(settings)?,
-            agents: self.agents(settings)?,
-            ca_bundle: settings.ca_bundle()?,
-        };
         let limits = self.limits.limits()?;
         let step_timeout = self.limits.step_timeout()?;
         let annotations = self.annotations()?;
-        let Definition { options, places } = self.definition.read(settings)?;
-        let (outputs, epoch) = self.outputs(&tags, epoch_of(&options))?;
-        let jobs = self
-            .jobs
-            .or_else(|| settings.jobs())
-            .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
+        let request = self.definition.request(settings)?;
+        let (outputs, epoch) = self.outputs(&tags, epoch_of(&request.options))?;
         Ok(Request {
-            dockerfile: String::new(),
-            dockerfile_name: String::new(),
-            context: None,
-            ignore: None,
-            named_contexts: places.directories,
-            layouts: places.layouts,
-            options,
-            access,
-            device_directories: settings.device_directories(),
-            pull: self.definition.pull,
-            jobs: jobs.max(1),
+            jobs: self.jobs.unwrap_or(request.jobs).max(1),
             epoch,
             limits,
             step_timeout,
             tags,
             outputs,
             annotations,
+            ..request
         })
     }
 
@@ -213,34 +189,6 @@ impl Args {
             );
         }
         Ok((outputs, epoch))
-    }
-
-    fn secrets(&self, settings: &Settings) -> Result<BTreeMap<String, SecretSource>, Failure> {
-        let parse = |text: &String| {
-            let (id, source) = secret::parse(text, &settings.environment)
-                .map_err(|message| Failure::usage(format!("--secret {message}")))?;
-            if let SecretSource::File(path) = &source
-                && !path.exists()
-            {
-                let message = anyhow::anyhow!("--secret {text}: {} does not exist", path.display());
-                return Err(Failure::failed(message));
-            }
-            Ok((id, source))
-        };
-        self.secret.iter().map(parse).collect()
-    }
-
-    fn agents(&self, settings: &Settings) -> Result<BTreeMap<String, PathBuf>, Failure> {
-        // As with docker: a context behind SSH is reached by the agent of whoever is logged in.
-        let own = ["default".to_owned()];
-        let said = if self.ssh.is_empty() && self.definition.needs_agent() && ssh::has_agent(&settings.environment) {
-            &own[..]
-        } else {
-            &self.ssh
-        };
-        let parse = |text: &String| ssh::parse(text, &settings.environment);
-        let agents: Result<_, _> = said.iter().map(parse).collect();
-        agents.map_err(|message| Failure::usage(format!("--ssh {message}")))
     }
 
     fn conclude(

@@ -3,9 +3,8 @@
 mod show;
 
 use clap::ValueEnum;
-use kiln_build::request::{Access, Annotations, Limits, Request};
 
-use super::build::definition::{Definition, DefinitionArgs};
+use super::build::definition::DefinitionArgs;
 use crate::engine::{self, Engine};
 use crate::failure::Outcome;
 use crate::progress::{Mode, Progress};
@@ -39,29 +38,7 @@ enum Format {
 
 /// Prints the steps that the target needs.
 pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
-    let Definition { options, places } = args.definition.read(settings)?;
-    let mut request = Request {
-        dockerfile: String::new(),
-        dockerfile_name: String::new(),
-        context: None,
-        ignore: None,
-        named_contexts: places.directories,
-        layouts: places.layouts,
-        options,
-        access: Access {
-            ca_bundle: settings.ca_bundle()?,
-            ..Access::default()
-        },
-        device_directories: Vec::new(),
-        pull: args.definition.pull,
-        jobs: 1,
-        epoch: None,
-        limits: Limits::default(),
-        step_timeout: None,
-        tags: Vec::new(),
-        outputs: Vec::new(),
-        annotations: Annotations::default(),
-    };
+    let mut request = args.definition.request(settings)?;
     let engine = Engine::open(settings)?;
     let interrupt = Interrupt::watch()?;
     let progress = Progress::start(args.progress, false, settings)?;
