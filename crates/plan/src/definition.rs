@@ -13,13 +13,15 @@
 //! different operations never encode the same. A change of the encoding, or of what a step with the same encoding
 //! does, takes a new [`VERSION`].
 
+use kiln_image::Platform;
+
 use crate::remote::GitSource;
 use crate::step::{
     CopyAction, CopyFrom, Exec, FileAction, FileOp, MkdirAction, Mount, MountKind, Network, Op, Sharing, Source, StepId,
 };
 
 /// The version of the encoding.
-pub const VERSION: u8 = 2;
+pub const VERSION: u8 = 3;
 
 /// The digest of an operation without its inputs' identities.
 pub fn digest(op: &Op) -> [u8; 32] {
@@ -108,10 +110,7 @@ impl Encoder {
             } => self
                 .byte(1)
                 .bytes(manifest.as_bytes())
-                .text(&platform.os)
-                .text(&platform.architecture)
-                .text(&platform.variant)
-                .text(&platform.os_version)
+                .platform(platform)
                 .list(diff_ids, |out, diff_id| {
                     out.bytes(diff_id.as_bytes());
                 }),
@@ -127,6 +126,16 @@ impl Encoder {
                 .text(file_name),
             Source::Git(git) => self.repository(git),
         }
+    }
+
+    fn platform(&mut self, platform: &Platform) -> &mut Self {
+        let Platform {
+            architecture,
+            os,
+            os_version,
+            variant,
+        } = platform;
+        self.text(os).text(architecture).text(variant).text(os_version)
     }
 
     fn repository(&mut self, git: &GitSource) -> &mut Self {
@@ -153,6 +162,7 @@ impl Encoder {
     fn exec(&mut self, exec: &Exec) -> &mut Self {
         let Exec {
             root,
+            platform,
             args,
             env,
             transient_env: _,
@@ -169,6 +179,7 @@ impl Encoder {
             ulimits: _,
         } = exec;
         self.input(*root)
+            .platform(platform)
             .texts(args)
             .pairs(env)
             .text(cwd)

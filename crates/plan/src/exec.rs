@@ -3,6 +3,7 @@
 use kiln_dockerfile::ast::{Command, Run, Word};
 use kiln_dockerfile::device::Device;
 use kiln_dockerfile::diagnostic::Diagnostic;
+use kiln_image::Platform;
 
 use crate::dispatch::Dispatch;
 use crate::graph::Unit;
@@ -63,6 +64,7 @@ impl Dispatch<'_, '_> {
         }
         Exec {
             root: self.stage.root,
+            platform: self.platform(),
             args,
             env,
             transient_env: self.proxies(),
@@ -78,6 +80,16 @@ impl Dispatch<'_, '_> {
             extra_hosts: options.extra_hosts.clone(),
             shm_size: options.shm_size.unwrap_or(SHM_SIZE),
             ulimits: options.ulimits.clone(),
+        }
+    }
+
+    /// What the stage's programs are for, as far as its base says it; otherwise what the stage is for.
+    fn platform(&self) -> Platform {
+        let own = self.stage.config.platform();
+        if own.os.is_empty() || own.architecture.is_empty() {
+            self.planner.graph.heads[self.index].platform.clone()
+        } else {
+            own
         }
     }
 

@@ -146,6 +146,8 @@ pub enum Source {
 pub struct Exec {
     /// The file tree.
     pub root: Option<StepId>,
+    /// What the programs in it are for.
+    pub platform: Platform,
     /// The program and its arguments.
     pub args: Vec<String>,
     /// `NAME`, value; in order, names unique.
