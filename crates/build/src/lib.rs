@@ -2,6 +2,7 @@
 //!
 //! [`Builder`] is the entry. It tells what happens through [`event::Sink`] and prints nothing itself.
 
+mod agent;
 mod assemble;
 mod builder;
 mod cancel;

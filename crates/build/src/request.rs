@@ -11,6 +11,7 @@ use kiln_image::{Digest, Platform, Reference};
 use kiln_plan::Options;
 pub use kiln_sandbox::{CpuTime, Limits};
 
+pub use crate::agent::Agent;
 use crate::error::{StepError, StepResult};
 
 /// Secrets are small (`BuildKit`'s limit).
@@ -94,8 +95,10 @@ pub struct Layout {
 pub struct Access {
     /// Secrets by id: where their values are. Values never reach disk, log, key or layer.
     pub secrets: BTreeMap<String, SecretSource>,
-    /// The sockets of SSH agents by id (`--ssh`).
-    pub agents: BTreeMap<String, PathBuf>,
+    /// SSH agents by id (`--ssh`).
+    pub agents: BTreeMap<String, Agent>,
+    /// The keys of SSH servers that are known (`~/.ssh/known_hosts`). Servers that are not are added.
+    pub known_hosts: Option<PathBuf>,
     /// A bundle of certificate authorities that steps see too.
     pub ca_bundle: Option<PathBuf>,
 }

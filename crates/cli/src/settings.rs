@@ -316,6 +316,11 @@ impl Settings {
         self.environment.filled("BUILDKIT_PROGRESS")
     }
 
+    /// Where the user's `ssh` keeps the keys of servers.
+    pub(crate) fn known_hosts(&self) -> Option<PathBuf> {
+        Some(self.environment.home()?.join(".ssh/known_hosts"))
+    }
+
     /// `SOURCE_DATE_EPOCH`, in seconds.
     pub(crate) fn epoch(&self) -> Result<Option<i64>, Failure> {
         let Some(text) = self.environment.filled("SOURCE_DATE_EPOCH") else {

@@ -275,7 +275,7 @@ impl Solver<'_> {
 
     fn agent(&self, id: &str, required: bool, mode: u32, owner: (u32, u32)) -> StepResult<Option<Forwarded>> {
         match self.session.request.access.agents.get(id) {
-            Some(agent) => Forwarded::start(agent, self.session.socket_path()?, mode, owner).map(Some),
+            Some(agent) => Forwarded::start(&agent.socket()?, self.session.socket_path()?, mode, owner).map(Some),
             None if required => Err(StepError::Agent(id.to_owned())),
             None => Ok(None),
         }

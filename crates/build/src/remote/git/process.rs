@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ impl Git<'_> {
 
     /// The same, and gives what it says.
     pub(super) fn output(&self, args: &[&str]) -> StepResult<String> {
-        let mut child = self.command(args).spawn().map_err(|error| match error.kind() {
+        let mut child = self.command(args)?.spawn().map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => StepError::Unsupported(format!(
                 "{}: repositories need the program `git`, which is not installed or not on the PATH",
                 self.shown()
@@ -54,7 +55,7 @@ impl Git<'_> {
         })
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    fn command(&self, args: &[&str]) -> StepResult<Command> {
         let mut command = Command::new("git");
         command
             .current_dir(&self.directory)
@@ -71,14 +72,14 @@ impl Git<'_> {
             .env("GIT_CONFIG_NOSYSTEM", "1")
             .env("GIT_CONFIG_GLOBAL", "/dev/null")
             .env("GIT_TERMINAL_PROMPT", "0")
-            .env("GIT_SSH_COMMAND", "ssh -o BatchMode=yes")
+            .env("GIT_SSH_COMMAND", ssh(self.fetcher.access.known_hosts.as_deref()))
             // What git starts itself ends with it.
             .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         match self.fetcher.access.agents.get("default") {
-            Some(agent) => command.env("SSH_AUTH_SOCK", agent),
+            Some(agent) => command.env("SSH_AUTH_SOCK", agent.socket()?),
             None => command.env_remove("SSH_AUTH_SOCK"),
         };
         if let Some(bundle) = &self.fetcher.access.ca_bundle {
@@ -91,7 +92,7 @@ impl Git<'_> {
                 .env("GIT_CONFIG_KEY_0", format!("http.{scope}.extraheader"))
                 .env("GIT_CONFIG_VALUE_0", format!("Authorization: {header}"));
         }
-        command
+        Ok(command)
     }
 
     /// Credentials among the build's secrets, under BuildKit's names, for the server of the URL.
@@ -145,6 +146,18 @@ impl Git<'_> {
                 return Err(StepError::Canceled);
             }
         }
+    }
+}
+
+/// How git calls `ssh`, which would look for what it knows where the user of the namespace lives, root. Who is met for the
+/// first time is believed, as with BuildKit, and remembered; who has another key than before is not.
+fn ssh(known_hosts: Option<&Path>) -> String {
+    const COMMAND: &str = "ssh -o BatchMode=yes -o StrictHostKeyChecking=accept-new";
+    // What the shell or ssh would read as something else than a path is left out.
+    let plain = |path: &&str| !path.contains(['\\', '"', '\'', '%', '$']);
+    match known_hosts.and_then(Path::to_str).filter(plain) {
+        Some(path) => format!("{COMMAND} -o 'UserKnownHostsFile=\"{path}\"'"),
+        None => COMMAND.to_owned(),
     }
 }
 

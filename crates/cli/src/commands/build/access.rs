@@ -1,9 +1,8 @@
 //! `--secret` and `--ssh`: by what steps and sources reach what others may not.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
-use kiln_build::request::{Access, SecretSource};
+use kiln_build::request::{Access, Agent, SecretSource};
 
 use crate::failure::Failure;
 use crate::settings::Settings;
@@ -15,8 +14,8 @@ pub(crate) struct AccessArgs {
     /// A secret for RUN --mount=type=secret
     #[arg(long, value_name = "id=ID[,src=FILE|,env=VARIABLE]", help_heading = "Steps")]
     secret: Vec<String>,
-    /// An SSH agent for RUN --mount=type=ssh and for git sources
-    #[arg(long, value_name = "default|ID[=SOCKET]", help_heading = "Steps")]
+    /// An SSH agent, or keys for one, for RUN --mount=type=ssh and for git sources
+    #[arg(long, value_name = "default|ID[=SOCKET|KEY[,KEY]]", help_heading = "Steps")]
     ssh: Vec<String>,
 }
 
@@ -26,6 +25,7 @@ impl AccessArgs {
         Ok(Access {
             secrets: self.secrets(settings)?,
             agents: self.agents(behind_ssh, settings)?,
+            known_hosts: settings.known_hosts(),
             ca_bundle: settings.ca_bundle()?,
         })
     }
@@ -45,7 +45,7 @@ impl AccessArgs {
         self.secret.iter().map(parse).collect()
     }
 
-    fn agents(&self, behind_ssh: bool, settings: &Settings) -> Result<BTreeMap<String, PathBuf>, Failure> {
+    fn agents(&self, behind_ssh: bool, settings: &Settings) -> Result<BTreeMap<String, Agent>, Failure> {
         // As with docker: a context behind SSH is reached by the agent of whoever is logged in.
         let own = ["default".to_owned()];
         let said = if self.ssh.is_empty() && behind_ssh && ssh::has_agent(&settings.environment) {
