@@ -1,11 +1,11 @@
 //! Runs trivial steps over a directory and says what one costs.
 //!
 //! `steps ROOT [COUNT [WORKDIR [COMMAND…]]]`: ROOT is a directory with `/bin/sh`; the upper directories are made in
-//! WORKDIR. `STEPS_NETWORK=none` gives them no network. With a COMMAND, that is run once, with everything inherited, and its exit code returned.
+//! WORKDIR. `STEPS_NETWORK=none` gives them no network, `STEPS_EMULATOR=PROGRAM` has that run files that begin with `KILN`. With a COMMAND, that is run once, with everything inherited, and its exit code returned.
 //! `steps --probe` says which rung of the ladder works.
 #![expect(clippy::print_stdout, reason = "its purpose")]
 
-use kiln_sandbox::{Network, Overlay, Spec, Stdio, create_stubs, enter, spawn};
+use kiln_sandbox::{Emulator, Interpreter, Network, Overlay, Spec, Stdio, create_stubs, enter, spawn};
 use std::error::Error;
 use std::fs;
 use std::os::fd::AsFd;
@@ -75,7 +75,15 @@ fn step(
     }
     .mount()?;
     let none = std::env::var_os("STEPS_NETWORK").is_some_and(|network| network == "none");
+    let emulator = std::env::var_os("STEPS_EMULATOR").map(|program| {
+        Emulator::new(&Interpreter {
+            path: Path::new(&program),
+            magic: b"KILN",
+            mask: &[0xff; 4],
+        })
+    });
     let spec = Spec {
+        emulator: emulator.transpose()?,
         network: if none { Network::None } else { Network::Host },
         upper: Some(upper.clone()),
         env: vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned())],

@@ -73,6 +73,8 @@ pub fn spawn(spec: &Spec<'_>, stdin: Stdio, stdout: Stdio, stderr: Stdio) -> Res
     let filter = if spec.privileged { None } else { Some(filter()?) };
     let (uid, gid, groups) = (spec.user.uid, spec.user.gid, spec.user.groups.clone());
     let (privileged, read_only_root, keep_session) = (spec.privileged, spec.read_only_root, spec.keep_session);
+    // The step's thread keeps one: what it registers must outlast the step.
+    let (emulator, kept) = (spec.emulator.clone(), spec.emulator.clone());
     let stdio = [stdin.ours, stdout.ours, stderr.ours];
     let make_job: MakeJob = Box::new(move |assembled| Job {
         assembled,
@@ -86,6 +88,7 @@ pub fn spawn(spec: &Spec<'_>, stdin: Stdio, stdout: Stdio, stderr: Stdio) -> Res
         read_only_root,
         keep_session,
         join,
+        emulator,
         rlimits,
         filter,
         report: Report::default(),
@@ -95,6 +98,7 @@ pub fn spawn(spec: &Spec<'_>, stdin: Stdio, stdout: Stdio, stderr: Stdio) -> Res
         .name("kiln-step".to_owned())
         .spawn(move || {
             let exit = supervise(surroundings, make_job, &sender)?;
+            drop(kept);
             let usage = group.as_ref().map(Group::usage).unwrap_or_default();
             Ok(Exit {
                 peak_memory: usage.peak_memory,

@@ -3,6 +3,7 @@
 //! Until `execve` the process shares Kiln's memory (as after `vfork`), so everything here is system calls on data
 //! made ready before: no allocation, no locks, no unwinding.
 
+use crate::Emulator;
 use crate::assemble::Assembled;
 use crate::calls::{
     DEFAULT_CAPABILITIES, close_all, default_signals, duplicate, empty_signal_mask, install, limit_bounding_set,
@@ -39,6 +40,7 @@ pub(crate) struct Job {
     pub(crate) keep_session: bool,
     /// Files to write "0" to in order to join the control groups with the limits.
     pub(crate) join: Vec<OwnedFd>,
+    pub(crate) emulator: Option<Emulator>,
     pub(crate) rlimits: Vec<(u32, libc::rlimit64)>,
     pub(crate) filter: Option<&'static [Insn]>,
     pub(crate) report: Report,
@@ -107,6 +109,10 @@ fn run(job: &Job) -> Result<Infallible, Failure> {
         if let Some(fd) = fd {
             duplicate(fd.as_raw_fd(), number).at(Stage::Stdio)?;
         }
+    }
+    if let Some(emulator) = &job.emulator {
+        // After all that needs the privileges of before.
+        emulator.enter(job.privileged).at(Stage::Emulator)?;
     }
     drop_privileges(job)?;
     umask(Mode::from_raw_mode(0o022));

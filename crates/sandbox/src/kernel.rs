@@ -18,7 +18,8 @@ pub(crate) fn clone_detached(fd: impl AsFd) -> Result<OwnedFd, Errno> {
     }
 }
 
-fn at_least(major: u32, minor: u32) -> bool {
+/// Whether this is that version of Linux or a later one.
+pub(crate) fn at_least(major: u32, minor: u32) -> bool {
     version(&rustix::system::uname().release().to_string_lossy()) >= Some((major, minor))
 }
 

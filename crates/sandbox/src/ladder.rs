@@ -128,7 +128,7 @@ fn parse(report: &str) -> Probe {
 }
 
 /// Runs `work` in a forked child, which ends with its result.
-fn fork(work: impl FnOnce() -> i32) -> std::io::Result<Pid> {
+pub(crate) fn fork(work: impl FnOnce() -> i32) -> std::io::Result<Pid> {
     // SAFETY: the child runs ordinary code. Only its own thread exists in it; the C library keeps its locks usable
     // across fork, and `work` takes no lock of Kiln. It ends without running this process's exit handlers.
     match unsafe { libc::fork() } {
@@ -142,7 +142,8 @@ fn fork(work: impl FnOnce() -> i32) -> std::io::Result<Pid> {
     }
 }
 
-fn wait(child: Pid) -> std::io::Result<i32> {
+/// Waits for its end and gives its exit code; -1 if a signal ended it.
+pub(crate) fn wait(child: Pid) -> std::io::Result<i32> {
     let status = rustix::io::retry_on_intr(|| waitpid(Some(child), WaitOptions::empty()))?;
     Ok(status.and_then(|(_, status)| status.exit_status()).unwrap_or(-1))
 }

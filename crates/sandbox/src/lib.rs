@@ -6,6 +6,7 @@
 //! * [`Overlay`]: an overlay of directories as a detached mount, which nobody else sees and which dissolves with its
 //!   descriptor;
 //! * [`spawn`]: one process over such a mount, with Docker's default privileges and nothing of the host visible;
+//! * [`Emulator`] and [`runs`]: programs of other processors, and whether a program can be run at all;
 //! * [`resolve_user`], [`resolve_owner`]: user and group names as the image's own files define them;
 //! * [`open_in_root`] and [`mkdir_all_in_root`]: paths that never leave a root directory.
 //!
@@ -18,6 +19,7 @@ mod child;
 mod command;
 mod copied_up;
 mod devices;
+mod emulator;
 mod error;
 mod exec;
 mod kernel;
@@ -38,14 +40,17 @@ mod stage;
 mod subid;
 mod supervise;
 mod targets;
+mod trial;
 mod user;
 mod userns;
 
 pub use child::{Child, Exit, spawn};
+pub use emulator::{Emulator, EmulatorError, Interpreter};
 pub use error::Error;
 pub use ladder::{Probe, Rung, probe};
 pub use overlay::{Overlay, create_stubs};
 pub use path::{mkdir_all_in_root, open_in_root};
 pub use spec::{BindSource, CpuTime, Limits, Mount, MountKind, Network, Spec, Stdio, Ulimit, User};
+pub use trial::runs;
 pub use user::{ResolvedUser, UserError, resolve_owner, resolve_user};
 pub use userns::{EnterError, enter};

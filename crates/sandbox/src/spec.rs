@@ -1,5 +1,6 @@
 //! What to run and in which surroundings: plain data, filled in by the caller.
 
+use crate::Emulator;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
@@ -37,6 +38,8 @@ pub struct Spec<'a> {
     pub privileged: bool,
     /// Nothing in the root file system can be written (mounts can).
     pub read_only_root: bool,
+    /// What runs the programs that this machine's processor does not.
+    pub emulator: Option<Emulator>,
     /// Keep Kiln's own session and with it the controlling terminal, for a process in the foreground of a terminal.
     /// Otherwise the step gets a session of its own.
     pub keep_session: bool,
@@ -65,6 +68,7 @@ impl<'a> Spec<'a> {
             shm_size: 64 << 20,
             privileged: false,
             read_only_root: false,
+            emulator: None,
             keep_session: false,
             limits: Limits::default(),
             ulimits: Vec::new(),

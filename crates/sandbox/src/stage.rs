@@ -27,6 +27,7 @@ pub(crate) enum Stage {
     EnterCwd,
     ResourceLimit,
     Stdio,
+    Emulator,
     Scope,
     Bounding,
     Seccomp,
@@ -41,7 +42,7 @@ pub(crate) enum Stage {
 }
 
 impl Stage {
-    const ALL: [Self; 24] = [
+    const ALL: [Self; 25] = [
         Self::Death,
         Self::Signals,
         Self::Session,
@@ -55,6 +56,7 @@ impl Stage {
         Self::EnterCwd,
         Self::ResourceLimit,
         Self::Stdio,
+        Self::Emulator,
         Self::Scope,
         Self::Bounding,
         Self::Seccomp,
@@ -84,6 +86,7 @@ impl Stage {
             Self::EnterCwd => "enter the working directory",
             Self::ResourceLimit => "set a resource limit",
             Self::Stdio => "connect the standard streams",
+            Self::Emulator => "enter the user namespace with the emulator",
             Self::Scope => "keep the process from the host's abstract sockets",
             Self::Bounding => "limit the capabilities",
             Self::Seccomp => "install the seccomp filter",

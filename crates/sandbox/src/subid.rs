@@ -63,6 +63,16 @@ pub(crate) fn mapped(uid_map: &str) -> u64 {
     uid_map.lines().filter_map(count).sum()
 }
 
+/// The `uid_map` or `gid_map` of a namespace below one with the map `own` in which all ids are as they are there.
+pub(crate) fn identity_map(own: &str) -> String {
+    let line = |line: &str| {
+        let mut numbers = line.split_whitespace();
+        let (inside, count) = (numbers.next()?, numbers.nth(1)?);
+        Some(format!("{inside} {inside} {count}\n"))
+    };
+    own.lines().filter_map(line).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,5 +129,12 @@ mod tests {
             65_537
         );
         assert_eq!(mapped("         0          0 4294967295\n"), 4_294_967_295);
+    }
+
+    #[test]
+    fn the_same_ids_below() {
+        let own = "         0       1002          1\n         1     165536      65536\n";
+        assert_eq!(identity_map(own), "0 0 1\n1 1 65536\n");
+        assert_eq!(identity_map("         0          0 4294967295\n"), "0 0 4294967295\n");
     }
 }

@@ -236,7 +236,7 @@ fn parse_report(report: &str) -> Result<(), EnterError> {
 }
 
 /// Why `unshare` refused.
-fn forbidden(errno: Errno) -> EnterError {
+pub(crate) fn forbidden(errno: Errno) -> EnterError {
     let setting = |path: &str| fs::read_to_string(path).ok().map(|value| value.trim().to_owned());
     let is = |path: &str, value: &str| setting(path).as_deref() == Some(value);
     let reason = if errno == Errno::INVAL {

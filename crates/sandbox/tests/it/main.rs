@@ -8,6 +8,7 @@
 )]
 
 mod command;
+mod emulator;
 mod isolation;
 mod mounts;
 mod privileges;

@@ -1,5 +1,6 @@
 //! The rung "rootless": the example `steps`, run by an ordinary user.
 
+use crate::emulator::{interpreter, put_file};
 use crate::support::{Root, lack};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -46,6 +47,11 @@ impl Rootless {
     }
 
     fn run(&self, script: &str) -> Output {
+        self.run_with("", script)
+    }
+
+    /// With a variable for `steps`.
+    fn run_with(&self, variable: &str, script: &str) -> Output {
         let arguments = [
             &self.program,
             &self.root.path("rootfs"),
@@ -53,7 +59,7 @@ impl Rootless {
             &self.root.path("home"),
         ];
         let words: Vec<String> = arguments.iter().map(|word| word.display().to_string()).collect();
-        let line = format!("{} /bin/sh -c '{script}'", words.join(" "));
+        let line = format!("{variable} {} /bin/sh -c '{script}'", words.join(" "));
         Command::new("su")
             .args([&self.user, "-s", "/bin/sh", "-c", &line])
             .output()
@@ -119,6 +125,20 @@ fn the_same_surroundings_as_for_root() {
             "{mount}"
         );
     }
+}
+
+#[test]
+fn an_ordinary_user_has_emulators() {
+    let Some(rootless) = Rootless::new() else { return };
+    put_file(&rootless.root);
+    let variable = format!("STEPS_EMULATOR={}", interpreter(&rootless.root).display());
+    let output = rootless.run_with(&variable, "/file && touch /x && chown 33:44 /x && stat -c %u:%g /x");
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "KILN\nKILN\n33:44\n",
+        "{output:?}"
+    );
+    assert!(!rootless.run("/file").status.success(), "others do not");
 }
 
 #[test]
