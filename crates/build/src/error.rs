@@ -3,9 +3,13 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use kiln_dockerfile::diagnostic::Diagnostic;
+use kiln_image::Platform;
+
+use crate::processors::NotRunnable;
 
 /// Anything that ends a build.
 #[derive(Debug, thiserror::Error)]
@@ -100,6 +104,14 @@ pub enum StepError {
     /// This build of Kiln cannot do it.
     #[error("{0}")]
     Unsupported(String),
+    /// What it runs is for another processor.
+    #[error("programs for {platform} cannot run on this machine: {reason}")]
+    NotRunnable {
+        /// What it is for.
+        platform: Platform,
+        /// Why they cannot.
+        reason: Arc<NotRunnable>,
+    },
     /// A required secret was not given.
     #[error("secret `{0}` is required and was not given")]
     Secret(String),
@@ -311,6 +323,7 @@ impl StepError {
                 }
                 .to_owned(),
             ),
+            Self::NotRunnable { reason, .. } => Some(reason.hint()),
             Self::Secret(id) => Some(format!(
                 "give it with --secret id={id},src=FILE or --secret id={id},env=VARIABLE"
             )),

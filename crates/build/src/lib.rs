@@ -19,6 +19,7 @@ mod load;
 mod output;
 mod parallel;
 mod planning;
+pub mod processors;
 mod recorder;
 mod remote;
 pub mod request;

@@ -15,6 +15,7 @@ use crate::cancel::Cancel;
 use crate::error::{Error, StepError, StepResult};
 use crate::event::Sink;
 use crate::images::Images;
+use crate::processors::Processors;
 use crate::session::{Tasks, hosts_file, resolv_conf};
 
 /// What to run; everything that is not said is the image's.
@@ -126,7 +127,8 @@ fn run(images: &Images<'_>, spec: &RunSpec, starting: &dyn Fn()) -> StepResult<u
     };
     let stdin = if spec.interactive { Stdio::Inherit } else { Stdio::Null };
     starting();
-    let mut child = kiln_sandbox::spawn(&sandbox, stdin, Stdio::Inherit, Stdio::Inherit)?;
+    let stdio = [stdin, Stdio::Inherit, Stdio::Inherit];
+    let mut child = Processors::default().spawn(&resolved.config.platform(), sandbox, stdio)?;
     wait(&mut child, images.cancel)
 }
 

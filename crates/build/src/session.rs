@@ -13,6 +13,7 @@ use rustix::io::Errno;
 use crate::error::{StepError, StepResult};
 use crate::event::{Event, Sink, TaskId, TaskOutcome};
 use crate::known_files::KnownFiles;
+use crate::processors::Processors;
 use crate::request::Request;
 
 /// One build.
@@ -22,6 +23,7 @@ pub(crate) struct Session<'a> {
     pub(crate) build: BuildId,
     /// What is remembered of the files of local contexts.
     pub(crate) known_files: &'a KnownFiles<'a>,
+    pub(crate) processors: Processors,
     /// Files that steps see and no layer keeps. Made by the first step that needs one.
     scratch: OnceLock<LayerDir>,
     sockets: AtomicUsize,
@@ -36,6 +38,7 @@ impl<'a> Session<'a> {
             scratch: OnceLock::new(),
             sockets: AtomicUsize::new(0),
             known_files,
+            processors: Processors::default(),
         }
     }
 

@@ -36,6 +36,8 @@ struct Small {
     #[serde(default)]
     only: Option<Rung>,
     #[serde(default)]
+    steps_for: Option<String>,
+    #[serde(default)]
     once: bool,
     #[serde(default)]
     dockerfile: Option<String>,
@@ -50,10 +52,11 @@ struct Small {
     then: Vec<Then>,
 }
 
-const WORDS: [&str; 9] = [
+const WORDS: [&str; 10] = [
     "name",
     "about",
     "only",
+    "steps_for",
     "once",
     "dockerfile",
     "files",
@@ -108,6 +111,7 @@ fn found(topic: &str, path: &Path, book: &Book, case: &Table) -> Result<Found> {
         case: Case {
             about: small.about.unwrap_or_else(|| book.about.clone()),
             only: small.only,
+            steps_for: small.steps_for,
             once: small.once,
             setup: small.setup,
             build,

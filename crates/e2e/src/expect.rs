@@ -15,6 +15,9 @@ pub struct Case {
     /// What it needs besides a user namespace: `root` runs as root only, `rootless` as an ordinary user only.
     #[serde(default)]
     pub only: Option<Rung>,
+    /// It has steps for this architecture (`arm64`): played where `kiln doctor` says that they run.
+    #[serde(default)]
+    pub steps_for: Option<String>,
     /// Its outcome is the same for every user, so it is played once: by whoever runs the tests.
     #[serde(default)]
     pub once: bool,

@@ -32,7 +32,9 @@ const SHARED: [&str; 11] = [
 /// Whether a case says something of a builder other than Kiln: of the image that it makes, or that it makes none.
 pub fn can_play(found: &Found) -> bool {
     let case = &found.case;
+    // Emulation is what the machine has registered, for the others.
     case.only != Some(Rung::Rootless)
+        && case.steps_for.is_none()
         && case.then.is_empty()
         && !case.build.is_empty()
         && case.build.iter().all(|build| knows(build) && demands(build))

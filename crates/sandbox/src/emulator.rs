@@ -178,7 +178,7 @@ fn say(parent: &OwnedFd, result: Result<OwnedFd, (Step, Errno)>) -> Result<usize
 fn attend(process: &OwnedFd, child: Pid) -> Result<Emulator, EmulatorError> {
     let asked = hear(process)?;
     if asked.message != b"!" {
-        return Err(failure(&asked.message));
+        return Err(failure(&asked.message, at_least(6, 7)));
     }
     let of_child = |file: &str| format!("/proc/{}/{file}", child.as_raw_nonzero());
     for map in ["uid_map", "gid_map"] {
@@ -200,7 +200,7 @@ fn attend(process: &OwnedFd, child: Pid) -> Result<Emulator, EmulatorError> {
             namespace: namespace.into(),
             _entry: entry,
         }))),
-        None => Err(failure(&made.message)),
+        None => Err(failure(&made.message, at_least(6, 7))),
     }
 }
 
@@ -233,8 +233,10 @@ fn hear(from: &OwnedFd) -> Result<Heard, EmulatorError> {
     })
 }
 
-/// What [`say`] said.
-fn failure(message: &[u8]) -> EmulatorError {
+/// What [`say`] said, of a kernel in which namespaces can have entries of their own or (not `own_entries`) not yet.
+fn failure(message: &[u8], own_entries: bool) -> EmulatorError {
+    const UNSHARE: u8 = Step::Unshare as u8;
+    const MOUNT: u8 = Step::Mount as u8;
     let ended = || EmulatorError::System {
         step: "make a user namespace",
         source: io::Error::other("the process that makes it ended early"),
@@ -245,16 +247,11 @@ fn failure(message: &[u8]) -> EmulatorError {
     let Ok(number) = number.try_into().map(i32::from_le_bytes) else {
         return ended();
     };
-    explain(step, Errno::from_raw_os_error(number))
-}
-
-fn explain(step: u8, errno: Errno) -> EmulatorError {
-    const UNSHARE: u8 = Step::Unshare as u8;
-    const MOUNT: u8 = Step::Mount as u8;
+    let errno = Errno::from_raw_os_error(number);
     match (step, errno) {
         (UNSHARE, _) => forbidden(errno).into(),
         (MOUNT, Errno::NODEV) => EmulatorError::NoBinfmtMisc,
-        (MOUNT, Errno::PERM) if !at_least(6, 7) => EmulatorError::OldKernel {
+        (MOUNT, Errno::PERM) if !own_entries => EmulatorError::OldKernel {
             release: rustix::system::uname().release().to_string_lossy().into_owned(),
         },
         (MOUNT, _) => system("mount binfmt_misc in a user namespace")(errno),
@@ -288,19 +285,20 @@ mod tests {
 
     #[test]
     fn failures_say_what_to_do() {
-        let check = |step: Step, errno: Errno, part: &str| {
+        let check = |step: Step, errno: Errno, new: bool, part: &str| {
             let message = [&[step as u8], &errno.raw_os_error().to_le_bytes()[..]].concat();
-            let error = failure(&message).to_string();
+            let error = failure(&message, new).to_string();
             assert!(error.contains(part), "{error}");
         };
-        check(Step::Unshare, Errno::NOSPC, "user.max_user_namespaces");
-        check(Step::Mount, Errno::NODEV, "modprobe binfmt_misc");
+        check(Step::Unshare, Errno::NOSPC, true, "user.max_user_namespaces");
+        check(Step::Mount, Errno::NODEV, true, "modprobe binfmt_misc");
         check(
             Step::Register,
             Errno::NOENT,
+            true,
             "cannot register the emulator: No such file",
         );
-        assert!(failure(b"").to_string().contains("ended early"));
-        assert!(failure(b"!").to_string().contains("ended early"));
+        assert!(failure(b"", true).to_string().contains("ended early"));
+        assert!(failure(b"!", true).to_string().contains("ended early"));
     }
 }

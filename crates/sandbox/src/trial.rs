@@ -1,7 +1,7 @@
 //! Whether steps can run a program: by running it.
 
 use crate::mnt::{Context, tmpfs};
-use crate::{Emulator, Error, Network, Spec, Stdio, spawn};
+use crate::{Emulator, Error, Spec, Stdio, spawn};
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::mount::MountAttrFlags;
 use std::fs::File;
@@ -26,7 +26,6 @@ pub fn runs(content: &[u8], emulator: Option<&Emulator>) -> Result<bool, Error> 
         .write_all(content)
         .map_err(|error| Error::setup("write", "a trial's program", error))?;
     let spec = Spec {
-        network: Network::None,
         emulator: emulator.cloned(),
         ..Spec::new(root.as_fd(), vec![format!("/{NAME}")])
     };

@@ -30,6 +30,8 @@ enum Needs {
     Debian,
     /// `busybox`
     Busybox,
+    /// `busybox` of another architecture, by Debian's name, which is also Docker's for those that we have.
+    ForeignBusybox(&'static str),
 }
 
 /// The suite that everything is made of.
@@ -41,6 +43,11 @@ pub const ALL: &[Base] = &[
         name: "busybox:1.35",
         parent: None,
         needs: Needs::Busybox,
+    },
+    Base {
+        name: "arm64v8/busybox:1.35",
+        parent: None,
+        needs: Needs::ForeignBusybox("arm64"),
     },
     Base {
         name: "debian:bookworm-slim",
@@ -80,7 +87,7 @@ pub const ALL: &[Base] = &[
 ];
 
 /// Those that tests stand on: small ones for the cases, and what the README's walk-through builds with.
-pub const FOR_TESTS: &[&str] = &["busybox:1.35", "debian:bookworm-slim", "gcc:12"];
+pub const FOR_TESTS: &[&str] = &["busybox:1.35", "arm64v8/busybox:1.35", "debian:bookworm-slim", "gcc:12"];
 
 /// Where the registry keeps base images between runs.
 pub fn storage() -> Result<PathBuf> {
@@ -91,7 +98,7 @@ pub fn storage() -> Result<PathBuf> {
 pub fn ensure(names: &[&str], kiln: &Kiln, registry: &Registry) -> Result<()> {
     for base in with_parents(names)? {
         let key = key(base)?;
-        let mark = paths::cache()?.join("recipes").join(base.name.replace(':', "_"));
+        let mark = paths::cache()?.join("recipes").join(base.name.replace([':', '/'], "_"));
         if fs::read_to_string(&mark).is_ok_and(|found| found == key) && registry.has(&in_registry(base))? {
             continue;
         }
@@ -125,7 +132,11 @@ fn with_parents(names: &[&str]) -> Result<Vec<&'static Base>> {
 }
 
 fn in_registry(base: &Base) -> String {
-    format!("library/{}", base.name)
+    if base.name.contains('/') {
+        base.name.to_owned()
+    } else {
+        format!("library/{}", base.name)
+    }
 }
 
 fn recipe(base: &Base) -> PathBuf {
@@ -164,14 +175,33 @@ fn push(base: &Base, kiln: &Kiln, registry: &Registry) -> Result<()> {
         Needs::Nothing => {}
         Needs::Debian => drop(fs::copy(debian_tar()?, context.join("rootfs.tar"))?),
         Needs::Busybox => drop(fs::copy("/bin/busybox", context.join("busybox")).context("package busybox-static")?),
+        Needs::ForeignBusybox(architecture) => foreign_busybox(architecture, &context)?,
     }
     let tag = format!("{}/{}", registry.host(), in_registry(base));
-    command::quietly(
-        kiln.command()
-            .args(["build", "--progress=plain", "--push", "-t", &tag])
-            .arg(&context),
-    )
-    .map(drop)
+    let mut build = kiln.command();
+    build.args(["build", "--progress=plain", "--push", "-t", &tag]);
+    if let Needs::ForeignBusybox(architecture) = base.needs {
+        build.arg(format!("--platform=linux/{architecture}"));
+    }
+    command::quietly(build.arg(&context)).map(drop)
+}
+
+/// Unpacks Debian's `busybox-static` of another architecture; nothing of it is run.
+fn foreign_busybox(architecture: &str, into: &Path) -> Result<()> {
+    let work = tempfile::tempdir()?;
+    let tar = work.path().join("files.tar");
+    let mut mmdebstrap = Command::new("mmdebstrap");
+    mmdebstrap
+        .args(["--quiet", "--variant=extract", "--include=busybox-static"])
+        .args(["--skip=check/qemu", "--skip=output/dev"])
+        .arg(format!("--architectures={architecture}"));
+    if !user::is_root() {
+        mmdebstrap.arg("--mode=unshare");
+    }
+    command::quietly(mmdebstrap.arg(SUITE).arg(&tar)).context("mmdebstrap, which fetches busybox-static")?;
+    let mut unpack = Command::new("tar");
+    unpack.arg("-xf").arg(&tar).arg("-C").arg(into);
+    command::quietly(unpack.args(["--strip-components=2", "./bin/busybox"])).map(drop)
 }
 
 /// The root file system, from the cache or made now.

@@ -47,7 +47,8 @@ impl Solver<'_> {
             ..Spec::new(root.as_fd(), exec.args.clone())
         };
         let mut output = Output::new(self.sink, task, self.session.log(task)?);
-        let mut child = kiln_sandbox::spawn(&spec, Stdio::Null, Stdio::Pipe, Stdio::Pipe)?;
+        let stdio = [Stdio::Null, Stdio::Pipe, Stdio::Pipe];
+        let mut child = self.session.processors.spawn(&exec.platform, spec, stdio)?;
         let (exit, late) = output.follow(&mut child, self.cancel, request.step_timeout)?;
         if exit.code == Some(0) {
             return Ok(Made {

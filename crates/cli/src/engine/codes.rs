@@ -27,6 +27,7 @@ pub(super) fn code(error: &StepError) -> &'static str {
         StepError::Missing(_) => "SourceNotFound",
         StepError::Invalid(_) => "InvalidValue",
         StepError::Unsupported(_) => "Unsupported",
+        StepError::NotRunnable { .. } => "PlatformNotRunnable",
         StepError::Secret(_) => "SecretNotGiven",
         StepError::Agent(_) => "AgentNotGiven",
         StepError::LostLayer { .. } => "LayerLost",

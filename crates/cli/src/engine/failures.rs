@@ -76,10 +76,14 @@ pub(crate) fn failure(error: Error, interrupt: &Interrupt) -> Failure {
     }
 }
 
+/// A shell's exit code for a program that is there and cannot be executed.
+const NOT_EXECUTABLE: u8 = 126;
+
 /// A program that could not be started or followed: with docker's exit codes.
 pub(crate) fn run_failure(error: Error, interrupt: &Interrupt) -> Failure {
     let code = match &error {
         Error::Other(StepError::Sandbox(error)) => error.exit_code().and_then(|code| u8::try_from(code).ok()),
+        Error::Other(StepError::NotRunnable { .. }) => Some(NOT_EXECUTABLE),
         _ => None,
     };
     let failure = failure(error, interrupt);

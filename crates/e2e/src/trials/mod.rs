@@ -2,6 +2,7 @@
 
 mod hostile;
 mod interrupt;
+mod processors;
 mod random;
 mod users;
 
@@ -23,7 +24,14 @@ pub struct Trial {
 
 /// All of them.
 pub fn all() -> Vec<Trial> {
-    [hostile::TRIALS, interrupt::TRIALS, random::TRIALS, users::TRIALS].concat()
+    [
+        hostile::TRIALS,
+        interrupt::TRIALS,
+        processors::TRIALS,
+        random::TRIALS,
+        users::TRIALS,
+    ]
+    .concat()
 }
 
 /// A trial for every rung.
