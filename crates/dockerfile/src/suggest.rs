@@ -1,12 +1,24 @@
 //! "Did you mean": the nearest of some known words.
 
+/// How many candidates are looked at: somebody who has more of them gets an error without a guess, but gets it soon.
+const MOST: usize = 100;
+
 /// The candidate that a mistyped word most likely means; `None` if none is near. Case does not count.
 pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let word = word.to_lowercase();
-    candidates
-        .into_iter()
-        .map(|candidate| (distance(&word, &candidate.to_lowercase()), candidate))
-        .filter(|(distance, candidate)| *distance > 0 && *distance <= threshold(candidate))
+    if word.len() > LONGEST {
+        return None;
+    }
+    let word: Vec<char> = word.to_lowercase().chars().collect();
+    let near = |candidate: &'a str| {
+        if candidate.len() > LONGEST {
+            return None;
+        }
+        let letters: Vec<char> = candidate.to_lowercase().chars().collect();
+        let distance = distance(&word, &letters, threshold(&letters))?;
+        (distance > 0).then_some((distance, candidate))
+    };
+    let nearest = candidates.into_iter().take(MOST).filter_map(near);
+    nearest
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }
@@ -18,9 +30,12 @@ pub fn hint<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> St
         .unwrap_or_default()
 }
 
+/// The longest word, in bytes, that somebody may have mistyped.
+const LONGEST: usize = 200;
+
 /// How many edits apart a word may be to be taken for a mistyping of the candidate.
-fn threshold(candidate: &str) -> usize {
-    match candidate.chars().count() {
+fn threshold(candidate: &[char]) -> usize {
+    match candidate.len() {
         0..=2 => 1,
         3..=8 => 2,
         _ => 3,
@@ -28,28 +43,32 @@ fn threshold(candidate: &str) -> usize {
 }
 
 /// How many characters must be put in, left out, replaced or swapped with their neighbour (the optimal string alignment
-/// distance); words longer than any sensible mistyping are infinitely far.
-fn distance(a: &str, b: &str) -> usize {
-    const LONGEST: usize = 200;
-    if a.len() > LONGEST || b.len() > LONGEST {
-        return usize::MAX;
+/// distance); `None` if more than `most`.
+fn distance(a: &[char], b: &[char], most: usize) -> Option<usize> {
+    if a.len().abs_diff(b.len()) > most {
+        return None;
     }
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut before = Vec::new();
+    let mut before = vec![0; b.len() + 1];
     let mut above: Vec<usize> = (0..=b.len()).collect();
+    let mut row = above.clone();
     for i in 0..a.len() {
-        let mut row = vec![i + 1];
+        row[0] = i + 1;
         for j in 0..b.len() {
             let replaced = above[j] + usize::from(a[i] != b[j]);
             let mut least = replaced.min(above[j + 1] + 1).min(row[j] + 1);
             if i > 0 && j > 0 && a[i] == b[j - 1] && a[i - 1] == b[j] {
                 least = least.min(before[j - 1] + 1);
             }
-            row.push(least);
+            row[j + 1] = least;
         }
-        before = std::mem::replace(&mut above, row);
+        // Numbers only grow from two rows to the next.
+        if row.iter().chain(&above).all(|distance| *distance > most) {
+            return None;
+        }
+        std::mem::swap(&mut before, &mut above);
+        std::mem::swap(&mut above, &mut row);
     }
-    above[b.len()]
+    Some(above[b.len()]).filter(|distance| *distance <= most)
 }
 
 #[cfg(test)]
@@ -78,7 +97,10 @@ mod tests {
             ("abcd", "abdc", 1),
             ("kitten", "sitting", 3),
         ] {
-            assert_eq!(distance(a, b), edits, "{a} {b}");
+            let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+            assert_eq!(distance(&a, &b, 3), Some(edits), "{a:?} {b:?}");
+            assert_eq!(distance(&a, &b, edits), Some(edits), "{a:?} {b:?}");
+            assert_eq!(distance(&b, &a, edits.saturating_sub(1)).is_none(), edits > 0);
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::origin::MAIN_CONTEXT;
 use crate::path;
 use crate::remote::{AddSource, GitSource, classify, is_commit, without_password};
 use crate::report::error;
+use crate::size;
 use crate::step::{CopyAction, CopyFrom, FileAction, FileOp, MkdirAction, Op, Source, StepId};
 
 /// The words of COPY or ADD, expanded.
@@ -70,8 +71,7 @@ impl Dispatch<'_, '_> {
                 unpack: false,
             });
         }
-        self.files(unit, "COPY", &copy.transfer, copy.parents, expanded, groups);
-        Ok(())
+        self.files(unit, "COPY", &copy.transfer, copy.parents, expanded, groups)
     }
 
     pub(crate) fn add(&mut self, unit: &Unit<'_>, add: &Add) -> Result<(), Diagnostic> {
@@ -121,8 +121,7 @@ impl Dispatch<'_, '_> {
                 _ => groups.push(group),
             }
         }
-        self.files(unit, "ADD", &add.transfer, false, expanded, groups);
-        Ok(())
+        self.files(unit, "ADD", &add.transfer, false, expanded, groups)
     }
 
     /// Expands what COPY and ADD share, and ADD's checksum.
@@ -180,7 +179,7 @@ impl Dispatch<'_, '_> {
         parents: bool,
         expanded: Expanded,
         mut groups: Vec<Group>,
-    ) {
+    ) -> Result<(), Diagnostic> {
         let chown = expanded.chown.filter(|owner| !owner.is_empty());
         let chmod = expanded.chmod.filter(|mode| !mode.is_empty());
         let link = transfer.link && chmod.is_none() && chown.as_deref().is_none_or(is_numeric);
@@ -209,6 +208,9 @@ impl Dispatch<'_, '_> {
         }
         say(&expanded.destination);
         let destination = path::destination(self.stage.directory(), &expanded.destination);
+        let repeated = size::texts(transfer.exclude.iter().map(|word| &word.raw)) + size::text(&destination);
+        let size = &self.planner.steps.size;
+        size.room_for(groups.len().saturating_mul(repeated), unit.span())?;
         let actions = groups.into_iter().map(|group| {
             FileAction::Copy(CopyAction {
                 from: group.from,
@@ -225,6 +227,7 @@ impl Dispatch<'_, '_> {
         let actions = actions.collect();
         self.push_files(unit, actions, link);
         self.history(text + " # buildkit", true);
+        Ok(())
     }
 
     fn push_files(&mut self, unit: &Unit<'_>, actions: Vec<FileAction>, link: bool) {
@@ -336,7 +339,6 @@ impl Dispatch<'_, '_> {
                 path: directory.clone(),
                 mode: 0o755,
                 owner: self.stage.config.config.user.clone(),
-                time: self.planner.epoch,
             });
             self.push_files(unit, vec![mkdir], false);
         }

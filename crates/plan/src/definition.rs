@@ -146,6 +146,7 @@ impl Encoder {
             checksum,
             keep_git_dir,
             submodules,
+            commit_times,
             fetch_by_commit: _,
         } = git;
         self.byte(4)
@@ -155,6 +156,7 @@ impl Encoder {
             .flag(*keep_git_dir == Some(true))
             .optional(checksum.as_deref())
             .flag(*submodules)
+            .flag(*commit_times)
     }
 
     fn exec(&mut self, exec: &Exec) -> &mut Self {
@@ -286,15 +288,7 @@ impl Encoder {
     }
 
     fn mkdir(&mut self, mkdir: &MkdirAction) -> &mut Self {
-        let MkdirAction {
-            path,
-            mode,
-            owner,
-            time,
-        } = mkdir;
-        self.text(path)
-            .number((*mode).into())
-            .text(owner)
-            .optional(time.map(|time| time.to_string()).as_deref())
+        let MkdirAction { path, mode, owner } = mkdir;
+        self.text(path).number((*mode).into()).text(owner)
     }
 }

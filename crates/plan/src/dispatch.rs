@@ -10,6 +10,7 @@ use crate::history;
 use crate::names::Names;
 use crate::outline::Used;
 use crate::planner::{Planner, Stage};
+use crate::size;
 use crate::step::{Op, StepId};
 use crate::steps::Label;
 use crate::vars::{Words, warn_undefined};
@@ -49,12 +50,18 @@ impl<'p, 'a> Dispatch<'p, 'a> {
         }
     }
 
-    /// Follows all instructions. One that is wrong is reported and left out, so that the rest is checked too.
+    /// Follows all instructions. One that is wrong is reported and left out, so that the rest is checked too, unless
+    /// the plan becomes too large.
     pub(crate) fn run(mut self, units: &[Unit<'_>]) -> (Stage, Used) {
         for unit in units {
-            if let Err(problem) = self.instruction(unit) {
+            let done = self.instruction(unit);
+            let fits = self.planner.steps.size.room_for(0, unit.span());
+            if let Err(problem) = done.and(fits) {
                 let span = unit.at(problem.span);
                 self.planner.report.push(Diagnostic { span, ..problem });
+            }
+            if self.planner.steps.size.is_too_large() {
+                break;
             }
         }
         (self.stage, self.used)
@@ -153,6 +160,7 @@ impl<'p, 'a> Dispatch<'p, 'a> {
 
     /// Adds to the image's history.
     pub(crate) fn history(&mut self, created_by: String, layer: bool) {
+        self.planner.steps.size.add(size::text(&created_by));
         self.stage.config.history.push(history::entry(created_by, layer));
     }
 

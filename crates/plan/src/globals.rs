@@ -11,6 +11,7 @@ use crate::options::Options;
 use crate::outline::Argument;
 use crate::report::Report;
 use crate::secrets;
+use crate::size::{self, Size};
 use crate::vars::{Vars, Words, used};
 
 /// The global scope.
@@ -21,9 +22,10 @@ pub(crate) struct Globals {
     /// The same without `--build-arg`.
     pub(crate) defaults: Vars,
     /// Declared names that have no value.
-    pub(crate) unset: Vec<String>,
+    pub(crate) unset: BTreeSet<String>,
     /// The ARGs before the first FROM by name, and the variables that their defaults use.
     pub(crate) arguments: BTreeMap<String, (Argument, BTreeSet<String>)>,
+    size: Size,
 }
 
 impl Globals {
@@ -32,8 +34,9 @@ impl Globals {
         let mut globals = Self {
             defaults: automatic(dockerfile, options),
             vars: automatic(dockerfile, options),
-            unset: Vec::new(),
+            unset: BTreeSet::new(),
             arguments: BTreeMap::new(),
+            size: Size::default(),
         };
         let automatic: Vec<String> = globals.vars.names().map(ToOwned::to_owned).collect();
         for name in automatic {
@@ -44,6 +47,9 @@ impl Globals {
         for instruction in &dockerfile.globals {
             if let Kind::Arg(declarations) = &instruction.kind {
                 for declaration in declarations {
+                    if report.take(globals.size.room_for(0, instruction.span)).is_none() {
+                        return globals;
+                    }
                     globals.declare(declaration, instruction, dockerfile.escape, options, report);
                 }
             }
@@ -75,10 +81,11 @@ impl Globals {
             (None, Some(default)) => used(default, &self.vars, escape),
             _ => BTreeSet::new(),
         };
+        self.size.add(size::text(value.as_deref().unwrap_or_default()));
         self.note(Argument::new(name, instruction, value.clone()), uses);
         match value {
             Some(value) => self.vars.set(name, &value),
-            None if self.vars.get(name).is_none() => self.unset.push(name.clone()),
+            None if self.vars.get(name).is_none() => drop(self.unset.insert(name.clone())),
             None => {}
         }
     }
@@ -87,16 +94,16 @@ impl Globals {
     fn note(&mut self, argument: Argument, mut uses: BTreeSet<String>) {
         let name = argument.name.clone();
         if uses.remove(&name)
-            && let Some((_, before)) = self.arguments.get(&name)
+            && let Some((_, before)) = self.arguments.remove(&name)
         {
-            uses.extend(before.iter().cloned());
+            uses.extend(before);
         }
         self.arguments.insert(name, (argument, uses));
     }
 
     /// Whether somebody declared the name, with or without value.
     pub(crate) fn declares(&self, name: &str) -> bool {
-        self.vars.get(name).is_some() || self.unset.iter().any(|unset| unset == name)
+        self.vars.get(name).is_some() || self.unset.contains(name)
     }
 }
 

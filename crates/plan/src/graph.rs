@@ -3,17 +3,18 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use kiln_dockerfile::Dockerfile;
 use kiln_dockerfile::ast::{Instruction, Kind, Span, Word};
 use kiln_dockerfile::diagnostic::{Diagnostic, Severity};
 use kiln_dockerfile::mount;
 use kiln_dockerfile::suggest;
+use kiln_dockerfile::{Dockerfile, code};
 
 use crate::globals::{Globals, target_platform};
 use crate::head::{Head, heads};
 use crate::options::{ImageRequest, Images, Options};
 use crate::origin::Origin;
 use crate::report::{Report, error};
+use crate::stage_names::StageNames;
 
 /// The stages and what they start from.
 #[derive(Debug)]
@@ -21,6 +22,7 @@ pub(crate) struct Graph<'a> {
     pub(crate) dockerfile: &'a Dockerfile,
     pub(crate) options: &'a Options,
     pub(crate) heads: Vec<Head>,
+    names: StageNames<'a>,
     /// The place of the stage that is built.
     pub(crate) target: usize,
 }
@@ -50,6 +52,12 @@ impl Unit<'_> {
     }
 }
 
+/// How many instructions are looked at for each COPY from a later stage, of which there may be many.
+const MOST_OF_A_CIRCLE: usize = 1_000;
+
+/// More instructions than any image can have, those that ONBUILD adds to each stage included.
+const MOST_INSTRUCTIONS: usize = 100_000;
+
 /// What the target needs.
 #[derive(Debug, Default)]
 pub(crate) struct Reached<'a> {
@@ -67,12 +75,14 @@ impl<'a> Graph<'a> {
         globals: &Globals,
         report: &mut Report,
     ) -> Option<Self> {
-        let heads = heads(dockerfile, options, globals, report);
+        let names = StageNames::new(dockerfile);
+        let heads = heads(dockerfile, &names, options, globals, report);
         let target = report.take(find_target(dockerfile, options))?;
         Some(Self {
             dockerfile,
             options,
             heads,
+            names,
             target,
         })
     }
@@ -81,6 +91,7 @@ impl<'a> Graph<'a> {
     /// the last to the first does.
     pub(crate) fn reach(&'a self, images: &Images, report: &mut Report) -> Reached<'a> {
         let mut reached = Reached::default();
+        let mut instructions = 0;
         let mut wanted = if self.options.every_stage {
             (0..self.heads.len()).collect()
         } else {
@@ -102,6 +113,17 @@ impl<'a> Graph<'a> {
                 Err(problem) => report.push(problem.clone()),
             }
             let units = self.units(index, images, report);
+            instructions += units.len();
+            if instructions > MOST_INSTRUCTIONS {
+                report.push(error(
+                    code::TOO_LONG,
+                    self.dockerfile.stages[index].instruction.span,
+                    format!(
+                        "with what ONBUILD adds to each stage the Dockerfile has more than {MOST_INSTRUCTIONS} instructions"
+                    ),
+                ));
+                return reached;
+            }
             for unit in &units {
                 for from in report.take(froms(unit)).unwrap_or_default() {
                     if let Some(origin) = report.take(self.resolve(&from.raw, index, unit.at(from.span))) {
@@ -200,9 +222,9 @@ impl<'a> Graph<'a> {
                 }),
             };
         }
-        let above = self.dockerfile.stage_by_name(name, current + 1);
-        let found = above.or_else(|| self.dockerfile.stage_by_name(name, stages.len()));
-        Ok(found.map(|stage| stage.index))
+        let name = name.to_lowercase();
+        let above = self.names.last_before(&name, current + 1);
+        Ok(above.or_else(|| self.names.last_before(&name, stages.len())))
     }
 
     /// Refuses stages that do not stand above.
@@ -228,13 +250,19 @@ impl<'a> Graph<'a> {
         })
     }
 
-    /// Whether a stage needs another, by what is written in the Dockerfile.
+    /// Whether a stage needs another, by what is written in the Dockerfile. A circle that is found only after
+    /// [`MOST_OF_A_CIRCLE`] instructions is none here: what is wrong is the order then, and it is.
     fn depends(&self, stage: usize, on: usize) -> bool {
         let mut seen = BTreeSet::new();
         let mut wanted = vec![stage];
+        let mut looked_at = 0;
         while let Some(index) = wanted.pop() {
             if index == on {
                 return true;
+            }
+            looked_at += 1 + self.dockerfile.stages[index].instructions.len();
+            if looked_at > MOST_OF_A_CIRCLE {
+                return false;
             }
             if !seen.insert(index) {
                 continue;

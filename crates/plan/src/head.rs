@@ -13,6 +13,7 @@ use crate::globals::{Globals, target_platform};
 use crate::options::Options;
 use crate::origin::Origin;
 use crate::report::{Report, error};
+use crate::stage_names::StageNames;
 use crate::vars::{Words, used};
 
 /// What is known of a stage from its FROM line.
@@ -33,11 +34,18 @@ pub(crate) struct Head {
 }
 
 /// Reads the FROM lines of all stages.
-pub(crate) fn heads(dockerfile: &Dockerfile, options: &Options, globals: &Globals, report: &mut Report) -> Vec<Head> {
+pub(crate) fn heads(
+    dockerfile: &Dockerfile,
+    names: &StageNames<'_>,
+    options: &Options,
+    globals: &Globals,
+    report: &mut Report,
+) -> Vec<Head> {
     let mut heads: Vec<Head> = Vec::with_capacity(dockerfile.stages.len());
     for stage in &dockerfile.stages {
         let head = Reader {
             dockerfile,
+            names,
             options,
             globals,
             stage,
@@ -50,6 +58,7 @@ pub(crate) fn heads(dockerfile: &Dockerfile, options: &Options, globals: &Global
 
 struct Reader<'a> {
     dockerfile: &'a Dockerfile,
+    names: &'a StageNames<'a>,
     options: &'a Options,
     globals: &'a Globals,
     stage: &'a Stage,
@@ -108,15 +117,14 @@ impl Reader<'_> {
 
     /// An earlier stage of exactly that name: `FROM Base` does not find the stage `base`.
     fn stage_named(&self, name: &str) -> Option<usize> {
-        let found = self.dockerfile.stage_by_name(name, self.stage.index)?;
-        (found.name.as_deref() == Some(name)).then_some(found.index)
+        self.names.last_before(name, self.stage.index)
     }
 
     fn stage_hint(&self, name: &str) -> Option<String> {
         let stages = &self.dockerfile.stages[..self.stage.index];
         let names = stages.iter().filter_map(|stage| stage.name.as_deref());
         let lower = name.to_lowercase();
-        if names.clone().any(|known| known == lower) {
+        if self.names.last_before(&lower, self.stage.index).is_some() {
             return Some(format!(
                 "the stage is called `{lower}`: FROM finds stages by their lower-case name only"
             ));

@@ -3,6 +3,8 @@
 use kiln_dockerfile::expand::Env;
 use kiln_image::{Healthcheck, HistoryEntry};
 
+use crate::vars::Declared;
+
 /// What BuildKit's Dockerfile frontend puts into every entry.
 const COMMENT: &str = "buildkit.dockerfile.v0";
 
@@ -17,19 +19,16 @@ pub(crate) fn entry(created_by: String, layer: bool) -> HistoryEntry {
 }
 
 /// RUN: `RUN |1 VERSION=2 /bin/sh -c make # buildkit`, with the declared ARGs (also those without value) in order.
-pub(crate) fn run(args: &[String], declared: &[(String, Option<String>)], vars: &dyn Env) -> String {
-    let mut known: Vec<(&str, &str)> = Vec::new();
-    for (name, value) in declared {
-        let value = vars.get(name).or(value.as_deref()).unwrap_or_default();
-        match known.iter_mut().find(|(known, _)| known == name) {
-            Some(entry) => entry.1 = value,
-            None => known.push((name, value)),
-        }
-    }
+pub(crate) fn run(args: &[String], declared: &Declared, vars: &dyn Env) -> String {
     let mut words = vec!["RUN".to_owned()];
-    if !known.is_empty() {
-        words.push(format!("|{}", known.len()));
-        words.extend(known.iter().map(|(name, value)| format!("{name}={value}")));
+    if !declared.is_empty() {
+        words.push(format!("|{}", declared.len()));
+        let value = |name, value: Option<&'_ _>| vars.get(name).or(value).unwrap_or_default().to_owned();
+        words.extend(
+            declared
+                .iter()
+                .map(|(name, own)| format!("{name}={}", value(name, own))),
+        );
     }
     words.extend(args.iter().cloned());
     words.push("# buildkit".to_owned());
@@ -38,9 +37,11 @@ pub(crate) fn run(args: &[String], declared: &[(String, Option<String>)], vars: 
 
 /// ENV and LABEL: `ENV A=1 B=2`.
 pub(crate) fn pairs(keyword: &str, pairs: &[(String, String)]) -> String {
-    pairs.iter().fold(keyword.to_owned(), |text, (name, value)| {
-        format!("{text} {name}={value}")
-    })
+    let mut text = keyword.to_owned();
+    for (name, value) in pairs {
+        text.extend([" ", name, "=", value]);
+    }
+    text
 }
 
 /// VOLUME, SHELL and EXPOSE: `VOLUME [/a /b]`.
@@ -173,11 +174,10 @@ mod tests {
     #[test]
     fn run_names_its_arguments() {
         let vars = crate::vars::Vars::default();
-        let declared = [
-            ("A".to_owned(), Some("1".to_owned())),
-            ("B".to_owned(), None),
-            ("A".to_owned(), Some("2".to_owned())),
-        ];
+        let mut declared = Declared::default();
+        declared.declare("A", Some("1".to_owned()));
+        declared.declare("B", None);
+        declared.declare("A", Some("2".to_owned()));
         assert_eq!(
             run(&strings(&["/bin/sh", "-c", "x"]), &declared, &vars),
             "RUN |2 A=2 B= /bin/sh -c x # buildkit"

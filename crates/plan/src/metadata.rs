@@ -11,7 +11,7 @@ use crate::graph::Unit;
 use crate::outline::Argument;
 use crate::report::error;
 use crate::vars::Words;
-use crate::{history, ports, secrets, signals};
+use crate::{history, ports, secrets, signals, size};
 
 impl Dispatch<'_, '_> {
     /// ARG: build-arg, else the default here, else the global value. Later ones of the same line see earlier ones.
@@ -41,7 +41,7 @@ impl Dispatch<'_, '_> {
                     .own
                     .push(Argument::new(name, &unit.instruction, value.clone()));
             }
-            self.stage.args.push((name.clone(), value));
+            self.stage.args.declare(name, value);
         }
         self.history(text, false);
         Ok(())
@@ -51,14 +51,7 @@ impl Dispatch<'_, '_> {
         let pairs = self.expand(unit, |words| expand_pairs(words, pairs))?;
         for (name, value) in &pairs {
             secrets::check("ENV", name, unit.span(), &mut self.planner.report);
-            self.stage.vars.set(name, value);
-            let entry = format!("{name}={value}");
-            let env = &mut self.stage.config.config.env;
-            let known = env.iter_mut().find(|known| known.split('=').next() == Some(name));
-            match known {
-                Some(known) => *known = entry,
-                None => env.push(entry),
-            }
+            self.stage.set_env(name, value);
         }
         self.history(history::pairs("ENV", &pairs), false);
         Ok(())
@@ -108,7 +101,10 @@ impl Dispatch<'_, '_> {
                         self.planner.report.push(found);
                     }
                 }
-                exposed.extend(ports::parse(&spec).map_err(|cause| error("BadPort", word.span, cause))?);
+                let ports = ports::parse(&spec).map_err(|cause| error("BadPort", word.span, cause))?;
+                self.planner.steps.size.add(size::texts(&ports));
+                self.planner.steps.size.room_for(0, unit.span())?;
+                exposed.extend(ports);
             }
         }
         self.history(history::list("EXPOSE", &exposed), false);

@@ -1,6 +1,6 @@
 //! What a build can be given: build arguments, secrets, SSH agents. (`--call=outline`)
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use kiln_dockerfile::ast::Instruction;
 
@@ -70,14 +70,15 @@ pub(crate) struct Used {
 pub(crate) fn arguments(stages: impl Iterator<Item = Used>, globals: &Globals) -> Vec<Argument> {
     let mut found: BTreeMap<String, Argument> = BTreeMap::new();
     for stage in stages {
+        // Of an ARG that is declared twice in a stage the last counts.
+        let own: BTreeMap<&str, &Argument> = stage.own.iter().map(|own| (own.name.as_str(), own)).collect();
         let mut wanted: Vec<String> = stage.names.into_iter().collect();
         while let Some(name) = wanted.pop() {
             if found.contains_key(&name) {
                 continue;
             }
-            // Of an ARG that is declared twice in a stage the last counts.
-            if let Some(own) = stage.own.iter().rfind(|own| own.name == name) {
-                found.insert(name, own.clone());
+            if let Some(own) = own.get(name.as_str()) {
+                found.insert(name, (*own).clone());
             } else if let Some((argument, uses)) = globals.arguments.get(&name) {
                 wanted.extend(uses.iter().cloned());
                 found.insert(name, argument.clone());
@@ -91,33 +92,44 @@ pub(crate) fn arguments(stages: impl Iterator<Item = Used>, globals: &Globals) -
 
 /// The secrets and agents that steps mount.
 pub(crate) fn mounted(steps: &[Step]) -> (Vec<Wanted>, Vec<Wanted>) {
-    let (mut secrets, mut agents) = (Vec::new(), Vec::new());
+    let (mut secrets, mut agents) = (Asked::default(), Asked::default());
     for step in steps {
         let Op::Exec(exec) = &step.op else { continue };
         for mount in &exec.mounts {
             match &mount.kind {
                 MountKind::Secret { id, required, .. } | MountKind::SecretEnv { id, required, .. } => {
-                    want(&mut secrets, id, *required, step.lines);
+                    secrets.add(id, *required, step.lines);
                 }
-                MountKind::Ssh { id, required, .. } => want(&mut agents, id, *required, step.lines),
+                MountKind::Ssh { id, required, .. } => agents.add(id, *required, step.lines),
                 _ => {}
             }
         }
     }
-    (secrets, agents)
+    (secrets.all, agents.all)
 }
 
-fn want(all: &mut Vec<Wanted>, id: &str, required: bool, lines: Option<(u32, u32)>) {
-    if let Some(known) = all.iter_mut().find(|known| known.id == id) {
-        known.required |= required;
-        known.lines = known.lines.min(lines);
-        return;
+/// Secrets or agents, each once.
+#[derive(Default)]
+struct Asked<'a> {
+    all: Vec<Wanted>,
+    places: HashMap<&'a str, usize>,
+}
+
+impl<'a> Asked<'a> {
+    fn add(&mut self, id: &'a str, required: bool, lines: Option<(u32, u32)>) {
+        if let Some(&place) = self.places.get(id) {
+            let known = &mut self.all[place];
+            known.required |= required;
+            known.lines = known.lines.min(lines);
+            return;
+        }
+        self.places.insert(id, self.all.len());
+        self.all.push(Wanted {
+            id: id.to_owned(),
+            required,
+            lines,
+        });
     }
-    all.push(Wanted {
-        id: id.to_owned(),
-        required,
-        lines,
-    });
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Stages to steps: what a stage starts from, and what all stages share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use kiln_dockerfile::ast::Span;
 use kiln_dockerfile::code;
@@ -9,7 +9,6 @@ use kiln_image::{ImageConfig, Platform, RootFs};
 
 use crate::Outcome;
 use crate::dispatch::Dispatch;
-use crate::epoch;
 use crate::globals::{Globals, target_platform};
 use crate::graph::{Graph, Unit};
 use crate::history;
@@ -19,9 +18,10 @@ use crate::origin::{MAIN_CONTEXT, Origin};
 use crate::outline::{self, Outline};
 use crate::remote::{Remote, without_password};
 use crate::report::Report;
+use crate::size;
 use crate::step::{CopyAction, CopyFrom, FileAction, FileOp, Op, Plan, Source, StageInfo, StepId, Target};
 use crate::steps::{Label, Steps};
-use crate::vars::Vars;
+use crate::vars::{Declared, Vars};
 
 /// The search path of images that set none.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -34,8 +34,6 @@ pub(crate) struct Planner<'a> {
     pub(crate) images: &'a Images,
     pub(crate) report: Report,
     pub(crate) steps: Steps,
-    /// `SOURCE_DATE_EPOCH`
-    pub(crate) epoch: Option<i64>,
     done: BTreeMap<usize, Stage>,
 }
 
@@ -49,7 +47,9 @@ pub(crate) struct Stage {
     /// What RUN and `$` see: ENV and ARG.
     pub(crate) vars: Vars,
     /// The declared ARGs in order, with their values.
-    pub(crate) args: Vec<(String, Option<String>)>,
+    pub(crate) args: Declared,
+    /// Where each name is in the image's environment.
+    env_places: HashMap<String, usize>,
     /// Whether CMD was given in this stage.
     pub(crate) cmd_set: bool,
     /// Whether WORKDIR was given in this stage or one that it builds on.
@@ -66,7 +66,6 @@ impl<'a> Planner<'a> {
             images,
             report,
             steps: Steps::default(),
-            epoch: epoch::seconds(graph.options, globals),
             done: BTreeMap::new(),
         }
     }
@@ -77,6 +76,16 @@ impl<'a> Planner<'a> {
         for (place, (index, units)) in stages.iter().enumerate() {
             let names = self.names(*index, units);
             let (stage, uses) = Dispatch::start(&mut self, *index, place, names).run(units);
+            if self.steps.size.is_too_large() {
+                break;
+            }
+            // What stages build on this one, each has again.
+            self.steps.size.add(size::config(&stage.config));
+            let from = self.graph.dockerfile.stages[*index].instruction.span;
+            self.report.take(self.steps.size.room_for(0, from));
+            if self.steps.size.is_too_large() {
+                break;
+            }
             self.done.insert(*index, stage);
             used.push(uses);
         }
@@ -111,7 +120,6 @@ impl<'a> Planner<'a> {
             stages: infos,
             target,
             outline,
-            epoch: self.epoch,
         };
         Outcome::Plan(Box::new(plan), diagnostics)
     }
@@ -299,7 +307,8 @@ impl Stage {
             root: None,
             config: ImageConfig::empty(platform),
             vars: Vars::default(),
-            args: Vec::new(),
+            args: Declared::default(),
+            env_places: HashMap::new(),
             cmd_set: false,
             workdir_set: false,
             inherited_history: 0,
@@ -317,16 +326,31 @@ impl Stage {
     /// The image's environment and directory, over whatever the parent stage had: an ARG that hid an ENV there
     /// does not hide it here.
     fn set_environment(&mut self) {
-        let pairs: Vec<(String, String)> = self.config.config.env.iter().map(|pair| split_pair(pair)).collect();
-        for (name, value) in &pairs {
+        let env = &self.config.config.env;
+        let pairs = env.iter().map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        self.env_places.clear();
+        for (place, (name, value)) in pairs.enumerate() {
             self.vars.set(name, value);
+            self.env_places.entry(name.to_owned()).or_insert(place);
         }
-        if self.config.os != "windows" && !pairs.iter().any(|(name, _)| name == "PATH") {
-            self.config.config.env.push(format!("PATH={DEFAULT_PATH}"));
-            self.vars.set("PATH", DEFAULT_PATH);
+        if self.config.os != "windows" && !self.env_places.contains_key("PATH") {
+            self.set_env("PATH", DEFAULT_PATH);
         }
         if !self.config.config.working_dir.is_empty() {
             self.config.config.working_dir = crate::path::absolute("/", &self.config.config.working_dir);
+        }
+    }
+
+    /// Sets a variable of the image, which keeps its place if the image has it already.
+    pub(crate) fn set_env(&mut self, name: &str, value: &str) {
+        self.vars.set(name, value);
+        let entry = format!("{name}={value}");
+        let env = &mut self.config.config.env;
+        if let Some(&place) = self.env_places.get(name) {
+            env[place] = entry;
+        } else {
+            self.env_places.insert(name.to_owned(), env.len());
+            env.push(entry);
         }
     }
 
@@ -340,20 +364,15 @@ impl Stage {
 
     /// Whether an ARG of that name was declared.
     pub(crate) fn declares(&self, name: &str) -> bool {
-        self.vars.get(name).is_some() || self.args.iter().any(|(known, _)| known == name)
+        self.vars.get(name).is_some() || self.args.contains(name)
     }
 }
 
 /// A file as a context: `BuildKit` calls it so, whatever its URL says, and unpacks nothing.
-pub(crate) fn context_file(url: &str) -> Source {
+fn context_file(url: &str) -> Source {
     Source::Http {
         url: url.to_owned(),
         checksum: None,
         file_name: MAIN_CONTEXT.to_owned(),
     }
-}
-
-fn split_pair(pair: &str) -> (String, String) {
-    let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-    (name.to_owned(), value.to_owned())
 }

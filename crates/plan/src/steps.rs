@@ -3,13 +3,16 @@
 use std::collections::HashMap;
 
 use crate::definition;
+use crate::size::{self, Size};
 use crate::step::{Op, Source, Step, StepId};
 
 /// The steps so far. Sources are there once each.
 #[derive(Debug, Default)]
 pub(crate) struct Steps {
-    steps: Vec<Step>,
+    all: Vec<Step>,
     sources: HashMap<[u8; 32], StepId>,
+    /// How much text the plan holds: here and in what it says of the image.
+    pub(crate) size: Size,
 }
 
 /// What is said about a step besides what it does.
@@ -29,8 +32,9 @@ impl Steps {
     /// Adds a step.
     pub(crate) fn push(&mut self, op: Op, label: Label) -> StepId {
         let definition = definition::digest(&op);
-        let id = StepId(self.steps.len());
-        self.steps.push(Step {
+        self.size.add(size::op(&op) + size::text(&label.name));
+        let id = StepId(self.all.len());
+        self.all.push(Step {
             op,
             name: label.name,
             stage: label.stage,
@@ -66,6 +70,6 @@ impl Steps {
 
     /// All of them.
     pub(crate) fn into_vec(self) -> Vec<Step> {
-        self.steps
+        self.all
     }
 }

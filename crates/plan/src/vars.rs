@@ -1,7 +1,7 @@
 //! Variables: their order, their look-up, and words that use them.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use kiln_dockerfile::ast::{Span, Word};
 use kiln_dockerfile::code;
@@ -12,31 +12,85 @@ use kiln_dockerfile::suggest;
 use crate::report::{Report, error};
 
 /// Variables in the order in which they were last set, names unique.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Vars(Vec<(String, String)>);
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Vars {
+    /// Values by name, each with its place in the order.
+    values: HashMap<String, (usize, String)>,
+    /// Names by place.
+    order: BTreeMap<usize, String>,
+    /// The place of the next one.
+    next: usize,
+}
 
 impl Vars {
     /// Sets a variable; it becomes the last.
     pub(crate) fn set(&mut self, name: &str, value: &str) {
-        self.0.retain(|(known, _)| known != name);
-        self.0.push((name.to_owned(), value.to_owned()));
+        let before = self.values.insert(name.to_owned(), (self.next, value.to_owned()));
+        if let Some((place, _)) = before {
+            self.order.remove(&place);
+        }
+        self.order.insert(self.next, name.to_owned());
+        self.next += 1;
     }
 
     /// The names in order.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|(name, _)| name.as_str())
+        self.order.values().map(String::as_str)
+    }
+
+    /// Names and values in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.names().map(|name| (name, self.get(name).unwrap_or_default()))
     }
 
     /// Names and values in order.
     pub(crate) fn to_vec(&self) -> Vec<(String, String)> {
-        self.0.clone()
+        self.iter()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect()
     }
 }
 
 impl Env for Vars {
     fn get(&self, name: &str) -> Option<&str> {
-        let found = self.0.iter().find(|(known, _)| known == name);
-        found.map(|(_, value)| value.as_str())
+        self.values.get(name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// The ARGs of a stage in the order of their first declaration, names unique.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Declared {
+    order: Vec<String>,
+    values: HashMap<String, Option<String>>,
+}
+
+impl Declared {
+    /// Declares an ARG, with its value if it has one; it keeps its place if it was declared before.
+    pub(crate) fn declare(&mut self, name: &str, value: Option<String>) {
+        if self.values.insert(name.to_owned(), value).is_none() {
+            self.order.push(name.to_owned());
+        }
+    }
+
+    /// Whether a name was declared.
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        self.values.contains_key(name)
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
+    /// Names and values in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        let value = |name| self.values.get(name).and_then(Option::as_deref);
+        self.order.iter().map(move |name| (name.as_str(), value(name)))
     }
 }
 
@@ -78,7 +132,12 @@ pub(crate) struct Words<'a> {
     vars: &'a Vars,
     escape: char,
     undefined: Vec<String>,
+    /// Bytes that the instruction's words may still come to.
+    room: usize,
 }
+
+/// Bytes that all words of one instruction may come to: each may repeat what is large already.
+const MOST_OF_AN_INSTRUCTION: usize = 64 << 20;
 
 impl<'a> Words<'a> {
     /// Words that see `vars`.
@@ -87,7 +146,13 @@ impl<'a> Words<'a> {
             vars,
             escape,
             undefined: Vec::new(),
+            room: MOST_OF_AN_INSTRUCTION,
         }
+    }
+
+    fn take_room(&mut self, bytes: usize) -> Result<(), ExpandError> {
+        self.room = self.room.checked_sub(bytes).ok_or(ExpandError::TooLong)?;
+        Ok(())
     }
 
     /// The word, expanded.
@@ -103,21 +168,31 @@ impl<'a> Words<'a> {
     /// Text that stands nowhere by itself, expanded.
     pub(crate) fn raw(&mut self, raw: &str) -> Result<String, ExpandError> {
         let expanded = expand::word(raw, self.escape, self.vars)?;
+        self.take_room(expanded.value.len())?;
         self.undefined.extend(expanded.undefined);
         Ok(expanded.value)
     }
 
     /// The word, expanded and split on blanks.
     pub(crate) fn split(&mut self, word: &Word) -> Result<Vec<String>, Diagnostic> {
-        let expanded =
-            expand::words(&word.raw, self.escape, self.vars).map_err(|e| bad_word(&word.raw, word.span, &e))?;
+        let expanded = expand::words(&word.raw, self.escape, self.vars);
+        let sized = expanded.and_then(|expanded| {
+            self.take_room(expanded.values.iter().map(String::len).sum())?;
+            Ok(expanded)
+        });
+        let expanded = sized.map_err(|e| bad_word(&word.raw, word.span, &e))?;
         self.undefined.extend(expanded.undefined);
         Ok(expanded.values)
     }
 
     /// The body of a here-document, expanded.
     pub(crate) fn heredoc(&mut self, body: &str, span: Span) -> Result<String, Diagnostic> {
-        let expanded = expand::heredoc(body, self.vars).map_err(|e| bad_word("<<", span, &e))?;
+        let expanded = expand::heredoc(body, self.vars);
+        let sized = expanded.and_then(|expanded| {
+            self.take_room(expanded.value.len())?;
+            Ok(expanded)
+        });
+        let expanded = sized.map_err(|e| bad_word("<<", span, &e))?;
         self.undefined.extend(expanded.undefined);
         Ok(expanded.value)
     }

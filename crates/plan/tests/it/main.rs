@@ -1,3 +1,4 @@
 //! Plans of whole Dockerfiles.
 
+mod limits;
 mod manner_of;

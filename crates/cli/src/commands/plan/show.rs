@@ -212,7 +212,6 @@ mod tests {
                 platform,
             },
             outline: Outline::default(),
-            epoch: None,
         }
     }
 
