@@ -5,7 +5,7 @@ XTASK := $(TARGET)/debug/xtask
 # nextest runs each test in a process of its own and shows what is slow. Without it cargo's own runner does.
 RUNNER := $(if $(shell command -v cargo-nextest),nextest run,test)
 
-.PHONY: build shell demo test conformance bench lint packages clean
+.PHONY: build shell demo test conformance bench fuzz lint packages clean
 
 # The program, as users run it: target/release/kiln.
 build: packages
@@ -37,6 +37,17 @@ conformance: packages
 # Against buildah and against the floor. BENCH=--quick for a short one.
 bench: packages
 	cargo run --quiet --locked -p xtask -- bench $(BENCH)
+
+# Each target of fuzz/ for FUZZ_SECONDS, or those of FUZZ: what holds for every input (crates/properties), with what
+# libFuzzer finds. Needs Rust's nightly and cargo-fuzz. What a target finds becomes a test first.
+FUZZ_SECONDS ?= 60
+FUZZ ?= $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
+fuzz:
+	for target in $(FUZZ); do \
+		mkdir -p fuzz/corpus/$$target || exit; \
+		cargo +nightly fuzz run --sanitizer none $$target fuzz/corpus/$$target tests/dockerfiles tests/cases -- \
+			-max_total_time=$(FUZZ_SECONDS) -timeout=20 -rss_limit_mb=2048 -max_len=65536 || exit; \
+	done
 
 lint: packages
 	cargo fmt --all --check

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use kiln_image::media_type;
 use kiln_image::{Descriptor, Digest, Manifest, Platform, Reference};
-use kiln_layer::Times;
 use kiln_plan::ImageRequest;
 use kiln_store::{Found, Image};
 
@@ -23,18 +22,11 @@ pub(crate) struct Stored {
     pub(crate) image: Image,
     pub(crate) config: Vec<u8>,
     pub(crate) created: Option<String>,
-    /// The time stamps that it was built with, if somebody said.
-    pub(crate) epoch: Option<i64>,
     /// What is noted where it is written.
     pub(crate) annotations: Annotations,
 }
 
 impl Stored {
-    /// What becomes of the times of files that leave without an image around them.
-    pub(crate) fn times(&self) -> Times {
-        self.epoch.map_or(Times::Keep, Times::Set)
-    }
-
     fn notes(&self, place: AnnotationPlace) -> BTreeMap<String, String> {
         self.annotations.of(place, &self.image.platform)
     }
@@ -112,7 +104,6 @@ pub(crate) fn stored(images: &Images<'_>, image: Image) -> StepResult<Stored> {
         image,
         config,
         created: parsed.created,
-        epoch: None,
         annotations: Annotations::default(),
     })
 }
@@ -166,9 +157,8 @@ fn compressed(
         index: None,
     };
     let notes = stored.notes(AnnotationPlace::Manifest);
-    let latest = stored.epoch.filter(|_| options.rewrite_timestamp);
-    let mut archive = if let Some(latest) = latest {
-        let (layers, config) = assemble::dated_back(images, &image.layers, &stored.config, options, latest)?;
+    let mut archive = if options.clamp.is_some() {
+        let (layers, config) = assemble::dated_back(images, &image.layers, &stored.config, options)?;
         let manifest = assemble::manifest(&config, layers.clone(), notes)?;
         made(manifest, &config, images.store.put_blob(&config)?, layers)
     } else if let Some((bytes, manifest)) = kept_manifest(images, image, options)? {

@@ -3,7 +3,6 @@
 mod context;
 mod git;
 mod http;
-mod time;
 
 pub use context::{FetchedContext, UnpackedContext};
 

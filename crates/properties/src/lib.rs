@@ -1,0 +1,15 @@
+//! What holds for every input, however hostile: one function for each kind of input. Each takes any bytes, uses what
+//! Kiln reads them with, and panics if something does not hold that always must.
+//!
+//! The tests of this crate call them with random input, with all Dockerfiles of `tests/`, and with those damaged at
+//! random; the targets of `fuzz/` call them with what a fuzzer finds.
+
+mod dockerfile;
+mod image;
+mod tar;
+mod text;
+
+pub use dockerfile::{dockerfile, json_form};
+pub use image::{image, reference};
+pub use tar::tar;
+pub use text::{flags, globs, ignore, words};

@@ -1,0 +1,85 @@
+//! Pieces of Dockerfiles: words, patterns, values of flags.
+
+use std::collections::BTreeMap;
+
+use kiln_dockerfile::device::Device;
+use kiln_dockerfile::expand::{self, Mode};
+use kiln_dockerfile::glob;
+use kiln_dockerfile::ignore::Ignore;
+use kiln_dockerfile::mount::{self, Mount};
+
+/// Words expand or say why not, in every mode and with both escape characters. The first line is a variable's value.
+pub fn words(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let (value, text) = text.split_once('\n').unwrap_or(("", &text));
+    let env = BTreeMap::from([("a".to_owned(), value.to_owned()), ("b".to_owned(), String::new())]);
+    for bits in 0..16_u8 {
+        let mode = Mode {
+            raw_quotes: bits & 1 != 0,
+            raw_escapes: bits & 2 != 0,
+            keep_unset: bits & 4 != 0,
+            skip_quotes: bits & 8 != 0,
+        };
+        for escape in ['\\', '`'] {
+            let word = expand::word_with(text, escape, &env, mode);
+            let words = expand::words_with(text, escape, &env, mode);
+            match (word, words) {
+                (Ok(word), Ok(words)) => {
+                    assert_eq!(word.undefined, words.undefined);
+                    let all: usize = words.values.iter().map(String::len).sum();
+                    assert!(all <= word.value.len());
+                }
+                (word, words) => assert_eq!(word.err(), words.err()),
+            }
+        }
+    }
+    let _heredoc = expand::heredoc(text, &env);
+}
+
+/// Ignore files are read or refused; each path has one answer, and where something below an excluded directory is let
+/// in, the directory is one to look into. The first line is the path.
+pub fn ignore(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let (path, text) = text.split_once('\n').unwrap_or(("a/b", &text));
+    let Ok(ignore) = Ignore::parse(text) else { return };
+    let lines = text.split('\n').count();
+    let names: Vec<&str> = path
+        .split('/')
+        .filter(|name| !matches!(*name, "" | "." | ".."))
+        .collect();
+    let path = names.join("/");
+    let decision = ignore.decide(&path);
+    assert!(decision.line.is_none_or(|line| (1..=lines).contains(&line)));
+    assert!(!decision.excluded || decision.line.is_some());
+    if let Some((directory, _)) = path.rsplit_once('/')
+        && ignore.decide(directory).excluded
+        && !decision.excluded
+    {
+        assert!(ignore.may_reinclude_below(directory), "{text:?} {path}");
+    }
+}
+
+/// Patterns are read or refused, whatever the name; a text without wildcards fits itself only. The first line is the
+/// name.
+pub fn globs(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let (name, pattern) = text.split_once('\n').unwrap_or(("a", &text));
+    let fits = glob::matches(pattern, name);
+    assert_eq!(fits.is_err(), glob::matches(pattern, "").is_err());
+    if !glob::is_pattern(pattern) {
+        assert_eq!(fits, Ok(name == pattern));
+    }
+}
+
+/// Values of `--mount` and `--device` are read or refused, and what both readers of `from=` find is the same.
+pub fn flags(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let mount = Mount::parse(&text, &mut |value| Ok(value.to_owned()));
+    if let (Ok(mount), Ok(from)) = (&mount, mount::from_of(&text)) {
+        assert_eq!(mount.from, from);
+        let _names = (mount.cache_id(), mount.secret_id(), mount.secret_target());
+    }
+    if let Ok(device) = Device::parse(&text) {
+        assert!(!device.name.is_empty());
+    }
+}

@@ -1,0 +1,102 @@
+//! Random input for every function of the crate.
+
+use kiln_layer::tar::{Entry, Kind, Writer};
+use kiln_properties::{dockerfile, flags, globs, ignore, image, json_form, reference, tar, words};
+use proptest::prelude::*;
+
+use crate::inputs::{damaged, dockerfiles};
+
+#[test]
+fn all_dockerfiles() {
+    for (_, text) in dockerfiles() {
+        dockerfile(&text);
+    }
+}
+
+fn bytes(texts: &[&str]) -> Vec<Vec<u8>> {
+    texts.iter().map(|text| text.as_bytes().to_vec()).collect()
+}
+
+const MANIFEST: &str = r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":
+    {"mediaType":"application/vnd.oci.image.config.v1+json","digest":
+    "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","size":0},"layers":[],
+    "annotations":{"a":"b"}}"#;
+
+const CONFIG: &str = r#"{"architecture":"amd64","os":"linux","config":{"Env":["A=b"],"Cmd":["x"],"Labels":{"a":"b"},
+    "ExposedPorts":{"80/tcp":{}},"Healthcheck":{"Test":["NONE"],"Interval":1}},"rootfs":{"type":"layers","diff_ids":[]},
+    "history":[{"created":"2026-01-01T00:00:00Z","created_by":"x","empty_layer":true}],"variant":"v8"}"#;
+
+/// A small archive with one of each.
+fn archive() -> Vec<u8> {
+    let mut writer = Writer::new(Vec::new());
+    writer.directory("d", 0o755).unwrap();
+    writer.file("d/f", 0o644, 5, &b"hello"[..]).unwrap();
+    let mut link = Entry::new("d/l", Kind::Symlink, 0o777);
+    link.link = b"f".to_vec();
+    link.mtime = (-1, 5);
+    link.uid = 3_000_000_000;
+    writer.entry(&link).unwrap();
+    let mut device = Entry::new("d/".to_owned() + &"x".repeat(300), Kind::Char, 0o600);
+    device.xattrs = vec![(b"user.a".to_vec(), b"b\nc=d".to_vec())];
+    writer.entry(&device).unwrap();
+    writer.finish().unwrap()
+}
+
+proptest! {
+    #[test]
+    fn damaged_dockerfiles(text in damaged(dockerfiles().into_iter().map(|(_, text)| text).collect())) {
+        dockerfile(&text);
+    }
+
+    #[test]
+    fn any_words(text in "[a-c$\\{\\}:+?#%/'\"\\\\*@!0-9 -]{0,6}\n[a-c$\\{\\}:+?#%/'\"\\\\*@!0-9 `-]{0,40}") {
+        words(text.as_bytes());
+    }
+
+    #[test]
+    fn any_bytes_for_everything(text in prop::collection::vec(any::<u8>(), 0..300)) {
+        for function in [dockerfile, words, ignore, globs, flags, json_form, image, reference, tar] {
+            function(&text);
+        }
+    }
+
+    #[test]
+    fn any_ignore_file(text in "[ab./]{0,8}\n[!#*?\\[\\]^\\\\./ab \n\r-]{0,60}") {
+        ignore(text.as_bytes());
+    }
+
+    #[test]
+    fn any_glob(text in "[ab/.*\\[\\]]{0,8}\n[*?\\[\\]^\\\\./ab-]{0,20}") {
+        globs(text.as_bytes());
+    }
+
+    #[test]
+    fn any_flag(text in "((type|target|id|from|source|required|name|env|size|mode|ro|a)?[=,\"]{0,2}[a-z0-9,=\"$/ ]{0,6}){0,5}") {
+        flags(text.as_bytes());
+    }
+
+    #[test]
+    fn any_json(text in "\\[?([\\[\\]{}\",: a0-]|\"[a-zü\\\\]{0,3}\"|,|true|null|1e5|-0|\\\\u[d0][08]0[0c]){0,12}\\]? ?") {
+        json_form(text.as_bytes());
+    }
+
+    #[test]
+    fn damaged_json(text in damaged(bytes(&[r#"["a", "b c", "\n\u0041\"\\/"]"#, "[]", r#"["a",["b"],{"c":1}]"#]))) {
+        json_form(&text);
+    }
+
+    #[test]
+    fn damaged_documents(text in damaged(bytes(&[MANIFEST, CONFIG]))) {
+        image(&text);
+    }
+
+    #[test]
+    fn any_reference(text in "([a-zA-Z0-9.-]{1,5}(:[0-9]{1,6})?/)?([a-z0-9._/-]{0,10}|library/)(:[a-zA-Z0-9_.-]{0,6})?(@sha256:[0-9a-f]{60,64})?") {
+        reference(text.as_bytes());
+    }
+
+    #[test]
+    fn damaged_archives(text in damaged(vec![archive()])) {
+        tar(&text);
+    }
+}
