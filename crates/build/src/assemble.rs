@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use kiln_image::media_type::{self, Compression};
 use kiln_image::{Descriptor, Digest, ImageConfig, Manifest, RootFs};
-use kiln_layer::{BlobInfo, PackOptions};
+use kiln_layer::{BlobInfo, PackOptions, Times};
 use kiln_plan::Target;
 use kiln_store::LayerId;
 
@@ -121,7 +121,7 @@ fn blob(images: &Images<'_>, layer: &LayerId, compression: LayerOptions) -> Step
     {
         return oci(origin.descriptor);
     }
-    let packed = compress(images, layer, compression)?;
+    let packed = compress(images, layer, compression, Times::Keep)?;
     let media_type = compression.kind.oci_layer();
     store.set_layer_diff_id(layer, &packed.diff_id, packed.tar_size)?;
     store.add_layer_blob(layer, &packed.digest, packed.size, media_type)?;
@@ -134,19 +134,20 @@ fn oci(mut layer: Descriptor) -> StepResult<Descriptor> {
     Ok(layer)
 }
 
-/// The compressed blobs of layers with their files dated back, and the config that goes with them. Layers of the base
-/// stay as they are.
+/// The compressed blobs of layers with their files dated back to `latest`, and the config that goes with them. Layers of
+/// the base stay as they are.
 pub(crate) fn dated_back(
     images: &Images<'_>,
     layers: &[LayerId],
     config: &[u8],
     options: LayerOptions,
+    latest: i64,
 ) -> StepResult<(Vec<Descriptor>, Vec<u8>)> {
     let one = |layer: &LayerId| -> StepResult<(Digest, Descriptor)> {
         if images.origin(layer).is_some() {
             return Ok((facts(images, layer)?.diff_id, blob(images, layer, options)?));
         }
-        let packed = compress(images, layer, options)?;
+        let packed = compress(images, layer, options, Times::AtMost(latest))?;
         let media_type = options.kind.oci_layer();
         Ok((packed.diff_id, Descriptor::new(media_type, packed.digest, packed.size)))
     };
@@ -158,7 +159,7 @@ pub(crate) fn dated_back(
     Ok((blobs, serde_json::to_vec(&config).map_err(invalid)?))
 }
 
-fn compress(images: &Images<'_>, layer: &LayerId, compression: LayerOptions) -> StepResult<BlobInfo> {
+fn compress(images: &Images<'_>, layer: &LayerId, compression: LayerOptions, times: Times) -> StepResult<BlobInfo> {
     let (store, cancel) = (images.store, images.cancel);
     let mut writer = store.blob_writer()?;
     let mut out = Watched {
@@ -167,7 +168,7 @@ fn compress(images: &Images<'_>, layer: &LayerId, compression: LayerOptions) -> 
     };
     let packed = kiln_layer::pack_compressed(
         &store.layer_path(layer),
-        &PackOptions::clamped(compression.clamp),
+        &PackOptions::of(times),
         compression.kind,
         compression.level,
         processors(),

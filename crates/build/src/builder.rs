@@ -83,6 +83,7 @@ impl Builder {
         let tasks = Tasks::new(sink, FIRST_TASK);
         let images = Images::new(&self.store, &self.registry, &tasks, cancel).with_layouts(&request.layouts);
         let plan = plan(request, &images, sink)?;
+        check_epoch(request, &plan)?;
         let known_files = KnownFiles::open(&self.store)?;
         let session = Session::new(&self.store, request, id, &known_files);
         let solver = Solver::new(&plan, &session, &images, sink, cancel);
@@ -101,7 +102,8 @@ impl Builder {
     ) -> StepResult<Built> {
         let task = images.tasks.start("exporting to image".to_owned());
         let facts = assemble::layer_facts(images, layers)?;
-        let config = assemble::config(&plan.target, &facts, request.epoch);
+        let epoch = request.epoch.or(plan.epoch);
+        let config = assemble::config(&plan.target, &facts, epoch);
         let bytes = serde_json::to_vec(&config)
             .map_err(|error| StepError::Invalid(format!("cannot encode the config: {error}")))?;
         let id = self.store.put_blob(&bytes)?;
@@ -128,6 +130,7 @@ impl Builder {
             image,
             config: bytes,
             created: config.created,
+            epoch,
             annotations: request.annotations.clone(),
         };
         let mut written = None;
@@ -195,19 +198,36 @@ impl Builder {
             }
             Output::Local(path) => {
                 let task = images.tasks.start(format!("exporting to {}", path.display()));
-                export::write_local(rustix::fd::AsFd::as_fd(&solver.files(&stored.image.layers)?), path)?;
+                export::write_local(
+                    rustix::fd::AsFd::as_fd(&solver.files(&stored.image.layers)?),
+                    stored.times(),
+                    path,
+                )?;
                 task.done();
                 Ok(None)
             }
             Output::Tar(dest) => {
                 let task = images.tasks.start("exporting to a tar".to_owned());
                 let tree = solver.files(&stored.image.layers)?;
-                export::with_destination(dest, |out| export::write_tar(rustix::fd::AsFd::as_fd(&tree), out))?;
+                export::with_destination(dest, |out| {
+                    export::write_tar(rustix::fd::AsFd::as_fd(&tree), stored.times(), out)
+                })?;
                 task.done();
                 Ok(None)
             }
         }
     }
+}
+
+/// Files cannot be dated back to a moment that nobody named.
+fn check_epoch(request: &Request, plan: &Plan) -> StepResult<()> {
+    let rewrites = request.outputs.iter().any(Output::rewrites_timestamps);
+    if rewrites && request.epoch.or(plan.epoch).is_none() {
+        let message =
+            "rewrite-timestamp=true needs to know which: set SOURCE_DATE_EPOCH or add source-date-epoch=SECONDS";
+        return Err(StepError::Invalid(message.to_owned()));
+    }
+    Ok(())
 }
 
 /// Whether the image stays in the store: unless it only goes elsewhere. An image of the store is whole: what it takes

@@ -4,12 +4,14 @@ use kiln_dockerfile::Dockerfile;
 use kiln_dockerfile::checks::Config as Checks;
 use kiln_dockerfile::diagnostic::{Diagnostic, Severity};
 use kiln_dockerfile::ignore::Ignore;
-use kiln_plan::{Images as KnownImages, Options, Outcome, Plan};
+use kiln_plan::{Epoch, Images as KnownImages, Options, Outcome, Plan, SOURCE_DATE_EPOCH, Source};
 
 use crate::error::{Error, StepError, StepResult};
 use crate::event::{Event, Sink};
 use crate::images::Images;
+use crate::remote::Fetcher;
 use crate::request::Request;
+use crate::session::Tasks;
 
 /// The build argument that says what `# check=` does, and wins over it.
 const CHECK: &str = "BUILDKIT_DOCKERFILE_CHECK";
@@ -21,7 +23,19 @@ pub(crate) fn plan(request: &Request, images: &Images<'_>, sink: &dyn Sink) -> R
         return Err(Error::Dockerfile(found));
     }
     let checks = settings(request, &dockerfile)?;
-    let plan = match outcome(&dockerfile, &options(request), request.pull, images)? {
+    let mut options = options(request);
+    let epoch = kiln_plan::epoch(&dockerfile, &options).map_err(Error::Dockerfile)?;
+    let fetcher = Fetcher {
+        store: images.store,
+        registry: &images.registry,
+        access: &request.access,
+        sink,
+        cancel: images.cancel,
+    };
+    set(&mut options, epoch, request, |source| {
+        time(&fetcher, images.tasks, source)
+    })?;
+    let plan = match outcome(&dockerfile, &options, request.pull, images)? {
         Planned::Plan(plan, more) => {
             found.extend(more);
             *plan
@@ -57,10 +71,15 @@ pub(crate) fn check(request: &Request, images: &Images<'_>) -> Result<Checked, E
     let checks = settings(request, &dockerfile)?;
     let mut failure = None;
     if !found.iter().any(is_error) {
-        let options = Options {
+        let mut options = Options {
             every_stage: request.options.target.is_none(),
             ..options(request)
         };
+        match kiln_plan::epoch(&dockerfile, &options) {
+            // Nothing is fetched for a look.
+            Ok(epoch) => set(&mut options, epoch, request, |_| Ok(None))?,
+            Err(wrong) => found.extend(wrong),
+        }
         match outcome(&dockerfile, &options, request.pull, images) {
             Ok(Planned::Plan(_, more) | Planned::Invalid(more)) => found.extend(more),
             Err(error) => failure = Some(error),
@@ -85,6 +104,30 @@ fn options(request: &Request) -> Options {
         ignored,
         ..request.options.clone()
     }
+}
+
+/// `SOURCE_DATE_EPOCH` as the plan sees it: seconds, or nothing.
+fn set(
+    options: &mut Options,
+    epoch: Epoch,
+    request: &Request,
+    time: impl FnOnce(&Source) -> StepResult<Option<i64>>,
+) -> StepResult<()> {
+    let seconds = match epoch {
+        Epoch::Unset | Epoch::At(_) => return Ok(()),
+        Epoch::Context => request.context_time,
+        Epoch::Source(source) => time(&source)?,
+    };
+    let value = seconds.map(|seconds| seconds.to_string()).unwrap_or_default();
+    options.build_args.insert(SOURCE_DATE_EPOCH.to_owned(), value);
+    Ok(())
+}
+
+/// Looks up when a source was made.
+fn time(fetcher: &Fetcher<'_>, tasks: &Tasks<'_>, source: &Source) -> StepResult<Option<i64>> {
+    let task = tasks.start(format!("[internal] resolve {SOURCE_DATE_EPOCH}"));
+    let time = fetcher.time(task.id(), source);
+    task.end(time)
 }
 
 /// What planning came to when all images were known.

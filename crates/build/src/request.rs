@@ -26,6 +26,8 @@ pub struct Request {
     pub dockerfile_name: String,
     /// The build context; `None` where there is none (`kiln build - < Dockerfile`).
     pub context: Option<PathBuf>,
+    /// When the context was made, in seconds since 1970, where that is known (`SOURCE_DATE_EPOCH=context`).
+    pub context_time: Option<i64>,
     /// The text and name of the ignore file that applies to the context, if there is one.
     pub ignore: Option<(String, String)>,
     /// Directories of named contexts.
@@ -42,7 +44,7 @@ pub struct Request {
     pub pull: bool,
     /// How many steps run at the same time.
     pub jobs: usize,
-    /// `SOURCE_DATE_EPOCH`, seconds.
+    /// Time stamps of the image, in seconds since 1970, instead of `SOURCE_DATE_EPOCH` (`source-date-epoch=` of an output).
     pub epoch: Option<i64>,
     /// Limits of every RUN. They have no part in the cache: what a step makes does not depend on them, only whether it
     /// can.
@@ -240,6 +242,18 @@ pub enum Output {
     Tar(Destination),
 }
 
+impl Output {
+    /// Whether it dates files back.
+    pub(crate) fn rewrites_timestamps(&self) -> bool {
+        match self {
+            Self::Image { layers, .. } | Self::Oci { layers, .. } | Self::Docker { layers, .. } => {
+                layers.rewrite_timestamp
+            }
+            Self::Local(_) | Self::Tar(_) => false,
+        }
+    }
+}
+
 /// A file or standard output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Destination {
@@ -258,9 +272,9 @@ pub struct LayerOptions {
     pub level: Option<i32>,
     /// Whether layers of the base are compressed anew as well.
     pub force: bool,
-    /// `rewrite-timestamp`: files of the layers that are not the base's are dated back to this moment, in seconds since
-    /// 1970, where they are younger.
-    pub clamp: Option<i64>,
+    /// `rewrite-timestamp`: files of the layers that are not the base's are dated back to the image's time stamp, where
+    /// they are younger.
+    pub rewrite_timestamp: bool,
 }
 
 impl Default for LayerOptions {
@@ -269,7 +283,7 @@ impl Default for LayerOptions {
             kind: Compression::Gzip,
             level: None,
             force: false,
-            clamp: None,
+            rewrite_timestamp: false,
         }
     }
 }

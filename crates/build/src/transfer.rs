@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use kiln_image::media_type;
 use kiln_image::{Descriptor, Digest, Manifest, Platform, Reference};
+use kiln_layer::Times;
 use kiln_plan::ImageRequest;
 use kiln_store::{Found, Image};
 
@@ -22,11 +23,18 @@ pub(crate) struct Stored {
     pub(crate) image: Image,
     pub(crate) config: Vec<u8>,
     pub(crate) created: Option<String>,
+    /// The time stamps that it was built with, if somebody said.
+    pub(crate) epoch: Option<i64>,
     /// What is noted where it is written.
     pub(crate) annotations: Annotations,
 }
 
 impl Stored {
+    /// What becomes of the times of files that leave without an image around them.
+    pub(crate) fn times(&self) -> Times {
+        self.epoch.map_or(Times::Keep, Times::Set)
+    }
+
     fn notes(&self, place: AnnotationPlace) -> BTreeMap<String, String> {
         self.annotations.of(place, &self.image.platform)
     }
@@ -104,6 +112,7 @@ pub(crate) fn stored(images: &Images<'_>, image: Image) -> StepResult<Stored> {
         image,
         config,
         created: parsed.created,
+        epoch: None,
         annotations: Annotations::default(),
     })
 }
@@ -157,8 +166,9 @@ fn compressed(
         index: None,
     };
     let notes = stored.notes(AnnotationPlace::Manifest);
-    let mut archive = if options.clamp.is_some() {
-        let (layers, config) = assemble::dated_back(images, &image.layers, &stored.config, options)?;
+    let latest = stored.epoch.filter(|_| options.rewrite_timestamp);
+    let mut archive = if let Some(latest) = latest {
+        let (layers, config) = assemble::dated_back(images, &image.layers, &stored.config, options, latest)?;
         let manifest = assemble::manifest(&config, layers.clone(), notes)?;
         made(manifest, &config, images.store.put_blob(&config)?, layers)
     } else if let Some((bytes, manifest)) = kept_manifest(images, image, options)? {

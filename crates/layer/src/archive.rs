@@ -44,6 +44,16 @@ pub fn is_archive(file: &File) -> io::Result<bool> {
     }
 }
 
+/// The time of the youngest entry of an archive, in seconds since 1970; `None` if it has no entries.
+pub fn newest_entry(archive: impl Read) -> Result<Option<i64>, Error> {
+    let mut entries = Reader::new(uncompressed(archive)?);
+    let mut newest = None;
+    while let Some(entry) = entries.next_entry()? {
+        newest = newest.max(Some(entry.mtime.0));
+    }
+    Ok(newest)
+}
+
 /// What an archive holds, decompressed; the compression is told by the first bytes.
 pub fn uncompressed<'a>(archive: impl Read + 'a) -> Result<Box<dyn Read + 'a>, Error> {
     let mut input = BufReader::with_capacity(128 * 1024, archive);

@@ -21,6 +21,7 @@ use crate::cursor::{Cursor, Missing};
 use crate::extract::{chown, times};
 use crate::mode::ModeChange;
 use crate::root::{self, clean_in_root, join, path_of, split};
+use crate::times::Times;
 use crate::walk::{self, FileId, Meta, Name, Next, Walk};
 use crate::xattr::{self, Xattrs};
 
@@ -48,8 +49,8 @@ pub struct CopyOptions<'a> {
     pub mode: ModeChange,
     /// What is copied; `None` for everything.
     pub filter: Option<&'a FilterFn<'a>>,
-    /// Times of modification later than this become this, in seconds since 1970.
-    pub clamp_mtime: Option<i64>,
+    /// What becomes of times.
+    pub times: Times,
     /// Whether a symbolic link that is the source itself is copied rather than what it leads to.
     pub no_follow: bool,
 }
@@ -60,7 +61,7 @@ impl std::fmt::Debug for CopyOptions<'_> {
             .field("owner", &self.owner)
             .field("mode", &self.mode)
             .field("filter", &self.filter.is_some())
-            .field("clamp_mtime", &self.clamp_mtime)
+            .field("times", &self.times)
             .field("no_follow", &self.no_follow)
             .finish()
     }
@@ -356,15 +357,8 @@ impl<'a> Copier<'a> {
         Attributes {
             owner: self.options.owner.unwrap_or((meta.uid, meta.gid)),
             mode: self.options.mode.apply(meta.mode, meta.kind == FileType::Directory),
-            mtime: self.mtime(meta),
+            mtime: self.options.times.of(meta.mtime),
             xattrs,
-        }
-    }
-
-    fn mtime(&self, meta: &Meta) -> (i64, u32) {
-        match self.options.clamp_mtime {
-            Some(latest) if meta.mtime > (latest, 0) => (latest, 0),
-            _ => meta.mtime,
         }
     }
 
@@ -434,7 +428,7 @@ impl<'a> Copier<'a> {
         utimensat(
             &*place.directory,
             &*place.name,
-            &times(self.mtime(meta)),
+            &times(self.options.times.of(meta.mtime)),
             AtFlags::SYMLINK_NOFOLLOW,
         )
     }

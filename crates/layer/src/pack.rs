@@ -13,6 +13,7 @@ use rustix::io::Errno;
 use crate::Error;
 use crate::root::path_of;
 use crate::tar::{Entry, Kind, Writer, at_most};
+use crate::times::Times;
 use crate::walk::{self, FileId, Meta, Name, Next, Walk};
 use crate::xattr;
 
@@ -25,15 +26,15 @@ pub(crate) const OPAQUE_NAME: &[u8] = b".wh..wh..opq";
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct PackOptions {
-    /// Times of modification later than this become this, in seconds since 1970 (`SOURCE_DATE_EPOCH`).
-    pub clamp_mtime: Option<i64>,
+    /// What becomes of times.
+    pub times: Times,
 }
 
 impl PackOptions {
-    /// Options with times clamped; `None` leaves them.
+    /// Options for such times.
     #[must_use]
-    pub fn clamped(clamp_mtime: Option<i64>) -> Self {
-        Self { clamp_mtime }
+    pub fn of(times: Times) -> Self {
+        Self { times }
     }
 }
 
@@ -242,14 +243,10 @@ impl<'a, W: Write> Packer<'a, W> {
     }
 
     fn describe(&self, path: Vec<u8>, kind: Kind, meta: &Meta) -> Entry {
-        let mtime = self
-            .options
-            .clamp_mtime
-            .map_or(meta.mtime.0, |latest| meta.mtime.0.min(latest));
         Entry {
             uid: meta.uid,
             gid: meta.gid,
-            mtime: (mtime, 0),
+            mtime: (self.options.times.of(meta.mtime).0, 0),
             ..Entry::new(path, kind, meta.mode)
         }
     }

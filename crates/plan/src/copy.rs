@@ -339,6 +339,7 @@ impl Dispatch<'_, '_> {
                 path: directory.clone(),
                 mode: 0o755,
                 owner: self.stage.config.config.user.clone(),
+                time: self.planner.epoch,
             });
             self.push_files(unit, vec![mkdir], false);
         }

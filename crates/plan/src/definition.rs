@@ -146,7 +146,6 @@ impl Encoder {
             checksum,
             keep_git_dir,
             submodules,
-            commit_times,
             fetch_by_commit: _,
         } = git;
         self.byte(4)
@@ -156,7 +155,6 @@ impl Encoder {
             .flag(*keep_git_dir == Some(true))
             .optional(checksum.as_deref())
             .flag(*submodules)
-            .flag(*commit_times)
     }
 
     fn exec(&mut self, exec: &Exec) -> &mut Self {
@@ -288,7 +286,15 @@ impl Encoder {
     }
 
     fn mkdir(&mut self, mkdir: &MkdirAction) -> &mut Self {
-        let MkdirAction { path, mode, owner } = mkdir;
-        self.text(path).number((*mode).into()).text(owner)
+        let MkdirAction {
+            path,
+            mode,
+            owner,
+            time,
+        } = mkdir;
+        self.text(path)
+            .number((*mode).into())
+            .text(owner)
+            .optional(time.map(|time| time.to_string()).as_deref())
     }
 }

@@ -9,6 +9,7 @@ pub mod render;
 
 mod copy;
 mod dispatch;
+mod epoch;
 mod exec;
 mod globals;
 mod graph;
@@ -33,6 +34,7 @@ mod step;
 mod steps;
 mod vars;
 
+pub use epoch::{Epoch, SOURCE_DATE_EPOCH, epoch};
 pub use options::{AllowedDevices, ImageRequest, Images, NamedContext, Options, ResolvedImage};
 pub use outline::{Argument, Outline, Wanted};
 pub use remote::{GitSource, Remote, is_whole_commit, password, without_password};

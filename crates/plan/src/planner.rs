@@ -9,6 +9,7 @@ use kiln_image::{ImageConfig, Platform, RootFs};
 
 use crate::Outcome;
 use crate::dispatch::Dispatch;
+use crate::epoch;
 use crate::globals::{Globals, target_platform};
 use crate::graph::{Graph, Unit};
 use crate::history;
@@ -34,6 +35,8 @@ pub(crate) struct Planner<'a> {
     pub(crate) images: &'a Images,
     pub(crate) report: Report,
     pub(crate) steps: Steps,
+    /// `SOURCE_DATE_EPOCH`
+    pub(crate) epoch: Option<i64>,
     done: BTreeMap<usize, Stage>,
 }
 
@@ -66,6 +69,7 @@ impl<'a> Planner<'a> {
             images,
             report,
             steps: Steps::default(),
+            epoch: epoch::seconds(graph.options, globals),
             done: BTreeMap::new(),
         }
     }
@@ -120,6 +124,7 @@ impl<'a> Planner<'a> {
             stages: infos,
             target,
             outline,
+            epoch: self.epoch,
         };
         Outcome::Plan(Box::new(plan), diagnostics)
     }
@@ -369,7 +374,7 @@ impl Stage {
 }
 
 /// A file as a context: `BuildKit` calls it so, whatever its URL says, and unpacks nothing.
-fn context_file(url: &str) -> Source {
+pub(crate) fn context_file(url: &str) -> Source {
     Source::Http {
         url: url.to_owned(),
         checksum: None,

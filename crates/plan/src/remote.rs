@@ -15,8 +15,6 @@ pub struct GitSource {
     pub keep_git_dir: Option<bool>,
     /// Whether its submodules are fetched as well (`submodules=`).
     pub submodules: bool,
-    /// Whether files get the time of the commit instead of now (`mtime=commit`).
-    pub commit_times: bool,
     /// Whether the commit is taken from the checksum, without asking what the reference is now (`fetch-by-commit=`).
     pub fetch_by_commit: bool,
 }
@@ -60,7 +58,6 @@ impl GitSource {
             checksum: None,
             keep_git_dir: None,
             submodules: true,
-            commit_times: false,
             fetch_by_commit: false,
         }
     }
@@ -262,13 +259,9 @@ impl<'a> Query<'a> {
             "keep-git-dir" => self.source.keep_git_dir = Some(self.switch(name, value)?),
             "submodules" => self.source.submodules = self.switch(name, value)?,
             "fetch-by-commit" => self.source.fetch_by_commit = self.switch(name, value)?,
-            "mtime" => {
-                self.source.commit_times = match value {
-                    "commit" => true,
-                    "checkout" => false,
-                    _ => return Err(format!("{shown}: mtime is checkout or commit, not {value:?}")),
-                }
-            }
+            // Files have the time of the commit in any case.
+            "mtime" if matches!(value, "commit" | "checkout") => {}
+            "mtime" => return Err(format!("{shown}: mtime is checkout or commit, not {value:?}")),
             _ => return Err(format!("{shown}: unexpected query {name:?}")),
         }
         Ok(())
@@ -400,7 +393,6 @@ mod tests {
         let expected = GitSource {
             submodules: false,
             keep_git_dir: Some(true),
-            commit_times: true,
             fetch_by_commit: true,
             checksum: Some("0123456".to_owned()),
             ..GitSource::of("https://example.com/b.git")

@@ -23,6 +23,8 @@ pub struct Plan {
     pub target: Target,
     /// What the build can be given.
     pub outline: Outline,
+    /// `SOURCE_DATE_EPOCH`, seconds since 1970.
+    pub epoch: Option<i64>,
 }
 
 /// A stage, for display.
@@ -364,4 +366,6 @@ pub struct MkdirAction {
     pub mode: u32,
     /// `user[:group]` that owns what is made; empty for root.
     pub owner: String,
+    /// The time that what is made has, in seconds since 1970 (`SOURCE_DATE_EPOCH`).
+    pub time: Option<i64>,
 }

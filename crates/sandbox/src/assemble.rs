@@ -215,7 +215,7 @@ fn working_directory(targets: &Targets, cwd: &str, user: &User) -> Result<(), Er
         return Ok(());
     }
     let mode = Mode::from_raw_mode(0o755);
-    mkdir_all_in_root(targets.root(), cwd, mode, Some((user.uid, user.gid)))
+    mkdir_all_in_root(targets.root(), cwd, mode, Some((user.uid, user.gid)), None)
         .map(drop)
         .context("create the working directory", cwd)
 }

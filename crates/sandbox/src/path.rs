@@ -1,8 +1,8 @@
 //! Paths that never leave a root directory, however its symbolic links are laid.
 
 use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Uid, chownat, fchmod, fstat, mkdirat, openat, openat2,
-    readlinkat,
+    AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, UTIME_OMIT, Uid, chownat, fchmod, fstat,
+    futimens, mkdirat, openat, openat2, readlinkat,
 };
 use rustix::io::Errno;
 use std::ffi::OsStr;
@@ -38,14 +38,16 @@ pub fn open_in_root(root: impl AsFd, path: impl AsRef<Path>, flags: OFlags, mode
 }
 
 /// Opens the directory `path` inside `root` (as `O_PATH`), creating what is missing with mode `mode` (whatever the
-/// umask) and, if given, owner `(uid, gid)`. A dangling symbolic link on the way is followed, inside the root, and its
+/// umask) and, if given, owner `(uid, gid)` and time of modification in seconds since 1970. A dangling symbolic link on the way is followed, inside the root, and its
 /// target created. A file in its place is [`Errno::NOTDIR`], as one on the way is.
 pub fn mkdir_all_in_root(
     root: impl AsFd,
     path: impl AsRef<Path>,
     mode: Mode,
     owner: Option<(u32, u32)>,
+    time: Option<i64>,
 ) -> Result<OwnedFd, Errno> {
+    let mut all_made = Vec::new();
     let directory = create_in_root(root.as_fd(), path.as_ref(), &mut |parent, name, _last| {
         match mkdirat(parent, name, Mode::RWXU) {
             Ok(()) => {}
@@ -64,12 +66,39 @@ pub fn mkdir_all_in_root(
                 AtFlags::EMPTY_PATH,
             )?;
         }
-        fchmod(&made, mode)
+        fchmod(&made, mode)?;
+        if time.is_some() {
+            all_made.push(made);
+        }
+        Ok(())
     })?;
+    // What is made in a directory changes its time: all are dated in the end.
+    for made in all_made {
+        date(&made, time.unwrap_or_default())?;
+    }
     match FileType::from_raw_mode(fstat(&directory)?.st_mode) {
         FileType::Directory => Ok(directory),
         _ => Err(Errno::NOTDIR),
     }
+}
+
+/// Sets the time of modification, and leaves that of the last access.
+fn date(directory: &OwnedFd, seconds: i64) -> Result<(), Errno> {
+    let last_access = Timespec {
+        tv_sec: 0,
+        tv_nsec: UTIME_OMIT,
+    };
+    let last_modification = Timespec {
+        tv_sec: seconds,
+        tv_nsec: 0,
+    };
+    futimens(
+        directory,
+        &Timestamps {
+            last_access,
+            last_modification,
+        },
+    )
 }
 
 /// Makes one missing component: in the directory, under the name; `true` for the last one of the path.
@@ -174,8 +203,12 @@ mod tests {
             "/old/../old/new/deep/",
             Mode::from_raw_mode(0o2775),
             Some((owner.uid(), owner.gid())),
+            Some(-5),
         );
         made.unwrap();
+        assert_ne!(fs::metadata(root.join("old")).unwrap().mtime(), -5);
+        assert_eq!(fs::metadata(root.join("old/new")).unwrap().mtime(), -5);
+        assert_eq!(fs::metadata(root.join("old/new/deep")).unwrap().mtime(), -5);
         assert_eq!(fs::metadata(root.join("old")).unwrap().mode() & 0o7777, 0o711);
         assert_eq!(fs::metadata(root.join("old/new")).unwrap().mode() & 0o7777, 0o2775);
         assert_eq!(fs::metadata(root.join("old/new/deep")).unwrap().mode() & 0o7777, 0o2775);
@@ -186,12 +219,12 @@ mod tests {
         let (dir, fd) = root();
         let root = dir.path().join("root");
         symlink("/../../over/there", root.join("link")).unwrap();
-        mkdir_all_in_root(&fd, "link/sub", Mode::from_raw_mode(0o755), None).unwrap();
+        mkdir_all_in_root(&fd, "link/sub", Mode::from_raw_mode(0o755), None, None).unwrap();
         assert!(root.join("over/there/sub").is_dir());
         assert!(!dir.path().join("over").exists());
         symlink("loop", root.join("loop")).unwrap();
         assert_eq!(
-            mkdir_all_in_root(&fd, "loop/x", Mode::RWXU, None).unwrap_err(),
+            mkdir_all_in_root(&fd, "loop/x", Mode::RWXU, None, None).unwrap_err(),
             Errno::LOOP
         );
     }
@@ -201,11 +234,11 @@ mod tests {
         let (dir, fd) = root();
         fs::write(dir.path().join("root/file"), "").unwrap();
         assert_eq!(
-            mkdir_all_in_root(&fd, "file", Mode::RWXU, None).unwrap_err(),
+            mkdir_all_in_root(&fd, "file", Mode::RWXU, None, None).unwrap_err(),
             Errno::NOTDIR
         );
         assert_eq!(
-            mkdir_all_in_root(&fd, "file/x", Mode::RWXU, None).unwrap_err(),
+            mkdir_all_in_root(&fd, "file/x", Mode::RWXU, None, None).unwrap_err(),
             Errno::NOTDIR
         );
     }

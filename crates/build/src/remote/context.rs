@@ -30,6 +30,9 @@ pub struct FetchedContext {
     pub directory: PathBuf,
     /// The name of its one file, where the address led to a file that is no archive.
     pub file: Option<&'static str>,
+    /// When it was made, in seconds since 1970: the time of the commit; what the server says, or the newest entry of the
+    /// archive. `None` if nobody knows.
+    pub time: Option<i64>,
     /// Held so that nobody prunes it.
     _pins: Pins,
 }
@@ -72,24 +75,25 @@ impl Builder {
             Remote::Git(git) => format!("[internal] load git source {}", shown(git)),
             Remote::Http(url) => format!("[internal] load remote build context {}", without_password(url)),
         });
-        let fetched = match remote {
-            Remote::Git(git) => fetcher.git(task.id(), git, false).map(|fetched| (fetched, None)),
+        let found = match remote {
+            Remote::Git(git) => fetcher.context_by_git(task.id(), git),
             Remote::Http(url) => fetcher.context_by_http(task.id(), url),
         };
-        let (fetched, file) = match unless_canceled(fetched, cancel) {
-            Ok((fetched, file)) => {
-                task.ended(fetched.outcome());
-                (fetched, file)
+        let found = match unless_canceled(found, cancel) {
+            Ok(found) => {
+                task.ended(found.fetched.outcome());
+                found
             }
             failed => task.end(failed)?,
         };
         let pins = self
             .store
-            .pin(std::slice::from_ref(&fetched.layer))
+            .pin(std::slice::from_ref(&found.fetched.layer))
             .map_err(StepError::from)?;
         Ok(FetchedContext {
-            directory: self.store.layer_path(&fetched.layer),
-            file,
+            directory: self.store.layer_path(&found.fetched.layer),
+            file: found.file,
+            time: found.time,
             _pins: pins,
         })
     }
@@ -118,19 +122,47 @@ impl Builder {
     }
 }
 
+/// A context that is in the store.
+struct Found {
+    fetched: Fetched,
+    /// The name of its one file, if it is one that is no archive.
+    file: Option<&'static str>,
+    time: Option<i64>,
+}
+
 impl Fetcher<'_> {
+    /// The files of a commit.
+    fn context_by_git(&self, task: TaskId, git: &GitSource) -> StepResult<Found> {
+        let fetched = self.git(task, git, false)?;
+        Ok(Found {
+            time: self.time_of_commit(&fetched)?,
+            fetched,
+            file: None,
+        })
+    }
+
     /// The file at a URL: unpacked if it is an archive, else under the name that comes with it.
-    fn context_by_http(&self, task: TaskId, url: &str) -> StepResult<(Fetched, Option<&'static str>)> {
+    fn context_by_http(&self, task: TaskId, url: &str) -> StepResult<Found> {
         let fetched = self.http(task, url, None, FILE, false)?;
+        let time = self.time_of_file(&fetched, FILE)?;
+        let unpacked = |fetched| Found {
+            fetched,
+            file: None,
+            time,
+        };
         let path = self.store.layer_path(&fetched.layer).join(FILE);
         let file = File::open(&path).map_err(StepError::io("open", &path))?;
         if !kiln_layer::is_archive(&file).map_err(StepError::io("read", &path))? {
-            return Ok((fetched, Some(FILE)));
+            return Ok(Found {
+                fetched,
+                file: Some(FILE),
+                time,
+            });
         }
         let layer = LayerId::from_digest(&Digest::of(format!("unpacked\n{}", fetched.layer)));
         let _alone = self.lock(task, &format!("unpack {layer}"), "the same archive")?;
         if self.store.layer(&layer)?.is_some() {
-            return Ok((Fetched::known(layer), None));
+            return Ok(unpacked(Fetched::known(layer)));
         }
         let archive = Watched {
             inner: file,
@@ -138,7 +170,7 @@ impl Fetcher<'_> {
         };
         let what = format!("the archive at {}", without_password(url));
         let directory = unpack(self.store, archive, &what, |line| self.say(task, line))?;
-        Ok((self.keep(&directory, layer)?, None))
+        Ok(unpacked(self.keep(&directory, layer)?))
     }
 }
 

@@ -3,6 +3,7 @@
 mod context;
 mod git;
 mod http;
+mod time;
 
 pub use context::{FetchedContext, UnpackedContext};
 

@@ -134,7 +134,7 @@ impl Target<'_> {
         };
         let mode = self.copy.chmod.as_deref().and_then(octal).unwrap_or(DIRECTORY_MODE);
         let owner = Some(self.owner.unwrap_or((0, 0)));
-        kiln_sandbox::mkdir_all_in_root(self.root, directory, Mode::from_raw_mode(mode), owner)
+        kiln_sandbox::mkdir_all_in_root(self.root, directory, Mode::from_raw_mode(mode), owner, None)
             .map_err(StepError::errno("create", directory))?;
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! `RUN --device`: what the machine's files say of devices (the container device interface, version 0.8, as JSON).
+//! `RUN --device`: what the machine's files say of devices (the container device interface, version 0.8, as JSON or YAML).
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -133,16 +133,14 @@ impl Catalogue {
             let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
             paths.sort();
             for path in paths {
-                match path.extension().and_then(|extension| extension.to_str()) {
-                    Some("json") => match specification(&path) {
-                        Ok(specification) => catalogue.add(specification),
-                        Err(cause) => catalogue.unread.push(format!("{}: {cause}", path.display())),
-                    },
-                    Some("yaml" | "yml") => {
-                        let path = path.display();
-                        catalogue.unread.push(format!("{path}: Kiln reads JSON, not YAML"));
-                    }
-                    _ => {}
+                let specification = match path.extension().and_then(|extension| extension.to_str()) {
+                    Some("json") => read(&path).and_then(|text| from_json(&text)),
+                    Some("yaml" | "yml") => read(&path).and_then(|text| from_yaml(&text)),
+                    _ => continue,
+                };
+                match specification {
+                    Ok(specification) => catalogue.add(specification),
+                    Err(cause) => catalogue.unread.push(format!("{}: {cause}", path.display())),
                 }
             }
         }
@@ -196,15 +194,25 @@ impl Catalogue {
     }
 }
 
-fn specification(path: &Path) -> Result<Specification, String> {
+fn read(path: &Path) -> Result<String, String> {
     let file = File::open(path).map_err(|error| error.to_string())?;
-    let mut bytes = Vec::new();
-    let read = file.take(LARGEST + 1).read_to_end(&mut bytes);
+    let mut text = String::new();
+    let read = file.take(LARGEST + 1).read_to_string(&mut text);
     read.map_err(|error| error.to_string())?;
-    if bytes.len() as u64 > LARGEST {
+    if text.len() as u64 > LARGEST {
         return Err(format!("it is larger than {LARGEST} bytes"));
     }
-    serde_json::from_slice(&bytes).map_err(|error| error.to_string())
+    Ok(text)
+}
+
+fn from_json(text: &str) -> Result<Specification, String> {
+    serde_json::from_str(text).map_err(|error| error.to_string())
+}
+
+fn from_yaml(text: &str) -> Result<Specification, String> {
+    let whole = serde_saphyr::from_str(text).map_err(|error| error.to_string());
+    // The error shows the place in lines of its own.
+    whole.map_err(|text| text.lines().next().unwrap_or_default().to_owned())
 }
 
 impl Edits {
@@ -292,14 +300,40 @@ mod tests {
     }
 
     #[test]
+    fn yaml_says_the_same() {
+        let yaml = "\
+cdiVersion: 0.6.0
+kind: vendor.com/nic
+devices:
+- name: \"0\"
+  containerEdits:
+    deviceNodes:
+    - path: /dev/nic0
+      hostPath: /dev/null
+containerEdits:
+  env:
+  - NIC=1
+";
+        let (_directory, catalogue) = catalogue(&[("nic.yaml", yaml), ("gpu.yml", GPU)]);
+        assert_eq!(catalogue.unread, Vec::<String>::new());
+        assert_eq!(catalogue.names("fast"), ["vendor.com/gpu=1"]);
+        let edits = &catalogue.known["vendor.com/nic=0"].edits;
+        let mut devices = Devices::default();
+        devices.add("vendor.com/nic=0", edits).unwrap();
+        assert_eq!(devices.env, [("NIC".to_owned(), "1".to_owned())]);
+        assert_eq!(devices.nodes, [("/dev/nic0".to_owned(), "/dev/null".into())]);
+    }
+
+    #[test]
     fn what_is_missing_is_told() {
-        let (directory, catalogue) = catalogue(&[("a.json", "{"), ("b.yaml", "kind: x"), ("gpu.json", GPU), ("c", "")]);
+        let (directory, catalogue) =
+            catalogue(&[("a.json", "{"), ("b.yaml", "kind: [x"), ("gpu.json", GPU), ("c", "")]);
         let text = catalogue.missing("vendor.com/nic", &[directory.path().to_owned()]);
         for part in [
             "\"vendor.com/nic\" is not registered",
             "vendor.com/gpu=0",
             "a.json: EOF",
-            "not YAML",
+            "b.yaml: ",
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }

@@ -145,7 +145,7 @@ fn context_tree<'a>(context: &'a Context, cancel: &'a Cancel) -> Tree<'a> {
 fn make_directory(root: BorrowedFd<'_>, mkdir: &MkdirAction) -> StepResult<()> {
     let owner = kiln_sandbox::resolve_owner(root, &mkdir.owner)?;
     let mode = Mode::from_raw_mode(mkdir.mode);
-    kiln_sandbox::mkdir_all_in_root(root, &mkdir.path, mode, Some(owner))
+    kiln_sandbox::mkdir_all_in_root(root, &mkdir.path, mode, Some(owner), mkdir.time)
         .map_err(StepError::errno("create", &mkdir.path))?;
     Ok(())
 }

@@ -29,8 +29,6 @@ pub(crate) struct Wanted<'a> {
     pub(crate) file: Option<&'a Path>,
     /// Whether `.git` stays in a context that is a repository.
     pub(crate) keep_git_dir: bool,
-    /// Whether the files of such a context have the time of the commit.
-    pub(crate) commit_times: bool,
 }
 
 /// What a build reads.
@@ -43,7 +41,6 @@ pub(crate) struct Inputs {
     /// Text and name of the ignore file. As with `BuildKit`, only directories of this machine have one.
     pub(crate) ignore: Option<(String, String)>,
     /// A context that was brought here, held for as long as the build lasts.
-    #[expect(dead_code, reason = "it is there to be dropped")]
     pub(crate) brought: Option<Brought>,
 }
 
@@ -53,6 +50,8 @@ pub(crate) struct Brought {
     pub(crate) directory: PathBuf,
     /// Its one file, where that is no archive.
     pub(crate) file: Option<&'static str>,
+    /// When it was made, in seconds since 1970, where somebody says so.
+    pub(crate) time: Option<i64>,
     /// Dropped with it: nobody holds the directory any longer.
     #[expect(dead_code, reason = "it is there to be dropped")]
     pub(crate) guard: Box<dyn Any>,
@@ -163,11 +162,10 @@ fn from_remote(
     stdin: &mut dyn Read,
     bring: &dyn Bring,
 ) -> Result<Inputs, Failure> {
-    if let Remote::Git(git) = &mut remote {
-        if wanted.keep_git_dir {
-            git.keep_git_dir = Some(true);
-        }
-        git.commit_times |= wanted.commit_times;
+    if let Remote::Git(git) = &mut remote
+        && wanted.keep_git_dir
+    {
+        git.keep_git_dir = Some(true);
     }
     let shown = without_password(wanted.path);
     let given = match place {
@@ -319,6 +317,7 @@ mod tests {
             Brought {
                 directory: directory.path().to_owned(),
                 file: self.file,
+                time: None,
                 guard: Box::new(directory),
             }
         }
@@ -343,7 +342,6 @@ mod tests {
             path,
             file,
             keep_git_dir: false,
-            commit_times: false,
         }
     }
 

@@ -50,6 +50,7 @@ impl Bring for Bringer<'_> {
         Ok(Brought {
             directory: unpacked.directory(),
             file: None,
+            time: None,
             guard: Box::new(unpacked),
         })
     }
@@ -61,6 +62,7 @@ impl Bring for Bringer<'_> {
         Ok(Brought {
             directory: fetched.directory.clone(),
             file: fetched.file,
+            time: fetched.time,
             guard: Box::new(fetched),
         })
     }

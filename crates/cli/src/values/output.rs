@@ -8,18 +8,9 @@ use kiln_image::media_type::Compression;
 
 use super::csv;
 
-/// One `--output`, and the time stamps that it asks for. `tags` are the names of an output that names none, `epoch` is
-/// `SOURCE_DATE_EPOCH`.
-pub(crate) fn parse(text: &str, tags: &[Reference], epoch: Option<i64>) -> Result<(Output, Option<i64>), String> {
-    let mut attributes = Attributes::read(text)?;
-    if attributes.rewrite_timestamp {
-        attributes.layers.clamp = attributes.epoch.or(epoch);
-        if attributes.layers.clamp.is_none() {
-            return Err(format!(
-                "`{text}`: rewrite-timestamp=true needs to know which: set SOURCE_DATE_EPOCH or add source-date-epoch=SECONDS"
-            ));
-        }
-    }
+/// One `--output`, and the time stamps that it asks for. `tags` are the names of an output that names none.
+pub(crate) fn parse(text: &str, tags: &[Reference]) -> Result<(Output, Option<i64>), String> {
+    let attributes = Attributes::read(text)?;
     let output = attributes.output(text, tags)?;
     Ok((output, attributes.epoch))
 }
@@ -33,7 +24,6 @@ struct Attributes {
     push: bool,
     tar: bool,
     layers: LayerOptions,
-    rewrite_timestamp: bool,
     epoch: Option<i64>,
 }
 
@@ -80,7 +70,7 @@ impl Attributes {
                     .map_err(|_| "compression-level is a number".to_owned())?;
                 self.layers.level = Some(level);
             }
-            "rewrite-timestamp" => self.rewrite_timestamp = flag()?,
+            "rewrite-timestamp" => self.layers.rewrite_timestamp = flag()?,
             "force-compression" => self.layers.force = flag()?,
             "source-date-epoch" => {
                 let seconds = text()?
@@ -243,7 +233,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Output, String> {
-        parse(text, &["app:1".parse().unwrap()], None).map(|(output, _)| output)
+        parse(text, &["app:1".parse().unwrap()]).map(|(output, _)| output)
     }
 
     #[test]
@@ -278,7 +268,7 @@ mod tests {
                     kind: Compression::Zstd,
                     level: Some(19),
                     force: true,
-                    clamp: None
+                    rewrite_timestamp: false
                 },
             })
         );
@@ -321,13 +311,12 @@ mod tests {
             "type=image,compression=lzma",
             "type=image,annotation.a=b",
             "type=image,what=1",
-            "type=image,rewrite-timestamp=true",
+            "type=image,rewrite-timestamp=soon",
             "type=image,push=maybe",
         ] {
             assert!(read(text).is_err(), "{text}");
         }
-        assert!(parse("type=registry", &[], None).unwrap_err().contains("-t"));
+        assert!(parse("type=registry", &[]).unwrap_err().contains("-t"));
         assert!(read("type=image,rewrite-timestamp=false,oci-mediatypes=true").is_ok());
-        assert!(parse("type=oci,dest=x,rewrite-timestamp=true", &[], Some(5)).is_ok());
     }
 }

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use kiln_layer::{CopyOptions, CopyStats, Error, Filter, ModeChange, copy_tree, write_file};
+use kiln_layer::{CopyOptions, CopyStats, Error, Filter, ModeChange, Times, copy_tree, write_file};
 
 use crate::tree::{describe, is_root};
 
@@ -188,7 +188,7 @@ fn filters_owners_and_modes() {
         owner,
         mode: ModeChange::parse("go-r").unwrap(),
         filter: Some(&filter),
-        clamp_mtime: Some(50),
+        times: Times::AtMost(50),
         ..CopyOptions::default()
     };
     trees.copy("d", "out", &options).unwrap();

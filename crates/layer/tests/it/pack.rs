@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 use kiln_image::Digest;
 use kiln_image::media_type::Compression;
 use kiln_layer::tar::Reader;
-use kiln_layer::{PackOptions, diff_id, pack, pack_compressed, pack_tree};
+use kiln_layer::{PackOptions, Times, diff_id, pack, pack_compressed, pack_tree};
 use rustix::fs::FileType;
 
 use crate::tree::{describe, is_root, node, set_xattr};
@@ -132,7 +132,7 @@ fn nothing_of_the_moment_or_the_machine_gets_in() {
         }
         std::thread::sleep(Duration::from_millis(1100));
     }
-    let options = PackOptions::clamped(Some(1_700_000_000));
+    let options = PackOptions::of(Times::AtMost(1_700_000_000));
     assert_eq!(
         diff_id(one.path(), &options).unwrap(),
         diff_id(two.path(), &options).unwrap()

@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use kiln_image::Digest;
-use kiln_layer::{CopyOptions, Filter};
+use kiln_layer::{CopyOptions, Filter, Times};
 use kiln_plan::{GitSource, is_whole_commit, without_password};
 use kiln_store::{LayerDir, LayerId};
 use rustix::fd::AsFd;
@@ -67,13 +67,12 @@ impl Git<'_> {
             checksum: _,
             keep_git_dir: _,
             submodules,
-            commit_times,
             fetch_by_commit: _,
         } = self.wanted;
         let keeps = self.keeps_git_dir();
         let name = found.name.as_deref().filter(|_| keeps).unwrap_or_default();
         let commit = &found.commit;
-        format!("git\n{url}\n{commit}\n{subdirectory}\n{keeps}\n{name}\n{submodules}\n{commit_times}")
+        format!("git\n{url}\n{commit}\n{subdirectory}\n{keeps}\n{name}\n{submodules}")
     }
 
     fn keeps_git_dir(&self) -> bool {
@@ -199,13 +198,8 @@ impl Git<'_> {
             // Nobody who gets the image gets the password.
             self.run(&["remote", "set-url", "--", "origin", &self.shown()])?;
         }
-        let time = if self.wanted.commit_times {
-            Some(self.time_of(commit)?)
-        } else {
-            None
-        };
         let layer = self.fetcher.store.new_layer()?;
-        self.copy(&layer.fs(), time)?;
+        self.copy(&layer.fs(), self.time_of(commit)?)?;
         Ok(layer)
     }
 
@@ -254,8 +248,9 @@ impl Git<'_> {
             .map_err(|_| StepError::Invalid(format!("{}: commit {commit} has no time", self.shown())))
     }
 
-    /// Copies the wanted directory; the repository's own only if it is to be kept. No file is younger than `time`.
-    fn copy(&self, target: &Path, time: Option<i64>) -> StepResult<()> {
+    /// Copies the wanted directory; the repository's own only if it is to be kept. The time of
+    /// files is that of their commit: when they were fetched should not change what is made of them.
+    fn copy(&self, target: &Path, time: i64) -> StepResult<()> {
         let keeps = self.keeps_git_dir();
         let filter = |path: &Path, _| {
             if !keeps && path.file_name().is_some_and(|name| name == ".git") {
@@ -267,7 +262,7 @@ impl Git<'_> {
         let options = CopyOptions {
             owner: Some((0, 0)),
             filter: Some(&filter),
-            clamp_mtime: time,
+            times: Times::Set(time),
             ..CopyOptions::default()
         };
         let (files, target) = (open(&self.directory)?, open(target)?);

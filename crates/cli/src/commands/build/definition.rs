@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use kiln_build::event::Sink;
 use kiln_build::request::{Annotations, Layout, Limits, Request};
 use kiln_image::{Platform, Reference};
-use kiln_plan::{NamedContext, Network, Options, Remote};
+use kiln_plan::{NamedContext, Network, Options, Remote, SOURCE_DATE_EPOCH};
 
 use super::access::AccessArgs;
 use crate::context::{self, Inputs, Wanted};
@@ -94,6 +94,7 @@ impl DefinitionArgs {
             dockerfile: String::new(),
             dockerfile_name: String::new(),
             context: None,
+            context_time: None,
             ignore: None,
             named_contexts: places.directories,
             layouts: places.layouts,
@@ -130,7 +131,6 @@ impl DefinitionArgs {
             path: &self.path,
             file: self.file.as_deref(),
             keep_git_dir: argument(KEEP_GIT_DIR).is_some_and(|value| csv::boolean("", Some(value)) == Ok(true)),
-            commit_times: argument("SOURCE_DATE_EPOCH").is_some(),
         };
         let found = context::find(&wanted, &mut bringer.stdin()?, &bringer);
         let mut inputs = match found {
@@ -141,6 +141,7 @@ impl DefinitionArgs {
         request.dockerfile.clone_from(&inputs.dockerfile.text);
         request.dockerfile_name.clone_from(&inputs.dockerfile.name);
         request.context.clone_from(&inputs.context);
+        request.context_time = inputs.brought.as_ref().and_then(|brought| brought.time);
         request.ignore = inputs.ignore.take();
         Ok(inputs)
     }
@@ -194,9 +195,8 @@ impl DefinitionArgs {
             let pair = pair::from_environment(text, &settings.environment);
             all.extend(pair.map_err(|message| Failure::usage(format!("--build-arg {message}")))?);
         }
-        if let Some(epoch) = settings.epoch()? {
-            all.entry("SOURCE_DATE_EPOCH".to_owned())
-                .or_insert_with(|| epoch.to_string());
+        if let Some(epoch) = settings.epoch() {
+            all.entry(SOURCE_DATE_EPOCH.to_owned()).or_insert(epoch);
         }
         Ok(all)
     }

@@ -14,7 +14,6 @@ use kiln_build::Built;
 use kiln_build::event::Sink;
 use kiln_build::request::{Annotations, LayerOptions, Output, Request};
 use kiln_image::Reference;
-use kiln_plan::Options;
 
 use crate::engine::{self, Engine};
 use crate::failure::{Failure, Outcome, SourceFile};
@@ -108,7 +107,7 @@ impl Args {
         let step_timeout = self.limits.step_timeout()?;
         let annotations = self.annotations()?;
         let request = self.definition.request(settings)?;
-        let (outputs, epoch) = self.outputs(&tags, epoch_of(&request.options))?;
+        let (outputs, epoch) = self.outputs(&tags)?;
         Ok(Request {
             jobs: self.jobs.unwrap_or(request.jobs).max(1),
             epoch,
@@ -158,13 +157,13 @@ impl Args {
         Ok(Annotations(notes.concat()))
     }
 
-    /// Where the image goes, and the time stamps that it gets: `given`, unless an output says others.
-    fn outputs(&self, tags: &[Reference], given: Option<i64>) -> Result<(Vec<Output>, Option<i64>), Failure> {
+    /// Where the image goes, and the time stamps that an output asks for.
+    fn outputs(&self, tags: &[Reference]) -> Result<(Vec<Output>, Option<i64>), Failure> {
         let mut outputs = Vec::new();
-        let mut epoch = given;
+        let mut epoch = None;
         for text in &self.output {
             let (parsed, own) =
-                output::parse(text, tags, given).map_err(|message| Failure::usage(format!("--output {message}")))?;
+                output::parse(text, tags).map_err(|message| Failure::usage(format!("--output {message}")))?;
             outputs.push(parsed);
             epoch = own.or(epoch);
         }
@@ -238,9 +237,4 @@ fn check_annotations(request: &Request) -> Outcome {
         Failure::usage("--annotation: nothing is written that has a manifest, so it would be lost")
             .hint("add --push or --output type=oci,dest=FILE; what the image itself shall say is a --label"),
     )
-}
-
-/// `SOURCE_DATE_EPOCH`, which is a build argument like any other to the plan.
-fn epoch_of(options: &Options) -> Option<i64> {
-    options.build_args.get("SOURCE_DATE_EPOCH")?.parse().ok()
 }

@@ -212,6 +212,7 @@ mod tests {
                 platform,
             },
             outline: Outline::default(),
+            epoch: None,
         }
     }
 
