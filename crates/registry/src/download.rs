@@ -6,7 +6,8 @@ use std::time::SystemTime;
 
 use bytes::{Buf as _, Bytes};
 use reqwest::header::{
-    AUTHORIZATION, ETAG, HeaderMap, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, LOCATION, RETRY_AFTER,
+    AUTHORIZATION, DATE, ETAG, HeaderMap, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, LOCATION,
+    RETRY_AFTER,
 };
 use reqwest::{Method, Response, StatusCode, Url};
 
@@ -24,18 +25,12 @@ const MOST_REDIRECTS: usize = 10;
 pub struct Validators {
     /// `ETag`.
     pub etag: Option<String>,
-    /// `Last-Modified`, as the server wrote it.
+    /// `Last-Modified`, as the server wrote it, where it tells one version from the next: of a file that changed in the
+    /// second in which it was sent it does not (section 8.8.2.2).
     pub last_modified: Option<String>,
 }
 
 impl Validators {
-    /// `Last-Modified` in seconds since 1970.
-    pub fn modified(&self) -> Option<i64> {
-        let text = self.last_modified.as_deref()?;
-        let time = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
-        Some(time.as_second())
-    }
-
     fn is_empty(&self) -> bool {
         self.etag.is_none() && self.last_modified.is_none()
     }
@@ -50,6 +45,8 @@ pub struct Download {
     left: Option<u64>,
     /// Its validators, for the next time.
     pub validators: Validators,
+    /// `Last-Modified`, in seconds since 1970.
+    pub modified: Option<i64>,
     /// Its length, if the server says it.
     pub length: Option<u64>,
 }
@@ -97,9 +94,11 @@ impl Client {
 
     fn file(&self, what: What, answer: Answer<'_>) -> Download {
         let text = |name| answer.header(name).map(ToOwned::to_owned);
+        let time = |name| answer.header(name).and_then(seconds);
+        let (modified, sent) = (time(LAST_MODIFIED), time(DATE));
         let validators = Validators {
             etag: text(ETAG),
-            last_modified: text(LAST_MODIFIED),
+            last_modified: text(LAST_MODIFIED).filter(|_| modified < sent),
         };
         let length = answer.length();
         Download {
@@ -109,9 +108,16 @@ impl Client {
             pending: Bytes::new(),
             left: length,
             validators,
+            modified,
             length,
         }
     }
+}
+
+/// A time of HTTP (section 5.6.7) in seconds since 1970.
+fn seconds(text: &str) -> Option<i64> {
+    let time = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
+    Some(time.as_second())
 }
 
 /// The URL as it may be shown.

@@ -92,7 +92,7 @@ impl Fetcher<'_> {
         let path = directory.fs().join(file_name);
         let file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(&path);
         let mut file = file.map_err(StepError::io("create", &path))?;
-        let (modified, total) = (download.validators.modified().unwrap_or(0), download.length);
+        let (modified, total) = (download.modified.unwrap_or(0), download.length);
         let report = |current| {
             self.sink.event(Event::Progress {
                 id: task,

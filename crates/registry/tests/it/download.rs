@@ -29,8 +29,25 @@ fn a_file_is_fetched_once_and_asked_for_again() {
     let url = format!("http://{}/file", server.host());
     let (bytes, validators) = fetch(&url, &Validators::default()).unwrap().unwrap();
     assert_eq!(bytes, noise(300_000));
-    assert_eq!(validators.modified(), Some(1_445_412_480));
     assert!(fetch(&url, &validators).unwrap().is_none());
+}
+
+#[test]
+fn a_time_tells_versions_apart_from_the_next_second_on() {
+    const MODIFIED: &str = "Wed, 21 Oct 2015 07:28:00 GMT";
+    let server = Server::bare(|request, wire| {
+        let date = match request.path.as_str() {
+            "/same" => MODIFIED,
+            _ => "Wed, 21 Oct 2015 07:28:01 GMT",
+        };
+        wire.answer(200, &[("Last-Modified", MODIFIED), ("Date", date)], b"");
+    });
+    for (path, validator) in [("/same", None), ("/next", Some(MODIFIED))] {
+        let url = format!("http://{}{path}", server.host());
+        let file = client().download(&url, &Validators::default(), None).unwrap().unwrap();
+        assert_eq!(file.modified, Some(1_445_412_480));
+        assert_eq!(file.validators.last_modified.as_deref(), validator);
+    }
 }
 
 #[test]
