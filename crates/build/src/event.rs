@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kiln_dockerfile::diagnostic::Diagnostic;
+use kiln_dockerfile::source::Source;
 use kiln_image::{Descriptor, Digest};
 
 /// Names a unit of work in events. Steps of the plan have their index; what comes besides (loading the
@@ -14,6 +15,8 @@ pub struct TaskId(pub usize);
 /// One thing that happened.
 #[derive(Debug, Clone)]
 pub enum Event {
+    /// What is built from. All lines and spans of other events are places in its text.
+    Dockerfile(Box<Source>),
     /// A unit of work is known. Sent once for each, before anything else about it.
     Task {
         /// Which.
@@ -22,7 +25,7 @@ pub enum Event {
         name: String,
         /// Its stage, if it is a step.
         stage: Option<String>,
-        /// Its lines in the Dockerfile, from 1.
+        /// Its lines in the Dockerfile's text, from 1.
         lines: Option<(u32, u32)>,
     },
     /// It started. Sent again when it goes on after [`Event::Waiting`]: its clock begins anew.

@@ -18,7 +18,8 @@ const CHECK: &str = "BUILDKIT_DOCKERFILE_CHECK";
 
 /// The plan. Warnings that are not silenced go to the sink, or fail the build where `check=error=true` says so.
 pub(crate) fn plan(request: &Request, images: &Images<'_>, sink: &dyn Sink) -> Result<Plan, Error> {
-    let (dockerfile, mut found) = kiln_dockerfile::parse(&request.dockerfile);
+    sink.event(Event::Dockerfile(Box::new(request.dockerfile.clone())));
+    let (dockerfile, mut found) = kiln_dockerfile::parse(request.dockerfile.text());
     if found.iter().any(is_error) {
         return Err(Error::Dockerfile(found));
     }
@@ -67,7 +68,7 @@ pub struct Checked {
 /// Looks at a Dockerfile. One that does not parse is not planned: what is missing in its tree would be missed everywhere
 /// else.
 pub(crate) fn check(request: &Request, images: &Images<'_>) -> Result<Checked, Error> {
-    let (dockerfile, mut found) = kiln_dockerfile::parse(&request.dockerfile);
+    let (dockerfile, mut found) = kiln_dockerfile::parse(request.dockerfile.text());
     let checks = settings(request, &dockerfile)?;
     let mut failure = None;
     if !found.iter().any(is_error) {

@@ -6,6 +6,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use kiln_dockerfile::source::Source;
 use kiln_image::media_type::Compression;
 use kiln_image::{Digest, Platform, Reference};
 use kiln_plan::Options;
@@ -20,10 +21,8 @@ const MAX_SECRET: usize = 500 << 10;
 /// A whole build.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// The Dockerfile's text.
-    pub dockerfile: String,
-    /// Its name in messages.
-    pub dockerfile_name: String,
+    /// The Dockerfile, with what it includes.
+    pub dockerfile: Source,
     /// The build context; `None` where there is none (`kiln build - < Dockerfile`).
     pub context: Option<PathBuf>,
     /// When the context was made, in seconds since 1970, where that is known (`SOURCE_DATE_EPOCH=context`).
@@ -75,9 +74,9 @@ impl Request {
     pub(crate) fn title(&self) -> String {
         let names: Vec<String> = self.names().iter().map(Reference::familiar).collect();
         if names.is_empty() {
-            return self.dockerfile_name.clone();
+            return self.dockerfile.name().to_owned();
         }
-        format!("{} ({})", names.join(", "), self.dockerfile_name)
+        format!("{} ({})", names.join(", "), self.dockerfile.name())
     }
 }
 

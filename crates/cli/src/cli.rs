@@ -25,6 +25,8 @@ pub(crate) enum Command {
     Build(Box<commands::build::Args>),
     /// Print the steps that a build would take, without building
     Plan(Box<commands::plan::Args>),
+    /// Write the plain Dockerfile of one that uses Kiln's extensions
+    Export(commands::export::Args),
     /// List images
     Images(commands::images::Args),
     /// Show how an image was made
@@ -74,6 +76,7 @@ impl Command {
         match self {
             Self::Build(_)
             | Self::Plan(_)
+            | Self::Export(_)
             | Self::Rmi(_)
             | Self::Pull(_)
             | Self::Push(_)

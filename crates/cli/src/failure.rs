@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::io;
 
 use kiln_dockerfile::diagnostic::Diagnostic;
+use kiln_dockerfile::source::Source;
 
 /// What a command gives back.
 pub(crate) type Outcome = Result<(), Failure>;
@@ -43,7 +44,7 @@ pub(crate) enum Report {
     /// Errors about places in a Dockerfile.
     Dockerfile {
         /// Where the places are.
-        source: SourceFile,
+        source: Source,
         /// All errors and warnings.
         diagnostics: Vec<Diagnostic>,
     },
@@ -51,20 +52,11 @@ pub(crate) enum Report {
     Step(Box<FailedStep>),
 }
 
-/// A Dockerfile to show pieces of.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct SourceFile {
-    /// Its name in messages.
-    pub(crate) name: String,
-    /// All of it.
-    pub(crate) text: String,
-}
-
 /// A step that failed.
 #[derive(Debug)]
 pub(crate) struct FailedStep {
     /// Where its instruction stands.
-    pub(crate) source: SourceFile,
+    pub(crate) source: Source,
     /// The step as people know it: `[build 2/5] RUN make`.
     pub(crate) name: String,
     /// Its lines, from 1.

@@ -69,6 +69,7 @@ fn run(command: Command, settings: &Settings) -> Outcome {
     match command {
         Command::Build(args) => commands::build::run(&args, settings),
         Command::Plan(args) => commands::plan::run(&args, settings),
+        Command::Export(args) => commands::export::run(&args, settings),
         Command::Images(args) => commands::images::run(&args, settings),
         Command::History(args) => commands::history::run(&args, settings),
         Command::Inspect(args) => commands::inspect::run(&args, settings),

@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 
 use annotate_snippets::{AnnotationKind, Element, Group, Level, Renderer, Snippet};
 use kiln_dockerfile::diagnostic::{Diagnostic, Severity};
+use kiln_dockerfile::source::{File, Source};
 
-use crate::failure::{FailedStep, Failure, Report, SourceFile};
+use crate::failure::{FailedStep, Failure, Report};
 use crate::progress::text::{cut, sanitise};
 use crate::settings::Settings;
 use crate::terminal;
@@ -57,7 +58,7 @@ impl Reporter {
     }
 
     /// Warnings after a build that went well.
-    pub(crate) fn warnings(&self, source: &SourceFile, diagnostics: &[Diagnostic]) -> String {
+    pub(crate) fn warnings(&self, source: &Source, diagnostics: &[Diagnostic]) -> String {
         let shown = diagnostics.len().min(WARNINGS);
         let mut text = self.diagnostics(source, &diagnostics[..shown]);
         if shown < diagnostics.len() {
@@ -82,7 +83,7 @@ impl Reporter {
         text
     }
 
-    fn diagnostics(&self, source: &SourceFile, diagnostics: &[Diagnostic]) -> String {
+    fn diagnostics(&self, source: &Source, diagnostics: &[Diagnostic]) -> String {
         let mut text = String::new();
         for diagnostic in diagnostics {
             text.push_str(&self.diagnostic(source, diagnostic));
@@ -91,7 +92,7 @@ impl Reporter {
         text
     }
 
-    fn diagnostic(&self, source: &SourceFile, diagnostic: &Diagnostic) -> String {
+    fn diagnostic(&self, source: &Source, diagnostic: &Diagnostic) -> String {
         let level = match diagnostic.severity {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
@@ -100,9 +101,13 @@ impl Reporter {
         if !diagnostic.code.is_empty() {
             title = title.id(diagnostic.code);
         }
-        let span = on_characters(&source.text, diagnostic.span.start, diagnostic.span.end);
-        let snippet = excerpt(source, span);
-        let mut group = title.element(snippet);
+        let (number, span) = source.place(diagnostic.span);
+        let file = &source.files()[number];
+        let span = on_characters(&file.text, span.start, span.end);
+        let mut group = title.element(excerpt(file, span));
+        for (name, line) in source.included_from(number) {
+            group = group.element(Level::NOTE.message(format!("included from {name}:{line}")));
+        }
         if let Some(help) = &diagnostic.help {
             group = group.element(Level::HELP.message(help.as_str()));
         }
@@ -131,13 +136,19 @@ impl Reporter {
         text
     }
 
-    /// The lines of an instruction, and some around them.
-    pub(crate) fn lines(&self, source: &SourceFile, first: u32, last: u32) -> String {
+    /// The lines of an instruction, and some around them, in the file that it stands in.
+    pub(crate) fn lines(&self, source: &Source, first: u32, last: u32) -> String {
         const RULE: &str = "--------------------";
-        let mut text = format!("{}:{first}\n{RULE}\n", source.name);
+        let (number, (first, last)) = source.lines((first, last));
+        let file = &source.files()[number];
+        let mut text = format!("{}:{first}", file.name);
+        for (name, line) in source.included_from(number) {
+            let _ = write!(text, ", included from {name}:{line}");
+        }
+        let _ = writeln!(text, "\n{RULE}");
         let around = first.saturating_sub(AROUND).max(1)..=last.saturating_add(AROUND);
         let skipped = first.saturating_add(MARKED - 2)..last;
-        for (number, line) in (1_u32..).zip(source.text.lines()) {
+        for (number, line) in (1_u32..).zip(file.text.lines()) {
             if !around.contains(&number) {
                 continue;
             }
@@ -221,17 +232,17 @@ fn without_numbers(text: &str) -> String {
     shown
 }
 
-fn excerpt(source: &SourceFile, span: std::ops::Range<usize>) -> Element<'_> {
+fn excerpt(file: &File, span: std::ops::Range<usize>) -> Element<'_> {
     // Only what is near is given: a Dockerfile may be large, and the renderer looks at all it gets.
-    let start = source.text[..span.start].rfind('\n').map_or(0, |at| at + 1);
-    let end = source.text[span.end..]
+    let start = file.text[..span.start].rfind('\n').map_or(0, |at| at + 1);
+    let end = file.text[span.end..]
         .find('\n')
-        .map_or(source.text.len(), |at| span.end + at);
-    let line = source.text[..start].split('\n').count();
+        .map_or(file.text.len(), |at| span.end + at);
+    let line = file.text[..start].split('\n').count();
     let mark = AnnotationKind::Primary.span(span.start - start..span.end - start);
-    Snippet::source(&source.text[start..end])
+    Snippet::source(&file.text[start..end])
         .line_start(line)
-        .path(source.name.as_str())
+        .path(file.name.as_str())
         .annotation(mark)
         .into()
 }
@@ -268,11 +279,8 @@ mod tests {
         }
     }
 
-    fn source() -> SourceFile {
-        SourceFile {
-            name: "Dockerfile".to_owned(),
-            text: "FROM debian\n\nRUN a && \\\n    b\nRNU x\n".to_owned(),
-        }
+    fn source() -> Source {
+        Source::new("Dockerfile", "FROM debian\n\nRUN a && \\\n    b\nRNU x\n".to_owned())
     }
 
     fn diagnostic(start: usize, end: usize) -> Diagnostic {
@@ -308,16 +316,13 @@ error[UnknownInstruction]: unknown instruction `RNU`
 
     #[test]
     fn any_span_is_survived() {
-        let odd = SourceFile {
-            name: "d".to_owned(),
-            text: "ä\n漢\n".to_owned(),
-        };
+        let odd = Source::new("d", "ä\n漢\n".to_owned());
         for start in 0..12 {
             for end in 0..12 {
                 reporter().diagnostics(&odd, &[diagnostic(start, end)]);
             }
         }
-        reporter().diagnostics(&SourceFile::default(), &[diagnostic(0, 0)]);
+        reporter().diagnostics(&Source::default(), &[diagnostic(0, 0)]);
     }
 
     #[test]
@@ -358,10 +363,7 @@ hint: kiln logs shows all of its output
     #[test]
     fn shows_the_ends_of_a_long_step() {
         let lines: Vec<String> = (1..=50).map(|number| format!("line {number}")).collect();
-        let source = SourceFile {
-            name: "d".to_owned(),
-            text: lines.join("\n"),
-        };
+        let source = Source::new("d", lines.join("\n"));
         let text = reporter().lines(&source, 10, 40);
         assert!(
             text.starts_with("d:10\n--------------------\n   8 |     line 8\n"),

@@ -40,6 +40,15 @@ pub struct Word {
     pub span: Span,
 }
 
+/// What a plain Dockerfile has in place of a piece of the text; see [`crate::extensions`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edit {
+    /// The piece.
+    pub span: Span,
+    /// What it becomes.
+    pub text: String,
+}
+
 /// A whole Dockerfile.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dockerfile {
@@ -58,7 +67,7 @@ pub struct Dockerfile {
 /// A parser directive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Directive {
-    /// Its name in lower case: `syntax`, `escape`, `check`.
+    /// Its name in lower case: `syntax`, `escape`, `check`, `kiln`.
     pub name: String,
     /// Its value.
     pub value: Word,
@@ -236,6 +245,9 @@ pub struct Copy {
     pub from: Option<Word>,
     /// `--parents`
     pub parents: bool,
+    /// What a plain Dockerfile has in place of `--if-exists` and its sources, in order; empty where it is not given. The
+    /// sources of this tree are such patterns already.
+    pub edits: Vec<Edit>,
     /// The rest.
     pub transfer: Transfer,
 }

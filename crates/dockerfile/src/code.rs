@@ -30,6 +30,12 @@ pub const BAD_HEREDOC: &str = "BadHeredoc";
 pub const BAD_STAGE_NAME: &str = "BadStageName";
 /// A variable where none is expanded.
 pub const NO_EXPANSION: &str = "NoVariableHere";
+/// Something beyond the reference frontend, in a file that does not ask for it by `# kiln=`.
+pub const NOT_ENABLED: &str = "ExtensionNotEnabled";
+/// What INCLUDE names cannot be read in.
+pub const BAD_INCLUDE: &str = "BadInclude";
+/// An INCLUDE in a text that was parsed without its files.
+pub const NOT_READ_IN: &str = "NotReadIn";
 /// Something that BuildKit's stable frontend does not support either.
 pub const UNSUPPORTED: &str = "Unsupported";
 

@@ -8,10 +8,13 @@ pub mod code;
 pub mod device;
 pub mod diagnostic;
 pub mod expand;
+pub mod extensions;
 pub mod glob;
 pub mod ignore;
+pub mod include;
 pub mod mount;
 pub mod path;
+pub mod source;
 pub mod suggest;
 
 mod csv;

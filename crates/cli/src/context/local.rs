@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use kiln_dockerfile::suggest;
 
+use super::include::Named;
 use super::text::{as_text, read_bounded, read_text};
-use crate::failure::{Context as _, Failure, SourceFile};
+use crate::failure::{Context as _, Failure};
 
 /// Ignore files that are larger are none.
 const LARGEST_IGNORE: u64 = 16 << 20;
@@ -50,7 +51,7 @@ pub(super) fn likely_dockerfile(entries: fs::ReadDir, may_be: &dyn Fn(&str) -> b
 }
 
 /// Reads a Dockerfile by its path. `context` is where a user may have thought it to be looked for.
-pub(super) fn read_dockerfile(file: &Path, context: &str) -> Result<SourceFile, Failure> {
+pub(super) fn read_dockerfile(file: &Path, context: &str) -> Result<Named, Failure> {
     let name = file.display().to_string();
     let opened = fs::File::open(file);
     let missing = opened
@@ -75,7 +76,7 @@ pub(super) fn read_dockerfile(file: &Path, context: &str) -> Result<SourceFile, 
         return Err(Failure::failed(anyhow::anyhow!("the Dockerfile {name} is a directory")));
     }
     let text = read_text(&mut opened, &name)?;
-    Ok(SourceFile { name, text })
+    Ok(Named::new(name, text))
 }
 
 /// A file beside that one with a similar name, or one that is a Dockerfile by its name.

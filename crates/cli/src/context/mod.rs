@@ -1,5 +1,6 @@
 //! What is built from: the context and the Dockerfile, found as docker finds them.
 
+mod include;
 mod local;
 mod text;
 
@@ -8,12 +9,14 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use kiln_dockerfile::source::Source;
 use kiln_plan::{Remote, without_password};
 use rustix::fd::AsFd as _;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::failure::{Context as _, Failure, SourceFile};
+use crate::failure::{Context as _, Failure};
+use include::{Home, Named};
 use local::{default_dockerfile, likely_dockerfile, read_dockerfile, read_ignore};
 use text::{is_archive, read_text};
 
@@ -34,8 +37,8 @@ pub(crate) struct Wanted<'a> {
 /// What a build reads.
 #[derive(Debug)]
 pub(crate) struct Inputs {
-    /// The Dockerfile.
-    pub(crate) dockerfile: SourceFile,
+    /// The Dockerfile, with what it includes.
+    pub(crate) dockerfile: Source,
     /// The context; none where the Dockerfile came from standard input alone.
     pub(crate) context: Option<PathBuf>,
     /// Text and name of the ignore file. As with `BuildKit`, only directories of this machine have one.
@@ -109,13 +112,13 @@ impl<'a> Place<'a> {
     }
 
     /// Reads the Dockerfile if it is neither in the context nor a file.
-    fn read(&self, stdin: &mut dyn Read, bring: &dyn Bring) -> Result<Option<SourceFile>, Failure> {
+    fn read(&self, stdin: &mut dyn Read, bring: &dyn Bring) -> Result<Option<Named>, Failure> {
         match self {
             Self::Default | Self::File(_) => Ok(None),
-            Self::Stdin => Ok(Some(SourceFile {
-                name: "Dockerfile".to_owned(),
-                text: read_text(stdin, "standard input")?,
-            })),
+            Self::Stdin => {
+                let text = read_text(stdin, "standard input")?;
+                Ok(Some(Named::new("Dockerfile".to_owned(), text)))
+            }
             Self::Url(url) => {
                 let brought = bring.fetch(&Remote::Http((*url).to_owned()))?;
                 let name = brought.file.ok_or_else(|| {
@@ -130,8 +133,8 @@ impl<'a> Place<'a> {
 
 fn from_directory(path: &str, place: &Place<'_>, stdin: &mut dyn Read, bring: &dyn Bring) -> Result<Inputs, Failure> {
     let context = local::directory(path)?;
-    let (dockerfile, ignore) = if let Some(dockerfile) = place.read(stdin, bring)? {
-        (dockerfile, read_ignore(&context, None)?)
+    let (dockerfile, ignore, home) = if let Some(dockerfile) = place.read(stdin, bring)? {
+        (dockerfile, read_ignore(&context, None)?, Home::context(&context))
     } else {
         let shown = |name: &str| {
             if path == "." {
@@ -144,10 +147,14 @@ fn from_directory(path: &str, place: &Place<'_>, stdin: &mut dyn Read, bring: &d
             Place::File(file) => file.to_path_buf(),
             _ => default_dockerfile(&context, &shown)?,
         };
-        (read_dockerfile(&file, path)?, read_ignore(&context, Some(&file))?)
+        (
+            read_dockerfile(&file, path)?,
+            read_ignore(&context, Some(&file))?,
+            Home::of_file(&file, &context),
+        )
     };
     Ok(Inputs {
-        dockerfile,
+        dockerfile: dockerfile.with_includes(home)?,
         context: Some(context),
         ignore,
         brought: None,
@@ -168,11 +175,14 @@ fn from_remote(
         git.keep_git_dir = Some(true);
     }
     let shown = without_password(wanted.path);
-    let given = match place {
-        Place::File(path) if path.is_absolute() => Some(read_dockerfile(path, wanted.path)?),
-        _ => place.read(stdin, bring)?,
+    let (given, home) = match place {
+        Place::File(path) if path.is_absolute() => {
+            (Some(read_dockerfile(path, wanted.path)?), Some(Home::beside(path)))
+        }
+        _ => (place.read(stdin, bring)?, None),
     };
     let brought = bring.fetch(&remote)?;
+    let home = home.unwrap_or_else(|| Home::brought(&brought.directory));
     let dockerfile = match (brought.file, given) {
         (None, Some(dockerfile)) => dockerfile,
         (None, None) => dockerfile_inside(&brought.directory, place, &shown)?,
@@ -185,7 +195,7 @@ fn from_remote(
         }
     };
     Ok(Inputs {
-        dockerfile,
+        dockerfile: dockerfile.with_includes(home)?,
         context: Some(brought.directory.clone()),
         ignore: None,
         brought: Some(brought),
@@ -193,14 +203,14 @@ fn from_remote(
 }
 
 /// The file behind a URL, which must be a Dockerfile if it is no archive.
-fn text_at(url: &str, brought: &Brought, name: &str) -> Result<SourceFile, Failure> {
+fn text_at(url: &str, brought: &Brought, name: &str) -> Result<Named, Failure> {
     let path = brought.directory.join(name);
     let mut file = File::open(&path).or_internal(|| format!("cannot open {}", path.display()))?;
     let name = without_password(url);
     let text = read_text(&mut file, &name).map_err(|failure| {
         failure.hint("a URL leads to a repository (it ends in .git), a tar (plain or compressed) or a Dockerfile")
     })?;
-    Ok(SourceFile { name, text })
+    Ok(Named::new(name, text))
 }
 
 /// `kiln build -`: a tar (compressed or not) is a context, everything else a Dockerfile.
@@ -226,8 +236,9 @@ fn from_stdin(place: &Place<'_>, stdin: &mut dyn Read, bring: &dyn Bring) -> Res
         Some(dockerfile) => dockerfile,
         None => dockerfile_inside(&brought.directory, place, PLACE)?,
     };
+    let home = Home::brought(&brought.directory);
     Ok(Inputs {
-        dockerfile,
+        dockerfile: dockerfile.with_includes(home)?,
         context: Some(brought.directory.clone()),
         ignore: None,
         brought: Some(brought),
@@ -247,12 +258,8 @@ fn dockerfile_alone(place: &Place<'_>, stdin: &mut dyn Read) -> Result<Inputs, F
             Failure::failed(anyhow::anyhow!("standard input is empty")).hint("pipe a Dockerfile or a tar of a context")
         );
     }
-    let dockerfile = SourceFile {
-        name: "Dockerfile".to_owned(),
-        text,
-    };
     Ok(Inputs {
-        dockerfile,
+        dockerfile: Named::new("Dockerfile".to_owned(), text).with_includes(Home::nowhere())?,
         context: None,
         ignore: None,
         brought: None,
@@ -260,7 +267,7 @@ fn dockerfile_alone(place: &Place<'_>, stdin: &mut dyn Read) -> Result<Inputs, F
 }
 
 /// The Dockerfile in a context that is not the user's: no link in there makes a file of this machine the Dockerfile.
-fn dockerfile_inside(context: &Path, place: &Place<'_>, shown: &str) -> Result<SourceFile, Failure> {
+fn dockerfile_inside(context: &Path, place: &Place<'_>, shown: &str) -> Result<Named, Failure> {
     let root = File::open(context).or_internal(|| format!("cannot open {}", context.display()))?;
     let names = match place {
         Place::File(file) => vec![*file],
@@ -280,7 +287,7 @@ fn dockerfile_inside(context: &Path, place: &Place<'_>, shown: &str) -> Result<S
             return Err(Failure::failed(anyhow::anyhow!("{named} of {shown} is no file")));
         }
         let text = read_text(&mut file, &named)?;
-        return Ok(SourceFile { name: named, text });
+        return Ok(Named::inside(named, text));
     }
     let missing = Failure::failed(anyhow::anyhow!("there is no {} in {shown}", names[0].display()));
     // A link that leads nowhere has the name that was looked for.
@@ -361,19 +368,19 @@ mod tests {
         fs::write(path.join("app.Dockerfile"), "FROM c").unwrap();
         assert!(message(find_in(path, None, "")).contains("app.Dockerfile`?"));
         fs::write(path.join("dockerfile"), "FROM b").unwrap();
-        assert_eq!(find_in(path, None, "").unwrap().dockerfile.text, "FROM b");
+        assert_eq!(find_in(path, None, "").unwrap().dockerfile.text(), "FROM b");
         fs::write(path.join("Dockerfile"), "FROM a").unwrap();
-        assert_eq!(find_in(path, None, "").unwrap().dockerfile.text, "FROM a");
+        assert_eq!(find_in(path, None, "").unwrap().dockerfile.text(), "FROM a");
         assert_eq!(
             find_in(path, Some(&path.join("app.Dockerfile")), "")
                 .unwrap()
                 .dockerfile
-                .text,
+                .text(),
             "FROM c"
         );
         let piped = find_in(path, Some(Path::new("-")), "FROM d").unwrap();
         assert_eq!(
-            (piped.dockerfile.text.as_str(), piped.context.as_deref()),
+            (piped.dockerfile.text(), piped.context.as_deref()),
             ("FROM d", Some(path))
         );
         assert!(message(find_in(path, Some(Path::new("app.Dockerfile")), "")).contains("relative to the current"));
@@ -418,10 +425,7 @@ mod tests {
     fn standard_input_is_a_dockerfile_or_a_tar() {
         let dash = Path::new("-");
         let inputs = find_in(dash, None, "FROM scratch\n").unwrap();
-        assert_eq!(
-            (inputs.dockerfile.text.as_str(), inputs.context),
-            ("FROM scratch\n", None)
-        );
+        assert_eq!((inputs.dockerfile.text(), inputs.context), ("FROM scratch\n", None));
         assert!(message(find_in(dash, Some(dash), "")).contains("both"));
         assert!(message(find_in(dash, None, "")).contains("empty"));
         let bringer = Bringer {
@@ -430,7 +434,7 @@ mod tests {
             ..Bringer::default()
         };
         let inputs = find(&wanted("-", None), &mut &b"\x1f\x8brest"[..], &bringer).unwrap();
-        assert_eq!(inputs.dockerfile.text, "FROM tar");
+        assert_eq!(inputs.dockerfile.text(), "FROM tar");
         assert_eq!(inputs.ignore, None);
         let context = inputs.context.clone().unwrap();
         assert!(context.exists());
@@ -457,7 +461,7 @@ mod tests {
             (Some(absolute.as_path()), "FROM c"),
         ] {
             let inputs = find(&wanted(URL, file), &mut &b"FROM stdin"[..], &bringer).unwrap();
-            assert_eq!(inputs.dockerfile.text, text);
+            assert_eq!(inputs.dockerfile.text(), text);
             assert_eq!(inputs.ignore, None);
             assert!(inputs.context.unwrap().join("other").exists());
         }
@@ -475,6 +479,42 @@ mod tests {
     }
 
     #[test]
+    fn included_files_are_found_where_the_dockerfile_is_from() {
+        const URL: &str = "git://example.com/a";
+        const ASKS: &str = "# kiln=include\nINCLUDE part\n";
+        let bringer = Bringer {
+            remote: Some(Remote::Git(GitSource::of(URL))),
+            files: &[("Dockerfile", ASKS), ("part", "FROM fetched\n")],
+            ..Bringer::default()
+        };
+        let directory = tempfile::tempdir().unwrap();
+        let (outer, inner) = (directory.path(), directory.path().join("context"));
+        fs::create_dir(&inner).unwrap();
+        fs::write(inner.join("part"), "FROM context\n").unwrap();
+        fs::write(outer.join("part"), "FROM outside\n").unwrap();
+        for directory in [outer, &inner] {
+            fs::write(directory.join("Dockerfile"), ASKS).unwrap();
+        }
+        let here = inner.to_str().unwrap();
+        let (outside, inside) = (outer.join("Dockerfile"), inner.join("../context/Dockerfile"));
+        for (path, file, expected) in [
+            (here, None, "context"),
+            (here, Some(inside.as_path()), "context"),
+            (here, Some(Path::new("-")), "context"),
+            (here, Some(outside.as_path()), "outside"),
+            (URL, None, "fetched"),
+            (URL, Some(Path::new("-")), "fetched"),
+            (URL, Some(outside.as_path()), "outside"),
+        ] {
+            let found = find(&wanted(path, file), &mut ASKS.as_bytes(), &bringer);
+            let text = format!("# kiln=include\nFROM {expected}\n");
+            assert_eq!(found.unwrap().dockerfile.text(), text, "{path} {file:?}");
+        }
+        let found = find(&wanted("-", None), &mut ASKS.as_bytes(), &bringer);
+        assert!(message(found).contains("no build context"));
+    }
+
+    #[test]
     fn a_text_at_a_url_is_the_dockerfile() {
         const URL: &str = "https://example.com/x";
         let bringer = Bringer {
@@ -484,10 +524,7 @@ mod tests {
             ..Bringer::default()
         };
         let inputs = find(&wanted(URL, None), &mut io::empty(), &bringer).unwrap();
-        assert_eq!(
-            (inputs.dockerfile.text.as_str(), inputs.dockerfile.name.as_str()),
-            ("FROM a", URL)
-        );
+        assert_eq!((inputs.dockerfile.text(), inputs.dockerfile.name()), ("FROM a", URL));
         assert!(inputs.context.unwrap().join("context").exists());
         let other = find(&wanted(URL, Some(Path::new("other"))), &mut io::empty(), &bringer);
         assert!(message(other).contains("-f"));
@@ -495,7 +532,7 @@ mod tests {
         let here = directory.path().to_str().unwrap();
         let inputs = find(&wanted(here, Some(Path::new(URL))), &mut io::empty(), &bringer).unwrap();
         assert_eq!(
-            (inputs.dockerfile.text.as_str(), inputs.context),
+            (inputs.dockerfile.text(), inputs.context),
             ("FROM a", Some(here.into()))
         );
     }

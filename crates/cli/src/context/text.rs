@@ -2,14 +2,13 @@
 
 use std::io::Read;
 
-use crate::failure::{Context as _, Failure};
+use kiln_dockerfile::include::LARGEST;
 
-/// Text that is larger is no Dockerfile.
-const LARGEST_DOCKERFILE: u64 = 64 << 20;
+use crate::failure::{Context as _, Failure};
 
 /// Reads text; says where it is none.
 pub(super) fn read_text(reader: &mut dyn Read, name: &str) -> Result<String, Failure> {
-    let bytes = read_bounded(reader, name, LARGEST_DOCKERFILE)?;
+    let bytes = read_bounded(reader, name, LARGEST as u64)?;
     as_text(bytes, name)
 }
 

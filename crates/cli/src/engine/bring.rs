@@ -7,8 +7,8 @@ use kiln_build::event::Sink;
 use kiln_build::request::Access;
 use kiln_plan::Remote;
 
-use super::{Engine, failure};
-use crate::context::{Bring, Brought};
+use super::{Engine, canceled, failure};
+use crate::context::{self, Bring, Brought, Inputs, Wanted};
 use crate::failure::{Context as _, Failure};
 use crate::signals::Interrupt;
 
@@ -25,8 +25,17 @@ pub(crate) struct Bringer<'a> {
 }
 
 impl Bringer<'_> {
+    /// Finds Dockerfile and context.
+    pub(crate) fn find(&self, wanted: &Wanted<'_>) -> Result<Inputs, Failure> {
+        match context::find(wanted, &mut self.stdin()?, self) {
+            // What fails because it was stopped is no failure of its own.
+            Err(_) if self.interrupt.came() => Err(canceled(self.interrupt)),
+            found => found,
+        }
+    }
+
     /// Standard input, reading which ends with the work.
-    pub(crate) fn stdin(&self) -> Result<impl Read, Failure> {
+    fn stdin(&self) -> Result<impl Read, Failure> {
         let stdin = rustix::io::fcntl_dupfd_cloexec(std::io::stdin(), 0);
         let stdin = stdin.or_internal(|| "cannot read standard input".to_owned())?;
         Ok(self.interrupt.cancel.reading(stdin.into()))

@@ -1,13 +1,14 @@
 //! Errors of the solver as failures of the command line.
 
 use kiln_build::{Error, StepError};
+use kiln_dockerfile::source::Source;
 
 use super::{codes, hints};
-use crate::failure::{FAILED, FailedStep, Failure, INTERNAL, Report, SourceFile};
+use crate::failure::{FAILED, FailedStep, Failure, INTERNAL, Report};
 use crate::signals::Interrupt;
 
 /// A build that failed; `source` is its Dockerfile.
-pub(crate) fn build_failure(error: Error, source: &SourceFile, interrupt: &Interrupt) -> Failure {
+pub(crate) fn build_failure(error: Error, source: &Source, interrupt: &Interrupt) -> Failure {
     match error {
         Error::Dockerfile(diagnostics) => Failure {
             code: FAILED,

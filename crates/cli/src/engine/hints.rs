@@ -2,15 +2,14 @@
 
 use kiln_build::{MissingCause, StepError};
 use kiln_dockerfile::ast::{Dockerfile, Instruction, Kind};
+use kiln_dockerfile::source::Source;
 use kiln_dockerfile::suggest;
 use kiln_sandbox::UserError;
 use rustix::io::Errno;
 
-use crate::failure::SourceFile;
-
 /// A hint for the failure of the instruction on these lines; the error's own where there is no better one.
-pub(super) fn hint(error: &StepError, source: &SourceFile, lines: Option<(u32, u32)>) -> Option<String> {
-    let (dockerfile, _) = kiln_dockerfile::parse(&source.text);
+pub(super) fn hint(error: &StepError, source: &Source, lines: Option<(u32, u32)>) -> Option<String> {
+    let (dockerfile, _) = kiln_dockerfile::parse(source.text());
     let instruction = lines.and_then(|lines| at(&dockerfile, lines));
     match (error, instruction) {
         (StepError::Registry(error), instruction) => {
@@ -133,11 +132,8 @@ mod tests {
 
     use super::*;
 
-    fn source(text: &str) -> SourceFile {
-        SourceFile {
-            name: "Dockerfile".to_owned(),
-            text: text.to_owned(),
-        }
+    fn source(text: &str) -> Source {
+        Source::new("Dockerfile", text.to_owned())
     }
 
     fn missing(path: &str) -> StepError {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use kiln_build::event::{Event, Sink, TaskId, TaskOutcome};
 use kiln_dockerfile::diagnostic::{Diagnostic, Severity};
+use kiln_dockerfile::source::Source;
 use serde_json::{Map, Value, json};
 
 use super::Renderer;
@@ -21,6 +22,8 @@ pub(crate) struct Json<W> {
 #[derive(Debug)]
 struct State<W> {
     out: W,
+    /// What lines and spans are places in.
+    dockerfile: Source,
     /// Bytes of a character whose rest has not come yet, by task and stream.
     partial: HashMap<(TaskId, bool), Vec<u8>>,
 }
@@ -32,6 +35,7 @@ impl<W: Write + Send> Json<W> {
             begin: Instant::now(),
             state: Mutex::new(State {
                 out,
+                dockerfile: Source::default(),
                 partial: HashMap::new(),
             }),
         }
@@ -55,8 +59,15 @@ impl<W: Write + Send> Renderer for Json<W> {
 impl<W: Write> State<W> {
     fn apply(&mut self, event: Event, now: Duration) {
         let value = match event {
+            Event::Dockerfile(source) => {
+                self.dockerfile = *source;
+                return;
+            }
             Event::Task { id, name, stage, lines } => {
-                json!({"type": "task", "task": id.0, "name": name, "stage": stage, "lines": lines})
+                let place = lines.map(|lines| self.dockerfile.lines(lines));
+                let file = place.and_then(|(file, _)| self.included(file));
+                let lines = place.map(|(_, lines)| lines);
+                json!({"type": "task", "task": id.0, "name": name, "stage": stage, "file": file, "lines": lines})
             }
             Event::Started(id) => json!({"type": "started", "task": id.0}),
             Event::Waiting(id) => json!({"type": "waiting", "task": id.0}),
@@ -78,7 +89,7 @@ impl<W: Write> State<W> {
                 self.end_logs(id, now);
                 finished(id, &outcome, duration)
             }
-            Event::Warning(diagnostic) => warning(&diagnostic),
+            Event::Warning(diagnostic) => self.warning(&diagnostic),
             Event::Notice(text) => json!({"type": "notice", "message": text}),
         };
         self.write(value, now);
@@ -94,6 +105,28 @@ impl<W: Write> State<W> {
             self.partial.insert((id, stderr), rest);
         }
         (!bytes.is_empty()).then(|| String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// The name of a file that the Dockerfile includes.
+    fn included(&self, file: usize) -> Option<&str> {
+        (file > 0).then(|| self.dockerfile.files()[file].name.as_str())
+    }
+
+    fn warning(&self, diagnostic: &Diagnostic) -> Value {
+        let severity = match diagnostic.severity {
+            Severity::Warning => "warning",
+            Severity::Error => "error",
+        };
+        let (file, span) = self.dockerfile.place(diagnostic.span);
+        json!({
+            "type": "warning",
+            "severity": severity,
+            "code": diagnostic.code,
+            "message": diagnostic.message,
+            "help": diagnostic.help,
+            "file": self.included(file),
+            "span": [span.start, span.end],
+        })
     }
 
     fn end_logs(&mut self, id: TaskId, now: Duration) {
@@ -145,21 +178,6 @@ fn finished(id: TaskId, outcome: &TaskOutcome, duration: Duration) -> Value {
     })
 }
 
-fn warning(diagnostic: &Diagnostic) -> Value {
-    let severity = match diagnostic.severity {
-        Severity::Warning => "warning",
-        Severity::Error => "error",
-    };
-    json!({
-        "type": "warning",
-        "severity": severity,
-        "code": diagnostic.code,
-        "message": diagnostic.message,
-        "help": diagnostic.help,
-        "span": [diagnostic.span.start, diagnostic.span.end],
-    })
-}
-
 /// Seconds, to the millisecond.
 fn seconds(duration: Duration) -> Value {
     #[expect(clippy::cast_precision_loss, reason = "milliseconds of a build fit easily")]
@@ -189,6 +207,7 @@ mod tests {
     fn render(events: Vec<Event>) -> Vec<String> {
         let mut state = State {
             out: Vec::new(),
+            dockerfile: Source::default(),
             partial: HashMap::new(),
         };
         for event in events {

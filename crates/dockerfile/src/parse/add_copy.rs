@@ -2,18 +2,21 @@
 
 use super::flags::{Flags, Use};
 use super::heredoc::{self, Document};
+use super::if_exists;
 use super::instruction::Arguments;
 use super::report::{Parsed, error};
 use crate::ast::{Add, Copy, Kind, SourcePath, Transfer, Word};
 use crate::code;
+use crate::extensions::IF_EXISTS;
 
-const COPY: [(&str, Use); 6] = [
+const COPY: [(&str, Use); 7] = [
     ("chown", Use::Once),
     ("from", Use::Once),
     ("chmod", Use::Once),
     ("link", Use::Switch),
     ("parents", Use::Switch),
     ("exclude", Use::Many),
+    (IF_EXISTS, Use::Switch),
 ];
 
 const ADD: [(&str, Use); 7] = [
@@ -37,10 +40,12 @@ pub(super) fn copy(mut arguments: Arguments<'_>) -> Parsed<Kind> {
                        global scope as a workaround";
         return Err(error(code::NO_EXPANSION, message, from.span));
     }
-    let transfer = transfer(&arguments, words, &flags)?;
+    let mut transfer = transfer(&arguments, words, &flags)?;
+    let edits = if_exists::read(&arguments, &flags, &mut transfer.sources)?;
     Ok(Kind::Copy(Copy {
         from,
         parents: flags.switch("parents").unwrap_or(false),
+        edits,
         transfer,
     }))
 }

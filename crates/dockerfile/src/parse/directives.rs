@@ -1,11 +1,13 @@
 //! The `# key=value` lines at the top.
 
 use super::lines::Line;
-use super::report::{Parsed, Problem, error};
+use super::report::{Parsed, Problem, error, helped};
+use super::scan::Common;
 use crate::ast::{Directive, Span, Word};
+use crate::extensions::{self, Extensions};
 use crate::{checks, code};
 
-const KNOWN: [&str; 3] = ["syntax", "escape", "check"];
+const KNOWN: [&str; 4] = ["syntax", "escape", "check", extensions::DIRECTIVE];
 
 /// Reads directives until the first line that is none.
 #[derive(Debug)]
@@ -15,16 +17,35 @@ pub(super) struct Directives {
     shebang: bool,
     pub(super) found: Vec<Directive>,
     pub(super) escape: char,
+    pub(super) extensions: Extensions,
+    /// Whether the text is included by another, of which it has the last two.
+    included: bool,
 }
 
 impl Directives {
-    pub(super) const fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             done: false,
             shebang: false,
             found: Vec::new(),
             escape: '\\',
+            extensions: Extensions::default(),
+            included: false,
         }
+    }
+
+    /// Those of a file that another includes.
+    pub(super) fn included(common: Common) -> Self {
+        Self {
+            escape: common.escape,
+            extensions: common.extensions,
+            included: true,
+            ..Self::new()
+        }
+    }
+
+    pub(super) const fn is_included(&self) -> bool {
+        self.included
     }
 
     /// Whether the line is a directive; if it is none, no later line is one either.
@@ -49,19 +70,39 @@ impl Directives {
                 directive.span,
             ));
         }
+        if self.found.iter().any(|other| other.name == extensions::DIRECTIVE) {
+            let message =
+                format!("the {name} parser directive stands behind kiln's, where other builders do not see it");
+            let help = "put `# kiln=` behind all other directives";
+            return Err(helped(problem(message, directive.span), help));
+        }
         let value = directive.value.raw.as_str();
         if name == "escape" {
-            match value {
-                "\\" => self.escape = '\\',
-                "`" => self.escape = '`',
+            let escape = match value {
+                "\\" => '\\',
+                "`" => '`',
                 _ => {
                     let message = format!("invalid escape token '{value}' does not match ` or \\");
                     return Err(problem(message, directive.value.span));
                 }
+            };
+            if self.included && escape != self.escape {
+                let message = format!(
+                    "the escape character is {} in the file that includes this one",
+                    self.escape
+                );
+                return Err(problem(message, directive.value.span));
             }
+            self.escape = escape;
         }
         if name == "check" {
             checks::Config::parse(value).map_err(|message| problem(message, directive.value.span))?;
+        }
+        if name == extensions::DIRECTIVE {
+            let asked = Extensions::parse(value).map_err(|message| problem(message, directive.value.span))?;
+            if !self.included {
+                self.extensions = asked;
+            }
         }
         self.found.push(directive);
         Ok(())

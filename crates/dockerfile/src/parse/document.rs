@@ -1,17 +1,12 @@
 //! The file as a whole: lines to instructions, instructions to stages.
 
 use super::directives::Directives;
-use super::heredoc::{self, Document};
-use super::instruction::{self, Head, Input};
-use super::lines::{Line, Lines};
-use super::logical::Logical;
-use super::report::{Parsed, error, helped};
-use crate::ast::{Directive, Dockerfile, Instruction, Kind, Span, Stage, Word};
+use super::lines::Line;
+use super::reader::{Read, Reader};
+use super::report::{error, helped};
+use crate::ast::{Directive, Dockerfile, Instruction, Kind, Span, Stage};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::{checks, code};
-
-/// BuildKit's words for a line that is longer than it reads.
-pub(super) const TOO_LONG: &str = "dockerfile line greater than max allowed size of 65535";
 
 /// A tree without anything.
 pub(super) fn empty(source: &str) -> Dockerfile {
@@ -68,131 +63,6 @@ pub(super) fn parse_instruction(source: &str) -> (Option<Instruction>, Vec<Diagn
     (found.pop().filter(|_| ok), diagnostics)
 }
 
-/// What a logical line came to.
-enum Read {
-    Instruction(Box<Instruction>),
-    /// An instruction with an error, which is reported; whether it is a FROM.
-    Failed {
-        from: bool,
-    },
-}
-
-/// Makes instructions of lines.
-struct Reader<'a> {
-    source: &'a str,
-    lines: Lines<'a>,
-    directives: Directives,
-    diagnostics: Vec<Diagnostic>,
-    /// The comment lines directly above what comes next.
-    comments: Vec<Word>,
-    /// For each instruction with blank lines in it: the first.
-    empty_lines: Vec<Span>,
-}
-
-impl<'a> Reader<'a> {
-    fn new(source: &'a str, directives: Directives) -> Self {
-        Self {
-            source,
-            lines: Lines::new(source),
-            directives,
-            diagnostics: Vec::new(),
-            comments: Vec::new(),
-            empty_lines: Vec::new(),
-        }
-    }
-
-    fn line(&mut self, line: Line<'a>) -> Option<Read> {
-        let directive = self.directives.take(line).unwrap_or_else(|problem| {
-            self.diagnostics.push(problem.into_diagnostic());
-            true
-        });
-        let text = line.text.trim_start();
-        if text.is_empty() || text.starts_with('#') {
-            self.check_length(line);
-            if directive || text.is_empty() {
-                self.comments.clear();
-            } else {
-                self.comment(line);
-            }
-            return None;
-        }
-        let logical = Logical::read(line, &mut self.lines, self.directives.escape);
-        let comments = std::mem::take(&mut self.comments);
-        self.empty_lines.extend(logical.empty_line);
-        let head = Head::read(&logical, 0..logical.text.len(), self.directives.escape);
-        let from = logical.text[head.keyword.clone()].eq_ignore_ascii_case("from");
-        Some(match self.instruction(&logical, head, comments) {
-            Ok(instruction) => Read::Instruction(Box::new(instruction)),
-            Err(problem) => {
-                self.diagnostics.push(problem.into_diagnostic());
-                Read::Failed { from }
-            }
-        })
-    }
-
-    fn check_length(&mut self, line: Line<'_>) {
-        if line.too_long() {
-            let span = Span {
-                start: line.start,
-                end: line.end(),
-            };
-            self.diagnostics
-                .push(error(code::LINE_TOO_LONG, TOO_LONG, span).into_diagnostic());
-        }
-    }
-
-    fn comment(&mut self, line: Line<'_>) {
-        let body = line.text.trim_start().trim_start_matches('#');
-        // Only the first `#` is the comment's sign.
-        let text = line.text.trim_start().strip_prefix('#').unwrap_or(body).trim();
-        if text.is_empty() {
-            self.comments.clear();
-            return;
-        }
-        let start = line.start + line.text.trim_end().len() - text.len();
-        self.comments.push(Word {
-            raw: text.to_owned(),
-            span: Span {
-                start,
-                end: start + text.len(),
-            },
-        });
-    }
-
-    fn instruction(&mut self, logical: &Logical, head: Head, comments: Vec<Word>) -> Parsed<Instruction> {
-        let documents = self.documents(logical, &head)?;
-        if let Some(span) = logical.too_long.first() {
-            return Err(error(code::LINE_TOO_LONG, TOO_LONG, *span));
-        }
-        let end = documents
-            .last()
-            .map_or(logical.end, |document| document.heredoc.body.end);
-        let last_line = if documents.is_empty() {
-            logical.lines.1
-        } else {
-            self.lines.number()
-        };
-        let input = Input {
-            logical,
-            escape: self.directives.escape,
-            documents,
-            lines: (logical.lines.0, last_line),
-            end,
-        };
-        instruction::parse(input, head, comments)
-    }
-
-    /// The here-documents of a line. They are read even if the instruction proves wrong, so that their text is not
-    /// taken for instructions.
-    fn documents(&mut self, logical: &Logical, head: &Head) -> Parsed<Vec<Document>> {
-        if !instruction::takes_documents(logical, head, self.directives.escape) {
-            return Ok(Vec::new());
-        }
-        let operators = heredoc::operators(logical)?;
-        heredoc::bodies(self.source, operators, &mut self.lines)
-    }
-}
-
 /// Where the file is.
 #[derive(PartialEq, Eq)]
 enum Place {
@@ -232,8 +102,13 @@ impl<'a> Builder<'a> {
         self.read += 1;
         match read {
             Read::Instruction(instruction) => self.put(*instruction),
-            Read::Failed { from: true } => self.place = Place::BrokenStage,
-            Read::Failed { from: false } => {}
+            Read::Include(include) => {
+                let found = error(code::NOT_READ_IN, "INCLUDE: the text was not read in", include.keyword);
+                self.reader.diagnostics.push(found.into_diagnostic());
+                self.place = Place::BrokenStage;
+            }
+            Read::Failed { stage: true } => self.place = Place::BrokenStage,
+            Read::Failed { stage: false } => {}
         }
     }
 

@@ -131,6 +131,11 @@ impl Flags {
             .collect()
     }
 
+    /// Where a flag stands, if it is given.
+    pub(super) fn span(&self, name: &str) -> Option<Span> {
+        self.0.iter().find(|flag| flag.name == name).map(|flag| flag.span)
+    }
+
     pub(super) fn switch(&self, name: &str) -> Option<bool> {
         let flag = self.0.iter().find(|flag| flag.name == name)?;
         Some(

@@ -125,7 +125,7 @@ fn body(source: &str, operator: Operator, word: Word, lines: &mut Lines<'_>) -> 
             return Ok(Document { heredoc, raw });
         }
         if line.too_long() {
-            let message = super::document::TOO_LONG;
+            let message = super::reader::TOO_LONG;
             return Err(error(
                 code::LINE_TOO_LONG,
                 message,

@@ -8,8 +8,9 @@ use super::json::{self, Form};
 use super::logical::Logical;
 use super::report::{Parsed, Problem, error, helped};
 use super::words::{by_blanks, is_blank};
-use super::{add_copy, from, healthcheck, pairs, run};
+use super::{add_copy, from, healthcheck, if_exists, pairs, run};
 use crate::ast::{Command, Instruction, Kind, Onbuild, Span, Word};
+use crate::extensions::Extensions;
 use crate::{code, suggest};
 
 const KEYWORDS: [&str; 18] = [
@@ -64,6 +65,7 @@ impl Head {
 pub(super) struct Input<'a> {
     pub(super) logical: &'a Logical,
     pub(super) escape: char,
+    pub(super) extensions: Extensions,
     pub(super) documents: Vec<Document>,
     /// First and last line, here-documents included.
     pub(super) lines: (u32, u32),
@@ -71,10 +73,27 @@ pub(super) struct Input<'a> {
     pub(super) end: usize,
 }
 
+impl<'a> Input<'a> {
+    /// What the parser of the instruction of that keyword gets.
+    pub(super) fn arguments(self, head: Head, keyword: &'static str) -> Arguments<'a> {
+        Arguments {
+            logical: self.logical,
+            escape: self.escape,
+            extensions: self.extensions,
+            keyword,
+            keyword_span: self.logical.span(head.keyword),
+            flags: head.flags,
+            rest: head.rest,
+            documents: self.documents,
+        }
+    }
+}
+
 /// What an instruction's parser gets.
 pub(super) struct Arguments<'a> {
     pub(super) logical: &'a Logical,
     pub(super) escape: char,
+    pub(super) extensions: Extensions,
     /// In upper case.
     pub(super) keyword: &'static str,
     pub(super) keyword_span: Span,
@@ -179,15 +198,7 @@ pub(super) fn parse(input: Input<'_>, head: Head, comments: Vec<Word>) -> Parsed
         logical.text[head.keyword.end..].trim_end()
     );
     let (lines, end) = (input.lines, input.end);
-    let arguments = Arguments {
-        logical,
-        escape: input.escape,
-        keyword,
-        keyword_span: place.span,
-        flags: head.flags,
-        rest: head.rest,
-        documents: input.documents,
-    };
+    let arguments = input.arguments(head, keyword);
     let span = Span {
         start: place.span.start,
         end,
@@ -324,7 +335,7 @@ fn onbuild(arguments: Arguments<'_>, lines: (u32, u32), end: usize) -> Parsed<Ki
     let head = Head::read(logical, arguments.rest.clone(), arguments.escape);
     match head.keyword(logical).to_ascii_uppercase().as_str() {
         "ONBUILD" => return Err(arguments.wrong("Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed")),
-        forbidden @ ("MAINTAINER" | "FROM") => {
+        forbidden @ ("MAINTAINER" | "FROM" | "INCLUDE") => {
             return Err(arguments.wrong(format!("{forbidden} isn't allowed as an ONBUILD trigger")));
         }
         _ => {}
@@ -339,10 +350,12 @@ fn onbuild(arguments: Arguments<'_>, lines: (u32, u32), end: usize) -> Parsed<Ki
     let input = Input {
         logical,
         escape: arguments.escape,
+        extensions: arguments.extensions,
         documents: arguments.documents,
         lines,
         end,
     };
     let instruction = Box::new(parse(input, head, Vec::new())?);
+    if_exists::not_in_trigger(&instruction)?;
     Ok(Kind::Onbuild(Onbuild { text, instruction }))
 }

@@ -51,6 +51,11 @@ impl<'a> Lines<'a> {
         self.count
     }
 
+    /// Where the next line starts in the source.
+    pub(super) const fn offset(&self) -> usize {
+        self.offset
+    }
+
     pub(super) fn next(&mut self) -> Option<Line<'a>> {
         let start = self.offset;
         let rest = self.source.get(start..).filter(|rest| !rest.is_empty())?;

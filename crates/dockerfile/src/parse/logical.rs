@@ -14,6 +14,8 @@ pub(super) struct Logical {
     pub(super) lines: (u32, u32),
     /// Where its last physical line ends in the source, without line end.
     pub(super) end: usize,
+    /// Whether the source ended where it was to go on.
+    pub(super) unfinished: bool,
     /// The first blank line within.
     pub(super) empty_line: Option<Span>,
     /// The physical lines that are longer than allowed.
@@ -52,6 +54,7 @@ impl Logical {
                 open = logical.append(line, line.text, escape);
             }
         }
+        logical.unfinished = open;
         logical
     }
 

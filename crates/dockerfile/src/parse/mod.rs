@@ -8,19 +8,24 @@ mod flags;
 mod from;
 mod healthcheck;
 mod heredoc;
+mod if_exists;
+mod include;
 mod instruction;
 mod json;
 mod lines;
 mod logical;
 mod pairs;
+mod reader;
 mod report;
 mod run;
+mod scan;
 mod words;
 
 use crate::ast::{Dockerfile, Instruction, Span};
 use crate::code;
 use crate::diagnostic::Diagnostic;
 use report::{error, helped};
+pub(crate) use scan::{Cut, Scan, asks_for_includes};
 
 /// Reads a Dockerfile. All errors of the file are reported at once, in the order of their places; an instruction with
 /// an error is left out of the tree. Warnings that `# check=` silences are among them, for a build may say otherwise: see

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 
 use kiln_build::event::Sink;
 use kiln_build::request::{Annotations, Layout, Limits, Request};
+use kiln_dockerfile::source::Source;
 use kiln_image::{Platform, Reference};
 use kiln_plan::{NamedContext, Network, Options, Remote, SOURCE_DATE_EPOCH};
 
 use super::access::AccessArgs;
-use crate::context::{self, Inputs, Wanted};
-use crate::engine::{self, Bringer, Engine};
+use crate::context::{Inputs, Wanted};
+use crate::engine::{Bringer, Engine};
 use crate::failure::Failure;
 use crate::settings::Settings;
 use crate::signals::Interrupt;
@@ -86,13 +87,12 @@ struct Places {
 impl DefinitionArgs {
     /// Everything that is known without reading context and Dockerfile. The result goes nowhere yet.
     pub(crate) fn request(&self, settings: &Settings) -> Result<Request, Failure> {
-        let access = self.access.read(self.is_behind_ssh(), settings)?;
+        let access = self.access.read(is_behind_ssh(&self.path), settings)?;
         let mut places = Places::default();
         let options = self.options(settings, &mut places)?;
         let processors = || std::thread::available_parallelism().map_or(1, NonZero::get);
         Ok(Request {
-            dockerfile: String::new(),
-            dockerfile_name: String::new(),
+            dockerfile: Source::default(),
             context: None,
             context_time: None,
             ignore: None,
@@ -132,26 +132,12 @@ impl DefinitionArgs {
             file: self.file.as_deref(),
             keep_git_dir: argument(KEEP_GIT_DIR).is_some_and(|value| csv::boolean("", Some(value)) == Ok(true)),
         };
-        let found = context::find(&wanted, &mut bringer.stdin()?, &bringer);
-        let mut inputs = match found {
-            // What fails because it was stopped is no failure of its own.
-            Err(_) if interrupt.came() => return Err(engine::canceled(interrupt)),
-            found => found?,
-        };
-        request.dockerfile.clone_from(&inputs.dockerfile.text);
-        request.dockerfile_name.clone_from(&inputs.dockerfile.name);
+        let mut inputs = bringer.find(&wanted)?;
+        request.dockerfile.clone_from(&inputs.dockerfile);
         request.context.clone_from(&inputs.context);
         request.context_time = inputs.brought.as_ref().and_then(|brought| brought.time);
         request.ignore = inputs.ignore.take();
         Ok(inputs)
-    }
-
-    /// Whether the context is a repository behind SSH.
-    fn is_behind_ssh(&self) -> bool {
-        let Ok(Some(Remote::Git(git))) = Remote::parse(&self.path) else {
-            return false;
-        };
-        git.url.starts_with("ssh://") || !git.url.contains("://")
     }
 
     fn options(&self, settings: &Settings, places: &mut Places) -> Result<Options, Failure> {
@@ -242,6 +228,14 @@ impl DefinitionArgs {
         }
         Ok(all)
     }
+}
+
+/// Whether a context is a repository behind SSH.
+pub(crate) fn is_behind_ssh(path: &str) -> bool {
+    let Ok(Some(Remote::Git(git))) = Remote::parse(path) else {
+        return false;
+    };
+    git.url.starts_with("ssh://") || !git.url.contains("://")
 }
 
 fn check_directory(name: &str, path: &Path) -> Result<(), Failure> {

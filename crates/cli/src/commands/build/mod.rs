@@ -1,11 +1,11 @@
 //! `kiln build`
 
-mod access;
+pub(crate) mod access;
 mod call;
 mod compat;
 pub(crate) mod definition;
 mod limits;
-mod results;
+pub(crate) mod results;
 mod witness;
 
 use std::path::PathBuf;
@@ -13,10 +13,11 @@ use std::path::PathBuf;
 use kiln_build::Built;
 use kiln_build::event::Sink;
 use kiln_build::request::{Annotations, LayerOptions, Output, Request};
+use kiln_dockerfile::source::Source;
 use kiln_image::Reference;
 
 use crate::engine::{self, Engine};
-use crate::failure::{Failure, Outcome, SourceFile};
+use crate::failure::{Failure, Outcome};
 use crate::progress::{Mode, Progress};
 use crate::report::Reporter;
 use crate::settings::Settings;
@@ -127,7 +128,7 @@ impl Args {
         engine: &Engine,
         sink: &dyn Sink,
         interrupt: &Interrupt,
-    ) -> Result<(Built, SourceFile), Failure> {
+    ) -> Result<(Built, Source), Failure> {
         let inputs = self.definition.load(request, engine, sink, interrupt)?;
         let result = engine.builder().build(request, sink, &interrupt.cancel);
         match result {
@@ -195,7 +196,7 @@ impl Args {
         built: &Built,
         request: &Request,
         progress: &Progress,
-        source: &SourceFile,
+        source: &Source,
         seen: &Seen,
         settings: &Settings,
     ) -> Outcome {

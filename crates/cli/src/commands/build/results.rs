@@ -62,18 +62,25 @@ pub(crate) fn error_line(failure: &Failure) -> String {
         }
         Report::Dockerfile { source, diagnostics } => {
             set("message", json!("the Dockerfile cannot be built"));
-            set("file", json!(source.name));
+            set("file", json!(source.name()));
             let one = |diagnostic: &kiln_dockerfile::diagnostic::Diagnostic| {
-                let span = [diagnostic.span.start, diagnostic.span.end];
-                json!({"code": diagnostic.code, "message": diagnostic.message, "span": span, "help": diagnostic.help})
+                let (file, span) = source.place(diagnostic.span);
+                let span = [span.start, span.end];
+                let mut value = json!({"code": diagnostic.code, "message": diagnostic.message, "span": span, "help": diagnostic.help});
+                if file > 0 {
+                    value["file"] = json!(source.files()[file].name);
+                }
+                value
             };
             set("diagnostics", diagnostics.iter().map(one).collect());
         }
         Report::Step(step) => {
             set("message", json!(sentence(&step.error)));
-            set("file", json!(step.source.name));
+            let place = step.lines.map(|lines| step.source.lines(lines));
+            let file = place.map_or(0, |(file, _)| file);
+            set("file", json!(step.source.files()[file].name));
             set("step", json!(step.name));
-            step.lines.map(|lines| set("lines", json!(lines)));
+            place.map(|(_, lines)| set("lines", json!(lines)));
             set("tail", json!(step.tail));
             step.hint.as_ref().map(|hint| set("hint", json!(hint)));
             set("id", json!(step.id));

@@ -132,7 +132,7 @@ impl<W: Write> State<W> {
             }
             // Warnings come with their places after the build.
             // And the task that fetches an image shows itself.
-            Event::Warning(_) | Event::Waiting(_) => return,
+            Event::Dockerfile(_) | Event::Warning(_) | Event::Waiting(_) => return,
             Event::Notice(text) => return self.notice(&text),
             Event::Started(id) => {
                 self.tasks.entry(id).or_default().started = Some(now);

@@ -143,7 +143,7 @@ impl View {
             }
             Event::Finished { id, outcome, duration } => self.finish(id, outcome, duration),
             // With their places, after the build.
-            Event::Warning(_) => {}
+            Event::Dockerfile(_) | Event::Warning(_) => {}
             Event::Notice(text) => self.finished.push(Finished::Notice(sanitise(text.as_bytes()))),
         }
     }

@@ -3,11 +3,12 @@
 use std::fmt::Write as _;
 
 use kiln_dockerfile::diagnostic::{Diagnostic, Severity};
+use kiln_dockerfile::source::{File, Source};
 use kiln_dockerfile::{Dockerfile, checks};
 use serde_json::{Map, Value, json};
 
 use super::json;
-use crate::failure::{FAILED, Failure, Report, SourceFile};
+use crate::failure::{FAILED, Failure, Report};
 use crate::report::{Reporter, sentence};
 
 /// What was found.
@@ -16,19 +17,19 @@ pub(super) struct Result<'a> {
     errors: Vec<Diagnostic>,
     /// Why the check ended early.
     failure: Option<Failure>,
-    source: &'a SourceFile,
+    source: &'a Source,
     dockerfile: Dockerfile,
 }
 
 impl<'a> Result<'a> {
-    pub(super) fn new(found: Vec<Diagnostic>, failure: Option<Failure>, source: &'a SourceFile) -> Self {
+    pub(super) fn new(found: Vec<Diagnostic>, failure: Option<Failure>, source: &'a Source) -> Self {
         let (errors, warnings) = found.into_iter().partition(|each| each.severity == Severity::Error);
         Self {
             warnings,
             errors,
             failure,
             source,
-            dockerfile: kiln_dockerfile::parse(&source.text).0,
+            dockerfile: kiln_dockerfile::parse(source.text()).0,
         }
     }
 
@@ -88,12 +89,13 @@ impl<'a> Result<'a> {
                 fields.insert("url".to_owned(), json!(url));
             }
             fields.insert("detail".to_owned(), json!(warning.message));
-            fields.insert("location".to_owned(), json::location(self.lines(warning)));
+            fields.insert("location".to_owned(), json::location(self.source, self.lines(warning)));
             Value::Object(fields)
         });
         let warnings: Vec<Value> = warnings.collect();
-        let source = json!({"filename": self.source.name, "language": "Dockerfile", "data": json::bytes(self.source)});
-        let mut value = json!({"warnings": warnings, "sources": [source]});
+        let source = |file: &File| json!({"filename": file.name, "language": "Dockerfile", "data": json::bytes(file)});
+        let sources: Vec<Value> = self.source.files().iter().map(source).collect();
+        let mut value = json!({"warnings": warnings, "sources": sources});
         let errors = self.errors();
         if let (Some(first), Value::Object(fields)) = (errors.first(), &mut value) {
             fields.insert("buildError".to_owned(), first.clone());
@@ -104,7 +106,7 @@ impl<'a> Result<'a> {
 
     /// The errors as JSON: `BuildKit` knows the first alone, and Kiln all.
     fn errors(&self) -> Vec<Value> {
-        let error = |message: &str, lines| json!({"message": message, "location": json::location(lines)});
+        let error = |message: &str, lines| json!({"message": message, "location": json::location(self.source, lines)});
         let mut errors: Vec<Value> = self
             .errors
             .iter()
@@ -137,15 +139,12 @@ impl<'a> Result<'a> {
 mod tests {
     use super::*;
 
-    fn source(text: &str) -> SourceFile {
-        SourceFile {
-            name: "Dockerfile".to_owned(),
-            text: text.to_owned(),
-        }
+    fn source(text: &str) -> Source {
+        Source::new("Dockerfile", text.to_owned())
     }
 
-    fn result(source: &SourceFile) -> Result<'_> {
-        Result::new(kiln_dockerfile::parse(&source.text).1, None, source)
+    fn result(source: &Source) -> Result<'_> {
+        Result::new(kiln_dockerfile::parse(source.text()).1, None, source)
     }
 
     #[test]

@@ -7,7 +7,7 @@ mod targets;
 
 use super::Args;
 use crate::engine::{self, Engine};
-use crate::failure::{FAILED, Failure, Outcome};
+use crate::failure::{FAILED, Failure, Outcome, Report};
 use crate::progress::Progress;
 use crate::settings::Settings;
 use crate::signals::Interrupt;
@@ -114,9 +114,18 @@ impl Call {
         let engine = Engine::open(settings)?;
         let interrupt = Interrupt::watch()?;
         let progress = Progress::start(args.progress, args.quiet, settings)?;
-        let inputs = args
-            .definition
-            .load(&mut request, &engine, progress.sink(), &interrupt)?;
+        let inputs = args.definition.load(&mut request, &engine, progress.sink(), &interrupt);
+        let inputs = match inputs {
+            // It cannot be put together.
+            Err(Failure {
+                report: Report::Dockerfile { source, diagnostics },
+                ..
+            }) if self.method == Method::Check => {
+                progress.finish();
+                return self.conclude(check::Result::new(diagnostics, None, &source));
+            }
+            inputs => inputs?,
+        };
         let source = &inputs.dockerfile;
         if self.method == Method::Targets {
             progress.finish();
@@ -132,7 +141,11 @@ impl Call {
         let checked = builder.check(&request, progress.sink(), &interrupt.cancel);
         progress.finish();
         let checked = checked.map_err(failure)?;
-        let result = check::Result::new(checked.found, checked.failure.map(failure), source);
+        self.conclude(check::Result::new(checked.found, checked.failure.map(failure), source))
+    }
+
+    /// Prints what a check found.
+    fn conclude(self, result: check::Result<'_>) -> Outcome {
         terminal::print(result.show(self.json))?;
         let warned = result.has_warnings();
         match result.into_failure() {

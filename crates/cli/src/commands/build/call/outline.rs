@@ -2,15 +2,15 @@
 
 use std::fmt::Write as _;
 
+use kiln_dockerfile::source::Source;
 use kiln_plan::{Argument, Outline, Wanted};
 use serde_json::{Map, Value, json};
 
 use super::json;
-use crate::failure::SourceFile;
 use crate::table;
 
 /// The outline of a target.
-pub(super) fn show(outline: &Outline, source: &SourceFile, as_json: bool) -> String {
+pub(super) fn show(outline: &Outline, source: &Source, as_json: bool) -> String {
     if as_json {
         return json::pretty(&value(outline, source));
     }
@@ -52,19 +52,23 @@ fn wanted_row(wanted: &Wanted) -> [String; 2] {
 }
 
 /// Without the fields that would be empty.
-fn value(outline: &Outline, source: &SourceFile) -> Value {
+fn value(outline: &Outline, source: &Source) -> Value {
     let list = |values: Vec<Value>| (!values.is_empty()).then(|| json!(values));
+    let all = |all: &[Wanted]| list(all.iter().map(|each| wanted(source, each)).collect());
     object([
         ("name", outline.target.as_ref().map(|name| json!(name))),
         ("description", outline.description.as_ref().map(|text| json!(text))),
-        ("args", list(outline.arguments.iter().map(argument).collect())),
-        ("secrets", list(outline.secrets.iter().map(wanted).collect())),
-        ("ssh", list(outline.agents.iter().map(wanted).collect())),
-        ("sources", Some(json!([json::bytes(source)]))),
+        (
+            "args",
+            list(outline.arguments.iter().map(|each| argument(source, each)).collect()),
+        ),
+        ("secrets", all(&outline.secrets)),
+        ("ssh", all(&outline.agents)),
+        ("sources", Some(json::sources(source))),
     ])
 }
 
-fn argument(argument: &Argument) -> Value {
+fn argument(source: &Source, argument: &Argument) -> Value {
     object([
         ("name", Some(json!(argument.name))),
         ("description", argument.description.as_ref().map(|text| json!(text))),
@@ -76,15 +80,15 @@ fn argument(argument: &Argument) -> Value {
                 .filter(|value| !value.is_empty())
                 .map(|value| json!(value)),
         ),
-        ("location", Some(json::location(argument.lines))),
+        ("location", Some(json::location(source, argument.lines))),
     ])
 }
 
-fn wanted(wanted: &Wanted) -> Value {
+fn wanted(source: &Source, wanted: &Wanted) -> Value {
     object([
         ("name", Some(json!(wanted.id))),
         ("required", wanted.required.then_some(json!(true))),
-        ("location", wanted.lines.map(json::location)),
+        ("location", wanted.lines.map(|lines| json::location(source, lines))),
     ])
 }
 
@@ -141,13 +145,13 @@ SSH       REQUIRED
 default
 
 ";
-        assert_eq!(show(&outline(), &SourceFile::default(), false), expected);
-        assert_eq!(show(&Outline::default(), &SourceFile::default(), false), "");
+        assert_eq!(show(&outline(), &Source::default(), false), expected);
+        assert_eq!(show(&Outline::default(), &Source::default(), false), "");
     }
 
     #[test]
     fn for_programs() {
-        let shown = show(&outline(), &SourceFile::default(), true);
+        let shown = show(&outline(), &Source::default(), true);
         let value: Value = serde_json::from_str(&shown).unwrap();
         let run = json!({"ranges": [{"start": {"line": 4}, "end": {"line": 5}}]});
         let arg = json!({"ranges": [{"start": {"line": 1}, "end": {"line": 1}}]});
@@ -163,7 +167,7 @@ default
             "sources": [""],
         });
         assert_eq!(value, expected);
-        let empty: Value = serde_json::from_str(&show(&Outline::default(), &SourceFile::default(), true)).unwrap();
+        let empty: Value = serde_json::from_str(&show(&Outline::default(), &Source::default(), true)).unwrap();
         assert_eq!(empty, json!({"sources": [""]}));
     }
 }

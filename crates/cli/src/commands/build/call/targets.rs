@@ -2,15 +2,16 @@
 
 use kiln_dockerfile::ast::Stage;
 use kiln_dockerfile::diagnostic::Severity;
+use kiln_dockerfile::source::Source;
 use serde_json::{Map, Value, json};
 
 use super::json;
-use crate::failure::{FAILED, Failure, Report, SourceFile};
+use crate::failure::{FAILED, Failure, Report};
 use crate::table;
 
 /// All stages of a Dockerfile that has no errors.
-pub(super) fn show(source: &SourceFile, as_json: bool) -> Result<String, Failure> {
-    let (dockerfile, mut found) = kiln_dockerfile::parse(&source.text);
+pub(super) fn show(source: &Source, as_json: bool) -> Result<String, Failure> {
+    let (dockerfile, mut found) = kiln_dockerfile::parse(source.text());
     found.retain(|each| each.severity == Severity::Error);
     if !found.is_empty() {
         return Err(Failure {
@@ -23,9 +24,13 @@ pub(super) fn show(source: &SourceFile, as_json: bool) -> Result<String, Failure
     }
     let last = dockerfile.stages.len().saturating_sub(1);
     if as_json {
-        let targets: Vec<Value> = dockerfile.stages.iter().map(|stage| target(stage, last)).collect();
+        let targets: Vec<Value> = dockerfile
+            .stages
+            .iter()
+            .map(|stage| target(source, stage, last))
+            .collect();
         return Ok(json::pretty(
-            &json!({"targets": targets, "sources": [json::bytes(source)]}),
+            &json!({"targets": targets, "sources": json::sources(source)}),
         ));
     }
     let rows: Vec<_> = dockerfile.stages.iter().map(|stage| row(stage, last)).collect();
@@ -46,7 +51,7 @@ fn row(stage: &Stage, last: usize) -> [String; 2] {
     [name, description(stage).unwrap_or_default().to_owned()]
 }
 
-fn target(stage: &Stage, last: usize) -> Value {
+fn target(source: &Source, stage: &Stage, last: usize) -> Value {
     let mut fields = Map::new();
     let mut set = |name: &str, value: Option<Value>| value.map(|value| fields.insert(name.to_owned(), value));
     set("name", stage.name.as_ref().map(|name| json!(name)));
@@ -54,7 +59,7 @@ fn target(stage: &Stage, last: usize) -> Value {
     set("description", description(stage).map(|text| json!(text)));
     set("base", Some(json!(stage.from.image.raw)));
     set("platform", stage.from.platform.as_ref().map(|word| json!(word.raw)));
-    set("location", Some(json::location(stage.instruction.lines)));
+    set("location", Some(json::location(source, stage.instruction.lines)));
     Value::Object(fields)
 }
 
@@ -62,11 +67,8 @@ fn target(stage: &Stage, last: usize) -> Value {
 mod tests {
     use super::*;
 
-    fn source(text: &str) -> SourceFile {
-        SourceFile {
-            name: "Dockerfile".to_owned(),
-            text: text.to_owned(),
-        }
+    fn source(text: &str) -> Source {
+        Source::new("Dockerfile", text.to_owned())
     }
 
     const TEXT: &str = "# base is the start\nFROM --platform=$BUILDPLATFORM a AS base\nFROM b\nFROM base AS End\n";
