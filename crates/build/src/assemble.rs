@@ -43,7 +43,13 @@ fn facts(images: &Images<'_>, layer: &LayerId) -> StepResult<LayerFacts> {
     let diff_id = if let Some(diff_id) = row.diff_id {
         diff_id
     } else {
-        let (diff_id, tar_size) = kiln_layer::diff_id(&store.layer_path(layer), &PackOptions::default())?;
+        let (diff_id, tar_size) =
+            kiln_layer::diff_id(&store.layer_path(layer), &PackOptions::default()).map_err(|source| {
+                StepError::Pack {
+                    layer: layer.clone(),
+                    source,
+                }
+            })?;
         store.set_layer_diff_id(layer, &diff_id, tar_size)?;
         diff_id
     };

@@ -88,7 +88,8 @@ impl Builder {
         let session = Session::new(&self.store, request, id, &known_files);
         let solver = Solver::new(&plan, &session, &images, sink, cancel);
         let layers = solver.solve()?;
-        Ok(self.finish(request, &plan, &layers, &images, &solver)?)
+        let built = self.finish(request, &plan, &layers, &images, &solver);
+        built.map_err(|error| solver.blame(error))
     }
 
     /// Puts the image into the store and wherever else it goes.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use kiln_dockerfile::diagnostic::Diagnostic;
 use kiln_image::Platform;
+use kiln_store::LayerId;
 
 use crate::processors::NotRunnable;
 
@@ -141,6 +142,14 @@ pub enum StepError {
     /// A layer.
     #[error(transparent)]
     Layer(#[from] kiln_layer::Error),
+    /// A layer cannot be said as an archive.
+    #[error("{source}")]
+    Pack {
+        /// Which.
+        layer: LayerId,
+        /// Why.
+        source: kiln_layer::Error,
+    },
     /// A layer, or a context that is an archive.
     #[error("cannot unpack {what}: {source}")]
     Unpack {

@@ -91,6 +91,20 @@ impl<'a> Solver<'a> {
         Ok(self.target())
     }
 
+    /// An error of what is done with the results: that of a step if it is about the layer that one made.
+    pub(crate) fn blame(&self, error: StepError) -> Error {
+        let StepError::Pack { layer, .. } = &error else {
+            return error.into();
+        };
+        let made = |id| matches!(self.result(id), Done::Tree(layers) if layers.last() == Some(layer));
+        // Of several the first made it; the others put it on top of something.
+        let steps = self.plan.steps.iter().enumerate();
+        match steps.map(|(id, step)| (StepId(id), step)).find(|(id, _)| made(*id)) {
+            Some((_, step)) => step_failed(step, error),
+            None => error.into(),
+        }
+    }
+
     fn announce(&self) {
         for (index, step) in self.plan.steps.iter().enumerate() {
             let stage = step.stage.map(|stage| self.plan.stages[stage].name.clone());
@@ -155,11 +169,7 @@ impl<'a> Solver<'a> {
             Err(error) => {
                 // The others need not go on for a build that failed.
                 self.cancel.cancel();
-                Err(Error::Step {
-                    name: step.name.clone(),
-                    lines: step.lines,
-                    error: Box::new(error),
-                })
+                Err(step_failed(step, error))
             }
         }
     }
@@ -191,5 +201,13 @@ impl<'a> Solver<'a> {
                 })
             }
         }
+    }
+}
+
+fn step_failed(step: &Step, error: StepError) -> Error {
+    Error::Step {
+        name: step.name.clone(),
+        lines: step.lines,
+        error: Box::new(error),
     }
 }

@@ -35,7 +35,7 @@ pub(super) fn code(error: &StepError) -> &'static str {
         StepError::User(error) => user(error),
         StepError::Sandbox(error) => sandbox(error),
         StepError::Store(_) => "StoreFailed",
-        StepError::Layer(_) | StepError::Unpack { .. } => "LayerFailed",
+        StepError::Layer(_) | StepError::Pack { .. } | StepError::Unpack { .. } => "LayerFailed",
         StepError::Registry(error) => registry(error),
         StepError::Io { .. } => "FileFailed",
     }
