@@ -74,11 +74,15 @@ fn play_build(build: &Build, number: usize, stage: &Stage) -> Result<()> {
     }
     // Its own label is no difference in the language.
     let mut arguments = words("build --format docker --layers --isolation chroot --identity-label=false --tag case");
-    arguments.extend(build.args.iter().cloned());
-    arguments.push(build.context.clone().unwrap_or_else(|| ".".to_owned()));
+    let mut differences = Differences::default();
+    let Some(options) = without_extensions(build, stage)? else {
+        differences.exit(build.exit.min(1), Some(1));
+        return differences.end("kiln export refuses the Dockerfile");
+    };
+    arguments.extend(options);
+    arguments.push(context(build).to_owned());
     let output = command::output(buildah(stage, arguments).envs(&build.env))?;
     let log = String::from_utf8_lossy(&output.stderr);
-    let mut differences = Differences::default();
     // Builders fail with codes of their own.
     differences.exit(build.exit.min(1), output.status.code().map(|code| code.min(1)));
     if output.status.success() {
@@ -86,6 +90,35 @@ fn play_build(build: &Build, number: usize, stage: &Stage) -> Result<()> {
         differences.image(build, &image);
     }
     differences.end(&log)
+}
+
+fn context(build: &Build) -> &str {
+    build.context.as_deref().unwrap_or(".")
+}
+
+/// The build's options, with the plain Dockerfile of one that asks for Kiln's extensions; none if it has none.
+fn without_extensions(build: &Build, stage: &Stage) -> Result<Option<Vec<String>>> {
+    let mut options = build.args.clone();
+    let place = options.iter().position(|option| option == "-f").map(|at| at + 1);
+    let default = || format!("{}/Dockerfile", context(build));
+    let file = place.and_then(|at| options.get(at).cloned()).unwrap_or_else(default);
+    let text = fs::read(stage.context().join(&file)).unwrap_or_default();
+    if !String::from_utf8_lossy(&text)
+        .lines()
+        .any(|line| line.starts_with("# kiln="))
+    {
+        return Ok(Some(options));
+    }
+    let plain = stage.path("plain").to_string_lossy().into_owned();
+    let mut export = stage.kiln(&["export", "-f", &file, "-o", &plain, context(build)]);
+    if !command::output(&mut export)?.status.success() {
+        return Ok(None);
+    }
+    match place {
+        Some(at) => options[at] = plain,
+        None => options.extend(["-f".to_owned(), plain]),
+    }
+    Ok(Some(options))
 }
 
 fn buildah(stage: &Stage, arguments: Vec<String>) -> Command {
