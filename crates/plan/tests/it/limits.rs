@@ -38,7 +38,7 @@ fn planned(text: &str) -> Result<Plan, Vec<Diagnostic>> {
 
 /// The codes of the errors.
 fn codes(text: &str) -> Vec<&'static str> {
-    let found = planned(text).unwrap_err();
+    let found = planned(text).expect_err("it is refused");
     let errors = found.iter().filter(|one| one.severity == Severity::Error);
     let mut codes: Vec<_> = errors.map(|error| error.code).collect();
     codes.dedup();
@@ -138,8 +138,8 @@ fn small_texts_for_large_plans() {
 /// Each stage does what its base's ONBUILD says.
 #[test]
 fn triggers_of_many_stages() {
-    let text = "FROM scratch AS a\n".to_owned() + &"ONBUILD RUN x\n".repeat(MANY / 2);
-    let text = text + &(0..MANY / 2).map(|n| format!("FROM a AS s{n}\n")).collect::<String>();
-    let text = (0..MANY / 8).fold(text, |text, n| text + &format!("COPY --from=s{n} / /\n"));
+    let start = "FROM scratch AS a\n".to_owned() + &"ONBUILD RUN x\n".repeat(MANY / 2);
+    let stages = text(&start, MANY / 2, |n| format!("FROM a AS s{n}\n"));
+    let text = text(&stages, MANY / 2, |n| format!("COPY --from=s{n} / /\n"));
     assert_eq!(codes(&text), ["TooManyInstructions"]);
 }
