@@ -67,7 +67,7 @@ impl Tree<'_> {
                     continue;
                 }
                 if matcher.decide(&below).excluded {
-                    sources.extend(self.look(&path)?.filter(|source| !self.leaves_out(source)));
+                    sources.extend(self.visible(&path)?);
                 } else if kind == FileType::Directory {
                     directories.push(below);
                 }

@@ -64,10 +64,19 @@ impl Tree<'_> {
         if glob::is_pattern(&path) {
             return self.matches(&path);
         }
-        match self.look(&path)? {
-            Some(source) if !self.leaves_out(&source) => Ok(vec![source]),
-            _ => Err(StepError::Missing(self.missing(word, &path))),
+        match self.visible(&path)? {
+            Some(source) => Ok(vec![source]),
+            None => Err(StepError::Missing(self.missing(word, &path))),
         }
+    }
+
+    /// What is at the path, links followed within the tree, unless the ignore file leaves it out.
+    pub(super) fn visible(&self, path: &str) -> StepResult<Option<Source>> {
+        let Some(found) = self.look(path)? else { return Ok(None) };
+        // The link that leads there may be left out, too.
+        let real = found.real.to_string_lossy();
+        let left_out = self.is_left_out(path, found.kind)? || self.is_left_out(&real, found.kind)?;
+        Ok(Some(found).filter(|_| !left_out))
     }
 
     /// What is at the path, links followed within the tree; whether or not it is excluded.
@@ -99,11 +108,6 @@ impl Tree<'_> {
         Ok(below.to_owned())
     }
 
-    /// Whether the ignore file leaves out what was found, or the link that led to it.
-    pub(super) fn leaves_out(&self, found: &Source) -> bool {
-        self.excluded(&found.path, found.kind) || self.excluded(&found.real.to_string_lossy(), found.kind)
-    }
-
     /// The type of a directory's entry itself, which may be a link.
     pub(super) fn kind_of_entry(&self, path: &str) -> StepResult<Option<FileType>> {
         use rustix::io::Errno;
@@ -115,9 +119,34 @@ impl Tree<'_> {
         }
     }
 
+    /// Whether the ignore file leaves a path out, and all that is below it.
     pub(super) fn excluded(&self, path: &str, kind: FileType) -> bool {
         let Some(context) = self.context else { return false };
         context.excluded(path) && !(kind == FileType::Directory && context.may_reinclude_below(path))
+    }
+
+    /// The same, by what is there: a directory that is left out is not there either if nothing below it is let in again.
+    fn is_left_out(&self, path: &str, kind: FileType) -> StepResult<bool> {
+        let Some(context) = self.context.filter(|context| context.excluded(path)) else {
+            return Ok(false);
+        };
+        let mut open = Vec::from_iter((kind == FileType::Directory).then(|| path.to_owned()));
+        while let Some(directory) = open.pop() {
+            self.check()?;
+            if !context.may_reinclude_below(&directory) {
+                continue;
+            }
+            for name in self.entries(&directory)? {
+                let path = format!("{directory}/{}", name.to_string_lossy());
+                if !context.excluded(&path) {
+                    return Ok(false);
+                }
+                if self.kind_of_entry(&path)? == Some(FileType::Directory) {
+                    open.push(path);
+                }
+            }
+        }
+        Ok(true)
     }
 
     fn matches(&self, pattern: &str) -> StepResult<Vec<Source>> {
@@ -131,7 +160,7 @@ impl Tree<'_> {
         }
         let mut sources = Vec::new();
         for path in found {
-            sources.extend(self.look(&path)?.filter(|source| !self.leaves_out(source)));
+            sources.extend(self.visible(&path)?);
         }
         sources.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(sources)
