@@ -122,29 +122,90 @@ fn copy_all(program: &Program, image: &mut Image, copy: &Copy) -> Possibly<()> {
     };
     let above = (copy.owner.unwrap_or((0, 0)), copy.mode.unwrap_or(0o755));
     let (path, into) = destination(image, &copy.destination);
+    // With --link the files are put on nothing first, and all of that over what is there. --chmod switches it off.
+    let link = copy.link && copy.mode.is_none();
+    let mut linked = Tree::new();
+    let tree = if link { &mut linked } else { &mut image.tree };
     for found in sources(&source, &copy.sources)? {
-        match source.get(&found).filter(|node| node.content.is_some()) {
-            Some(file) => {
-                let name = found.rsplit('/').next().unwrap_or_default();
-                put_file(&mut image.tree, &changed(file), name, &path, into, above)?;
-            }
-            None => put_directory(&mut image.tree, &source, &found, &path, &changed, above)?,
+        if let Some(file) = source.get(&found).filter(|node| node.content.is_some()) {
+            let name = found.rsplit('/').next().unwrap_or_default();
+            put_file(tree, &changed(file), name, &path, into, above)?;
+        } else {
+            let kept = below(&source, &found).filter(|(name, _)| !excluded(&copy.exclude, name));
+            put_directory(tree, kept.map(|(name, node)| (name, changed(node))), &path, above)?;
         }
     }
+    lay_over(&mut image.tree, linked);
     Ok(())
+}
+
+/// Puts a tree over another: what is of another kind goes, directories come together and are as the upper one says.
+fn lay_over(tree: &mut Tree, upper: Tree) {
+    for (path, node) in upper {
+        if node.content.is_some() {
+            let inside = format!("{path}/");
+            tree.retain(|name, _| !name.starts_with(&inside));
+        }
+        tree.insert(path, node);
+    }
+}
+
+/// What lies below a directory, by its path from there.
+fn below<'a>(tree: &'a Tree, directory: &'a str) -> impl Iterator<Item = (&'a str, &'a Node)> {
+    tree.iter().filter_map(move |(name, node)| {
+        let below = match directory {
+            "" => name.as_str(),
+            directory => name.strip_prefix(directory)?.strip_prefix('/')?,
+        };
+        Some((below, node))
+    })
+}
+
+/// Whether patterns leave a path out: the last one that fits it, or a directory it is in, decides.
+fn excluded(patterns: &[String], path: &str) -> bool {
+    let parts: Vec<&str> = path.split('/').collect();
+    let mut excluded = false;
+    for pattern in patterns {
+        let (lets_in, pattern) = match pattern.strip_prefix('!') {
+            Some(pattern) => (true, pattern),
+            None => (false, pattern.as_str()),
+        };
+        let pattern: Vec<&str> = pattern.split('/').collect();
+        if (1..=parts.len()).any(|end| fits_at_depth(&pattern, &parts[..end])) {
+            excluded = !lets_in;
+        }
+    }
+    excluded
+}
+
+/// As [`fits`]; two stars are any number of directories.
+fn fits_at_depth(pattern: &[&str], path: &[&str]) -> bool {
+    match pattern {
+        [] => path.is_empty(),
+        ["**", rest @ ..] => (0..=path.len()).any(|skipped| fits_at_depth(rest, &path[skipped..])),
+        [first, rest @ ..] => !path.is_empty() && fits(first, path[0]) && fits_at_depth(rest, &path[1..]),
+    }
 }
 
 /// The context as a tree: everything is root's.
 fn context(program: &Program) -> Tree {
     let mut tree = Tree::new();
     for (path, (mode, content)) in &program.context {
+        let kept = !excluded(&program.ignored, path);
+        // A directory is there if nothing leaves it out, or for something in it.
         for (at, _) in path.match_indices('/') {
+            if !kept && excluded(&program.ignored, &path[..at]) {
+                continue;
+            }
             let directory = Node {
                 content: None,
                 mode: 0o755,
                 owner: (0, 0),
             };
             tree.insert(path[..at].to_owned(), directory);
+        }
+        if !kept {
+            continue;
         }
         let file = Node {
             content: Some(content.clone()),
@@ -249,27 +310,20 @@ fn put_file(
     Ok(())
 }
 
-fn put_directory(
+fn put_directory<'a>(
     tree: &mut Tree,
-    source: &Tree,
-    found: &str,
+    below: impl Iterator<Item = (&'a str, Node)>,
     path: &str,
-    changed: &dyn Fn(&Node) -> Node,
     (owner, mode): ((u64, u64), u32),
 ) -> Possibly<()> {
     make_directories(tree, path, owner, mode)?;
-    for (name, node) in source {
-        let below = match found {
-            "" => Some(name.as_str()),
-            found => name.strip_prefix(found).and_then(|rest| rest.strip_prefix('/')),
-        };
-        let Some(below) = below else { continue };
-        let target = clean(&format!("{path}/{below}"));
+    for (name, node) in below {
+        let target = clean(&format!("{path}/{name}"));
         let same_kind = |there: &Node| there.content.is_some() == node.content.is_some();
         if !tree.get(&target).is_none_or(same_kind) {
             return Err(Impossible(format!("{target} is of another kind")));
         }
-        tree.insert(target, changed(node));
+        tree.insert(target, node);
     }
     Ok(())
 }
@@ -289,6 +343,8 @@ mod tests {
             from: None,
             owner: None,
             mode: None,
+            link: false,
+            exclude: Vec::new(),
             sources: sources.iter().map(|&source| source.to_owned()).collect(),
             destination: word(destination),
         })
@@ -298,6 +354,7 @@ mod tests {
         let file = |path: &str| (path.to_owned(), (0o600, path.to_owned()));
         interpret(&Program {
             context: ["a", "d/b", "d/e/c"].map(file).into(),
+            ignored: Vec::new(),
             arguments: BTreeMap::new(),
             stages: vec![Stage {
                 base: None,
@@ -325,6 +382,40 @@ mod tests {
             (vec![copy(&["nope"], "/x")], "! nope is not there"),
             (vec![copy(&["nope*"], "/x")], ""),
             (vec![Instruction::Workdir(word("w")), copy(&["a"], "../x")], "w x"),
+        ];
+        for (instructions, wanted) in table {
+            assert_eq!(paths(instructions.clone()), wanted, "{instructions:?}");
+        }
+    }
+
+    #[test]
+    fn patterns_leave_out() {
+        let table = [
+            ("d", "d/b", true),
+            ("*.txt", "d/b.txt", false),
+            ("**/*.txt", "b.txt", true),
+            ("**/*.txt", "d/e/b.txt", true),
+            ("d !d/b", "d/b", false),
+            ("d !d/b", "d/c", true),
+            ("!d/b d", "d/b", true),
+            ("*/a", "a", false),
+        ];
+        for (patterns, path, wanted) in table {
+            let patterns: Vec<String> = patterns.split(' ').map(str::to_owned).collect();
+            assert_eq!(excluded(&patterns, path), wanted, "{patterns:?} {path}");
+        }
+    }
+
+    #[test]
+    fn links_lie_over_what_is_there() {
+        let link = |source, destination| match copy(&[source], destination) {
+            Instruction::Copy(copy) => Instruction::Copy(Copy { link: true, ..copy }),
+            other => other,
+        };
+        let table = [
+            (vec![copy(&["d"], "/x"), link("a", "/x")], "x"),
+            (vec![copy(&["d"], "/x"), link("a", "/x/")], "x x/a x/b x/e x/e/c"),
+            (vec![copy(&["a"], "/x"), link("a", "/x/y")], "x x/y"),
         ];
         for (instructions, wanted) in table {
             assert_eq!(paths(instructions.clone()), wanted, "{instructions:?}");

@@ -8,6 +8,8 @@ use std::fmt::{self, Display};
 pub struct Program {
     /// Files of the context: mode and content.
     pub context: BTreeMap<String, (u32, String)>,
+    /// The lines of its ignore file.
+    pub ignored: Vec<String>,
     /// `--build-arg`
     pub arguments: BTreeMap<String, String>,
     /// From first to last; the last is built.
@@ -53,6 +55,10 @@ pub struct Copy {
     pub owner: Option<(u64, u64)>,
     /// `--chmod`, octal
     pub mode: Option<u32>,
+    /// `--link`
+    pub link: bool,
+    /// `--exclude`
+    pub exclude: Vec<String>,
     /// Paths and patterns.
     pub sources: Vec<String>,
     /// Where to.
@@ -137,6 +143,12 @@ impl Display for Copy {
         }
         if let Some(mode) = self.mode {
             write!(f, " --chmod={mode:04o}")?;
+        }
+        if self.link {
+            f.write_str(" --link")?;
+        }
+        for pattern in &self.exclude {
+            write!(f, " --exclude={pattern}")?;
         }
         write!(f, " {} {}", self.sources.join(" "), self.destination)
     }

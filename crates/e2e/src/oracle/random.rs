@@ -8,16 +8,24 @@ use crate::oracle::program::{Copy, Instruction, Piece, Program, Stage, Word};
 /// The files of every context.
 const FILES: [&str; 7] = ["a", "b.txt", "d/a", "d/b.txt", "d/e/c", "d/e/a", "f/a"];
 
+/// Lines of ignore files; few, so that most sources are still there.
+const IGNORED: &[&str] = &["d/e", "**/a", "*.txt", "d/*", "!d/a", "!**/b.txt", "f", "*/a", "!f/a"];
+
+/// Values of `--exclude`.
+const EXCLUDED: &[&str] = &["a", "*.txt", "**/a", "e", "e/c", "d/e", "*/*.txt", "*"];
+
 /// Programs of one to four stages.
 pub fn programs() -> impl Strategy<Value = Program> {
     let file = (select(vec![0o644, 0o600, 0o755]), select(vec!["one", "two", ""]));
     let files = prop::collection::vec(file, FILES.len());
+    let ignored = prop_oneof![4 => Just(Vec::new()), 1 => patterns(1..4, IGNORED)];
     let arguments = prop::collection::btree_map(variable(), text(), 0..3);
     let stages = prop::collection::vec((any::<prop::sample::Index>(), any::<bool>(), instructions()), 1..5);
-    (files, arguments, stages).prop_map(|(files, arguments, stages)| {
+    (files, ignored, arguments, stages).prop_map(|(files, ignored, arguments, stages)| {
         let files = files.into_iter().map(|(mode, content)| (mode, content.to_owned()));
         Program {
             context: FILES.map(str::to_owned).into_iter().zip(files).collect(),
+            ignored,
             arguments,
             stages: stages.into_iter().enumerate().map(stage).collect(),
         }
@@ -78,17 +86,23 @@ fn copy_of(
     let sources = prop::collection::vec(source.prop_map(str::to_owned), 1..3);
     let owner = prop::option::weighted(0.2, (7_u64..9, 7_u64..9));
     let mode = prop::option::weighted(0.2, select(vec![0o700, 0o640, 0o4755]));
-    (any::<bool>(), from, owner, mode, sources, path()).prop_map(|(add, from, owner, mode, sources, destination)| {
-        Copy {
-            // Only COPY has --from.
-            add: add && from.is_none(),
-            from,
-            owner,
-            mode,
-            sources,
-            destination,
-        }
+    let exclude = prop_oneof![4 => Just(Vec::new()), 1 => patterns(1..3, EXCLUDED)];
+    let flags = (any::<bool>(), owner, mode, prop::bool::weighted(0.2), exclude);
+    (from, flags, sources, path()).prop_map(|(from, (add, owner, mode, link, exclude), sources, destination)| Copy {
+        // Only COPY has --from.
+        add: add && from.is_none(),
+        from,
+        owner,
+        mode,
+        link,
+        exclude,
+        sources,
+        destination,
     })
+}
+
+fn patterns(count: std::ops::Range<usize>, of: &'static [&'static str]) -> impl Strategy<Value = Vec<String>> {
+    prop::collection::vec(select(of).prop_map(str::to_owned), count)
 }
 
 fn variable() -> impl Strategy<Value = String> {

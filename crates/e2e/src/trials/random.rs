@@ -37,7 +37,11 @@ fn agrees(stage: &Stage) -> Result<()> {
     };
     match runner.run(&random::programs(), agree) {
         Ok(()) => Ok(()),
-        Err(TestError::Fail(why, program)) => bail!("{why}\n--- the context: {:?}\n{program}", program.context),
+        Err(TestError::Fail(why, program)) => bail!(
+            "{why}\n--- the context: {:?}, without {:?}\n{program}",
+            program.context,
+            program.ignored
+        ),
         Err(TestError::Abort(why)) => bail!("{why}"),
     }
 }
@@ -83,7 +87,8 @@ fn write(place: &Path, program: &Program) -> Result<()> {
     }
     fs::write(place.join("Dockerfile"), program.to_string())?;
     // It is no file of the program's own.
-    fs::write(place.join("Dockerfile.dockerignore"), "Dockerfile*\n")?;
+    let ignored = format!("Dockerfile*\n{}\n", program.ignored.join("\n"));
+    fs::write(place.join("Dockerfile.dockerignore"), ignored)?;
     Ok(())
 }
 
