@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use kiln_image::media_type::{self, Compression};
+use kiln_image::media_type::{Compression, Family};
 use kiln_image::{Descriptor, Digest, ImageConfig, Manifest, RootFs};
 use kiln_layer::{BlobInfo, PackOptions, Times};
 use kiln_plan::Target;
@@ -120,23 +120,27 @@ fn blob(images: &Images<'_>, layer: &LayerId, compression: LayerOptions) -> Step
     if let Some(blob) = wanted
         && compression.level.is_none()
     {
-        return oci(Descriptor::new(blob.media_type.clone(), blob.digest, blob.size));
+        return typed(
+            Descriptor::new(blob.media_type.clone(), blob.digest, blob.size),
+            compression,
+        );
     }
     if !compression.force
         && let Some(origin) = images.origin(layer)
     {
-        return oci(origin.descriptor);
+        return typed(origin.descriptor, compression);
     }
     let packed = compress(images, layer, compression, Times::Keep)?;
-    let media_type = compression.kind.oci_layer();
+    let media_type = compression.types.layer(compression.kind);
     store.set_layer_diff_id(layer, &packed.diff_id, packed.tar_size)?;
     store.add_layer_blob(layer, &packed.digest, packed.size, media_type)?;
     Ok(Descriptor::new(media_type, packed.digest, packed.size))
 }
 
-/// Manifests of the image specification name layers by its media types, not by Docker's.
-fn oci(mut layer: Descriptor) -> StepResult<Descriptor> {
-    compression_of(&layer)?.oci_layer().clone_into(&mut layer.media_type);
+/// A manifest names all layers by media types of its own family.
+fn typed(mut layer: Descriptor, options: LayerOptions) -> StepResult<Descriptor> {
+    let compression = compression_of(&layer)?;
+    options.types.layer(compression).clone_into(&mut layer.media_type);
     Ok(layer)
 }
 
@@ -154,7 +158,7 @@ pub(crate) fn dated_back(
             return Ok((facts(images, layer)?.diff_id, blob(images, layer, options)?));
         }
         let packed = compress(images, layer, options, Times::AtMost(latest))?;
-        let media_type = options.kind.oci_layer();
+        let media_type = options.types.layer(options.kind);
         Ok((packed.diff_id, Descriptor::new(media_type, packed.digest, packed.size)))
     };
     let (diff_ids, blobs): (Vec<Digest>, Vec<Descriptor>) =
@@ -188,12 +192,13 @@ fn compress(images: &Images<'_>, layer: &LayerId, compression: LayerOptions, tim
 pub(crate) fn manifest(
     config: &[u8],
     layers: Vec<Descriptor>,
+    types: Family,
     annotations: BTreeMap<String, String>,
 ) -> StepResult<Vec<u8>> {
     let manifest = Manifest {
         schema_version: 2,
-        media_type: media_type::OCI_MANIFEST.to_owned(),
-        config: Descriptor::of(media_type::OCI_CONFIG, config),
+        media_type: types.manifest().to_owned(),
+        config: Descriptor::of(types.config(), config),
         layers,
         annotations,
     };

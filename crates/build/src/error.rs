@@ -113,6 +113,16 @@ pub enum StepError {
         /// Why they cannot.
         reason: Arc<NotRunnable>,
     },
+    /// Images of several platforms, and none for the one that is wanted.
+    #[error("{what} has no image for {wanted}; it has {}", .offered.join(", "))]
+    NoPlatform {
+        /// What they are in.
+        what: String,
+        /// The platform that was wanted.
+        wanted: String,
+        /// The platforms on offer.
+        offered: Vec<String>,
+    },
     /// A required secret was not given.
     #[error("secret `{0}` is required and was not given")]
     Secret(String),

@@ -105,10 +105,18 @@ impl Sink for Silent {
 /// What was built.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Built {
-    /// The digest of the config: docker's image ID. Of several outputs, the last one's.
-    pub id: Digest,
-    /// The manifest, where one was written.
+    /// The digest of the config: docker's image ID. Of several outputs, the last one's; `None` for several platforms.
+    pub config: Option<Digest>,
+    /// The manifest or index, where one was written.
     pub manifest: Option<Descriptor>,
     /// Unpacked bytes of all layers.
     pub size: u64,
+}
+
+impl Built {
+    /// What it is known by: the config, and of several platforms the index. `None` where these were written as files
+    /// alone.
+    pub fn id(&self) -> Option<Digest> {
+        self.config.or(self.manifest.as_ref().map(|index| index.digest))
+    }
 }

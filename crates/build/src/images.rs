@@ -123,10 +123,10 @@ impl<'a> Images<'a> {
 
     /// What the store knows without asking anybody: an image with that name, or what a registry said before.
     fn in_store(&self, request: &ImageRequest) -> StepResult<Option<ResolvedImage>> {
-        if let Some(image) = self.store.image_by_reference(&request.reference)?
-            && request.platform.distance(&image.platform).is_some()
+        if let Some(entry) = self.store.by_reference(&request.reference)?
+            && let Some(image) = entry.select(&request.platform)
         {
-            return Ok(Some(self.stored(&image, &request.reference)?));
+            return Ok(Some(self.stored(image, &request.reference)?));
         }
         let Some(digest) = self.store.resolution(&request.reference, &request.platform)? else {
             return Ok(None);

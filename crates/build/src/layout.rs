@@ -74,8 +74,11 @@ impl Layout {
             digest = match (index.select(platform), &index.manifests[..]) {
                 (Some(entry), _) | (None, [entry]) => entry.digest,
                 _ => {
-                    let offered = index.platforms().join(", ");
-                    return Err(self.invalid(&format!("it has no image for {platform}, only for {offered}")));
+                    return Err(StepError::NoPlatform {
+                        what: format!("the OCI layout {}", self.path.display()),
+                        wanted: platform.to_string(),
+                        offered: index.platforms(),
+                    });
                 }
             };
         }

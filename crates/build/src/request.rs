@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kiln_dockerfile::source::Source;
-use kiln_image::media_type::Compression;
+use kiln_image::media_type::{Compression, Family};
 use kiln_image::{Digest, Platform, Reference};
 use kiln_plan::Options;
 pub use kiln_sandbox::{CpuTime, Limits};
@@ -179,15 +179,15 @@ pub enum AnnotationPlace {
 }
 
 impl Annotations {
-    /// Those of a place for images of a platform. What is for that platform wins over what is for all.
-    pub fn of(&self, place: AnnotationPlace, platform: &Platform) -> BTreeMap<String, String> {
+    /// Those of a place, for images of a platform if it has one. What is for that platform wins over what is for all.
+    pub fn of(&self, place: AnnotationPlace, platform: Option<&Platform>) -> BTreeMap<String, String> {
         let mut found = BTreeMap::new();
         for for_all in [true, false] {
             let fits = |each: &&Annotation| {
                 each.place == place
                     && match &each.platform {
                         None => for_all,
-                        Some(own) => !for_all && own == platform,
+                        Some(own) => !for_all && Some(own) == platform,
                     }
             };
             let pair = |each: &Annotation| (each.key.clone(), each.value.clone());
@@ -236,9 +236,20 @@ pub enum Output {
         layers: LayerOptions,
     },
     /// The file tree as a directory (`type=local`).
-    Local(PathBuf),
+    Local {
+        /// Which.
+        dest: PathBuf,
+        /// `platform-split`: whether each platform has a directory of its own in there; only several have where not
+        /// given.
+        split: Option<bool>,
+    },
     /// The file tree as a tar (`type=tar`).
-    Tar(Destination),
+    Tar {
+        /// Where.
+        dest: Destination,
+        /// As with [`Output::Local`].
+        split: Option<bool>,
+    },
 }
 
 impl Output {
@@ -248,7 +259,7 @@ impl Output {
             Self::Image { layers, .. } | Self::Oci { layers, .. } | Self::Docker { layers, .. } => {
                 layers.rewrite_timestamp
             }
-            Self::Local(_) | Self::Tar(_) => false,
+            Self::Local { .. } | Self::Tar { .. } => false,
         }
     }
 }
@@ -274,16 +285,25 @@ pub struct LayerOptions {
     /// `rewrite-timestamp`: files of the layers that are not the base's are dated back to the image's time stamp, where
     /// they are younger.
     pub rewrite_timestamp: bool,
+    /// Whose media types layers have, and then the documents that name them (`oci-mediatypes`). What is noted in
+    /// documents only the image specification has a place for: with notes they are its.
+    pub types: Family,
+}
+
+impl LayerOptions {
+    /// What is meant where nobody says anything.
+    pub const DEFAULT: Self = Self {
+        kind: Compression::Gzip,
+        level: None,
+        force: false,
+        rewrite_timestamp: false,
+        types: Family::Oci,
+    };
 }
 
 impl Default for LayerOptions {
     fn default() -> Self {
-        Self {
-            kind: Compression::Gzip,
-            level: None,
-            force: false,
-            rewrite_timestamp: false,
-        }
+        Self::DEFAULT
     }
 }
 
@@ -305,9 +325,9 @@ mod tests {
             note(None, "all"),
         ]);
         let value =
-            |architecture: &str| notes.of(AnnotationPlace::Manifest, &Platform::linux(architecture))["k"].clone();
+            |architecture: &str| notes.of(AnnotationPlace::Manifest, Some(&Platform::linux(architecture)))["k"].clone();
         assert_eq!((value("amd64"), value("s390x")), ("amd".to_owned(), "all".to_owned()));
-        assert!(notes.of(AnnotationPlace::Index, &Platform::linux("amd64")).is_empty());
+        assert!(notes.of(AnnotationPlace::Index, None).is_empty());
         assert!(!notes.need_index());
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use kiln_image::{Config, Platform, Reference, ReferenceError};
 use kiln_plan::{ImageRequest, Network, ResolvedImage};
 use kiln_sandbox::{BindSource, Child, Mount, MountKind, Overlay, Spec, Stdio, User};
-use kiln_store::Found;
+use kiln_store::{Entry, Found};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::AsFd;
 use rustix::process::Signal;
@@ -23,7 +23,7 @@ use crate::session::{Tasks, hosts_file, resolv_conf};
 pub struct RunSpec {
     /// In which image: its ID, or its name; fetched if the store does not have it.
     pub image: String,
-    /// For which platform, if it must be fetched.
+    /// For which platform; of several in the store this machine's where not given.
     pub platform: Option<Platform>,
     /// Instead of CMD; empty for the image's.
     pub command: Vec<String>,
@@ -134,14 +134,20 @@ fn run(images: &Images<'_>, spec: &RunSpec, starting: &dyn Fn()) -> StepResult<u
 
 /// The store's image of that ID or name, or the registry's.
 fn find(images: &Images<'_>, spec: &RunSpec) -> StepResult<ResolvedImage> {
-    if let Found::Image(image, name) = images.store.find_image(&spec.image)?
-        && spec
-            .platform
-            .as_ref()
-            .is_none_or(|wanted| wanted.distance(&image.platform).is_some())
-    {
+    if let Found::One(entry, name) = images.store.find_image(&spec.image)? {
         let name = name.unwrap_or_else(|| Reference::new("docker.io", "library/image", None, None));
-        return images.stored(&image, &name);
+        match (entry.meant(spec.platform.as_ref()), &entry) {
+            (Some(image), _) => return images.stored(image, &name),
+            (None, Entry::Index(index)) => {
+                return Err(StepError::NoPlatform {
+                    what: spec.image.clone(),
+                    wanted: spec.platform.clone().unwrap_or_else(Platform::host).to_string(),
+                    offered: index.images.iter().map(|image| image.platform.to_string()).collect(),
+                });
+            }
+            // A registry may have it for other platforms as well.
+            (None, Entry::Image(_)) => {}
+        }
     }
     let reference = spec.image.parse();
     let request = ImageRequest {

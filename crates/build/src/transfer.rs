@@ -1,44 +1,19 @@
 //! Images between the store, registries and files.
 
-use std::collections::BTreeMap;
-
 use kiln_image::media_type;
-use kiln_image::{Descriptor, Digest, Manifest, Platform, Reference};
-use kiln_layer::Times;
+use kiln_image::{Descriptor, Digest, Platform, Reference};
 use kiln_plan::ImageRequest;
-use kiln_store::{Found, Image};
+use kiln_store::{Entry, Found, Image};
 
-use crate::assemble;
 use crate::builder::{Builder, FIRST_TASK};
-use crate::cancel::{Cancel, Watched};
+use crate::cancel::Cancel;
 use crate::error::{Error, StepError, StepResult};
 use crate::event::Sink;
-use crate::export::{self, ArchiveImage};
+use crate::export;
 use crate::images::{Images, MAX_DOCUMENT, parse_config, parse_manifest};
-use crate::request::{AnnotationPlace, Annotations, Destination, LayerOptions};
+use crate::package::{Package, PackedImage, Packing, Stored, StoredImage, pack, pack_whole};
+use crate::request::{Annotations, Destination, LayerOptions};
 use crate::session::{Task, Tasks};
-
-/// An image of the store with its config.
-pub(crate) struct Stored {
-    pub(crate) image: Image,
-    pub(crate) config: Vec<u8>,
-    pub(crate) created: Option<String>,
-    /// The time stamps that it was built with, if somebody said.
-    pub(crate) epoch: Option<i64>,
-    /// What is noted where it is written.
-    pub(crate) annotations: Annotations,
-}
-
-impl Stored {
-    /// What becomes of the times of files that leave without an image around them.
-    pub(crate) fn times(&self) -> Times {
-        self.epoch.map_or(Times::Keep, Times::Set)
-    }
-
-    fn notes(&self, place: AnnotationPlace) -> BTreeMap<String, String> {
-        self.annotations.of(place, &self.image.platform)
-    }
-}
 
 impl Builder {
     /// Fetches an image with all its layers and names it. Gives the digest of its manifest.
@@ -55,16 +30,14 @@ impl Builder {
         Ok(pull(&images, reference, platform)?)
     }
 
-    /// Sends an image of the store to its registry. Gives the digest of its manifest.
+    /// Sends an image of the store to its registry, or all those of an index. Gives the digest of its manifest or index.
     pub fn push(&self, reference: &Reference, sink: &dyn Sink, cancel: &Cancel) -> Result<Digest, Error> {
         let _in_use = self.store.in_use().map_err(StepError::from)?;
         let tasks = Tasks::new(sink, FIRST_TASK);
         let images = Images::new(&self.store, &self.registry, &tasks, cancel);
-        let (image, _) = self.find(&reference.to_string())?;
-        let stored = stored(&images, image)?;
-        Ok(push(&images, &stored, reference, LayerOptions::default())?
-            .descriptor()
-            .digest)
+        let (entry, _) = self.find(&reference.to_string())?;
+        let stored = stored(&images, &entry)?;
+        Ok(push(&images, &stored, reference, AS_THEY_ARE)?.descriptor().digest)
     }
 
     /// Writes images of the store, named or by ID, as an archive for `docker load`.
@@ -74,31 +47,45 @@ impl Builder {
         let images = Images::new(&self.store, &self.registry, &tasks, cancel);
         let mut archives = Vec::new();
         for name in names {
-            let (image, reference) = self.find(name)?;
-            let stored = stored(&images, image)?;
-            archives.push(archive(
-                &images,
-                &stored,
-                reference.as_slice(),
-                LayerOptions::default(),
-            )?);
+            let (entry, reference) = self.find(name)?;
+            let stored = stored(&images, &entry)?;
+            archives.push(pack_whole(&images, &stored, reference.as_slice(), AS_THEY_ARE)?);
         }
         Ok(export::with_destination(dest, |out| {
             export::write_docker(&self.store, &archives, out)
         })?)
     }
 
-    pub(crate) fn find(&self, name: &str) -> Result<(Image, Option<Reference>), Error> {
+    fn find(&self, name: &str) -> Result<(Entry, Option<Reference>), Error> {
         match self.store.find_image(name).map_err(StepError::from)? {
-            Found::Image(image, reference) => Ok((image, reference)),
+            Found::One(entry, reference) => Ok((entry, reference)),
             Found::Nothing => Err(Error::NoSuchImage(name.to_owned())),
             Found::Ambiguous(count) => Err(Error::AmbiguousImage(name.to_owned(), count)),
         }
     }
 }
 
+/// How images of the store leave it when nobody says how.
+const AS_THEY_ARE: Packing<'_> = Packing {
+    layers: LayerOptions::DEFAULT,
+    annotations: &Annotations(Vec::new()),
+};
+
+/// What there is to know of an image or an index of the store before it is written.
+fn stored(images: &Images<'_>, entry: &Entry) -> StepResult<Stored> {
+    let each: StepResult<Vec<_>> = entry.images().iter().map(|image| stored_image(images, image)).collect();
+    Ok(Stored {
+        images: each?,
+        epoch: None,
+        index: match entry {
+            Entry::Image(_) => None,
+            Entry::Index(index) => Some(index.id),
+        },
+    })
+}
+
 /// Reads an image's config, and where its layers come from if a registry gave them.
-pub(crate) fn stored(images: &Images<'_>, image: Image) -> StepResult<Stored> {
+fn stored_image(images: &Images<'_>, image: &Image) -> StepResult<StoredImage> {
     let name = Reference::new("docker.io", "library/image", None, None);
     let config = images.store.read_blob(&image.id, MAX_DOCUMENT)?;
     let parsed = parse_config(&config, &name)?;
@@ -108,12 +95,10 @@ pub(crate) fn stored(images: &Images<'_>, image: Image) -> StepResult<Stored> {
         let manifest = parse_manifest(&images.store.read_blob(&manifest, MAX_DOCUMENT)?, &name)?;
         images.remember(&name, &manifest, &parsed);
     }
-    Ok(Stored {
-        image,
+    Ok(StoredImage {
+        image: image.clone(),
         config,
         created: parsed.created,
-        epoch: None,
-        annotations: Annotations::default(),
     })
 }
 
@@ -145,146 +130,58 @@ fn pull(images: &Images<'_>, reference: &Reference, platform: &Platform) -> Step
     Ok(resolved.manifest)
 }
 
-/// The image with all layers compressed that are ours: what an archive takes, once the others are fetched.
-fn compressed(
-    images: &Images<'_>,
-    stored: &Stored,
-    names: &[Reference],
-    options: LayerOptions,
-) -> StepResult<ArchiveImage> {
-    let image = &stored.image;
-    let made = |manifest, config: &[u8], digest, layers| ArchiveImage {
-        manifest,
-        manifest_type: media_type::OCI_MANIFEST.to_owned(),
-        config: digest,
-        config_size: config.len() as u64,
-        layers,
-        platform: image.platform.clone(),
-        names: names.to_vec(),
-        created: stored.created.clone(),
-        annotations: stored.notes(AnnotationPlace::ManifestDescriptor),
-        index: None,
-    };
-    let notes = stored.notes(AnnotationPlace::Manifest);
-    let latest = stored.epoch.filter(|_| options.rewrite_timestamp);
-    let mut archive = if let Some(latest) = latest {
-        let (layers, config) = assemble::dated_back(images, &image.layers, &stored.config, options, latest)?;
-        let manifest = assemble::manifest(&config, layers.clone(), notes)?;
-        made(manifest, &config, images.store.put_blob(&config)?, layers)
-    } else if let Some((bytes, manifest)) = kept_manifest(images, image, options)? {
-        let made = made(bytes, &stored.config, image.id, manifest.layers);
-        if manifest.media_type.is_empty() {
-            made
-        } else {
-            ArchiveImage {
-                manifest_type: manifest.media_type,
-                ..made
-            }
-        }
-    } else {
-        let layers = assemble::layer_blobs(images, &image.layers, options)?;
-        let manifest = assemble::manifest(&stored.config, layers.clone(), notes)?;
-        made(manifest, &stored.config, image.id, layers)
-    };
-    if stored.annotations.need_index() {
-        archive.add_index(
-            stored.notes(AnnotationPlace::Index),
-            stored.notes(AnnotationPlace::IndexDescriptor),
-        )?;
-    }
-    Ok(archive)
-}
-
-/// The manifest that the image has already: bytes that came from elsewhere stay as they came.
-fn kept_manifest(images: &Images<'_>, image: &Image, options: LayerOptions) -> StepResult<Option<(Vec<u8>, Manifest)>> {
-    let kept = |digest: &Digest| images.store.has_blob(digest) && !options.force;
-    let Some(digest) = image.manifest.filter(kept) else {
-        return Ok(None);
-    };
-    let bytes = images.store.read_blob(&digest, MAX_DOCUMENT)?;
-    let name = Reference::new("docker.io", "library/image", None, None);
-    let manifest = parse_manifest(&bytes, &name)?;
-    Ok(Some((bytes, manifest)))
-}
-
-/// The image with everything that an archive takes.
-pub(crate) fn archive(
-    images: &Images<'_>,
-    stored: &Stored,
-    names: &[Reference],
-    options: LayerOptions,
-) -> StepResult<ArchiveImage> {
-    let archive = compressed(images, stored, names, options)?;
-    fetch_blobs(images, &archive.layers)?;
-    Ok(archive)
-}
-
-/// Layers of the base that nothing unpacked are still with their registry.
-fn fetch_blobs(images: &Images<'_>, layers: &[Descriptor]) -> StepResult<()> {
-    for layer in layers {
-        if images.store.has_blob(&layer.digest) {
-            continue;
-        }
-        let origin = images.origin_of_blob(&layer.digest);
-        let origin = origin.ok_or_else(|| StepError::LostLayer {
-            layer: layer.digest.short(),
-            image: "an image of the store".to_owned(),
-        })?;
-        let task = images.tasks.start(format!("fetch layer {}", layer.digest.short()));
-        let part = layer.digest.short();
-        let report = |bytes: u64| task.progress(&part, bytes, Some(layer.size));
-        let mut reader = Watched {
-            inner: images.blob_reader(&origin.image, layer, Box::new(report))?,
-            cancel: images.cancel,
-        };
-        let mut writer = images.store.blob_writer()?;
-        std::io::copy(&mut reader, &mut writer).map_err(StepError::io("download", &part))?;
-        drop(reader);
-        writer.commit(Some(layer.digest))?;
-        task.done();
-    }
-    Ok(())
-}
-
-/// Sends an image: blobs that the registry lacks, config, manifest. Gives what was sent.
+/// Sends images: blobs that the registry lacks, configs, manifests, and the index if there is one, which then gets the
+/// name. Gives what was sent.
 pub(crate) fn push(
     images: &Images<'_>,
     stored: &Stored,
     reference: &Reference,
-    options: LayerOptions,
-) -> StepResult<ArchiveImage> {
+    packing: Packing<'_>,
+) -> StepResult<Package> {
     let task = images.tasks.start(format!("push {}", reference.familiar()));
-    let image = compressed(images, stored, &[], options)?;
-    for layer in &image.layers {
-        if images.cancel.is_canceled() {
-            return Err(StepError::Canceled);
+    let package = pack(images, stored, &[], packing)?;
+    for image in &package.images {
+        for layer in &image.layers {
+            if images.cancel.is_canceled() {
+                return Err(StepError::Canceled);
+            }
+            push_blob(images, reference, layer, &task)?;
         }
-        push_blob(images, reference, layer, &task)?;
+        let config = Descriptor::new(media_type::OCI_CONFIG, image.config, image.config_size);
+        push_blob(images, reference, &config, &task)?;
     }
-    let config = Descriptor::new(media_type::OCI_CONFIG, image.config, image.config_size);
-    push_blob(images, reference, &config, &task)?;
-    let digest = push_documents(images, reference, &image)?;
-    if image.config == stored.image.id && images.store.image(&image.config)?.is_some() {
-        images.store.put_blob(&image.manifest)?;
+    push_documents(images, reference, &package)?;
+    if let ([one], Some(sent)) = (&stored.images[..], package.single()) {
+        remember_manifest(images, one, sent)?;
+    }
+    task.done();
+    Ok(package)
+}
+
+fn push_documents(images: &Images<'_>, reference: &Reference, package: &Package) -> StepResult<()> {
+    let push = |name: &Reference, kind: &str, bytes: &[u8]| images.registry.push_manifest(name, kind, bytes);
+    let Some(index) = &package.index else {
+        let image = &package.images[0];
+        push(reference, &image.manifest_type, &image.manifest)?;
+        return Ok(());
+    };
+    for image in &package.images {
+        let pinned = reference.pinned(Digest::of(&image.manifest));
+        push(&pinned, &image.manifest_type, &image.manifest)?;
+    }
+    push(reference, &index.media_type, &index.bytes)?;
+    Ok(())
+}
+
+/// An image of the store that was sent has the manifest that was sent.
+fn remember_manifest(images: &Images<'_>, stored: &StoredImage, sent: &PackedImage) -> StepResult<()> {
+    if sent.config == stored.image.id && images.store.image(&sent.config)?.is_some() {
         images.store.put_image(&Image {
-            manifest: Some(digest),
+            manifest: Some(images.store.put_blob(&sent.manifest)?),
             ..stored.image.clone()
         })?;
     }
-    task.done();
-    Ok(image)
-}
-
-/// Sends the manifest, and the index if there is one: then only that gets the name. Gives the manifest's digest.
-fn push_documents(images: &Images<'_>, reference: &Reference, image: &ArchiveImage) -> StepResult<Digest> {
-    let push = |name: &Reference, kind: &str, bytes: &[u8]| images.registry.push_manifest(name, kind, bytes);
-    let Some(index) = &image.index else {
-        return Ok(push(reference, &image.manifest_type, &image.manifest)?);
-    };
-    let pinned = reference.pinned(Digest::of(&image.manifest));
-    let digest = push(&pinned, &image.manifest_type, &image.manifest)?;
-    push(reference, media_type::OCI_INDEX, &index.bytes)?;
-    Ok(digest)
+    Ok(())
 }
 
 fn push_blob(images: &Images<'_>, reference: &Reference, blob: &Descriptor, task: &Task<'_>) -> StepResult<()> {

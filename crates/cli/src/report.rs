@@ -117,20 +117,15 @@ impl Reporter {
     /// What `BuildKit` shows: the last output, the lines of the Dockerfile, the error.
     fn step(&self, step: &FailedStep) -> String {
         let mut text = String::new();
-        if !step.tail.is_empty() {
-            let name = sanitise(step.name.as_bytes());
-            let name = terminal_width().map_or(name.clone(), |width| cut(&name, width.saturating_sub(4), '…'));
-            let _ = writeln!(text, "------\n > {}:", self.bold(&name));
-            for line in &step.tail {
-                let _ = writeln!(text, "{}", sanitise(line.as_bytes()));
-            }
-            text.push_str("------\n");
+        let name = sanitise(step.name.as_bytes());
+        let name = terminal_width().map_or(name.clone(), |width| cut(&name, width.saturating_sub(4), '…'));
+        let _ = writeln!(text, "------\n > {}:", self.bold(&name));
+        for line in &step.tail {
+            let _ = writeln!(text, "{}", sanitise(line.as_bytes()));
         }
-        match step.lines {
-            Some((first, last)) => text.push_str(&self.lines(&step.source, first, last)),
-            None => {
-                let _ = writeln!(text, "{}:", sanitise(step.name.as_bytes()));
-            }
+        text.push_str("------\n");
+        if let Some((first, last)) = step.lines {
+            text.push_str(&self.lines(&step.source, first, last));
         }
         text.push_str(&self.plain_error(&step.error, step.hint.as_deref(), Some(step.id)));
         text

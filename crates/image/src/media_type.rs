@@ -18,8 +18,60 @@ pub const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.lis
 pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 /// Docker image config.
 pub const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
+/// Docker layer, uncompressed tar.
+pub const DOCKER_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
 /// Docker layer, gzip.
 pub const DOCKER_LAYER_GZIP: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
+/// Docker layer, zstd, as containerd has it.
+pub const DOCKER_LAYER_ZSTD: &str = "application/vnd.docker.image.rootfs.diff.tar.zstd";
+
+/// Whose media types documents are written with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Family {
+    /// The image specification's.
+    #[default]
+    Oci,
+    /// Docker's, which came before.
+    Docker,
+}
+
+impl Family {
+    /// An index of manifests.
+    pub const fn index(self) -> &'static str {
+        match self {
+            Self::Oci => OCI_INDEX,
+            Self::Docker => DOCKER_INDEX,
+        }
+    }
+
+    /// The manifest of an image.
+    pub const fn manifest(self) -> &'static str {
+        match self {
+            Self::Oci => OCI_MANIFEST,
+            Self::Docker => DOCKER_MANIFEST,
+        }
+    }
+
+    /// The config of an image.
+    pub const fn config(self) -> &'static str {
+        match self {
+            Self::Oci => OCI_CONFIG,
+            Self::Docker => DOCKER_CONFIG,
+        }
+    }
+
+    /// A layer so compressed.
+    pub const fn layer(self, compression: Compression) -> &'static str {
+        match (self, compression) {
+            (Self::Oci, Compression::None) => OCI_LAYER,
+            (Self::Oci, Compression::Gzip) => OCI_LAYER_GZIP,
+            (Self::Oci, Compression::Zstd) => OCI_LAYER_ZSTD,
+            (Self::Docker, Compression::None) => DOCKER_LAYER,
+            (Self::Docker, Compression::Gzip) => DOCKER_LAYER_GZIP,
+            (Self::Docker, Compression::Zstd) => DOCKER_LAYER_ZSTD,
+        }
+    }
+}
 
 /// How the bytes of a layer blob are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,15 +85,6 @@ pub enum Compression {
 }
 
 impl Compression {
-    /// The OCI media type of a layer so compressed.
-    pub const fn oci_layer(self) -> &'static str {
-        match self {
-            Self::None => OCI_LAYER,
-            Self::Gzip => OCI_LAYER_GZIP,
-            Self::Zstd => OCI_LAYER_ZSTD,
-        }
-    }
-
     /// The compression that a layer's media type names; `None` for a type that is no layer.
     pub fn of_layer(media_type: &str) -> Option<Self> {
         let plain = media_type.strip_prefix("application/vnd.")?;

@@ -11,7 +11,7 @@ use rustix::fs::{CWD, FileType, Mode, OFlags, SeekFrom, openat, readlinkat, seek
 use rustix::io::Errno;
 
 use crate::Error;
-use crate::root::path_of;
+use crate::root::{bytes_of, join, path_of};
 use crate::tar::{Entry, Kind, Writer, at_most};
 use crate::times::Times;
 use crate::walk::{self, FileId, Meta, Name, Next, Walk};
@@ -57,13 +57,28 @@ pub struct PackStats {
 pub fn pack<W: Write>(dir: &Path, options: &PackOptions, out: W) -> Result<PackStats, Error> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let top = openat(CWD, dir, flags, Mode::empty()).map_err(Error::at("open the layer directory", dir))?;
-    Packer::new(options, Format::Layer, out).run(top)
+    let mut packer = Packer::new(options, Format::Layer, out);
+    packer.tree(top)?;
+    packer.end()
 }
 
-/// Writes the tar of a merged tree, in which whiteouts and opaque directories mean nothing.
-pub fn pack_tree<W: Write>(tree: BorrowedFd<'_>, options: &PackOptions, out: W) -> Result<PackStats, Error> {
-    let top = walk::open_directory(tree, c".").map_err(Error::at("open the directory", "."))?;
-    Packer::new(options, Format::Tree, out).run(top)
+/// Writes one tar of merged trees, in which whiteouts and opaque directories mean nothing, each below its place: an empty
+/// one is the top. Who puts two trees at one place sees to it that they do not [`overlap`](crate::overlap).
+pub fn pack_trees<W: Write>(
+    trees: &[(&Path, BorrowedFd<'_>)],
+    options: &PackOptions,
+    out: W,
+) -> Result<PackStats, Error> {
+    let mut packer = Packer::new(options, Format::Tree, out);
+    for (place, tree) in trees {
+        let top = walk::open_directory(tree, c".").map_err(Error::at("open the directory", "."))?;
+        bytes_of(place).clone_into(&mut packer.place);
+        if !packer.place.is_empty() {
+            packer.put(&Entry::new([&packer.place[..], b"/"].concat(), Kind::Directory, 0o755))?;
+        }
+        packer.tree(top)?;
+    }
+    packer.end()
 }
 
 /// The digest and the length of the tar that [`pack`] writes.
@@ -83,6 +98,8 @@ struct Packer<'a, W: Write> {
     options: &'a PackOptions,
     format: Format,
     tar: Writer<W>,
+    /// What the paths of the tree at hand begin with.
+    place: Vec<u8>,
     entries: u64,
     /// Files of which more names may come: the first name, and how many are still missing.
     links: HashMap<FileId, (Vec<u8>, u32)>,
@@ -98,13 +115,15 @@ impl<'a, W: Write> Packer<'a, W> {
             options,
             format,
             tar: Writer::new(out),
+            place: Vec::new(),
             entries: 0,
             links,
             buffer: vec![0; BUFFER],
         }
     }
 
-    fn run(mut self, top: OwnedFd) -> Result<PackStats, Error> {
+    fn tree(&mut self, top: OwnedFd) -> Result<(), Error> {
+        self.links.clear();
         if self.format == Format::Layer && xattr::read(&top).map_err(Error::at("read the attributes of", "."))?.1 {
             self.marker(OPAQUE_NAME.to_vec())?;
         }
@@ -112,16 +131,19 @@ impl<'a, W: Write> Packer<'a, W> {
         loop {
             match walk.next().map_err(Error::at("walk", "."))? {
                 Next::Name(name) => {
-                    let path = walk.path_of(&name.name);
+                    let path = join(&self.place, &walk.path_of(&name.name));
                     if let Some(directory) = self.name(&walk, &name, &path)? {
                         walk.enter(&name.name, directory)
                             .map_err(Error::at("read the directory", path_of(&path)))?;
                     }
                 }
                 Next::Left(_) => {}
-                Next::Done => break,
+                Next::Done => return Ok(()),
             }
         }
+    }
+
+    fn end(mut self) -> Result<PackStats, Error> {
         let tar_size = self.tar.end().map_err(Error::Write)?;
         Ok(PackStats {
             entries: self.entries,
@@ -194,7 +216,7 @@ impl<'a, W: Write> Packer<'a, W> {
         let meta = Meta::of(dir, name).map_err(Error::at("examine", path_of(path)))?;
         if meta.is_whiteout() && self.format == Format::Layer {
             let (directory, name) = crate::root::split(path);
-            return self.marker(crate::root::join(directory, &[WHITEOUT, name].concat()));
+            return self.marker(join(directory, &[WHITEOUT, name].concat()));
         }
         if self.link(&meta, path)? {
             return Ok(());

@@ -232,12 +232,12 @@ impl Dispatch<'_, '_> {
 
     fn push_files(&mut self, unit: &Unit<'_>, actions: Vec<FileAction>, link: bool) {
         let shown = self.step_name(unit, &[]);
-        let name = self.names.next(&shown);
+        let name = self.names.next(&shown, &self.stage.vars);
         let below = self.stage.root;
         let root = if link { None } else { below };
         let mut step = self.push(unit, Op::File(FileOp { root, actions }), name);
         if let (true, Some(below)) = (link, below) {
-            let name = self.names.current(&format!("LINK {shown}"));
+            let name = self.names.current(&format!("LINK {shown}"), &self.stage.vars);
             step = self.push(unit, Op::Merge(vec![below, step]), name);
         }
         self.stage.root = Some(step);

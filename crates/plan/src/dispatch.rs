@@ -139,7 +139,7 @@ impl<'p, 'a> Dispatch<'p, 'a> {
     fn warn(&mut self, unit: &Unit<'_>, undefined: Vec<String>) {
         let stage = &self.stage;
         let declared = |name: &str| stage.declares(name);
-        warn_undefined(&mut self.planner.report, unit.span(), undefined, &stage.vars, declared);
+        warn_undefined(self.planner.report, unit.span(), undefined, &stage.vars, declared);
     }
 
     /// The name of the instruction's step; variables in `masked` are secret.

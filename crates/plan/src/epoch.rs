@@ -81,7 +81,7 @@ fn value(dockerfile: &Dockerfile, options: &Options) -> Option<String> {
         return Some(given.clone());
     }
     // What is wrong with the ARGs is told when they are planned.
-    let globals = Globals::new(dockerfile, options, &mut Report::default());
+    let globals = Globals::new(dockerfile, options, &options.targets()[0], &mut Report::default());
     globals.vars.get(SOURCE_DATE_EPOCH).map(ToOwned::to_owned)
 }
 

@@ -45,7 +45,7 @@ impl Dispatch<'_, '_> {
             devices,
             ..self.exec(args, mounts, network, insecure)
         };
-        let name = self.names.next(&name);
+        let name = self.names.next(&name, &self.stage.vars);
         self.stage.root = Some(self.push(unit, Op::Exec(exec), name));
         self.history(text, true);
         Ok(())

@@ -14,9 +14,11 @@ use crate::secrets;
 use crate::size::{self, Size};
 use crate::vars::{Vars, Words, used};
 
-/// The global scope.
+/// The global scope of a build for one platform.
 #[derive(Debug)]
 pub(crate) struct Globals {
+    /// The platform that is built for.
+    pub(crate) target: Platform,
     /// Names and values.
     pub(crate) vars: Vars,
     /// The same without `--build-arg`.
@@ -30,18 +32,19 @@ pub(crate) struct Globals {
 
 impl Globals {
     /// Evaluates the ARGs before the first FROM.
-    pub(crate) fn new(dockerfile: &Dockerfile, options: &Options, report: &mut Report) -> Self {
+    pub(crate) fn new(dockerfile: &Dockerfile, options: &Options, target: &Platform, report: &mut Report) -> Self {
+        let automatic = automatic(dockerfile, options, target);
         let mut globals = Self {
-            defaults: automatic(dockerfile, options),
-            vars: automatic(dockerfile, options),
+            target: target.clone(),
+            defaults: automatic.clone(),
+            vars: automatic.clone(),
             unset: BTreeSet::new(),
             arguments: BTreeMap::new(),
             size: Size::default(),
         };
-        let automatic: Vec<String> = globals.vars.names().map(ToOwned::to_owned).collect();
-        for name in automatic {
-            if let Some(value) = options.build_args.get(&name) {
-                globals.vars.set(&name, value);
+        for name in automatic.names() {
+            if let Some(value) = options.build_args.get(name) {
+                globals.vars.set(name, value);
             }
         }
         for instruction in &dockerfile.globals {
@@ -107,14 +110,9 @@ impl Globals {
     }
 }
 
-/// The platform that is built for.
-pub(crate) fn target_platform(options: &Options) -> &Platform {
-    options.platform.as_ref().unwrap_or(&options.build_platform)
-}
-
-fn automatic(dockerfile: &Dockerfile, options: &Options) -> Vars {
+fn automatic(dockerfile: &Dockerfile, options: &Options, target: &Platform) -> Vars {
     let mut vars = Vars::default();
-    for (prefix, platform) in [("BUILD", &options.build_platform), ("TARGET", target_platform(options))] {
+    for (prefix, platform) in [("BUILD", &options.build_platform), ("TARGET", target)] {
         for (suffix, value) in [
             ("PLATFORM", platform.to_string().as_str()),
             ("OS", &platform.os),

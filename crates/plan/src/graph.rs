@@ -9,7 +9,7 @@ use kiln_dockerfile::mount;
 use kiln_dockerfile::suggest;
 use kiln_dockerfile::{Dockerfile, code};
 
-use crate::globals::{Globals, target_platform};
+use crate::globals::Globals;
 use crate::head::{Head, heads};
 use crate::options::{ImageRequest, Images, Options};
 use crate::origin::Origin;
@@ -21,6 +21,7 @@ use crate::stage_names::StageNames;
 pub(crate) struct Graph<'a> {
     pub(crate) dockerfile: &'a Dockerfile,
     pub(crate) options: &'a Options,
+    pub(crate) globals: &'a Globals,
     pub(crate) heads: Vec<Head>,
     names: StageNames<'a>,
     /// The place of the stage that is built.
@@ -72,7 +73,7 @@ impl<'a> Graph<'a> {
     pub(crate) fn new(
         dockerfile: &'a Dockerfile,
         options: &'a Options,
-        globals: &Globals,
+        globals: &'a Globals,
         report: &mut Report,
     ) -> Option<Self> {
         let names = StageNames::new(dockerfile);
@@ -81,6 +82,7 @@ impl<'a> Graph<'a> {
         Some(Self {
             dockerfile,
             options,
+            globals,
             heads,
             names,
             target,
@@ -196,7 +198,7 @@ impl<'a> Graph<'a> {
         if let Some(stage) = self.stage_meant(name, current, span)? {
             return self.earlier(stage, name, current, span).map(Origin::Stage);
         }
-        Origin::outside(name, target_platform(self.options), self.options).map_err(|cause| {
+        Origin::outside(name, &self.globals.target, self.options).map_err(|cause| {
             let names = self.dockerfile.stages.iter().filter_map(|stage| stage.name.as_deref());
             Diagnostic {
                 help: suggest::closest(name, names).map(|found| format!("did you mean the stage `{found}`?")),

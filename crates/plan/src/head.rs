@@ -9,7 +9,7 @@ use kiln_dockerfile::diagnostic::Diagnostic;
 use kiln_dockerfile::suggest;
 use kiln_image::{Platform, Reference};
 
-use crate::globals::{Globals, target_platform};
+use crate::globals::Globals;
 use crate::options::Options;
 use crate::origin::Origin;
 use crate::report::{Report, error};
@@ -75,7 +75,7 @@ impl Reader<'_> {
         let base_name = self.base_name(report);
         let platform = match &explicit {
             Some((_, platform)) => platform.clone(),
-            None => target_platform(self.options).clone(),
+            None => self.globals.target.clone(),
         };
         let mut head = Head {
             base: Ok(Origin::Scratch),

@@ -49,9 +49,10 @@ use std::collections::BTreeMap;
 use kiln_dockerfile::diagnostic::Diagnostic;
 
 use crate::globals::Globals;
-use crate::graph::Graph;
+use crate::graph::{Graph, Reached};
 use crate::planner::Planner;
 use crate::report::Report;
+use crate::steps::Steps;
 
 /// What planning came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,23 +65,59 @@ pub enum Outcome {
     Invalid(Vec<Diagnostic>),
 }
 
-/// Plans the build of a Dockerfile that parsed without errors.
+/// Plans the build of a Dockerfile that parsed without errors, for each platform of the options.
 ///
 /// Only what the target needs is looked at closely: other stages' images are never asked for. Diagnostics come
 /// with the answer that is final, in the order of the text. Calling again with more images than asked for does no
 /// harm.
 pub fn plan(dockerfile: &Dockerfile, options: &Options, images: &Images) -> Outcome {
     let mut report = Report::default();
-    let globals = Globals::new(dockerfile, options, &mut report);
-    let Some(graph) = Graph::new(dockerfile, options, &globals, &mut report) else {
+    let targets = options.targets().iter();
+    let globals: Vec<Globals> = targets
+        .map(|target| Globals::new(dockerfile, options, target, &mut report))
+        .collect();
+    let graphs: Option<Vec<Graph<'_>>> = globals
+        .iter()
+        .map(|globals| Graph::new(dockerfile, options, globals, &mut report))
+        .collect();
+    let Some(graphs) = graphs else {
         return Outcome::Invalid(report.finish());
     };
-    let reached = graph.reach(images, &mut report);
+    let reached: Vec<Reached<'_>> = graphs.iter().map(|graph| graph.reach(images, &mut report)).collect();
     if report.failed() {
         return Outcome::Invalid(report.finish());
     }
-    if !reached.needs.is_empty() {
-        return Outcome::Needs(reached.needs);
+    let needs: BTreeMap<_, _> = reached.iter().flat_map(|reached| reached.needs.clone()).collect();
+    if !needs.is_empty() {
+        return Outcome::Needs(needs);
     }
-    Planner::new(&graph, &globals, images, report).run(&reached.stages)
+    match join(&graphs, &reached, images, &mut report) {
+        Some(plan) if !report.failed() => Outcome::Plan(Box::new(plan), report.finish()),
+        _ => Outcome::Invalid(report.finish()),
+    }
+}
+
+/// One plan for all platforms; `None` only where the report says why.
+fn join(graphs: &[Graph<'_>], reached: &[Reached<'_>], images: &Images, report: &mut Report) -> Option<Plan> {
+    let mut steps = Steps::default();
+    let mut stages = Vec::new();
+    let mut targets = Vec::new();
+    let mut arguments = None;
+    for (graph, reached) in graphs.iter().zip(reached) {
+        steps.next_platform();
+        let planned = Planner::new(graph, images, report, &mut steps).run(&reached.stages, stages.len());
+        stages.extend(planned.stages);
+        targets.push(planned.target?);
+        arguments.get_or_insert(planned.arguments);
+    }
+    let steps = steps.into_vec();
+    let first = graphs.first()?;
+    let target = &first.dockerfile.stages[first.target];
+    Some(Plan {
+        outline: Outline::new(target, arguments?, &steps),
+        steps,
+        stages,
+        targets,
+        epoch: epoch::seconds(first.options, first.globals),
+    })
 }

@@ -19,12 +19,12 @@ impl Dispatch<'_, '_> {
         let mut text = "ARG".to_owned();
         for declaration in declarations {
             let name = &declaration.name.raw;
-            secrets::check("ARG", name, unit.span(), &mut self.planner.report);
+            secrets::check("ARG", name, unit.span(), self.planner.report);
             let given = self.planner.graph.options.build_args.get(name);
             let value = match (given, &declaration.default) {
                 (Some(given), _) => Some(given.clone()),
                 (None, Some(default)) => Some(self.expand_word(unit, default)?),
-                (None, None) => self.planner.globals.vars.get(name).map(ToOwned::to_owned),
+                (None, None) => self.planner.graph.globals.vars.get(name).map(ToOwned::to_owned),
             };
             text.push(' ');
             text.push_str(name);
@@ -35,7 +35,7 @@ impl Dispatch<'_, '_> {
             }
             self.used.names.insert(name.clone());
             // What is only a wish for the global value is described there.
-            let global = self.planner.globals.vars.get(name).is_some();
+            let global = self.planner.graph.globals.vars.get(name).is_some();
             if given.is_some() || declaration.default.is_some() || !global {
                 self.used
                     .own
@@ -50,7 +50,7 @@ impl Dispatch<'_, '_> {
     pub(crate) fn env(&mut self, unit: &Unit<'_>, pairs: &[Pair]) -> Result<(), Diagnostic> {
         let pairs = self.expand(unit, |words| expand_pairs(words, pairs))?;
         for (name, value) in &pairs {
-            secrets::check("ENV", name, unit.span(), &mut self.planner.report);
+            secrets::check("ENV", name, unit.span(), self.planner.report);
             self.stage.set_env(name, value);
         }
         self.history(history::pairs("ENV", &pairs), false);

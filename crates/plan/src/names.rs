@@ -2,20 +2,24 @@
 
 use kiln_dockerfile::ast::{Heredoc, Kind};
 use kiln_dockerfile::expand::{self, Env};
+use kiln_image::Platform;
 
 use crate::graph::Unit;
+use crate::vars::Vars;
 
 /// Counts the steps of a stage.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
+    platform: Option<Platform>,
     stage: Option<String>,
     total: usize,
     done: usize,
 }
 
 impl Names {
-    /// The steps of a stage: `external` is whether its FROM is one. A single stage without a name has none.
-    pub(crate) fn new(stage: Option<String>, external: bool, units: &[Unit<'_>]) -> Self {
+    /// The steps of a stage: `external` is whether its FROM is one. A single stage without a name has none; the
+    /// platform is only said where there are several.
+    pub(crate) fn new(platform: Option<Platform>, stage: Option<String>, external: bool, units: &[Unit<'_>]) -> Self {
         let counted = units.iter().filter(|unit| {
             matches!(
                 unit.instruction.kind,
@@ -23,26 +27,56 @@ impl Names {
             )
         });
         Self {
+            platform,
             stage,
             total: usize::from(external) + counted.count(),
             done: 0,
         }
     }
 
-    /// The name of the next step.
-    pub(crate) fn next(&mut self, text: &str) -> String {
+    /// The name of the stage's FROM.
+    pub(crate) fn of_from(&mut self, text: &str) -> String {
+        self.next(text, &Vars::default())
+    }
+
+    /// The name of the next step, which has these variables.
+    pub(crate) fn next(&mut self, text: &str, vars: &Vars) -> String {
         self.done += 1;
-        self.current(text)
+        self.current(text, vars)
     }
 
     /// The name of a further step of the same instruction.
-    pub(crate) fn current(&self, text: &str) -> String {
+    pub(crate) fn current(&self, text: &str, vars: &Vars) -> String {
         if self.total == 0 {
             return text.to_owned();
         }
+        let platform = self.platform.as_ref().map(|own| format!("{own}{} ", cross(own, vars)));
+        let platform = platform.unwrap_or_default();
         let stage = self.stage.as_ref().map(|stage| format!("{stage} ")).unwrap_or_default();
         let width = self.total.to_string().len();
-        format!("[{stage}{:width$}/{}] {text}", self.done, self.total)
+        format!("[{platform}{stage}{:width$}/{}] {text}", self.done, self.total)
+    }
+}
+
+/// `->arm64` where a stage knows that what it makes is for another platform than its own: where it has declared one of
+/// the `TARGET` arguments.
+fn cross(own: &Platform, vars: &Vars) -> String {
+    let part = |name: &str, own: &String| {
+        let value = vars.get(name).filter(|value| !value.is_empty());
+        value.map_or_else(|| own.clone(), ToOwned::to_owned)
+    };
+    let whole = vars.get("TARGETPLATFORM").and_then(|text| text.parse().ok());
+    let target = whole.unwrap_or_else(|| Platform {
+        os: part("TARGETOS", &own.os),
+        architecture: part("TARGETARCH", &own.architecture),
+        variant: part("TARGETVARIANT", &own.variant),
+        os_version: own.os_version.clone(),
+    });
+    let shown = target.to_string();
+    match shown.strip_prefix(&format!("{}/", own.os)) {
+        _ if target == *own => String::new(),
+        Some(processor) => format!("->{processor}"),
+        None => format!("->{shown}"),
     }
 }
 

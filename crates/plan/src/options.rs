@@ -21,8 +21,8 @@ pub struct Options {
     pub ignored: Option<Ignore>,
     /// `--label`, over whatever the Dockerfile says.
     pub labels: BTreeMap<String, String>,
-    /// `--platform`; the host's where not given.
-    pub platform: Option<Platform>,
+    /// `--platform`: what to build for, in this order, each once; the platform that runs the build where empty.
+    pub platforms: Vec<Platform>,
     /// The platform that runs the build.
     pub build_platform: Platform,
     /// `--build-context NAME=…`, by name in lower case.
@@ -55,7 +55,7 @@ impl Default for Options {
             every_stage: false,
             ignored: None,
             labels: BTreeMap::new(),
-            platform: None,
+            platforms: Vec::new(),
             build_platform: Platform::host(),
             contexts: BTreeMap::new(),
             no_cache: false,
@@ -67,6 +67,16 @@ impl Default for Options {
             allow_insecure: false,
             allow_devices: AllowedDevices::default(),
             hostname: None,
+        }
+    }
+}
+
+impl Options {
+    /// What is built for.
+    pub fn targets(&self) -> &[Platform] {
+        match &self.platforms[..] {
+            [] => std::slice::from_ref(&self.build_platform),
+            asked => asked,
         }
     }
 }

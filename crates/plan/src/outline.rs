@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use kiln_dockerfile::ast::Instruction;
+use kiln_dockerfile::ast::{Instruction, Stage};
 
 use crate::globals::Globals;
 use crate::step::{MountKind, Op, Step};
@@ -14,12 +14,28 @@ pub struct Outline {
     pub target: Option<String>,
     /// What the comment above its FROM says of it.
     pub description: Option<String>,
-    /// Build arguments (`--build-arg`).
+    /// Build arguments (`--build-arg`); of several platforms, with the values that they have for the first.
     pub arguments: Vec<Argument>,
     /// Secrets (`--secret`).
     pub secrets: Vec<Wanted>,
     /// SSH agents (`--ssh`).
     pub agents: Vec<Wanted>,
+}
+
+impl Outline {
+    /// Of a target: the arguments that count for it, and what the steps mount.
+    pub(crate) fn new(target: &Stage, arguments: Vec<Argument>, steps: &[Step]) -> Self {
+        let (secrets, agents) = mounted(steps);
+        let name = target.name.as_deref();
+        let description = name.and_then(|name| target.instruction.description_of(name));
+        Self {
+            target: name.map(ToOwned::to_owned),
+            description: description.map(ToOwned::to_owned),
+            arguments,
+            secrets,
+            agents,
+        }
+    }
 }
 
 /// An ARG that a stage uses.
@@ -91,7 +107,7 @@ pub(crate) fn arguments(stages: impl Iterator<Item = Used>, globals: &Globals) -
 }
 
 /// The secrets and agents that steps mount.
-pub(crate) fn mounted(steps: &[Step]) -> (Vec<Wanted>, Vec<Wanted>) {
+fn mounted(steps: &[Step]) -> (Vec<Wanted>, Vec<Wanted>) {
     let (mut secrets, mut agents) = (Asked::default(), Asked::default());
     for step in steps {
         let Op::Exec(exec) = &step.op else { continue };

@@ -7,37 +7,42 @@ use kiln_dockerfile::code;
 use kiln_dockerfile::expand::Env as _;
 use kiln_image::{ImageConfig, Platform, RootFs};
 
-use crate::Outcome;
 use crate::dispatch::Dispatch;
 use crate::epoch;
-use crate::globals::{Globals, target_platform};
 use crate::graph::{Graph, Unit};
 use crate::history;
 use crate::names::Names;
 use crate::options::{ImageRequest, Images, ResolvedImage};
 use crate::origin::{MAIN_CONTEXT, Origin};
-use crate::outline::{self, Outline};
+use crate::outline::{self, Argument};
 use crate::remote::{Remote, without_password};
 use crate::report::Report;
 use crate::size;
-use crate::step::{CopyAction, CopyFrom, FileAction, FileOp, Op, Plan, Source, StageInfo, StepId, Target};
+use crate::step::{CopyAction, CopyFrom, FileAction, FileOp, Op, Source, StageInfo, StepId, Target};
 use crate::steps::{Label, Steps};
 use crate::vars::{Declared, Vars};
 
 /// The search path of images that set none.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Makes the plan, stage by stage.
+/// Plans for one platform, stage by stage.
 #[derive(Debug)]
 pub(crate) struct Planner<'a> {
     pub(crate) graph: &'a Graph<'a>,
-    pub(crate) globals: &'a Globals,
     pub(crate) images: &'a Images,
-    pub(crate) report: Report,
-    pub(crate) steps: Steps,
+    pub(crate) report: &'a mut Report,
+    pub(crate) steps: &'a mut Steps,
     /// `SOURCE_DATE_EPOCH`
     pub(crate) epoch: Option<i64>,
     done: BTreeMap<usize, Stage>,
+}
+
+/// What a platform adds to a plan besides steps.
+#[derive(Debug)]
+pub(crate) struct Planned {
+    pub(crate) stages: Vec<StageInfo>,
+    pub(crate) target: Option<Target>,
+    pub(crate) arguments: Vec<Argument>,
 }
 
 /// A stage while its instructions are followed, and afterwards.
@@ -62,22 +67,21 @@ pub(crate) struct Stage {
 }
 
 impl<'a> Planner<'a> {
-    pub(crate) fn new(graph: &'a Graph<'a>, globals: &'a Globals, images: &'a Images, report: Report) -> Self {
+    pub(crate) fn new(graph: &'a Graph<'a>, images: &'a Images, report: &'a mut Report, steps: &'a mut Steps) -> Self {
         Self {
             graph,
-            globals,
             images,
             report,
-            steps: Steps::default(),
-            epoch: epoch::seconds(graph.options, globals),
+            steps,
+            epoch: epoch::seconds(graph.options, graph.globals),
             done: BTreeMap::new(),
         }
     }
 
-    /// Plans the stages, which are all that the target needs.
-    pub(crate) fn run(mut self, stages: &BTreeMap<usize, Vec<Unit<'a>>>) -> Outcome {
+    /// Plans the stages, which are all that the target needs. The first of them has the place `first` in the plan.
+    pub(crate) fn run(mut self, stages: &BTreeMap<usize, Vec<Unit<'a>>>, first: usize) -> Planned {
         let mut used = Vec::new();
-        for (place, (index, units)) in stages.iter().enumerate() {
+        for (place, (index, units)) in (first..).zip(stages) {
             let names = self.names(*index, units);
             let (stage, uses) = Dispatch::start(&mut self, *index, place, names).run(units);
             if self.steps.size.is_too_large() {
@@ -96,50 +100,35 @@ impl<'a> Planner<'a> {
         let infos = self.done.iter().map(|(index, stage)| StageInfo {
             name: self.graph.stage_name(*index),
             index: *index,
+            platform: self.graph.heads[*index].platform.clone(),
             result: stage.root,
         });
-        let infos = infos.collect();
-        let target = self.done.get(&self.graph.target).map(|stage| self.target(stage));
-        let arguments = outline::arguments(used.into_iter().rev(), self.globals);
-        let failed = self.report.failed();
-        let diagnostics = self.report.finish();
-        let Some(target) = target.filter(|_| !failed) else {
-            return Outcome::Invalid(diagnostics);
-        };
-        let steps = self.steps.into_vec();
-        let (secrets, agents) = outline::mounted(&steps);
-        let stage = &self.graph.dockerfile.stages[self.graph.target];
-        let name = stage.name.as_deref();
-        let outline = Outline {
-            target: name.map(ToOwned::to_owned),
-            description: name
-                .and_then(|name| stage.instruction.description_of(name))
-                .map(ToOwned::to_owned),
-            arguments,
-            secrets,
-            agents,
-        };
-        let plan = Plan {
-            steps,
-            stages: infos,
-            target,
-            outline,
-            epoch: self.epoch,
-        };
-        Outcome::Plan(Box::new(plan), diagnostics)
+        Planned {
+            stages: infos.collect(),
+            target: self.done.get(&self.graph.target).map(|stage| self.target(stage)),
+            arguments: outline::arguments(used.into_iter().rev(), self.graph.globals),
+        }
     }
 
     fn names(&self, index: usize, units: &[Unit<'_>]) -> Names {
         let stages = &self.graph.dockerfile.stages;
         let lone = stages.len() == 1 && stages[index].name.is_none();
         let external = !matches!(self.graph.heads[index].base, Ok(Origin::Scratch | Origin::Stage(_)));
-        Names::new((!lone).then(|| self.graph.stage_name(index)), external, units)
+        let head = &self.graph.heads[index];
+        let several = self.graph.options.platforms.len() > 1;
+        Names::new(
+            several.then(|| head.platform.clone()),
+            (!lone).then(|| self.graph.stage_name(index)),
+            external,
+            units,
+        )
     }
 
-    /// `--label` wins over everything; without `--platform` the image is for what its base is for.
+    /// `--label` wins over everything; without `--platform` the image is for what its base is for. One of several is for
+    /// the platform that it was asked for, whatever its stage says: that is what tells it from the others.
     fn target(&self, stage: &Stage) -> Target {
         let head = &self.graph.heads[self.graph.target];
-        let asked = head.explicit_platform || self.graph.options.platform.is_some();
+        let asked = &self.graph.options.platforms;
         let mut config = stage.config.clone();
         let labels = &self.graph.options.labels;
         config
@@ -147,10 +136,11 @@ impl<'a> Planner<'a> {
             .labels
             .extend(labels.iter().map(|(name, value)| (name.clone(), value.clone())));
         let own = config.platform();
-        let platform = if asked || own.os.is_empty() || own.architecture.is_empty() {
-            head.platform.clone()
-        } else {
-            own
+        let unknown = own.os.is_empty() || own.architecture.is_empty();
+        let platform = match asked.len() {
+            0 if !head.explicit_platform && !unknown => own,
+            0 | 1 => head.platform.clone(),
+            _ => self.graph.globals.target.clone(),
         };
         Target {
             root: stage.root,
@@ -176,12 +166,12 @@ impl<'a> Planner<'a> {
             Ok(Origin::Scratch) | Err(_) => Stage::empty(&head.platform),
             Ok(origin @ Origin::Local(context)) => {
                 let text = format!("FROM {context}");
-                let root = self.copy_of(origin, names.next(&text));
+                let root = self.copy_of(origin, names.of_from(&text));
                 Stage::of_files(Some(root), text, &head.platform)
             }
             Ok(origin @ Origin::Remote { name, .. }) => {
                 let text = format!("FROM {name}");
-                let root = self.tree_named(origin, |_| names.next(&text));
+                let root = self.tree_named(origin, |_| names.of_from(&text));
                 Stage::of_files(root, text, &head.platform)
             }
         };
@@ -206,7 +196,7 @@ impl<'a> Planner<'a> {
                 ),
             );
         }
-        let root = self.image_tree(request, image, |text| names.next(&text));
+        let root = self.image_tree(request, image, |text| names.of_from(&text));
         let mut config = image.config.clone();
         config.created = None;
         config.rootfs = RootFs::default();
@@ -228,7 +218,7 @@ impl<'a> Planner<'a> {
 
     /// The build context.
     pub(crate) fn main_context(&mut self) -> Option<StepId> {
-        let origin = Origin::main_context(self.graph.options, target_platform(self.graph.options));
+        let origin = Origin::main_context(self.graph.options, &self.graph.globals.target);
         self.tree(&origin)
     }
 

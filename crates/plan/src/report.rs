@@ -1,5 +1,7 @@
 //! Collects what there is to say about a Dockerfile.
 
+use std::collections::HashSet;
+
 use kiln_dockerfile::ast::Span;
 use kiln_dockerfile::diagnostic::{Diagnostic, Severity};
 
@@ -46,7 +48,11 @@ impl Report {
     pub(crate) fn finish(mut self) -> Vec<Diagnostic> {
         self.0
             .sort_by_key(|diagnostic| (diagnostic.span.start, diagnostic.span.end));
-        self.0.dedup();
+        let mut said = HashSet::new();
+        self.0.retain(|each| {
+            let place = (each.span.start, each.span.end);
+            said.insert((place, each.code, each.message.clone()))
+        });
         self.0
     }
 }

@@ -15,12 +15,12 @@ pub struct StepId(pub usize);
 /// What to build.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
-    /// The steps that the target needs; a step's inputs come before it.
+    /// The steps that the targets need; a step's inputs come before it. What several platforms do is there once.
     pub steps: Vec<Step>,
-    /// The stages that the target needs, in the order of the Dockerfile.
+    /// The stages that the target needs, in the order of the Dockerfile; for each platform anew.
     pub stages: Vec<StageInfo>,
-    /// The image that comes out.
-    pub target: Target,
+    /// The images that come out, one for each of [`Options::targets`](crate::Options::targets).
+    pub targets: Vec<Target>,
     /// What the build can be given.
     pub outline: Outline,
     /// `SOURCE_DATE_EPOCH`, seconds since 1970.
@@ -34,6 +34,8 @@ pub struct StageInfo {
     pub name: String,
     /// Its place in the Dockerfile, from 0.
     pub index: usize,
+    /// What it is built for.
+    pub platform: Platform,
     /// Its last step; `None` if it is an empty `FROM scratch`.
     pub result: Option<StepId>,
 }
@@ -56,7 +58,7 @@ pub struct Target {
 pub struct Step {
     /// What it does.
     pub op: Op,
-    /// As shown to people: `[build 2/5] RUN make`.
+    /// As shown to people: `[build 2/5] RUN make`; of a plan for several platforms `[linux/arm64 build 2/5] RUN make`.
     pub name: String,
     /// The stage it belongs to: an index into [`Plan::stages`]; `None` for sources.
     pub stage: Option<usize>,

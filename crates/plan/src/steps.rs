@@ -6,13 +6,24 @@ use crate::definition;
 use crate::size::{self, Size};
 use crate::step::{Op, Source, Step, StepId};
 
-/// The steps so far. Sources are there once each.
+/// The steps so far. Sources are there once each, and so is what several platforms do.
 #[derive(Debug, Default)]
 pub(crate) struct Steps {
     all: Vec<Step>,
     sources: HashMap<[u8; 32], StepId>,
     /// How much text the plan holds: here and in what it says of the image.
     pub(crate) size: Size,
+    /// The steps of the platforms before the present one.
+    earlier: HashMap<Identity, StepId>,
+    /// The first step of the present platform.
+    first: usize,
+}
+
+/// Definition, inputs and whether the cache is left alone: steps that have the same are the same work.
+type Identity = ([u8; 32], Vec<StepId>, bool);
+
+fn identity(step: &Step) -> Identity {
+    (step.definition, step.inputs(), step.no_cache)
 }
 
 /// What is said about a step besides what it does.
@@ -29,20 +40,30 @@ pub(crate) struct Label {
 }
 
 impl Steps {
-    /// Adds a step.
+    /// Adds a step, unless an earlier platform has it already.
     pub(crate) fn push(&mut self, op: Op, label: Label) -> StepId {
-        let definition = definition::digest(&op);
-        self.size.add(size::op(&op) + size::text(&label.name));
-        let id = StepId(self.all.len());
-        self.all.push(Step {
+        let step = Step {
+            definition: definition::digest(&op),
             op,
             name: label.name,
             stage: label.stage,
             lines: label.lines,
             no_cache: label.no_cache,
-            definition,
-        });
-        id
+        };
+        if let Some(known) = self.earlier.get(&identity(&step)) {
+            return *known;
+        }
+        self.size.add(size::op(&step.op) + size::text(&step.name));
+        self.all.push(step);
+        StepId(self.all.len() - 1)
+    }
+
+    /// What comes now is for another platform.
+    pub(crate) fn next_platform(&mut self) {
+        for (index, step) in self.all.iter().enumerate().skip(self.first) {
+            self.earlier.entry(identity(step)).or_insert(StepId(index));
+        }
+        self.first = self.all.len();
     }
 
     /// The step of a source, made where it is not there yet. `lines` are those of the instruction that names it alone.

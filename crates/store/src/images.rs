@@ -1,4 +1,6 @@
-//! Images and their names.
+//! Images and their names, which indexes have too.
+
+use std::collections::HashSet;
 
 use kiln_image::{Digest, Platform, Reference};
 use rusqlite::{OptionalExtension as _, Row, params};
@@ -6,6 +8,7 @@ use rusqlite::{OptionalExtension as _, Row, params};
 use crate::Store;
 use crate::error::{Error, Result};
 use crate::ids::LayerId;
+use crate::indexes::ImageIndex;
 use crate::layers::{from_sql, parse_digest, to_sql};
 use crate::schema::immediate;
 
@@ -28,9 +31,9 @@ pub struct Image {
 
 const COLUMNS: &str = "images.id, images.manifest, images.layers, images.platform, images.size, images.created";
 
-type Columns = (String, Option<String>, String, String, i64, i64);
+pub(crate) type Columns = (String, Option<String>, String, String, i64, i64);
 
-fn columns(row: &Row<'_>) -> rusqlite::Result<Columns> {
+pub(crate) fn columns(row: &Row<'_>) -> rusqlite::Result<Columns> {
     Ok((
         row.get(0)?,
         row.get(1)?,
@@ -41,7 +44,7 @@ fn columns(row: &Row<'_>) -> rusqlite::Result<Columns> {
     ))
 }
 
-fn image((id, manifest, layers, platform, size, created): Columns) -> Result<Image> {
+pub(crate) fn image((id, manifest, layers, platform, size, created): Columns) -> Result<Image> {
     let platform = platform.parse().map_err(|error| Error::Damaged(format!("{error}")))?;
     let layers = layers
         .split_whitespace()
@@ -58,35 +61,88 @@ fn image((id, manifest, layers, platform, size, created): Columns) -> Result<Ima
     })
 }
 
+/// What a name or an ID stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    /// An image.
+    Image(Image),
+    /// Images of several platforms.
+    Index(ImageIndex),
+}
+
+impl Entry {
+    /// Its ID.
+    pub const fn id(&self) -> &Digest {
+        match self {
+            Self::Image(image) => &image.id,
+            Self::Index(index) => &index.id,
+        }
+    }
+
+    /// The image, or the index's.
+    pub fn images(&self) -> &[Image] {
+        match self {
+            Self::Image(image) => std::slice::from_ref(image),
+            Self::Index(index) => &index.images,
+        }
+    }
+
+    /// The image that serves the platform best.
+    pub fn select(&self, platform: &Platform) -> Option<&Image> {
+        match self {
+            Self::Image(image) => platform.distance(&image.platform).map(|_| image),
+            Self::Index(index) => index.select(platform),
+        }
+    }
+
+    /// The image for the platform; where none is asked for an image is meant whatever it is for, and of an index that of
+    /// this machine.
+    pub fn meant(&self, asked: Option<&Platform>) -> Option<&Image> {
+        match (self, asked) {
+            (_, Some(platform)) => self.select(platform),
+            (Self::Image(image), None) => Some(image),
+            (Self::Index(index), None) => index.select(&Platform::host()),
+        }
+    }
+
+    fn created(&self) -> i64 {
+        match self {
+            Self::Image(image) => image.created,
+            Self::Index(index) => index.created,
+        }
+    }
+}
+
 /// What a text stands for among the images of a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::large_enum_variant, reason = "one at a time, never in numbers")]
 pub enum Found {
-    /// This image; by that name, unless by its ID.
-    Image(Image, Option<Reference>),
-    /// No image.
+    /// This; by that name, unless by its ID.
+    One(Entry, Option<Reference>),
+    /// Nothing that is there.
     Nothing,
     /// The beginning of the IDs of so many.
     Ambiguous(usize),
 }
 
 impl Store {
-    /// The image that a name, an ID or the beginning of an ID means; a name comes first.
+    /// What a name, an ID or the beginning of an ID means; a name comes first.
     pub fn find_image(&self, text: &str) -> Result<Found> {
         if let Ok(reference) = text.parse::<Reference>()
-            && let Some(image) = self.image_by_reference(&reference)?
+            && let Some(entry) = self.by_reference(&reference)?
         {
-            return Ok(Found::Image(image, Some(reference)));
+            return Ok(Found::One(entry, Some(reference)));
         }
         let prefix = text.strip_prefix("sha256:").unwrap_or(text);
         if prefix.is_empty() || !prefix.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Ok(Found::Nothing);
         }
-        let mut all = self.images()?;
-        all.retain(|image| image.id.hex().starts_with(prefix));
+        let images = self.images()?.into_iter().map(Entry::Image);
+        let mut all: Vec<Entry> = images.chain(self.indexes()?.into_iter().map(Entry::Index)).collect();
+        all.retain(|entry| entry.id().hex().starts_with(prefix));
         Ok(match all.len() {
             0 => Found::Nothing,
-            1 => Found::Image(all.remove(0), None),
+            1 => Found::One(all.remove(0), None),
             count => Found::Ambiguous(count),
         })
     }
@@ -115,12 +171,20 @@ impl Store {
         self.one_image("id = ?", &id.to_string())
     }
 
-    /// The image of that name.
-    pub fn image_by_reference(&self, reference: &Reference) -> Result<Option<Image>> {
+    /// What has that name. Digests are those of manifests and indexes.
+    pub fn by_reference(&self, reference: &Reference) -> Result<Option<Entry>> {
         if let Some(digest) = reference.digest() {
-            return self.one_image("manifest = ?", &digest.to_string());
+            if let Some(image) = self.one_image("manifest = ?", &digest.to_string())? {
+                return Ok(Some(Entry::Image(image)));
+            }
+            return Ok(self.index(&digest)?.map(Entry::Index));
         }
-        self.one_image("id = (SELECT image FROM tags WHERE name = ?)", &reference.to_string())
+        let name = reference.to_string();
+        if let Some(image) = self.one_image("id = (SELECT image FROM tags WHERE name = ?)", &name)? {
+            return Ok(Some(Entry::Image(image)));
+        }
+        let tagged = self.indexes_where("id = (SELECT image FROM tags WHERE name = ?)", &[&name])?;
+        Ok(tagged.into_iter().next().map(Entry::Index))
     }
 
     fn one_image(&self, condition: &str, value: &str) -> Result<Option<Image>> {
@@ -138,7 +202,25 @@ impl Store {
         rows.into_iter().map(image).collect()
     }
 
-    /// The names of an image, sorted.
+    /// All indexes and images, newest first; images that are only there for an index are not listed beside it.
+    pub fn entries(&self) -> Result<Vec<Entry>> {
+        let indexes = self.indexes()?;
+        let inside: HashSet<Digest> = indexes
+            .iter()
+            .flat_map(|index| &index.images)
+            .map(|image| image.id)
+            .collect();
+        let mut entries: Vec<Entry> = indexes.into_iter().map(Entry::Index).collect();
+        for image in self.images()? {
+            if !inside.contains(&image.id) || !self.names(&image.id)?.is_empty() {
+                entries.push(Entry::Image(image));
+            }
+        }
+        entries.sort_by_key(|entry| (std::cmp::Reverse(entry.created()), *entry.id()));
+        Ok(entries)
+    }
+
+    /// The names of an image or index, sorted.
     pub fn names(&self, id: &Digest) -> Result<Vec<Reference>> {
         let db = self.db();
         let mut statement = db.prepare_cached("SELECT name FROM tags WHERE image = ? ORDER BY name")?;
@@ -151,7 +233,7 @@ impl Store {
             .collect()
     }
 
-    /// Gives an image a name, taking it from another.
+    /// Gives an image or index a name, taking it from another.
     pub fn tag(&self, name: &Reference, id: &Digest) -> Result<()> {
         self.db().execute(
             "INSERT OR REPLACE INTO tags (name, image) VALUES (?, ?)",
@@ -167,7 +249,7 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets an image and its names. Its layers stay for the cache until [`Store::prune`].
+    /// Forgets an image, which no index may have, and its names. Its layers stay for the cache until [`Store::prune`].
     pub fn remove_image(&self, id: &Digest) -> Result<()> {
         let mut db = self.db();
         let transaction = immediate(&mut db)?;

@@ -22,7 +22,7 @@ const JOURNAL_PAGES: u32 = 250;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Each makes a database of the version that is its index into one of the next. What was released stays as it is.
-const CHANGES: &[&str] = &[TABLES, STAT_INDEX, DOWNLOADS];
+const CHANGES: &[&str] = &[TABLES, STAT_INDEX, DOWNLOADS, INDEXES];
 
 const TABLES: &str = "
 CREATE TABLE layers (
@@ -70,6 +70,17 @@ const DOWNLOADS: &str = "
 CREATE TABLE downloads (
     url TEXT PRIMARY KEY, layer TEXT NOT NULL, digest TEXT NOT NULL, etag TEXT, last_modified TEXT
 ) WITHOUT ROWID;
+";
+
+/// A tag names an image or an index.
+const INDEXES: &str = "
+CREATE TABLE indexes (id TEXT PRIMARY KEY, created INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE index_images (
+    image_index TEXT NOT NULL REFERENCES indexes(id) ON DELETE CASCADE, position INTEGER NOT NULL,
+    image TEXT NOT NULL REFERENCES images(id), manifest TEXT NOT NULL, platform TEXT NOT NULL,
+    PRIMARY KEY (image_index, position)
+) WITHOUT ROWID;
+CREATE INDEX index_images_image ON index_images(image);
 ";
 
 /// Makes the directories of a new store; nobody but its owner may look into them.

@@ -71,7 +71,9 @@ impl Store {
         let transaction = immediate(db)?;
         if all {
             transaction.execute_batch(
-                "DELETE FROM images WHERE id NOT IN (SELECT image FROM tags);
+                "DELETE FROM indexes WHERE id NOT IN (SELECT image FROM tags);
+                 DELETE FROM images WHERE id NOT IN (SELECT image FROM tags)
+                 AND id NOT IN (SELECT image FROM index_images);
                  DELETE FROM records; DELETE FROM resolutions; DELETE FROM cache_mounts; DELETE FROM downloads;",
             )?;
         }
@@ -103,23 +105,37 @@ impl Store {
             "SELECT substr(manifest, 8) FROM resolutions
              UNION SELECT substr(manifest, 8) FROM images WHERE manifest IS NOT NULL",
         )?;
-        let mut blobs =
-            self.strings("SELECT substr(digest, 8) FROM layer_blobs UNION SELECT substr(id, 8) FROM images")?;
+        let indexed = self.strings("SELECT substr(manifest, 8) FROM index_images")?;
+        let mut blobs = self.strings(
+            "SELECT substr(digest, 8) FROM layer_blobs UNION SELECT substr(id, 8) FROM images
+             UNION SELECT substr(id, 8) FROM indexes",
+        )?;
         // Configs of images that were only asked for are named by manifests alone.
-        blobs.extend(manifests.iter().filter_map(|manifest| self.config_of(manifest)));
+        blobs.extend(
+            manifests
+                .iter()
+                .filter_map(|manifest| self.named_by(manifest)?.into_iter().next()),
+        );
         blobs.extend(manifests);
+        // An index goes out as it is, and so must all that it names.
+        blobs.extend(indexed.iter().filter_map(|manifest| self.named_by(manifest)).flatten());
+        blobs.extend(indexed);
         Ok(blobs)
     }
 
-    /// The config that a manifest names; `None` if it is not there or not readable, and so is of no use to anyone.
-    fn config_of(&self, manifest: &str) -> Option<String> {
+    /// The config that a manifest names, and then the layers; `None` if it is not there or not readable, and so is of no
+    /// use to anyone.
+    fn named_by(&self, manifest: &str) -> Option<Vec<String>> {
         let path = self.root.join("blobs/sha256").join(manifest);
         if std::fs::metadata(&path).ok()?.len() > MAX_MANIFEST {
             return None;
         }
         let document: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).ok()?).ok()?;
-        let config = document.pointer("/config/digest")?.as_str()?;
-        Some(config.trim_start_matches("sha256:").to_owned())
+        let layers = document.get("layers").and_then(serde_json::Value::as_array);
+        let named = std::iter::once(document.get("config")?).chain(layers.into_iter().flatten());
+        let digest =
+            |named: &serde_json::Value| Some(named.get("digest")?.as_str()?.trim_start_matches("sha256:").to_owned());
+        named.map(digest).collect()
     }
 
     fn strings(&self, query: &str) -> Result<HashSet<String>> {

@@ -5,124 +5,47 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use kiln_image::{Descriptor, Digest, Index, Platform, Reference, media_type};
+use kiln_image::{Descriptor, Digest, Index, Reference, media_type};
 use kiln_layer::tar::Writer as TarWriter;
 use kiln_store::Store;
 use serde_json::json;
 
-use crate::assemble;
 use crate::error::{StepError, StepResult};
+use crate::package::Package;
 
 /// The content of the `oci-layout` file.
 const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 
-/// An image whose blobs are all in the store.
-#[derive(Debug, Clone)]
-pub(crate) struct ArchiveImage {
-    pub(crate) manifest: Vec<u8>,
-    pub(crate) manifest_type: String,
-    pub(crate) config: Digest,
-    pub(crate) config_size: u64,
-    pub(crate) layers: Vec<Descriptor>,
-    pub(crate) platform: Platform,
-    pub(crate) names: Vec<Reference>,
-    pub(crate) created: Option<String>,
-    /// Notes where the manifest is named.
-    pub(crate) annotations: BTreeMap<String, String>,
-    /// The index that it has of its own, where notes need one.
-    pub(crate) index: Option<ImageIndex>,
+/// One entry for each name; one without name where there is none.
+fn index_entries(package: &Package) -> Vec<Descriptor> {
+    let mut base = package.descriptor();
+    if let Some(created) = &package.created {
+        base.annotations
+            .insert("org.opencontainers.image.created".to_owned(), created.clone());
+    }
+    if package.names.is_empty() {
+        return vec![base];
+    }
+    let named = |name: &Reference| {
+        let mut entry = base.clone();
+        // containerd's annotation carries the whole name, the specification's the tag alone, as BuildKit does.
+        entry
+            .annotations
+            .insert("io.containerd.image.name".to_owned(), name.to_string());
+        entry.annotations.insert(
+            "org.opencontainers.image.ref.name".to_owned(),
+            name.tag().unwrap_or("latest").to_owned(),
+        );
+        entry
+    };
+    package.names.iter().map(named).collect()
 }
 
-/// An index of one image.
-#[derive(Debug, Clone)]
-pub(crate) struct ImageIndex {
-    pub(crate) bytes: Vec<u8>,
-    /// Notes where the index is named.
-    pub(crate) annotations: BTreeMap<String, String>,
-}
-
-impl ArchiveImage {
-    /// What stands for it: its index if it has one, else its manifest.
-    pub(crate) fn descriptor(&self) -> Descriptor {
-        let Some(index) = &self.index else {
-            return self.manifest_descriptor();
-        };
-        Descriptor {
-            annotations: index.annotations.clone(),
-            ..Descriptor::of(media_type::OCI_INDEX, &index.bytes)
-        }
-    }
-
-    /// Its manifest.
-    pub(crate) fn manifest_descriptor(&self) -> Descriptor {
-        Descriptor {
-            platform: Some(self.platform.clone()),
-            annotations: self.annotations.clone(),
-            ..Descriptor::of(self.manifest_type.clone(), &self.manifest)
-        }
-    }
-
-    /// Gives it an index with these notes in it, and those where the index is named.
-    pub(crate) fn add_index(
-        &mut self,
-        inside: BTreeMap<String, String>,
-        annotations: BTreeMap<String, String>,
-    ) -> StepResult<()> {
-        let index = Index {
-            schema_version: 2,
-            media_type: media_type::OCI_INDEX.to_owned(),
-            manifests: vec![self.manifest_descriptor()],
-            annotations: inside,
-        };
-        let bytes = assemble::to_json_pretty(&index)?;
-        self.index = Some(ImageIndex { bytes, annotations });
-        Ok(())
-    }
-
-    /// Manifest and index.
-    fn documents(&self) -> impl Iterator<Item = &[u8]> {
-        let index = self.index.iter().map(|index| &index.bytes[..]);
-        std::iter::once(&self.manifest[..]).chain(index)
-    }
-
-    /// One entry for each name; one without name where there is none.
-    fn index_entries(&self) -> Vec<Descriptor> {
-        let mut base = self.descriptor();
-        if let Some(created) = &self.created {
-            base.annotations
-                .insert("org.opencontainers.image.created".to_owned(), created.clone());
-        }
-        if self.names.is_empty() {
-            return vec![base];
-        }
-        let named = |name: &Reference| {
-            let mut entry = base.clone();
-            // containerd's annotation carries the whole name, the specification's the tag alone, as BuildKit does.
-            entry
-                .annotations
-                .insert("io.containerd.image.name".to_owned(), name.to_string());
-            entry.annotations.insert(
-                "org.opencontainers.image.ref.name".to_owned(),
-                name.tag().unwrap_or("latest").to_owned(),
-            );
-            entry
-        };
-        self.names.iter().map(named).collect()
-    }
-
-    /// Everything that goes below `blobs/`, each once.
-    fn blobs(&self) -> impl Iterator<Item = (Digest, u64)> {
-        [(self.config, self.config_size)]
-            .into_iter()
-            .chain(self.layers.iter().map(|layer| (layer.digest, layer.size)))
-    }
-}
-
-fn index(images: &[ArchiveImage]) -> StepResult<Vec<u8>> {
+fn index(packages: &[Package]) -> StepResult<Vec<u8>> {
     let index = Index {
         schema_version: 2,
         media_type: media_type::OCI_INDEX.to_owned(),
-        manifests: images.iter().flat_map(ArchiveImage::index_entries).collect(),
+        manifests: packages.iter().flat_map(index_entries).collect(),
         annotations: BTreeMap::new(),
     };
     serde_json::to_vec(&index).map_err(|error| StepError::Invalid(format!("cannot encode the index: {error}")))
@@ -132,56 +55,52 @@ fn blob_path(digest: &Digest) -> String {
     format!("blobs/sha256/{}", digest.hex())
 }
 
-/// Docker's list: what `docker load` reads.
-fn docker_manifest(images: &[ArchiveImage]) -> Vec<u8> {
-    let entry = |image: &ArchiveImage| {
+/// Docker's list: what `docker load` reads. It has one image for a name.
+fn docker_manifest(packages: &[Package]) -> Vec<u8> {
+    let entry = |package: &Package| {
+        let image = package.native();
         json!({
             "Config": blob_path(&image.config),
-            "RepoTags": image.names.iter().map(Reference::familiar).collect::<Vec<_>>(),
+            "RepoTags": package.names.iter().map(Reference::familiar).collect::<Vec<_>>(),
             "Layers": image.layers.iter().map(|layer| blob_path(&layer.digest)).collect::<Vec<_>>(),
         })
     };
-    json!(images.iter().map(entry).collect::<Vec<_>>())
+    json!(packages.iter().map(entry).collect::<Vec<_>>())
         .to_string()
         .into_bytes()
 }
 
 /// An OCI layout as a tar.
-pub(crate) fn write_oci(store: &Store, images: &[ArchiveImage], out: &mut dyn Write) -> StepResult<()> {
-    write_archive(store, images, out, None)
+pub(crate) fn write_oci(store: &Store, packages: &[Package], out: &mut dyn Write) -> StepResult<()> {
+    write_archive(store, packages, out, None)
 }
 
 /// A tar for `docker load`.
-pub(crate) fn write_docker(store: &Store, images: &[ArchiveImage], out: &mut dyn Write) -> StepResult<()> {
-    write_archive(store, images, out, Some(docker_manifest(images)))
+pub(crate) fn write_docker(store: &Store, packages: &[Package], out: &mut dyn Write) -> StepResult<()> {
+    write_archive(store, packages, out, Some(docker_manifest(packages)))
 }
 
-fn write_archive(
-    store: &Store,
-    images: &[ArchiveImage],
-    out: &mut dyn Write,
-    docker: Option<Vec<u8>>,
-) -> StepResult<()> {
+fn write_archive(store: &Store, packages: &[Package], out: &mut dyn Write, docker: Option<Vec<u8>>) -> StepResult<()> {
     let mut tar = Archive {
         tar: TarWriter::new(out),
     };
     tar.directory("blobs")?;
     tar.directory("blobs/sha256")?;
     let mut written = BTreeSet::new();
-    for image in images {
-        for (digest, size) in image.blobs() {
+    for package in packages {
+        for (digest, size) in package.blobs() {
             if written.insert(digest) {
                 tar.file(&blob_path(&digest), size, store.open_blob(&digest)?)?;
             }
         }
-        for document in image.documents() {
+        for document in package.documents() {
             let digest = Digest::of(document);
             if written.insert(digest) {
                 tar.bytes(&blob_path(&digest), document)?;
             }
         }
     }
-    tar.bytes("index.json", &index(images)?)?;
+    tar.bytes("index.json", &index(packages)?)?;
     if let Some(docker) = docker {
         tar.bytes("manifest.json", &docker)?;
     }
@@ -218,24 +137,24 @@ impl<W: Write> Archive<W> {
 }
 
 /// An OCI layout as a directory. Blobs that are there already stay; `index.json` is replaced at the end.
-pub(crate) fn write_oci_directory(store: &Store, images: &[ArchiveImage], dest: &Path) -> StepResult<()> {
+pub(crate) fn write_oci_directory(store: &Store, packages: &[Package], dest: &Path) -> StepResult<()> {
     let blobs = dest.join("blobs/sha256");
     std::fs::create_dir_all(&blobs).map_err(StepError::io("create", &blobs))?;
-    for image in images {
-        for (digest, size) in image.blobs() {
+    for package in packages {
+        for (digest, size) in package.blobs() {
             place(&blobs.join(digest.hex()), Some(size), |out| {
                 io::copy(&mut store.open_blob(&digest)?, out)
                     .map(drop)
                     .map_err(StepError::io("copy", digest.hex()))
             })?;
         }
-        for document in image.documents() {
+        for document in package.documents() {
             let path = blobs.join(Digest::of(document).hex());
             place(&path, Some(document.len() as u64), |out| write_all(out, document))?;
         }
     }
     place(&dest.join("oci-layout"), None, |out| write_all(out, LAYOUT))?;
-    let index = index(images)?;
+    let index = index(packages)?;
     place(&dest.join("index.json"), None, |out| write_all(out, &index))
 }
 

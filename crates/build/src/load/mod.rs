@@ -6,7 +6,7 @@ mod oci;
 use std::collections::HashMap;
 use std::io::{Read, Write as _};
 
-use kiln_image::media_type::{self, Compression};
+use kiln_image::media_type::{self, Compression, Family};
 use kiln_image::{Descriptor, Digest, ImageConfig, Reference};
 use kiln_layer::UnpackOptions;
 use kiln_layer::tar::{Kind, Reader};
@@ -182,7 +182,7 @@ fn remember_blob(store: &Store, layer: &LayerId, blob: &Digest) -> StepResult<()
         _ => return Ok(()),
     };
     let size = file.metadata().map_err(StepError::io("examine", "a layer"))?.len();
-    let descriptor = Descriptor::new(compression.oci_layer(), *blob, size);
+    let descriptor = Descriptor::new(Family::Oci.layer(compression), *blob, size);
     debug_assert!(media_type::Compression::of_layer(&descriptor.media_type).is_some());
     store.add_layer_blob(layer, blob, size, &descriptor.media_type)?;
     Ok(())

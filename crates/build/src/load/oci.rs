@@ -40,9 +40,10 @@ fn entry(store: &Store, files: &Files, descriptor: &Descriptor) -> Result<Entry,
     if media_type::is_index(&descriptor.media_type) {
         let index = read_index(store, &digest)?;
         let host = Platform::host();
-        let chosen = index.select(&host).ok_or_else(|| {
-            let offered = index.platforms().join(", ");
-            not_an_image("the archive", format!("it has no image for {host}, only for {offered}"))
+        let chosen = index.select(&host).ok_or_else(|| StepError::NoPlatform {
+            what: "the archive".to_owned(),
+            wanted: host.to_string(),
+            offered: index.platforms(),
         })?;
         digest = blob(files, &chosen.digest)?;
     } else if !media_type::is_manifest(&descriptor.media_type) {

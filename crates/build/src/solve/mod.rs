@@ -19,7 +19,7 @@ pub(crate) use sources::Tree;
 
 use std::sync::Arc;
 
-use kiln_plan::{Op, Plan, Step, StepId};
+use kiln_plan::{Op, Plan, Step, StepId, Target};
 use kiln_store::{LayerId, LockGuard};
 
 use crate::cancel::Cancel;
@@ -84,11 +84,11 @@ impl<'a> Solver<'a> {
         }
     }
 
-    /// Runs everything and gives the layers of the target.
-    pub(crate) fn solve(&self) -> Result<Arc<[LayerId]>, Error> {
+    /// Runs everything and gives the layers of each target.
+    pub(crate) fn solve(&self) -> Result<Vec<Arc<[LayerId]>>, Error> {
         self.announce();
         schedule::run(self.plan, self.session.request.jobs, |id| self.step(id))?;
-        Ok(self.target())
+        Ok(self.plan.targets.iter().map(|target| self.layers(target)).collect())
     }
 
     /// An error of what is done with the results: that of a step if it is about the layer that one made.
@@ -117,8 +117,8 @@ impl<'a> Solver<'a> {
         }
     }
 
-    fn target(&self) -> Arc<[LayerId]> {
-        match self.plan.target.root.map(|root| self.result(root)) {
+    fn layers(&self, target: &Target) -> Arc<[LayerId]> {
+        match target.root.map(|root| self.result(root)) {
             Some(Done::Tree(layers)) => layers,
             Some(Done::Local(_)) | None => Arc::from([]),
         }

@@ -1,5 +1,6 @@
 //! `kiln history`
 
+use kiln_image::Platform;
 use serde_json::{Value, json};
 
 use crate::engine::{Engine, HistoryRow};
@@ -27,13 +28,16 @@ pub(crate) struct Args {
     /// Show only IDs
     #[arg(short, long)]
     quiet: bool,
+    /// Which image of several [default: this machine's]
+    #[arg(long, value_name = "OS/ARCH")]
+    platform: Option<Platform>,
 }
 
 /// Shows how an image was made, last step first.
 pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
     let format = Format::parse(args.format.as_deref())?;
     let engine = Engine::open(settings)?;
-    let image = engine.find(&args.image)?;
+    let image = engine.find(&args.image, args.platform.as_ref())?;
     let mut history = engine.history(&image)?;
     history.reverse();
     let id = if args.no_trunc {

@@ -143,7 +143,7 @@ impl Filters {
                 ))
             };
             let (key, value) = text.split_once('=').ok_or_else(wrong)?;
-            let created = || Ok::<_, Failure>(Some(engine.find(value)?.created));
+            let created = || Ok::<_, Failure>(Some(engine.find(value, None)?.created));
             match key {
                 "dangling" => {
                     let dangling = crate::values::csv::boolean("dangling", Some(value)).map_err(Failure::usage)?;

@@ -1,5 +1,6 @@
 //! `kiln inspect`
 
+use kiln_image::Platform;
 use serde_json::Value;
 
 use crate::engine::Engine;
@@ -17,6 +18,9 @@ pub(crate) struct Args {
     /// `json`, or a template like `{{.Config.Entrypoint}}`
     #[arg(short, long)]
     format: Option<String>,
+    /// Which image of several [default: all, and what this machine's is like]
+    #[arg(long, value_name = "OS/ARCH")]
+    platform: Option<Platform>,
     /// Taken and ignored: Kiln has nothing but images
     #[arg(long, hide = true)]
     r#type: Option<String>,
@@ -28,7 +32,10 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
     let mut found: Vec<Value> = Vec::new();
     let mut missing: Option<Failure> = None;
     for name in &args.images {
-        match engine.find(name).and_then(|image| engine.inspect(&image)) {
+        match engine
+            .find(name, args.platform.as_ref())
+            .and_then(|image| engine.inspect(&image))
+        {
             Ok(value) => found.push(value),
             Err(failure) => missing = missing.or(Some(failure)),
         }

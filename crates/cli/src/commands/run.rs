@@ -63,7 +63,7 @@ pub(crate) struct Args {
     /// Give it this terminal
     #[arg(short, long)]
     tty: bool,
-    /// For which platform
+    /// For which platform [default: this machine's, where there are several]
     #[arg(long, value_name = "OS/ARCH")]
     platform: Option<Platform>,
     /// Ports need no publishing: the container has this machine's network

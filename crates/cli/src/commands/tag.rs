@@ -25,6 +25,6 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
         )));
     }
     let engine = Engine::open(settings)?;
-    let image = engine.find(&args.source)?;
+    let image = engine.find(&args.source, None)?;
     engine.tag(&image, &target)
 }

@@ -28,6 +28,7 @@ pub(super) fn code(error: &StepError) -> &'static str {
         StepError::Invalid(_) => "InvalidValue",
         StepError::Unsupported(_) => "Unsupported",
         StepError::NotRunnable { .. } => "PlatformNotRunnable",
+        StepError::NoPlatform { .. } => "NoMatchingPlatform",
         StepError::Secret(_) => "SecretNotGiven",
         StepError::Agent(_) => "AgentNotGiven",
         StepError::LostLayer { .. } => "LayerLost",

@@ -2,21 +2,25 @@
 
 use std::collections::BTreeMap;
 
-use kiln_image::{Digest, ImageConfig, Reference};
-use kiln_store::{Found, Image};
+use kiln_image::{Digest, ImageConfig, Platform, Reference};
+use kiln_store::{Entry, Found, Image};
 
 use super::Engine;
 use crate::failure::{Failure, Outcome};
 use crate::glob::matches;
 use crate::time;
 
-/// An image under one of its names.
+/// An image, or an index of images for several platforms, under one of its names.
 #[derive(Debug, Clone)]
 pub(crate) struct ImageRow {
-    /// The digest of its config.
+    /// The digest of its config; of an index its own.
     pub(crate) id: Digest,
-    /// The digest of its manifest, if it has one.
+    /// The digest of the config that stands for it: of an index that of this machine's image, else of the first.
+    pub(crate) config: Digest,
+    /// The digest of its manifest or index, if it has one.
     pub(crate) manifest: Option<Digest>,
+    /// All its names.
+    pub(crate) names: Vec<Reference>,
     /// Its name as people write it; none if it has none.
     pub(crate) repository: Option<String>,
     /// The tag.
@@ -25,7 +29,7 @@ pub(crate) struct ImageRow {
     pub(crate) created: i64,
     /// Unpacked bytes.
     pub(crate) size: u64,
-    /// For what it is.
+    /// For what it is; of an index all of them.
     pub(crate) platform: String,
     /// Its labels.
     pub(crate) labels: BTreeMap<String, String>,
@@ -62,16 +66,31 @@ impl ImageRow {
         }
     }
 
-    fn new(image: &Image, name: Option<&Reference>, config: &ImageConfig) -> Self {
+    fn new(entry: &Entry, names: Vec<Reference>, shown: &Image, config: &ImageConfig) -> Self {
+        let images = entry.images();
+        let platforms: Vec<String> = images.iter().map(|image| image.platform.to_string()).collect();
         Self {
-            id: image.id,
-            manifest: image.manifest,
-            repository: name.map(Reference::familiar_name),
-            tag: name.and_then(|name| name.tag().map(ToOwned::to_owned)),
+            id: *entry.id(),
+            config: shown.id,
+            manifest: match entry {
+                Entry::Image(image) => image.manifest,
+                Entry::Index(index) => Some(index.id),
+            },
+            names,
+            repository: None,
+            tag: None,
             created: config.created.as_deref().map_or(0, time::parse),
-            size: image.size,
-            platform: image.platform.to_string(),
+            size: images.iter().map(|image| image.size).sum(),
+            platform: platforms.join(", "),
             labels: config.config.labels.clone(),
+        }
+    }
+
+    fn named(&self, name: &Reference) -> Self {
+        Self {
+            repository: Some(name.familiar_name()),
+            tag: name.tag().map(ToOwned::to_owned),
+            ..self.clone()
         }
     }
 }
@@ -80,33 +99,45 @@ impl Engine {
     /// All images, once for each of their names.
     pub(crate) fn images(&self) -> Result<Vec<ImageRow>, Failure> {
         let mut rows = Vec::new();
-        for image in self.store.images().map_err(Failure::internal)? {
-            let names = self.names(&image.id)?;
-            let config = self.image_config(&image.id)?;
-            if names.is_empty() {
-                rows.push(ImageRow::new(&image, None, &config));
+        for entry in self.store.entries().map_err(Failure::internal)? {
+            let row = self.row(&entry, self.names(entry.id())?)?;
+            if row.names.is_empty() {
+                rows.push(row);
+            } else {
+                rows.extend(row.names.iter().map(|name| row.named(name)));
             }
-            rows.extend(names.iter().map(|name| ImageRow::new(&image, Some(name), &config)));
         }
         Ok(rows)
     }
 
-    /// The image that a name, an ID or the beginning of an ID means.
-    pub(crate) fn find(&self, text: &str) -> Result<ImageRow, Failure> {
-        let image = self.find_image(text)?;
-        let config = self.image_config(&image.id)?;
+    /// The image that a name, an ID or the beginning of an ID means; of an index the one for the platform, if that is
+    /// asked for.
+    pub(crate) fn find(&self, text: &str, platform: Option<&Platform>) -> Result<ImageRow, Failure> {
+        let found = self.find_entry(text)?;
+        let names = self.names(found.id())?;
+        let entry = match platform {
+            None => found,
+            Some(platform) => Entry::Image(found.select(platform).cloned().ok_or_else(|| {
+                let offered: Vec<String> = found.images().iter().map(|image| image.platform.to_string()).collect();
+                let message = anyhow::anyhow!("{text} has no image for {platform}; it has {}", offered.join(", "));
+                Failure::failed(message).id("NoMatchingPlatform")
+            })?),
+        };
+        let row = self.row(&entry, names)?;
         let name: Option<Reference> = text.parse().ok();
-        let names = self.names(&image.id)?;
-        Ok(ImageRow::new(
-            &image,
-            names.iter().find(|known| Some(*known) == name.as_ref()),
-            &config,
-        ))
+        let named = row.names.iter().find(|known| Some(*known) == name.as_ref());
+        Ok(named.map_or_else(|| row.clone(), |name| row.named(name)))
     }
 
-    pub(super) fn find_image(&self, text: &str) -> Result<Image, Failure> {
+    fn row(&self, entry: &Entry, names: Vec<Reference>) -> Result<ImageRow, Failure> {
+        let shown = entry.meant(None).or(entry.images().first());
+        let shown = shown.ok_or_else(|| Failure::internal(anyhow::anyhow!("the index {} has no image", entry.id())))?;
+        Ok(ImageRow::new(entry, names, shown, &self.image_config(&shown.id)?))
+    }
+
+    fn find_entry(&self, text: &str) -> Result<Entry, Failure> {
         match self.store.find_image(text).map_err(Failure::internal)? {
-            Found::Image(image, _) => Ok(image),
+            Found::One(entry, _) => Ok(entry),
             Found::Nothing => Err(Failure::failed(anyhow::anyhow!("no such image: {text}"))
                 .hint("`kiln images` lists those that are there; `kiln pull` gets others")),
             Found::Ambiguous(count) => Err(Failure::failed(anyhow::anyhow!(
@@ -115,7 +146,7 @@ impl Engine {
         }
     }
 
-    pub(super) fn names(&self, id: &Digest) -> Result<Vec<Reference>, Failure> {
+    fn names(&self, id: &Digest) -> Result<Vec<Reference>, Failure> {
         self.store.names(id).map_err(Failure::internal)
     }
 
@@ -127,10 +158,10 @@ impl Engine {
 
     /// What was done to make an image, oldest first.
     pub(crate) fn history(&self, image: &ImageRow) -> Result<Vec<HistoryRow>, Failure> {
-        let config = self.image_config(&image.id)?;
+        let config = self.image_config(&image.config)?;
         let layers = self
             .store
-            .image(&image.id)
+            .image(&image.config)
             .map_err(Failure::internal)?
             .map(|image| image.layers)
             .unwrap_or_default();
@@ -163,30 +194,45 @@ impl Engine {
 
     /// Removes a name, and the image if it was its last one; by ID, the image. Says what was done.
     pub(crate) fn remove(&self, text: &str, force: bool) -> Result<Vec<String>, Failure> {
-        let image = match self.find_image(text) {
-            Ok(image) => image,
+        let entry = match self.find_entry(text) {
+            Ok(entry) => entry,
             Err(failure) if force && failure.code == crate::failure::FAILED => return Ok(Vec::new()),
             Err(failure) => return Err(failure),
         };
-        let names = self.names(&image.id)?;
+        let names = self.names(entry.id())?;
         let given: Option<Reference> = text.parse().ok();
         let gone: Vec<Reference> = match names.iter().find(|name| Some(*name) == given.as_ref()) {
             Some(name) => vec![name.clone()],
             None if names.len() > 1 && !force => {
                 let familiar: Vec<String> = names.iter().map(Reference::familiar).collect();
-                let message = anyhow::anyhow!("image {} has several names: {}", image.id.short(), familiar.join(", "));
+                let message = anyhow::anyhow!(
+                    "image {} has several names: {}",
+                    entry.id().short(),
+                    familiar.join(", ")
+                );
                 return Err(Failure::failed(message).hint("remove them one by one, or all of them with --force"));
             }
             None => names.clone(),
         };
+        let last = gone.len() == names.len();
+        let holders = self.store.indexes_of(entry.id()).map_err(Failure::internal)?;
+        if let (Some(index), true) = (holders.first(), gone.is_empty()) {
+            let message = anyhow::anyhow!("image {} is one of the index {}", entry.id().short(), index.id.short());
+            return Err(Failure::failed(message).hint("remove the index: its images go with it"));
+        }
         let mut lines = Vec::new();
         for name in &gone {
             self.store.untag(name).map_err(Failure::internal)?;
             lines.push(format!("Untagged: {}", name.familiar()));
         }
-        if gone.len() == names.len() {
-            self.store.remove_image(&image.id).map_err(Failure::internal)?;
-            lines.push(format!("Deleted: {}", image.id));
+        // An image that is also one of an index stays for that.
+        if last && holders.is_empty() {
+            let removed = match &entry {
+                Entry::Image(image) => self.store.remove_image(&image.id),
+                Entry::Index(index) => self.store.remove_index(&index.id),
+            };
+            removed.map_err(Failure::internal)?;
+            lines.push(format!("Deleted: {}", entry.id()));
         }
         Ok(lines)
     }

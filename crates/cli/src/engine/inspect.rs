@@ -1,5 +1,7 @@
 //! Everything about an image, with docker's names.
 
+use kiln_image::Descriptor;
+use kiln_store::Image;
 use serde_json::{Map, Value, json};
 
 use super::{Engine, ImageRow};
@@ -19,11 +21,11 @@ const CONFIG: &[&str] = &[
 ];
 
 impl Engine {
-    /// An image as docker's `inspect` shows it.
+    /// An image as docker's `inspect` shows it; an index as the image that stands for it, and with all of them.
     pub(crate) fn inspect(&self, image: &ImageRow) -> Result<Value, Failure> {
-        let bytes = self.config(&image.id)?;
+        let bytes = self.config(&image.config)?;
         let document: Value = serde_json::from_slice(&bytes)
-            .map_err(|error| Failure::internal(anyhow::anyhow!("the config {} is damaged: {error}", image.id)))?;
+            .map_err(|error| Failure::internal(anyhow::anyhow!("the config {} is damaged: {error}", image.config)))?;
         let text = |name: &str| {
             document
                 .get(name)
@@ -31,7 +33,7 @@ impl Engine {
                 .unwrap_or_default()
                 .to_owned()
         };
-        let names = self.names(&image.id)?;
+        let names = &image.names;
         let digests = image.manifest.map(|manifest| {
             let mut digests: Vec<String> = names
                 .iter()
@@ -64,7 +66,28 @@ impl Engine {
         {
             fields.insert("Descriptor".to_owned(), json!(descriptor));
         }
+        if let (Some(index), Value::Object(fields)) =
+            (self.store.index(&image.id).map_err(Failure::internal)?, &mut fields)
+        {
+            let manifests = index.images.iter().filter_map(|image| self.of_index(image));
+            fields.insert("Manifests".to_owned(), manifests.collect());
+        }
         Ok(fields)
+    }
+
+    /// One image of an index.
+    fn of_index(&self, image: &Image) -> Option<Value> {
+        let descriptor = Descriptor {
+            platform: Some(image.platform.clone()),
+            ..self.manifest_descriptor(&image.manifest?)?
+        };
+        Some(json!({
+            "ID": descriptor.digest,
+            "Descriptor": descriptor,
+            "Available": true,
+            "Kind": "image",
+            "ImageData": {"Platform": image.platform, "Size": {"Unpacked": image.size}},
+        }))
     }
 }
 

@@ -53,12 +53,13 @@ impl Engine {
         &self.builder
     }
 
-    /// The descriptor of a manifest that the store has.
+    /// The descriptor of a manifest or index that the store has.
     fn manifest_descriptor(&self, manifest: &Digest) -> Option<Descriptor> {
         let bytes = self.store.read_blob(manifest, LARGEST_DOCUMENT).ok()?;
         let media_type = match Document::parse(&bytes, None).ok()? {
             Document::Manifest(manifest) if !manifest.media_type.is_empty() => manifest.media_type,
             Document::Manifest(_) => media_type::OCI_MANIFEST.to_owned(),
+            Document::Index(index) if !index.media_type.is_empty() => index.media_type,
             Document::Index(_) => media_type::OCI_INDEX.to_owned(),
         };
         Some(Descriptor::of(media_type, &bytes))

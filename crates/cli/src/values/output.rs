@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use kiln_build::request::{Destination, LayerOptions, Output};
 use kiln_image::Reference;
-use kiln_image::media_type::Compression;
+use kiln_image::media_type::{Compression, Family};
 
 use super::csv;
 
@@ -25,6 +25,7 @@ struct Attributes {
     tar: bool,
     layers: LayerOptions,
     epoch: Option<i64>,
+    split: Option<bool>,
 }
 
 impl Attributes {
@@ -78,11 +79,13 @@ impl Attributes {
                     .map_err(|_| "source-date-epoch is a number of seconds".to_owned())?;
                 self.epoch = Some(seconds);
             }
+            "oci-mediatypes" => self.layers.types = if flag()? { Family::Oci } else { Family::Docker },
             // What Kiln does anyway.
-            "oci-mediatypes" | "store" if flag()? => {}
-            "unpack" | "name-canonical" | "platform-split" => {
+            "store" if flag()? => {}
+            "unpack" | "name-canonical" => {
                 flag()?;
             }
+            "platform-split" => self.split = Some(flag()?),
             "attestation-prefix" => {}
             "mode" if value == Some("copy") => {}
             // What is asked for by saying no to it.
@@ -92,13 +95,7 @@ impl Attributes {
             | "oci-artifact"
             | "attestation-inline"
                 if !flag()? => {}
-            "oci-mediatypes"
-            | "store"
-            | "mode"
-            | "push-by-digest"
-            | "prefer-nondist-layers"
-            | "oci-artifact"
-            | "attestation-inline" => {
+            "store" | "mode" | "push-by-digest" | "prefer-nondist-layers" | "oci-artifact" | "attestation-inline" => {
                 return Err(format!("`{key}={}` is not supported yet", value.unwrap_or("true")));
             }
             "registry.insecure" => {
@@ -131,6 +128,8 @@ impl Attributes {
         let image = matches!(self.kind.as_str(), "image" | "registry");
         only(image || !self.push, "push=true")?;
         only(self.kind == "oci" || self.tar, "tar=false")?;
+        let files = matches!(self.kind.as_str(), "local" | "tar");
+        only(files || self.split.is_none(), "platform-split")?;
         match self.kind.as_str() {
             "image" | "registry" => {
                 only(self.dest.is_none(), "dest")?;
@@ -176,10 +175,16 @@ impl Attributes {
                 }),
                 None => Err(format!("`{text}`: dest is needed: the directory to write")),
             },
-            "tar" => Ok(Output::Tar(self.file())),
+            "tar" => Ok(Output::Tar {
+                dest: self.file(),
+                split: self.split,
+            }),
             "local" => match self.dest.as_deref() {
                 None | Some("-") => Err(format!("`{text}`: dest is needed: the directory to write")),
-                Some(dest) => Ok(Output::Local(dest.into())),
+                Some(dest) => Ok(Output::Local {
+                    dest: dest.into(),
+                    split: self.split,
+                }),
             },
             "cacheonly" => Err(format!(
                 "`{text}`: type=cacheonly is what Kiln does when there is neither -t nor -o"
@@ -204,10 +209,10 @@ impl Attributes {
 /// Whether the output goes to standard output.
 pub(crate) const fn to_stdout(output: &Output) -> bool {
     match output {
-        Output::Oci { dest, .. } | Output::Docker { dest, .. } | Output::Tar(dest) => {
+        Output::Oci { dest, .. } | Output::Docker { dest, .. } | Output::Tar { dest, .. } => {
             matches!(dest, Destination::Stdout)
         }
-        Output::Image { .. } | Output::Local(_) => false,
+        Output::Image { .. } | Output::Local { .. } => false,
     }
 }
 
@@ -238,13 +243,18 @@ mod tests {
 
     #[test]
     fn reads_short_forms() {
-        assert_eq!(read("Out"), Ok(Output::Local("Out".into())));
-        assert_eq!(read("-"), Ok(Output::Tar(Destination::Stdout)));
-        assert_eq!(read("type=local,dest=out"), Ok(Output::Local("out".into())));
+        let local = |dest: &str, split| {
+            let dest = dest.into();
+            Ok(Output::Local { dest, split })
+        };
+        let tar = |dest| Ok(Output::Tar { dest, split: None });
+        assert_eq!(read("Out"), local("Out", None));
+        assert_eq!(read("-"), tar(Destination::Stdout));
         assert_eq!(
-            read("type=tar,dest=a.tar"),
-            Ok(Output::Tar(Destination::File("a.tar".into())))
+            read("type=local,dest=out,platform-split=false"),
+            local("out", Some(false))
         );
+        assert_eq!(read("type=tar,dest=a.tar"), tar(Destination::File("a.tar".into())));
     }
 
     #[test]
@@ -268,7 +278,7 @@ mod tests {
                     kind: Compression::Zstd,
                     level: Some(19),
                     force: true,
-                    rewrite_timestamp: false
+                    ..LayerOptions::default()
                 },
             })
         );

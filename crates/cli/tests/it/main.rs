@@ -82,7 +82,14 @@ fn wrong_usage_is_2() {
     is_usage(path, &["build", "--ulimit", "nofile=a", "."], "--ulimit");
     is_usage(
         path,
-        &["build", "--platform", "linux/amd64,linux/arm64", "."],
+        &[
+            "build",
+            "--platform",
+            "linux/amd64,linux/arm64",
+            "-o",
+            "type=docker,dest=x",
+            ".",
+        ],
         "several platforms",
     );
     is_usage(path, &["build", "--network", "bridge", "."], "bridge");

@@ -1,6 +1,7 @@
 //! Directory to tar, and what others say of the tar.
 
 use std::fs::{self, File};
+use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, PermissionsExt, chown, symlink};
 use std::os::unix::net::UnixListener;
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 use kiln_image::Digest;
 use kiln_image::media_type::Compression;
 use kiln_layer::tar::Reader;
-use kiln_layer::{PackOptions, Times, diff_id, pack, pack_compressed, pack_tree};
+use kiln_layer::{PackOptions, Times, diff_id, pack, pack_compressed, pack_trees};
 use rustix::fs::FileType;
 
 use crate::tree::{describe, is_root, node, set_xattr};
@@ -157,12 +158,42 @@ fn sockets_are_left_out_and_whiteout_names_refused() {
     fs::write(dir.path().join(".wh.name"), "").unwrap();
     let error = pack(dir.path(), &PackOptions::default(), std::io::sink()).unwrap_err();
     assert!(error.to_string().contains(".wh."), "{error}");
-    pack_tree(
-        rustix::fd::AsFd::as_fd(&File::open(dir.path()).unwrap()),
+    let tree = File::open(dir.path()).unwrap();
+    pack_trees(
+        &[(Path::new(""), tree.as_fd())],
         &PackOptions::default(),
         std::io::sink(),
     )
     .unwrap();
+}
+
+#[test]
+fn several_trees_go_below_their_places() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("a"), "1").unwrap();
+    fs::hard_link(dir.path().join("a"), dir.path().join("b")).unwrap();
+    let tree = File::open(dir.path()).unwrap();
+    let trees = [(Path::new("x"), tree.as_fd()), (Path::new("y"), tree.as_fd())];
+    let mut archive = Vec::new();
+    pack_trees(&trees, &PackOptions::default(), &mut archive).unwrap();
+    let mut reader = Reader::new(&archive[..]);
+    let mut found = Vec::new();
+    while let Some(entry) = reader.next_entry().unwrap() {
+        found.push((text(&entry.path), text(&entry.link)));
+    }
+    let pair = |path: &str, link: &str| (path.to_owned(), link.to_owned());
+    let of = |place: &str| {
+        [
+            pair(&format!("{place}/"), ""),
+            pair(&format!("{place}/a"), ""),
+            pair(&format!("{place}/b"), &format!("{place}/a")),
+        ]
+    };
+    assert_eq!(found, [of("x"), of("y")].concat());
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 #[test]

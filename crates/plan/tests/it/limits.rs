@@ -48,9 +48,9 @@ fn codes(text: &str) -> Vec<&'static str> {
 #[test]
 fn many_variables() {
     let plan = planned(&text("FROM scratch\n", MANY, |n| format!("ENV A{n}=b\n"))).unwrap();
-    assert_eq!(plan.target.config.config.env.len(), MANY + 1);
+    assert_eq!(plan.targets[0].config.config.env.len(), MANY + 1);
     let plan = planned(&text("FROM scratch\nENV", MANY, |n| format!(" \\\nA{n}=$A{}", n / 2))).unwrap();
-    assert_eq!(plan.target.config.config.env.len(), MANY + 1);
+    assert_eq!(plan.targets[0].config.config.env.len(), MANY + 1);
     // None of them is known, and each is warned of.
     planned(&text("FROM scratch\n", MANY, |n| format!("ENV A{n}=$X{n}\n"))).unwrap();
     planned(&text("FROM scratch\nLABEL", MANY, |_| " \\\na=b".to_owned())).unwrap();

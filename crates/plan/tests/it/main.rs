@@ -2,3 +2,4 @@
 
 mod limits;
 mod manner_of;
+mod platforms;

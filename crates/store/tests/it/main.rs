@@ -10,6 +10,7 @@ mod crash;
 mod downloads;
 mod file_digests;
 mod full;
+mod indexes;
 mod layers;
 mod locks;
 mod opening;

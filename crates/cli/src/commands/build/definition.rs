@@ -22,6 +22,9 @@ use crate::values::{csv, host, pair, size, ulimit};
 /// The build argument that says whether a context that is a repository keeps its `.git`.
 const KEEP_GIT_DIR: &str = "BUILDKIT_CONTEXT_KEEP_GIT_DIR";
 
+/// What docker calls this machine's platform.
+const LOCAL: &str = "local";
+
 /// What to build.
 #[derive(Debug, clap::Args)]
 pub(crate) struct DefinitionArgs {
@@ -34,7 +37,7 @@ pub(crate) struct DefinitionArgs {
     /// The stage to build [default: the last one]
     #[arg(long, value_name = "STAGE")]
     pub(crate) target: Option<String>,
-    /// What to build for, like linux/arm64 [default: $DOCKER_DEFAULT_PLATFORM, else this machine]
+    /// What to build for, like linux/amd64,linux/arm64 [default: $DOCKER_DEFAULT_PLATFORM, else this machine]
     #[arg(long, value_name = "OS/ARCH", value_delimiter = ',')]
     pub(crate) platform: Vec<String>,
     /// The value of an ARG; `KEY` alone takes it from the environment
@@ -144,7 +147,7 @@ impl DefinitionArgs {
         let mut options = Options {
             target: self.target.clone(),
             build_args: self.build_args(settings)?,
-            platform: self.platform(settings)?,
+            platforms: self.platforms(settings)?,
             contexts: self.contexts(places)?,
             no_cache: self.no_cache,
             no_cache_filter: self.no_cache_filter.iter().map(|stage| stage.to_lowercase()).collect(),
@@ -187,20 +190,27 @@ impl DefinitionArgs {
         Ok(all)
     }
 
-    fn platform(&self, settings: &Settings) -> Result<Option<Platform>, Failure> {
+    /// In the order asked for, each once.
+    fn platforms(&self, settings: &Settings) -> Result<Vec<Platform>, Failure> {
         match &self.platform[..] {
-            [] => settings.default_platform(),
-            [one] if one == "local" => Ok(None),
-            [one] => one
-                .parse()
-                .map(Some)
-                .map_err(|error| Failure::usage(format!("--platform: {error}"))),
-            several => Err(Failure::usage(format!(
-                "--platform names several platforms, {}, but a build is for one",
-                several.join(" and ")
-            ))
-            .hint("build once for each platform")),
+            [] => return Ok(settings.default_platform()?.into_iter().collect()),
+            // The image may be for whatever its base is for.
+            [one] if one == LOCAL => return Ok(Vec::new()),
+            _ => {}
         }
+        let mut all = Vec::new();
+        for text in &self.platform {
+            let platform = match text.as_str() {
+                LOCAL => Platform::host(),
+                other => other
+                    .parse()
+                    .map_err(|error| Failure::usage(format!("--platform: {error}")))?,
+            };
+            if !all.contains(&platform) {
+                all.push(platform);
+            }
+        }
+        Ok(all)
     }
 
     fn contexts(&self, places: &mut Places) -> Result<BTreeMap<String, NamedContext>, Failure> {

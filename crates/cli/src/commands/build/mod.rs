@@ -83,6 +83,7 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
     }
     let mut request = args.request(settings)?;
     check_annotations(&request)?;
+    args.check_several(&request)?;
     let engine = Engine::open(settings)?;
     let interrupt = Interrupt::watch()?;
     let progress = Progress::start(args.progress, args.quiet, settings)?;
@@ -191,6 +192,34 @@ impl Args {
         Ok((outputs, epoch))
     }
 
+    /// What several platforms cannot have.
+    fn check_several(&self, request: &Request) -> Outcome {
+        let platforms = &request.options.platforms;
+        if platforms.len() < 2 {
+            return Ok(());
+        }
+        let docker = |output: &Output| matches!(output, Output::Docker { .. });
+        if request.outputs.iter().any(docker) {
+            return Err(
+                Failure::usage("--output type=docker: docker's archives have no place for several platforms")
+                    .hint("use type=oci, which docker load takes too where docker keeps images in containerd's store"),
+            );
+        }
+        let files = |output: &Output| matches!(output, Output::Local { .. } | Output::Tar { .. });
+        let files_alone = !request.outputs.is_empty() && request.outputs.iter().all(files);
+        if self.iidfile.is_some() && files_alone {
+            return Err(
+                Failure::usage("--iidfile: several platforms have the ID of their index, and none is written")
+                    .hint("leave it out, or add -t NAME with --output type=image"),
+            );
+        }
+        let others = request.annotations.0.iter().filter_map(|note| note.platform.as_ref());
+        match others.into_iter().find(|platform| !platforms.contains(platform)) {
+            Some(other) => Err(Failure::usage(format!("--annotation: {other} is not built for"))),
+            None => Ok(()),
+        }
+    }
+
     fn conclude(
         &self,
         built: &Built,
@@ -200,38 +229,41 @@ impl Args {
         seen: &Seen,
         settings: &Settings,
     ) -> Outcome {
-        let names = request.names();
         if progress.for_people() {
             terminal::say(Reporter::new(settings).warnings(source, &seen.warnings));
             if let Some(heaviest) = &seen.heaviest {
                 terminal::say(results::most_memory(heaviest));
             }
-            terminal::say(results::summary(built, &names));
+            terminal::say(results::summary(built, request));
         } else if progress.is_json() {
-            terminal::say(results::result_line(built, &names));
+            terminal::say(results::result_line(built, request));
         }
-        if let Some(path) = &self.iidfile {
-            results::write(path, built.id.to_string().as_bytes())?;
+        if let (Some(path), Some(id)) = (&self.iidfile, built.id()) {
+            results::write(path, id.to_string().as_bytes())?;
         }
         if let Some(path) = &self.metadata_file {
-            results::write(path, &results::metadata(built, &names))?;
+            results::write(path, &results::metadata(built, &request.names()))?;
         }
-        if self.quiet && !request.outputs.iter().any(output::to_stdout) {
-            terminal::print_line(built.id)?;
+        if let Some(id) = built.id()
+            && self.quiet
+            && !request.outputs.iter().any(output::to_stdout)
+        {
+            terminal::print_line(id)?;
         }
         Ok(())
     }
 }
 
-/// The store keeps no manifests of what it built: notes need an output that writes one.
+/// The store keeps no manifest of an image that it built, only of several platforms: notes need an output that writes one.
 fn check_annotations(request: &Request) -> Outcome {
-    let writes = |output: &Output| {
-        matches!(
-            output,
-            Output::Oci { .. } | Output::Docker { .. } | Output::Image { push: true, .. }
-        )
+    let several = request.options.platforms.len() > 1;
+    let writes = |output: &Output| match output {
+        Output::Oci { .. } | Output::Docker { .. } => true,
+        Output::Image { push, .. } => *push || several,
+        Output::Local { .. } | Output::Tar { .. } => false,
     };
-    if request.annotations.0.is_empty() || request.outputs.iter().any(writes) {
+    let written = several && request.outputs.is_empty() || request.outputs.iter().any(writes);
+    if request.annotations.0.is_empty() || written {
         return Ok(());
     }
     Err(

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use kiln_build::Built;
+use kiln_build::request::Request;
 use kiln_image::Reference;
 use serde_json::{Map, Value, json};
 
@@ -25,24 +26,44 @@ pub(crate) fn most_memory(heaviest: &Heaviest) -> String {
 }
 
 /// The last line for people.
-pub(crate) fn summary(built: &Built, names: &[Reference]) -> String {
-    let familiar: Vec<String> = names.iter().map(Reference::familiar).collect();
+pub(crate) fn summary(built: &Built, request: &Request) -> String {
+    let familiar: Vec<String> = request.names().iter().map(Reference::familiar).collect();
     let named = if familiar.is_empty() {
         String::new()
     } else {
         format!(" as {}", familiar.join(", "))
     };
-    format!("built {}{named}, {}\n", built.id, size::show(built.size))
+    let id = built.id().map(|id| format!(" {id}")).unwrap_or_default();
+    let platforms = match several(request) {
+        Some(platforms) => format!(" for {}", platforms.join(", ")),
+        None => String::new(),
+    };
+    format!("built{id}{named}{platforms}, {}\n", size::show(built.size))
+}
+
+/// The platforms, where an index stands for several.
+fn several(request: &Request) -> Option<Vec<String>> {
+    let platforms = &request.options.platforms;
+    (platforms.len() > 1).then(|| platforms.iter().map(ToString::to_string).collect())
 }
 
 /// The last line for programs.
-pub(crate) fn result_line(built: &Built, names: &[Reference]) -> String {
-    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-    let mut line = json!({"type": "result", "id": built.id, "size": built.size, "names": names});
-    if let (Some(manifest), Value::Object(fields)) = (&built.manifest, &mut line) {
-        fields.insert("manifest".to_owned(), json!(manifest.digest));
+pub(crate) fn result_line(built: &Built, request: &Request) -> String {
+    let names: Vec<String> = request.names().iter().map(ToString::to_string).collect();
+    let mut line = Map::new();
+    line.insert("type".to_owned(), json!("result"));
+    if let Some(id) = built.id() {
+        line.insert("id".to_owned(), json!(id));
     }
-    format!("{line}\n")
+    line.insert("size".to_owned(), json!(built.size));
+    line.insert("names".to_owned(), json!(names));
+    if let Some(manifest) = &built.manifest {
+        line.insert("manifest".to_owned(), json!(manifest.digest));
+    }
+    if let Some(platforms) = several(request) {
+        line.insert("platforms".to_owned(), json!(platforms));
+    }
+    format!("{}\n", Value::Object(line))
 }
 
 /// The last line for programs of a build that failed.
@@ -92,10 +113,14 @@ pub(crate) fn error_line(failure: &Failure) -> String {
 /// The content of `--metadata-file`, with the keys of buildx.
 pub(crate) fn metadata(built: &Built, names: &[Reference]) -> Vec<u8> {
     let mut fields = Map::new();
-    fields.insert("containerimage.config.digest".to_owned(), json!(built.id));
+    if let Some(config) = built.config {
+        fields.insert("containerimage.config.digest".to_owned(), json!(config));
+    }
     // An image that only the store has is not compressed and has no manifest: as with docker's own store its ID stands in.
-    let digest = built.manifest.as_ref().map_or(built.id, |manifest| manifest.digest);
-    fields.insert("containerimage.digest".to_owned(), json!(digest));
+    let digest = built.manifest.as_ref().map(|manifest| manifest.digest);
+    if let Some(digest) = digest.or(built.config) {
+        fields.insert("containerimage.digest".to_owned(), json!(digest));
+    }
     if let Some(manifest) = &built.manifest {
         fields.insert("containerimage.descriptor".to_owned(), json!(manifest));
     }

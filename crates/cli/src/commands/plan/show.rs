@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use kiln_plan::{Op, Plan, Source, Step, without_password};
+use kiln_plan::{Op, Plan, Source, StageInfo, Step, Target, without_password};
 use serde_json::{Value, json};
 
 use crate::progress::text::sanitise;
@@ -28,18 +28,28 @@ pub(crate) fn text(plan: &Plan) -> String {
             sanitise(title(step).replace('\n', " ").as_bytes())
         );
     }
-    let result = plan
-        .target
-        .root
-        .map_or_else(|| "scratch".to_owned(), |root| format!("#{}", root.0));
-    let _ = writeln!(text, "image for {} from {result}", plan.target.platform);
+    for target in &plan.targets {
+        let result = target
+            .root
+            .map_or_else(|| "scratch".to_owned(), |root| format!("#{}", root.0));
+        let _ = writeln!(text, "image for {} from {result}", target.platform);
+    }
     text
 }
 
 fn group_name(plan: &Plan, step: &Step) -> String {
     match step.stage.and_then(|stage| plan.stages.get(stage)) {
-        Some(stage) => format!("stage {}", stage.name),
+        Some(stage) => format!("stage {}", stage_name(plan, stage)),
         None => "sources".to_owned(),
+    }
+}
+
+/// Of several platforms, with that of the stage.
+fn stage_name(plan: &Plan, stage: &StageInfo) -> String {
+    if plan.targets.len() > 1 {
+        format!("{} ({})", stage.name, stage.platform)
+    } else {
+        stage.name.clone()
     }
 }
 
@@ -58,22 +68,24 @@ fn title(step: &Step) -> String {
     }
 }
 
-/// For programs.
+/// For programs. A plan for several platforms has `targets`, one for one platform has what would be in there itself.
 pub(crate) fn json(plan: &Plan) -> String {
-    let stages = plan
-        .stages
-        .iter()
-        .map(|stage| json!({"name": stage.name, "index": stage.index, "result": stage.result.map(|step| step.0)}));
+    let stages = plan.stages.iter().map(|stage| {
+        json!({
+            "name": stage.name,
+            "index": stage.index,
+            "platform": stage.platform.to_string(),
+            "result": stage.result.map(|step| step.0),
+        })
+    });
     let steps = plan.steps.iter().enumerate().map(|(id, step)| {
-        let stage = step
-            .stage
-            .and_then(|stage| plan.stages.get(stage))
-            .map(|stage| stage.name.as_str());
+        let stage = step.stage.and_then(|stage| plan.stages.get(stage));
         json!({
             "id": id,
             "name": step.name,
             "kind": kind(step),
-            "stage": stage,
+            "stage": stage.map(|stage| stage.name.as_str()),
+            "platform": stage.map(|stage| stage.platform.to_string()),
             "lines": step.lines,
             "inputs": step.inputs().iter().map(|input| input.0).collect::<Vec<_>>(),
             "source": source(step),
@@ -81,15 +93,33 @@ pub(crate) fn json(plan: &Plan) -> String {
             "definition": hex(&step.definition),
         })
     });
-    let value = json!({
+    let mut value = json!({
         "version": 1,
-        "platform": plan.target.platform.to_string(),
-        "result": plan.target.root.map(|step| step.0),
         "stages": stages.collect::<Vec<Value>>(),
         "steps": steps.collect::<Vec<Value>>(),
-        "config": plan.target.config,
     });
+    match &plan.targets[..] {
+        [one] => merge(&mut value, target(one)),
+        several => merge(
+            &mut value,
+            json!({"targets": several.iter().map(target).collect::<Vec<Value>>()}),
+        ),
+    }
     format!("{value:#}\n")
+}
+
+fn target(target: &Target) -> Value {
+    json!({
+        "platform": target.platform.to_string(),
+        "result": target.root.map(|step| step.0),
+        "config": target.config,
+    })
+}
+
+fn merge(value: &mut Value, more: Value) {
+    if let (Value::Object(fields), Value::Object(more)) = (value, more) {
+        fields.extend(more);
+    }
 }
 
 const fn kind(step: &Step) -> &'static str {
@@ -134,7 +164,7 @@ pub(crate) fn dot(plan: &Plan) -> String {
         let _ = writeln!(
             text,
             "  subgraph cluster_{index} {{\n    label={};",
-            quoted(&stage.name)
+            quoted(&stage_name(plan, stage))
         );
         for (id, step) in plan
             .steps
@@ -154,11 +184,12 @@ pub(crate) fn dot(plan: &Plan) -> String {
             let _ = writeln!(text, "  s{} -> s{id};", input.0);
         }
     }
-    if let Some(root) = plan.target.root {
-        let label = quoted(&format!("image {}", plan.target.platform));
+    for (index, target) in plan.targets.iter().enumerate() {
+        let Some(root) = target.root else { continue };
+        let label = quoted(&format!("image {}", target.platform));
         let _ = writeln!(
             text,
-            "  image [label={label}, shape=doubleoctagon];\n  s{} -> image;",
+            "  image{index} [label={label}, shape=doubleoctagon];\n  s{} -> image{index};",
             root.0
         );
     }
@@ -175,7 +206,7 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use kiln_image::{Digest, ImageConfig, Platform};
-    use kiln_plan::{Outline, StageInfo, StepId, Target};
+    use kiln_plan::{Outline, StepId};
 
     use super::*;
 
@@ -203,14 +234,15 @@ mod tests {
             stages: vec![StageInfo {
                 name: "build".to_owned(),
                 index: 0,
+                platform: platform.clone(),
                 result: Some(StepId(1)),
             }],
-            target: Target {
+            targets: vec![Target {
                 root: Some(StepId(1)),
                 config: ImageConfig::empty(&platform),
                 inherited_history: 0,
                 platform,
-            },
+            }],
             outline: Outline::default(),
             epoch: None,
         }
