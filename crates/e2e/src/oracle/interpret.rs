@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::oracle::program::{Copy, Instruction, Program, Word};
+use crate::oracle::program::{Command, Copy, Instruction, Program, Word};
 
 /// The usual search path, which every image has.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -106,6 +106,13 @@ fn step(program: &Program, image: &mut Image, instruction: &Instruction) -> Poss
             let (path, into) = destination(image, path);
             put_file(&mut image.tree, &node, "EOF", &path, into, ((0, 0), 0o755))?;
         }
+        Instruction::Run(commands) => {
+            image.user = Some((0, 0));
+            // The step starts in the working directory, which is made if it is gone.
+            let directory = clean(image.workdir.as_deref().unwrap_or_default());
+            make_directories(&mut image.tree, &directory, (0, 0), 0o755)?;
+            commands.iter().try_for_each(|command| run(&mut image.tree, command))?;
+        }
     }
     Ok(())
 }
@@ -185,6 +192,50 @@ fn fits_at_depth(pattern: &[&str], path: &[&str]) -> bool {
         ["**", rest @ ..] => (0..=path.len()).any(|skipped| fits_at_depth(rest, &path[skipped..])),
         [first, rest @ ..] => !path.is_empty() && fits(first, path[0]) && fits_at_depth(rest, &path[1..]),
     }
+}
+
+/// A command of a step, whose paths are clean but for the slash.
+fn run(tree: &mut Tree, command: &Command) -> Possibly<()> {
+    match command {
+        Command::Write(text, path) => write(tree, &clean(path), |_| format!("{text}\n")),
+        Command::Append(text, path) => write(tree, &clean(path), |before| format!("{before}{text}\n")),
+        Command::Mkdir(path) => make_directories(tree, &clean(path), (0, 0), 0o755),
+        Command::Remove(path) => {
+            let path = clean(path);
+            if above(&path).any(|above| tree.get(above).is_some_and(|node| node.content.is_some())) {
+                return Err(Impossible(format!("{path} is in a file")));
+            }
+            let inside = format!("{path}/");
+            tree.retain(|name, _| *name != path && !name.starts_with(&inside));
+            Ok(())
+        }
+        Command::Chmod(mode, path) => {
+            let node = tree.get_mut(&clean(path));
+            let node = node.ok_or_else(|| Impossible(format!("{path} is not there")))?;
+            node.mode = *mode;
+            Ok(())
+        }
+    }
+}
+
+/// The directories that a path is in, but for the root.
+fn above(path: &str) -> impl Iterator<Item = &str> {
+    path.match_indices('/').map(|(at, _)| &path[..at])
+}
+
+fn write(tree: &mut Tree, path: &str, content: impl Fn(&str) -> String) -> Possibly<()> {
+    let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
+    if !is_directory(tree, parent) || is_directory(tree, path) {
+        return Err(Impossible(format!("{path} cannot be written")));
+    }
+    let new = Node {
+        content: Some(String::new()),
+        mode: 0o644,
+        owner: (0, 0),
+    };
+    let file = tree.entry(path.to_owned()).or_insert(new);
+    file.content = file.content.as_deref().map(content);
+    Ok(())
 }
 
 /// The context as a tree: everything is root's.
@@ -403,6 +454,34 @@ mod tests {
         for (patterns, path, wanted) in table {
             let patterns: Vec<String> = patterns.split(' ').map(str::to_owned).collect();
             assert_eq!(excluded(&patterns, path), wanted, "{patterns:?} {path}");
+        }
+    }
+
+    #[test]
+    fn steps_change_files() {
+        let run = |commands: &[Command]| Instruction::Run(commands.to_vec());
+        let path = |path: &str| path.to_owned();
+        let table = [
+            (
+                vec![run(&[
+                    Command::Mkdir(path("/x/y")),
+                    Command::Write(path("a"), path("/x/f")),
+                ])],
+                "x x/f x/y",
+            ),
+            (vec![copy(&["d"], "/x"), run(&[Command::Remove(path("/x/e"))])], "x x/b"),
+            (
+                vec![run(&[Command::Write(path("a"), path("/x/f"))])],
+                "! x/f cannot be written",
+            ),
+            (
+                vec![copy(&["a"], "/x"), run(&[Command::Remove(path("/x/y"))])],
+                "! x/y is in a file",
+            ),
+            (vec![run(&[Command::Chmod(0o700, path("/x"))])], "! /x is not there"),
+        ];
+        for (instructions, wanted) in table {
+            assert_eq!(paths(instructions.clone()), wanted, "{instructions:?}");
         }
     }
 

@@ -42,7 +42,27 @@ pub enum Instruction {
     Copy(Copy),
     /// `COPY <<EOF path`
     Heredoc(Word, Word),
+    /// `RUN`, by root, of one after the other until one fails
+    Run(Vec<Command>),
 }
+
+/// What a step may do; paths begin with a slash.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// `echo text >path`
+    Write(String, String),
+    /// `echo text >>path`
+    Append(String, String),
+    /// `mkdir -p path`
+    Mkdir(String),
+    /// `rm -rf path`
+    Remove(String),
+    /// `chmod mode path`
+    Chmod(u32, String),
+}
+
+/// Programs begin with nothing, so the tool of their steps comes from elsewhere.
+const TOOL: &str = "/.tool/busybox";
 
 /// A COPY.
 #[derive(Debug, Clone)]
@@ -128,6 +148,23 @@ impl Display for Instruction {
             Self::User(user, group) => write!(f, "USER {user}:{group}"),
             Self::Copy(copy) => copy.fmt(f),
             Self::Heredoc(content, path) => write!(f, "COPY <<EOF {path}\n{content}\nEOF"),
+            Self::Run(commands) => {
+                f.write_str("USER 0:0\nRUN --mount=from=busybox:1.35,source=/bin,target=/.tool ")?;
+                let script: Vec<String> = commands.iter().map(ToString::to_string).collect();
+                write!(f, r#"["{TOOL}", "sh", "-c", "{}"]"#, script.join(" && "))
+            }
+        }
+    }
+}
+
+impl Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Write(text, path) => write!(f, "echo {text} >{path}"),
+            Self::Append(text, path) => write!(f, "echo {text} >>{path}"),
+            Self::Mkdir(path) => write!(f, "{TOOL} mkdir -p {path}"),
+            Self::Remove(path) => write!(f, "{TOOL} rm -rf {path}"),
+            Self::Chmod(mode, path) => write!(f, "{TOOL} chmod {mode:04o} {path}"),
         }
     }
 }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use crate::oracle::program::{Copy, Instruction, Piece, Program, Stage, Word};
+use crate::oracle::program::{Command, Copy, Instruction, Piece, Program, Stage, Word};
 
 /// The files of every context.
 const FILES: [&str; 7] = ["a", "b.txt", "d/a", "d/b.txt", "d/e/c", "d/e/a", "f/a"];
@@ -54,8 +54,20 @@ fn instructions() -> impl Strategy<Value = Vec<Instruction>> {
         1 => (5_u64..7, 5_u64..7).prop_map(|(user, group)| Instruction::User(user, group)),
         6 => copy().prop_map(Instruction::Copy),
         1 => (word(), path()).prop_map(|(content, path)| Instruction::Heredoc(content, path)),
+        2 => prop::collection::vec(command(), 1..5).prop_map(Instruction::Run),
     ];
     prop::collection::vec(one, 0..9)
+}
+
+fn command() -> impl Strategy<Value = Command> {
+    let path = || select(vec!["/x", "/x/a", "/x/y", "/d", "/d/a", "/a", "/x/b.txt"]).prop_map(str::to_owned);
+    prop_oneof![
+        2 => (text(), path()).prop_map(|(text, path)| Command::Write(text, path)),
+        1 => (text(), path()).prop_map(|(text, path)| Command::Append(text, path)),
+        3 => path().prop_map(Command::Mkdir),
+        3 => path().prop_map(Command::Remove),
+        1 => (select(vec![0o700, 0o755, 0o2750]), path()).prop_map(|(mode, path)| Command::Chmod(mode, path)),
+    ]
 }
 
 fn copy() -> impl Strategy<Value = Copy> {
