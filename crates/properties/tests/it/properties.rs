@@ -13,6 +13,12 @@ fn all_dockerfiles() {
     }
 }
 
+#[test]
+fn what_fuzzing_found() {
+    // White space that JSON does not know is trimmed before anything reads JSON.
+    json_form(b"[   ]  \x0b\x0b");
+}
+
 fn bytes(texts: &[&str]) -> Vec<Vec<u8>> {
     texts.iter().map(|text| text.as_bytes().to_vec()).collect()
 }
