@@ -9,8 +9,6 @@ use crate::Outcome;
 use crate::globals::Globals;
 use crate::options::{Images, NamedContext, Options};
 use crate::origin::MAIN_CONTEXT;
-use crate::planner::context_file;
-use crate::remote::Remote;
 use crate::report::{Report, error};
 use crate::step::{Op, Plan, Source};
 
@@ -53,8 +51,7 @@ pub fn epoch(dockerfile: &Dockerfile, options: &Options) -> Result<Epoch, Vec<Di
     }
     if let Some(context) = options.contexts.get(&value.to_lowercase()) {
         return Ok(match context {
-            NamedContext::Remote(Remote::Git(git)) => Epoch::Source(Box::new(Source::Git(git.clone()))),
-            NamedContext::Remote(Remote::Http(url)) => Epoch::Source(Box::new(context_file(url))),
+            NamedContext::Remote(remote) => Epoch::Source(Box::new(remote.context())),
             NamedContext::Local | NamedContext::Image(_) => Epoch::Unset,
         });
     }
@@ -148,7 +145,7 @@ fn only_source(plan: &Plan) -> Option<Source> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::remote::GitSource;
+    use crate::remote::{GitSource, Remote};
 
     fn of(text: &str, arguments: &[&str]) -> Result<Epoch, String> {
         let (dockerfile, found) = kiln_dockerfile::parse(text);

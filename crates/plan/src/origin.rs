@@ -4,6 +4,7 @@ use kiln_image::{Platform, Reference, ReferenceError};
 
 use crate::options::{ImageRequest, NamedContext, Options};
 use crate::remote::Remote;
+use crate::step::Source;
 
 /// Where a file tree comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +30,21 @@ pub(crate) const SCRATCH: &str = "scratch";
 
 /// The name of the build context.
 pub(crate) const MAIN_CONTEXT: &str = "context";
+
+impl Remote {
+    /// What a named context is fetched as. A file is called `context`, as with `BuildKit`, whatever its URL says, and
+    /// nothing is unpacked.
+    pub(crate) fn context(&self) -> Source {
+        match self {
+            Self::Git(git) => Source::Git(git.clone()),
+            Self::Http(url) => Source::Http {
+                url: url.to_owned(),
+                checksum: None,
+                file_name: MAIN_CONTEXT.to_owned(),
+            },
+        }
+    }
+}
 
 impl Origin {
     /// The build context, which a named context called `context` replaces.

@@ -15,7 +15,7 @@ use crate::names::Names;
 use crate::options::{ImageRequest, Images, ResolvedImage};
 use crate::origin::{MAIN_CONTEXT, Origin};
 use crate::outline::{self, Argument};
-use crate::remote::{Remote, without_password};
+use crate::remote::{GitSource, Remote, without_password};
 use crate::report::Report;
 use crate::size;
 use crate::step::{CopyAction, CopyFrom, FileAction, FileOp, Op, Source, StageInfo, StepId, Target};
@@ -239,12 +239,9 @@ impl<'a> Planner<'a> {
                 Some(self.steps.source(source, None, || text))
             }
             Origin::Remote { name: context, remote } => {
-                let (source, address) = match remote {
-                    Remote::Git(git) => (Source::Git(git.clone()), &git.url),
-                    Remote::Http(url) => (context_file(url), url),
-                };
-                let text = format!("[context {context}] {}", without_password(address));
-                Some(self.steps.source(source, None, || name(text)))
+                let (Remote::Git(GitSource { url, .. }) | Remote::Http(url)) = remote;
+                let text = format!("[context {context}] {}", without_password(url));
+                Some(self.steps.source(remote.context(), None, || name(text)))
             }
         }
     }
@@ -360,14 +357,5 @@ impl Stage {
     /// Whether an ARG of that name was declared.
     pub(crate) fn declares(&self, name: &str) -> bool {
         self.vars.get(name).is_some() || self.args.contains(name)
-    }
-}
-
-/// A file as a context: `BuildKit` calls it so, whatever its URL says, and unpacks nothing.
-pub(crate) fn context_file(url: &str) -> Source {
-    Source::Http {
-        url: url.to_owned(),
-        checksum: None,
-        file_name: MAIN_CONTEXT.to_owned(),
     }
 }

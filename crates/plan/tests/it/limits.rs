@@ -4,8 +4,9 @@
 use std::fmt::Write as _;
 
 use kiln_dockerfile::diagnostic::{Diagnostic, Severity};
-use kiln_image::{Digest, ImageConfig};
-use kiln_plan::{Images, Options, Outcome, Plan, ResolvedImage, plan};
+use kiln_plan::{Images, Options, Outcome, Plan, plan};
+
+use super::bare;
 
 /// Instructions of a file, of the 50,000 that are read at all.
 const MANY: usize = 10_000;
@@ -23,15 +24,7 @@ fn planned(text: &str) -> Result<Plan, Vec<Diagnostic>> {
         match plan(&dockerfile, &Options::default(), &images) {
             Outcome::Plan(plan, _) => return Ok(*plan),
             Outcome::Invalid(diagnostics) => return Err(diagnostics),
-            Outcome::Needs(needs) => images.extend(needs.into_keys().map(|request| {
-                let config = ImageConfig {
-                    architecture: request.platform.architecture.clone(),
-                    os: request.platform.os.clone(),
-                    ..ImageConfig::default()
-                };
-                let manifest = Digest::of(request.reference.to_string());
-                (request, ResolvedImage { manifest, config })
-            })),
+            Outcome::Needs(needs) => images.extend(bare(needs)),
         }
     }
 }

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use kiln_dockerfile::ast::{Dockerfile, Span};
 use kiln_dockerfile::diagnostic::{Diagnostic, Severity};
 use kiln_dockerfile::parse_bytes;
-use kiln_image::{Digest, ImageConfig};
-use kiln_plan::{Images, Options, Outcome, Plan, ResolvedImage, plan};
+use kiln_plan::{Images, Options, Outcome, Plan, plan};
+
+use super::bare;
 
 /// As many as the project promises, at least.
 const PROMISED: usize = 60;
@@ -50,15 +51,7 @@ fn planned(dockerfile: &Dockerfile, target: Option<&str>) -> Result<Plan, String
                 return Ok(*plan);
             }
             Outcome::Invalid(diagnostics) => return Err(errors(&diagnostics).join("; ")),
-            Outcome::Needs(needs) => images.extend(needs.into_keys().map(|request| {
-                let config = ImageConfig {
-                    architecture: request.platform.architecture.clone(),
-                    os: request.platform.os.clone(),
-                    ..ImageConfig::default()
-                };
-                let manifest = Digest::of(request.reference.to_string());
-                (request, ResolvedImage { manifest, config })
-            })),
+            Outcome::Needs(needs) => images.extend(bare(needs)),
         }
     }
 }
