@@ -10,6 +10,8 @@ use crate::{Digest, DigestError};
 const DEFAULT_REGISTRY: &str = "docker.io";
 /// The tag of references that name neither tag nor digest.
 const DEFAULT_TAG: &str = "latest";
+/// The longest repository, `library/` included, in bytes.
+const LONGEST_REPOSITORY: usize = 255;
 
 /// A complete reference to an image. `FromStr` fills in docker's defaults.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -154,13 +156,13 @@ impl FromStr for Reference {
         if repository.bytes().any(|b| b.is_ascii_uppercase()) {
             return Err(ReferenceError::Uppercase(text.to_owned()));
         }
-        if repository.len() > 255 || !repository.split('/').all(good_component) {
-            return Err(ReferenceError::Repository(text.to_owned()));
-        }
         let repository = match registry {
             DEFAULT_REGISTRY if !repository.contains('/') => format!("library/{repository}"),
             _ => repository.to_owned(),
         };
+        if repository.len() > LONGEST_REPOSITORY || !repository.split('/').all(good_component) {
+            return Err(ReferenceError::Repository(text.to_owned()));
+        }
         let tag = match (tag, digest) {
             (Some(tag), _) => Some(tag.to_owned()),
             (None, Some(_)) => None,
@@ -286,5 +288,14 @@ mod tests {
         ] {
             assert!(text.parse::<Reference>().is_err(), "{text}");
         }
+    }
+
+    /// Fuzzing found: `library/` made names of a reference that its own text could not be read as.
+    #[test]
+    fn the_longest_repository_has_its_library() {
+        let longest = "a".repeat(LONGEST_REPOSITORY - "library/".len());
+        let reference: Reference = longest.parse().unwrap();
+        assert_eq!(reference.to_string().parse(), Ok(reference));
+        assert!(format!("{longest}a").parse::<Reference>().is_err());
     }
 }
