@@ -104,15 +104,10 @@ fn fetch(images: &Images<'_>, origin: &Origin, task: &Task<'_>) -> StepResult<Fe
 /// Completes a layer with what it takes from those below it, and makes it part of the store.
 fn commit(images: &Images<'_>, all: &[LayerId], layer: &LayerId, origin: &Origin, fetched: Fetched) -> StepResult<()> {
     let Fetched { directory, unpacked } = fetched;
-    let mut below: Vec<_> = all
-        .iter()
-        .take_while(|other| *other != layer)
-        .map(|id| images.store.layer_path(id))
-        .collect();
-    below.reverse();
+    let below = all.split(|other| other == layer).next().unwrap_or_default();
     if unpacked.is_incomplete() && !below.is_empty() {
         let lower = Overlay {
-            lower: &below,
+            lower: &images.directories(&images.mountable(below)?),
             upper: None,
             volatile: false,
         }

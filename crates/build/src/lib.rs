@@ -28,6 +28,7 @@ mod results;
 pub mod run;
 mod session;
 mod solve;
+mod stack;
 mod transfer;
 mod waiting;
 

@@ -73,6 +73,7 @@ fn run(images: &Images<'_>, spec: &RunSpec, starting: &dyn Fn()) -> StepResult<u
     let layers = images.layers(&resolved.manifest);
     images.materialize(&layers)?;
     // What runs may run for days; a prune need not wait for it.
+    let layers = images.mountable(&layers)?;
     let _pins = images.store.pin(&layers)?;
     drop(in_use);
 
@@ -80,11 +81,7 @@ fn run(images: &Images<'_>, spec: &RunSpec, starting: &dyn Fn()) -> StepResult<u
     let files = images.store.new_layer()?;
     let stubs = files.fs().join("stubs");
     kiln_sandbox::create_stubs(&stubs)?;
-    let mut lower: Vec<PathBuf> = layers
-        .iter()
-        .rev()
-        .map(|layer| images.store.layer_path(layer))
-        .collect();
+    let mut lower = images.directories(&layers);
     lower.push(stubs);
     let root = Overlay {
         lower: &lower,

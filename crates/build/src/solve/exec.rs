@@ -83,14 +83,14 @@ impl Solver<'_> {
 
     /// The file tree that a step writes on: its layer is the upper directory.
     pub(super) fn root(&self, base: &[LayerId], directory: &LayerDir) -> StepResult<OwnedFd> {
-        let mut lower = self.layer_paths(base);
+        let mut lower = self.layer_paths(base)?;
         lower.push(self.session.stubs()?);
         on_top(&lower, directory)
     }
 
     /// A file tree for COPY: without the mount points that a process needs.
     pub(super) fn writable(&self, base: &[LayerId], directory: &LayerDir) -> StepResult<OwnedFd> {
-        let mut lower = self.layer_paths(base);
+        let mut lower = self.layer_paths(base)?;
         if lower.is_empty() {
             lower.push(self.session.empty()?);
         }
@@ -100,7 +100,7 @@ impl Solver<'_> {
     /// A tree that is only read.
     pub(super) fn read_only(&self, tree: &Done) -> StepResult<OwnedFd> {
         self.images.materialize(tree.layers())?;
-        let mut lower = self.layer_paths(tree.layers());
+        let mut lower = self.layer_paths(tree.layers())?;
         if lower.is_empty() {
             lower.push(self.session.empty()?);
         }
@@ -112,12 +112,8 @@ impl Solver<'_> {
         .mount()?)
     }
 
-    fn layer_paths(&self, layers: &[LayerId]) -> Vec<PathBuf> {
-        layers
-            .iter()
-            .rev()
-            .map(|layer| self.session.store.layer_path(layer))
-            .collect()
+    fn layer_paths(&self, layers: &[LayerId]) -> StepResult<Vec<PathBuf>> {
+        Ok(self.images.directories(&self.images.mountable(layers)?))
     }
 
     /// A tree for an export.

@@ -1,0 +1,69 @@
+//! Trees of more layers than the kernel lays over one another.
+
+use std::os::fd::AsFd as _;
+use std::path::{Path, PathBuf};
+
+use kiln_image::Digest;
+use kiln_layer::CopyOptions;
+use kiln_sandbox::Overlay;
+use kiln_store::{LayerId, LayerInfo};
+use rustix::fs::{Mode, OFlags};
+
+use crate::error::{StepError, StepResult};
+use crate::images::Images;
+use crate::waiting::{self, Share};
+
+/// How many layers are mounted at once: the sandbox's limit, with room for what is laid under and over them.
+const MOST: usize = 990;
+
+/// How many of too many become one. Not as few as would do: a Dockerfile that goes on growing finds it made.
+const MERGED: usize = 900;
+
+impl Images<'_> {
+    /// Layers, lowest first, that have the files of `layers` and can be mounted. The lowest of too many are copied into a
+    /// layer of their own, which no image ever has. All of `layers` must be in the store.
+    pub(crate) fn mountable(&self, layers: &[LayerId]) -> StepResult<Vec<LayerId>> {
+        let mut layers = layers.to_vec();
+        while layers.len() > MOST {
+            let above = layers.split_off(MERGED);
+            let merged = self.merged(&layers)?;
+            layers = std::iter::once(merged).chain(above).collect();
+        }
+        Ok(layers)
+    }
+
+    /// The directories of layers that can be mounted, as overlays want them: topmost first.
+    pub(crate) fn directories(&self, layers: &[LayerId]) -> Vec<PathBuf> {
+        layers.iter().rev().map(|layer| self.store.layer_path(layer)).collect()
+    }
+
+    fn merged(&self, layers: &[LayerId]) -> StepResult<LayerId> {
+        let names: Vec<String> = layers.iter().map(ToString::to_string).collect();
+        let id = LayerId::from_digest(&Digest::of(format!("merged\n{}", names.join("\n"))));
+        let name = format!("layer-{id}");
+        let _alone = waiting::lock(self.store, self.cancel, &name, Share::Alone, || {})?;
+        if self.store.layer(&id)?.is_none() {
+            let task = self.tasks.start(format!("[internal] merge {} layers", layers.len()));
+            task.end(self.merge(layers, &id))?;
+        }
+        Ok(id)
+    }
+
+    fn merge(&self, layers: &[LayerId], id: &LayerId) -> StepResult<()> {
+        let tree = Overlay {
+            lower: &self.directories(layers),
+            upper: None,
+            volatile: false,
+        }
+        .mount()?;
+        let directory = self.store.new_layer()?;
+        let path = directory.fs();
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let target = rustix::fs::open(&path, flags, Mode::empty()).map_err(StepError::errno("open", &path))?;
+        let root = Path::new("/");
+        kiln_layer::copy_tree(tree.as_fd(), root, target.as_fd(), root, &CopyOptions::default())?;
+        let size = kiln_layer::disk_usage(&path)?;
+        let info = LayerInfo { size, diff_id: None };
+        Ok(self.store.commit_layer(&directory, id, &info)?)
+    }
+}
