@@ -94,6 +94,7 @@ impl Pattern {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Class {
     negated: bool,
+    /// In order and apart, so that a long class is no slower than a short one.
     ranges: Vec<(char, char)>,
 }
 
@@ -104,6 +105,7 @@ impl Class {
         let mut ranges = Vec::new();
         loop {
             if !ranges.is_empty() && chars.next_if_eq(&']').is_some() {
+                let ranges = apart(ranges);
                 return Ok(Self { negated, ranges });
             }
             let low = Self::character(chars)?;
@@ -125,6 +127,22 @@ impl Class {
     }
 
     pub(crate) fn contains(&self, c: char) -> bool {
-        self.negated != self.ranges.iter().any(|(low, high)| (*low..=*high).contains(&c))
+        let before = self.ranges.partition_point(|(_, high)| *high < c);
+        let found = self.ranges.get(before).is_some_and(|(low, _)| *low <= c);
+        self.negated != found
     }
+}
+
+/// The same characters in ranges that are sorted and do not overlap. A range from high to low has no characters.
+fn apart(mut ranges: Vec<(char, char)>) -> Vec<(char, char)> {
+    ranges.retain(|(low, high)| low <= high);
+    ranges.sort_unstable();
+    ranges.dedup_by(|next, last| {
+        let joined = next.0 <= last.1;
+        if joined {
+            last.1 = last.1.max(next.1);
+        }
+        joined
+    });
+    ranges
 }

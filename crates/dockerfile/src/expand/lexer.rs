@@ -33,10 +33,11 @@ pub(super) fn run(raw: &str, escape: char, env: &dyn Env, mode: Mode) -> Result<
         undefined: Vec::new(),
         seen: BTreeSet::new(),
     };
-    let (text, words) = lexer.until(None, mode.raw_escapes)?;
+    let mut words = Words::default();
+    let text = lexer.collect(None, Some(&mut words))?;
     Ok(Output {
         text,
-        words,
+        words: words.finish(),
         undefined: lexer.undefined,
     })
 }
@@ -56,28 +57,30 @@ struct Lexer<'a> {
 }
 
 impl<'a> Lexer<'a> {
-    /// Expands up to `stop`, which is consumed, or to the end where there is none. The error [`Unclosed`] says that
-    /// the text ended first.
-    fn until(&mut self, stop: Option<char>, raw_escapes: bool) -> Result<(String, Vec<String>), ExpandError> {
+    /// Expands within a substitution up to `stop`, which is consumed.
+    fn until(&mut self, stop: char, raw_escapes: bool) -> Result<String, ExpandError> {
         let outer = std::mem::replace(&mut self.raw_escapes, raw_escapes);
-        let result = self.collect(stop);
+        let result = self.collect(Some(stop), None);
         self.raw_escapes = outer;
         result
     }
 
-    fn collect(&mut self, stop: Option<char>) -> Result<(String, Vec<String>), ExpandError> {
+    /// Expands up to `stop`, which is consumed, or to the end where there is none. Only the outermost text is parted
+    /// into words: at each depth it would be done again.
+    fn collect(&mut self, stop: Option<char>, mut words: Option<&mut Words>) -> Result<String, ExpandError> {
         let mut text = String::new();
-        let mut words = Words::default();
         while let Some(&next) = self.chars.peek() {
             if Some(next) == stop {
                 self.chars.next();
-                return Ok((text, words.finish()));
+                return Ok(text);
             }
             match next {
                 '$' => {
                     let value = self.dollar()?;
                     text.push_str(&value);
-                    value.chars().for_each(|c| words.add(c));
+                    if let Some(words) = &mut words {
+                        value.chars().for_each(|c| words.add(c));
+                    }
                 }
                 '\'' | '"' if !self.mode.skip_quotes => {
                     let value = if next == '"' {
@@ -86,34 +89,38 @@ impl<'a> Lexer<'a> {
                         self.single_quoted()?
                     };
                     text.push_str(&value);
-                    words.add_quoted(&value);
+                    if let Some(words) = &mut words {
+                        words.add_quoted(&value);
+                    }
                 }
-                _ => self.plain(&mut text, &mut words),
+                _ => self.plain(&mut text, words.as_deref_mut()),
             }
         }
         match stop {
-            None => Ok((text, words.finish())),
+            None => Ok(text),
             Some('/') => Err(ExpandError::MissingSlash),
             Some(_) => Err(ExpandError::MissingBrace),
         }
     }
 
     /// One character that is neither `$` nor a quote.
-    fn plain(&mut self, text: &mut String, words: &mut Words) {
+    fn plain(&mut self, text: &mut String, words: Option<&mut Words>) {
+        let start = text.len();
         let Some(next) = self.chars.next() else { return };
         if next != self.escape {
             text.push(next);
-            words.add(next);
+            if let Some(words) = words {
+                words.add(next);
+            }
             return;
         }
         if self.raw_escapes {
             text.push(next);
-            words.add_raw(next);
         }
         // A lone escape at the end is dropped.
-        if let Some(escaped) = self.chars.next() {
-            text.push(escaped);
-            words.add_raw(escaped);
+        text.extend(self.chars.next());
+        if let Some(words) = words {
+            words.add_quoted(&text[start..]);
         }
     }
 
@@ -243,7 +250,7 @@ impl<'a> Lexer<'a> {
     /// `-`, `+`, `?`, where `colon` says that empty counts as unset.
     fn conditional(&mut self, name: &str, operator: char, colon: bool) -> Result<String, ExpandError> {
         let raw_escapes = false;
-        let (word, _) = self.until(Some('}'), raw_escapes)?;
+        let word = self.until('}', raw_escapes)?;
         let value = self.lookup(name);
         let colon_text = if colon { ":" } else { "" };
         let Some(set) = value else {
@@ -268,7 +275,7 @@ impl<'a> Lexer<'a> {
 
     /// `#`, `##`, `%`, `%%`.
     fn trim(&mut self, name: &str, operator: char) -> Result<String, ExpandError> {
-        let (word, _) = self.until(Some('}'), true)?;
+        let word = self.until('}', true)?;
         let value = self.lookup(name);
         if value.is_none() && self.mode.keep_unset {
             return Ok(format!("${{{name}{operator}{word}}}"));
@@ -289,8 +296,8 @@ impl<'a> Lexer<'a> {
     /// `/pattern/replacement`, `//pattern/replacement`.
     fn replace(&mut self, name: &str) -> Result<String, ExpandError> {
         let all = self.chars.next_if_eq(&'/').is_some();
-        let (text, _) = self.until(Some('/'), true)?;
-        let (replacement, _) = self.until(Some('}'), true)?;
+        let text = self.until('/', true)?;
+        let replacement = self.until('}', true)?;
         let value = self.lookup(name);
         if value.is_none() && self.mode.keep_unset {
             return Ok(format!("${{{name}/{text}/{replacement}}}"));
@@ -374,10 +381,6 @@ impl Words {
         } else {
             self.current.push(c);
         }
-    }
-
-    fn add_raw(&mut self, c: char) {
-        self.current.push(c);
     }
 
     fn add_quoted(&mut self, text: &str) {

@@ -1,7 +1,9 @@
 //! Large and hostile inputs finish. They are sized so that anything quadratic would not within a test's patience.
 
+use std::collections::BTreeMap;
+
 use kiln_dockerfile::ignore::Ignore;
-use kiln_dockerfile::{parse, suggest};
+use kiln_dockerfile::{expand, glob, parse, suggest};
 
 #[test]
 fn many_instructions() {
@@ -105,6 +107,23 @@ fn patterns_that_backtrack() {
     let path = "a".repeat(4000);
     assert!(!ignore.decide(&path).excluded);
     assert!(!ignore.decide(&path.replace("aaaa", "aaa/")).excluded);
+}
+
+#[test]
+fn classes_of_a_megabyte() {
+    let class = format!("*[{}b-ac]", "x".repeat(1 << 20));
+    let name = "a".repeat(4000);
+    assert_eq!(glob::matches(&class, &name), Ok(false));
+    assert_eq!(glob::matches(&class, &(name + "c")), Ok(true));
+}
+
+/// The innermost text is handed through every level.
+#[test]
+fn a_megabyte_in_nested_substitutions() {
+    let inner = "a ".repeat(1 << 19);
+    let text = format!("{}{inner}{}", "${c:-".repeat(199), "}".repeat(199));
+    let expanded = expand::words(&text, '\\', &BTreeMap::new()).unwrap();
+    assert_eq!(expanded.values.len(), 1 << 19);
 }
 
 #[test]
