@@ -13,6 +13,9 @@ pub(super) const MAX_DEPTH: usize = 200;
 /// By how many bytes the result may be longer than the text: each `ENV A=$A$A` doubles.
 pub(super) const MAX_GROWTH: usize = 16 << 20;
 
+/// Pattern times value, in characters, summed over all substitutions of a text, above which it is refused.
+const MAX_COST: usize = 1 << 27;
+
 /// What came out.
 #[derive(Debug, Default)]
 pub(super) struct Output {
@@ -30,6 +33,7 @@ pub(super) fn run(raw: &str, escape: char, env: &dyn Env, mode: Mode) -> Result<
         raw_escapes: mode.raw_escapes,
         depth: 0,
         budget: raw.len().saturating_add(MAX_GROWTH),
+        comparisons: MAX_COST,
         undefined: Vec::new(),
         seen: BTreeSet::new(),
     };
@@ -52,6 +56,8 @@ struct Lexer<'a> {
     depth: usize,
     /// Bytes that substitutions may still make.
     budget: usize,
+    /// What of [`MAX_COST`] is left.
+    comparisons: usize,
     undefined: Vec<String>,
     seen: BTreeSet<String>,
 }
@@ -285,12 +291,12 @@ impl<'a> Lexer<'a> {
             Some(rest) => (true, rest),
             None => (false, word.as_str()),
         };
-        let pattern = Pattern::parse(text, greedy)?;
-        if operator == '#' {
+        let pattern = self.pattern(text, greedy, &value)?;
+        Ok(if operator == '#' {
             pattern.trim_prefix(&value)
         } else {
             pattern.trim_suffix(&value)
-        }
+        })
     }
 
     /// `/pattern/replacement`, `//pattern/replacement`.
@@ -303,15 +309,23 @@ impl<'a> Lexer<'a> {
             return Ok(format!("${{{name}/{text}/{replacement}}}"));
         }
         let value = self.defined(name, value)?;
-        let pattern = Pattern::parse(&text, true)?;
+        let pattern = self.pattern(&text, true, &value)?;
         let replaced = if all {
             // BuildKit hands this replacement to a regular expression library, where `$` has a meaning.
             let limit = self.budget;
             pattern.replace_all(&value, limit, |found| template::expand(&replacement, found))?
         } else {
-            pattern.replace_first(&value, &replacement)?
+            pattern.replace_first(&value, &replacement)
         };
         self.spend(&replaced)
+    }
+
+    /// A pattern that may be compared with the value.
+    fn pattern(&mut self, text: &str, greedy: bool, value: &str) -> Result<Pattern, ExpandError> {
+        let pattern = Pattern::parse(text, greedy)?;
+        let left = self.comparisons.checked_sub(pattern.cost(value));
+        self.comparisons = left.ok_or(ExpandError::TooCostly)?;
+        Ok(pattern)
     }
 
     /// Letters, digits and `_`; digits alone; or one special parameter.

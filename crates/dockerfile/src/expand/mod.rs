@@ -126,8 +126,8 @@ pub enum ExpandError {
     /// The result is much longer than the text: variables that double themselves.
     #[error("the expanded text would be larger than {} bytes", lexer::MAX_GROWTH)]
     TooLong,
-    /// A pattern and a value whose comparison would take minutes.
-    #[error("pattern and value are too long to be compared")]
+    /// Patterns and values of one text whose comparison would take minutes.
+    #[error("patterns and values are too long to be compared")]
     TooCostly,
 }
 

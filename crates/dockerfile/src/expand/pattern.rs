@@ -6,9 +6,6 @@
 
 use super::ExpandError;
 
-/// Pattern times value, in characters, above which a comparison is refused.
-const MAX_COST: usize = 1 << 27;
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Token {
     Char(char),
@@ -41,31 +38,36 @@ impl Pattern {
         Ok(Self { tokens, greedy })
     }
 
+    /// What a search in the value takes at most, in steps and in bits of memory.
+    pub(super) fn cost(&self, value: &str) -> usize {
+        states(&self.tokens, value.chars().count())
+    }
+
     /// The value without what the pattern matches at its start.
-    pub(super) fn trim_prefix(&self, value: &str) -> Result<String, ExpandError> {
+    pub(super) fn trim_prefix(&self, value: &str) -> String {
         let chars: Vec<char> = value.chars().collect();
-        let end = Search::new(&self.tokens, &chars, self.greedy)?.at(0).unwrap_or(0);
-        Ok(chars.iter().skip(end).collect())
+        let end = Search::new(&self.tokens, &chars, self.greedy).at(0).unwrap_or(0);
+        chars.iter().skip(end).collect()
     }
 
     /// The value without what the pattern matches at its end: BuildKit turns both round, which decides what the
     /// shortest and the longest match are.
-    pub(super) fn trim_suffix(&self, value: &str) -> Result<String, ExpandError> {
+    pub(super) fn trim_suffix(&self, value: &str) -> String {
         let tokens: Vec<Token> = self.tokens.iter().rev().copied().collect();
         let chars: Vec<char> = value.chars().rev().collect();
-        let end = Search::new(&tokens, &chars, self.greedy)?.at(0).unwrap_or(0);
-        Ok(chars.iter().skip(end).rev().collect())
+        let end = Search::new(&tokens, &chars, self.greedy).at(0).unwrap_or(0);
+        chars.iter().skip(end).rev().collect()
     }
 
-    pub(super) fn replace_first(&self, value: &str, replacement: &str) -> Result<String, ExpandError> {
+    pub(super) fn replace_first(&self, value: &str, replacement: &str) -> String {
         let chars: Vec<char> = value.chars().collect();
-        let Some((start, end)) = Search::new(&self.tokens, &chars, self.greedy)?.from(0) else {
-            return Ok(value.to_owned());
+        let Some((start, end)) = Search::new(&self.tokens, &chars, self.greedy).from(0) else {
+            return value.to_owned();
         };
         let mut out: String = chars.iter().take(start).collect();
         out.push_str(replacement);
         out.extend(chars.iter().skip(end));
-        Ok(out)
+        out
     }
 
     /// Replaces every match by what `with` makes of it. An empty match right after another match does not count.
@@ -76,7 +78,7 @@ impl Pattern {
         with: impl Fn(&str) -> String,
     ) -> Result<String, ExpandError> {
         let chars: Vec<char> = value.chars().collect();
-        let mut search = Search::new(&self.tokens, &chars, self.greedy)?;
+        let mut search = Search::new(&self.tokens, &chars, self.greedy);
         let mut out = String::new();
         let (mut copied, mut from, mut last_end) = (0, 0, None);
         while from <= chars.len() {
@@ -105,6 +107,11 @@ fn bad(pattern: &str, escaped: Option<char>) -> ExpandError {
     }
 }
 
+/// The places that a search can be at: one before each token and each character, and at both ends.
+const fn states(tokens: &[Token], characters: usize) -> usize {
+    (tokens.len() + 1).saturating_mul(characters + 1)
+}
+
 /// A backtracking search that never tries the same token at the same place twice.
 struct Search<'a> {
     tokens: &'a [Token],
@@ -116,18 +123,14 @@ struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    fn new(tokens: &'a [Token], value: &'a [char], greedy: bool) -> Result<Self, ExpandError> {
-        let states = (tokens.len() + 1).saturating_mul(value.len() + 1);
-        if states > MAX_COST {
-            return Err(ExpandError::TooCostly);
-        }
-        Ok(Self {
+    fn new(tokens: &'a [Token], value: &'a [char], greedy: bool) -> Self {
+        Self {
             tokens,
             value,
             greedy,
-            failed: vec![0; states.div_ceil(64)],
+            failed: vec![0; states(tokens, value.len()).div_ceil(64)],
             stack: Vec::new(),
-        })
+        }
     }
 
     /// The first match at or after a place: its start and end.

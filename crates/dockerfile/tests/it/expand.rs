@@ -121,4 +121,15 @@ fn hostile_texts_are_refused() {
         expand::word(&format!("${{X#{}}}", "*a".repeat(1 << 18)), '\\', &big),
         Err(ExpandError::TooCostly)
     );
+    // Each is not too much.
+    for operator in ["#", "%%", "/", "//"] {
+        let end = if operator.starts_with('/') { "/" } else { "" };
+        let one = format!("${{X{operator}{}{end}}}", "a".repeat(100));
+        assert!(expand::word(&one, '\\', &big).is_ok(), "{operator}");
+        assert_eq!(
+            expand::word(&one.repeat(2), '\\', &big),
+            Err(ExpandError::TooCostly),
+            "{operator}"
+        );
+    }
 }
