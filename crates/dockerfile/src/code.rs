@@ -81,5 +81,9 @@ pub const INVALID_DEFAULT_ARG_IN_FROM: &str = "InvalidDefaultArgInFrom";
 pub const FROM_PLATFORM_CONSTANT: &str = "FromPlatformFlagConstDisallowed";
 /// A source of COPY or ADD that the ignore file leaves out.
 pub const COPY_IGNORED_FILE: &str = "CopyIgnoredFile";
+/// `--link` with an owner by name, which BuildKit fails at. A rule of Kiln's.
+pub const LINK_WITH_OWNER_NAME: &str = "LinkWithOwnerName";
+/// `RUN --network=host` that BuildKit would refuse. A rule of Kiln's.
+pub const NETWORK_HOST_NOT_ALLOWED: &str = "NetworkHostNotAllowed";
 /// A comment above ARG or FROM that does not describe it.
 pub const INVALID_DEFINITION_DESCRIPTION: &str = "InvalidDefinitionDescription";

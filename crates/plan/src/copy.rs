@@ -2,7 +2,7 @@
 
 use kiln_dockerfile::ast::{Add, Copy, Heredoc, SourcePath, Transfer, Word};
 use kiln_dockerfile::code;
-use kiln_dockerfile::diagnostic::Diagnostic;
+use kiln_dockerfile::diagnostic::{Diagnostic, Severity};
 use kiln_image::Digest;
 
 use crate::dispatch::Dispatch;
@@ -182,7 +182,11 @@ impl Dispatch<'_, '_> {
     ) -> Result<(), Diagnostic> {
         let chown = expanded.chown.filter(|owner| !owner.is_empty());
         let chmod = expanded.chmod.filter(|mode| !mode.is_empty());
-        let link = transfer.link && chmod.is_none() && chown.as_deref().is_none_or(is_numeric);
+        let numeric = chown.as_deref().is_none_or(is_numeric);
+        let link = transfer.link && chmod.is_none() && numeric;
+        if let (true, Some(word)) = (transfer.link && !numeric, &transfer.chown) {
+            self.warn_of_owner(unit, keyword, word);
+        }
         let mut text = keyword.to_owned();
         let mut say = |word: &str| {
             text.push(' ');
@@ -228,6 +232,22 @@ impl Dispatch<'_, '_> {
         self.push_files(unit, actions, link);
         self.history(text + " # buildkit", true);
         Ok(())
+    }
+
+    /// Warns of an owner that switches `--link` off.
+    fn warn_of_owner(&mut self, unit: &Unit<'_>, keyword: &str, owner: &Word) {
+        self.planner.report.push(Diagnostic {
+            severity: Severity::Warning,
+            help: Some("write the owner in numbers, `--chown=33:33`, or leave out --link".to_owned()),
+            ..error(
+                code::LINK_WITH_OWNER_NAME,
+                unit.at(owner.span),
+                format!(
+                    "{keyword} --link does nothing for an owner by name, which is looked up in what is below; BuildKit \
+                     fails here"
+                ),
+            )
+        });
     }
 
     fn push_files(&mut self, unit: &Unit<'_>, actions: Vec<FileAction>, link: bool) {
@@ -356,9 +376,9 @@ fn good_mode(mode: &str) -> bool {
     u32::from_str_radix(mode, 8).is_ok_and(|mode| mode <= 0o7777)
 }
 
-/// `user[:group]` in numbers.
+/// `user[:group]` in numbers; `root` is one, whatever an image says.
 fn is_numeric(owner: &str) -> bool {
     owner
         .splitn(2, ':')
-        .all(|part| part.bytes().all(|byte| byte.is_ascii_digit()))
+        .all(|part| part == "root" || part.bytes().all(|byte| byte.is_ascii_digit()))
 }

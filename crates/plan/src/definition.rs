@@ -147,6 +147,7 @@ impl Encoder {
             keep_git_dir,
             submodules,
             fetch_by_commit: _,
+            checkout_times,
         } = git;
         self.byte(4)
             .text(url)
@@ -155,6 +156,7 @@ impl Encoder {
             .flag(*keep_git_dir == Some(true))
             .optional(checksum.as_deref())
             .flag(*submodules)
+            .flag(*checkout_times)
     }
 
     fn exec(&mut self, exec: &Exec) -> &mut Self {

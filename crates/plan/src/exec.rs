@@ -1,8 +1,9 @@
 //! RUN.
 
-use kiln_dockerfile::ast::{Command, Run, Word};
+use kiln_dockerfile::ast::{Command, Run, Span, Word};
+use kiln_dockerfile::code;
 use kiln_dockerfile::device::Device;
-use kiln_dockerfile::diagnostic::Diagnostic;
+use kiln_dockerfile::diagnostic::{Diagnostic, Severity};
 use kiln_image::Platform;
 
 use crate::dispatch::Dispatch;
@@ -26,7 +27,7 @@ const AGENT_VARIABLE: &str = "SSH_AUTH_SOCK";
 
 impl Dispatch<'_, '_> {
     pub(crate) fn run_command(&mut self, unit: &Unit<'_>, run: &Run) -> Result<(), Diagnostic> {
-        let network = self.network(run.network.as_ref())?;
+        let network = self.network(unit, run.network.as_ref())?;
         let insecure = self.security(run.security.as_ref())?;
         let devices: Result<_, _> = run.devices.iter().map(|word| self.device(word)).collect();
         let devices = devices?;
@@ -94,23 +95,54 @@ impl Dispatch<'_, '_> {
     }
 
     /// `--network`
-    fn network(&self, word: Option<&Word>) -> Result<Network, Diagnostic> {
-        match word.map_or("default", |word| word.raw.as_str()) {
+    fn network(&mut self, unit: &Unit<'_>, word: Option<&Word>) -> Result<Network, Diagnostic> {
+        let Some(word) = word else {
+            return Ok(self.planner.graph.options.network);
+        };
+        match word.raw.as_str() {
             "default" => Ok(self.planner.graph.options.network),
             "none" => Ok(Network::None),
-            "host" => Ok(Network::Host),
+            "host" => {
+                self.host_network(unit.at(word.span))?;
+                Ok(Network::Host)
+            }
             other => Err(error(
                 "BadNetwork",
-                word.map(|word| word.span).unwrap_or_default(),
+                word.span,
                 format!("unsupported network mode {other:?}: it is one of default, none and host"),
             )),
         }
     }
 
+    /// Whether a step may ask for the machine's network. Where steps have that anyway it may, but is warned of: for
+    /// `BuildKit` it must be allowed.
+    fn host_network(&mut self, span: Span) -> Result<(), Diagnostic> {
+        let options = self.planner.graph.options;
+        if options.allow.network_host {
+            return Ok(());
+        }
+        let refused = Diagnostic {
+            help: Some("pass `--allow network.host` if you trust this Dockerfile with it".to_owned()),
+            ..error(code::NETWORK_HOST_NOT_ALLOWED, span, "network.host is not allowed")
+        };
+        if options.network == Network::None {
+            return Err(refused);
+        }
+        self.planner.report.push(Diagnostic {
+            severity: Severity::Warning,
+            message:
+                "the machine's network is what steps have anyway; BuildKit refuses to build this, as network.host \
+                      is not allowed"
+                    .to_owned(),
+            ..refused
+        });
+        Ok(())
+    }
+
     /// `--device`
     fn device(&self, word: &Word) -> Result<Device, Diagnostic> {
         let device = Device::parse(&word.raw).map_err(|cause| error("BadDevice", word.span, cause))?;
-        match self.planner.graph.options.allow_devices.real(&device.name) {
+        match self.planner.graph.options.allow.devices.real(&device.name) {
             Some(name) => Ok(Device {
                 name: name.to_owned(),
                 ..device
@@ -134,7 +166,7 @@ impl Dispatch<'_, '_> {
         let span = word.map(|word| word.span).unwrap_or_default();
         match word.map_or("sandbox", |word| word.raw.as_str()) {
             "sandbox" => Ok(false),
-            "insecure" if self.planner.graph.options.allow_insecure => Ok(true),
+            "insecure" if self.planner.graph.options.allow.insecure => Ok(true),
             "insecure" => Err(Diagnostic {
                 help: Some("pass `--allow security.insecure` if you trust this Dockerfile with the machine".to_owned()),
                 ..error("InsecureNotAllowed", span, "security.insecure is not allowed")

@@ -35,7 +35,7 @@ mod steps;
 mod vars;
 
 pub use epoch::{Epoch, SOURCE_DATE_EPOCH, epoch};
-pub use options::{AllowedDevices, ImageRequest, Images, NamedContext, Options, ResolvedImage};
+pub use options::{Allowed, AllowedDevices, ImageRequest, Images, NamedContext, Options, ResolvedImage};
 pub use outline::{Argument, Outline, Wanted};
 pub use remote::{GitSource, Remote, is_whole_commit, password, without_password};
 pub use step::{

@@ -39,11 +39,9 @@ pub struct Options {
     pub shm_size: Option<u64>,
     /// `--ulimit`: name, soft, hard.
     pub ulimits: Vec<(String, u64, u64)>,
-    /// `--allow security.insecure`
-    pub allow_insecure: bool,
-    /// `--allow device…`
-    pub allow_devices: AllowedDevices,
-    /// `--allow network.host` is not needed: it is Kiln's default.
+    /// `--allow`
+    pub allow: Allowed,
+    /// What the machine of steps is called.
     pub hostname: Option<String>,
 }
 
@@ -64,8 +62,7 @@ impl Default for Options {
             extra_hosts: Vec::new(),
             shm_size: None,
             ulimits: Vec::new(),
-            allow_insecure: false,
-            allow_devices: AllowedDevices::default(),
+            allow: Allowed::default(),
             hostname: None,
         }
     }
@@ -79,6 +76,17 @@ impl Options {
             asked => asked,
         }
     }
+}
+
+/// What steps may do beyond the usual.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Allowed {
+    /// `security.insecure`
+    pub insecure: bool,
+    /// `network.host`, which `--network host` allows as well.
+    pub network_host: bool,
+    /// `device…`
+    pub devices: AllowedDevices,
 }
 
 /// The devices that steps may have.

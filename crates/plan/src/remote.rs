@@ -17,6 +17,8 @@ pub struct GitSource {
     pub submodules: bool,
     /// Whether the commit is taken from the checksum, without asking what the reference is now (`fetch-by-commit=`).
     pub fetch_by_commit: bool,
+    /// Whether files have the time at which they were fetched (`mtime=checkout`), and not that of the commit.
+    pub checkout_times: bool,
 }
 
 /// A place that is no directory of this machine.
@@ -59,6 +61,7 @@ impl GitSource {
             keep_git_dir: None,
             submodules: true,
             fetch_by_commit: false,
+            checkout_times: false,
         }
     }
 
@@ -259,8 +262,7 @@ impl<'a> Query<'a> {
             "keep-git-dir" => self.source.keep_git_dir = Some(self.switch(name, value)?),
             "submodules" => self.source.submodules = self.switch(name, value)?,
             "fetch-by-commit" => self.source.fetch_by_commit = self.switch(name, value)?,
-            // Files have the time of the commit in any case.
-            "mtime" if matches!(value, "commit" | "checkout") => {}
+            "mtime" if matches!(value, "commit" | "checkout") => self.source.checkout_times = value == "checkout",
             "mtime" => return Err(format!("{shown}: mtime is checkout or commit, not {value:?}")),
             _ => return Err(format!("{shown}: unexpected query {name:?}")),
         }
@@ -385,7 +387,7 @@ mod tests {
     #[test]
     fn switches_of_repositories() {
         let AddSource::Git(git) = classify(
-            "https://example.com/b.git?submodules=0&keep-git-dir&mtime=commit&fetch-by-commit=T&commit=0123456",
+            "https://example.com/b.git?submodules=0&keep-git-dir&mtime=checkout&fetch-by-commit=T&commit=0123456",
         )
         .unwrap() else {
             panic!("no repository")
@@ -394,6 +396,7 @@ mod tests {
             submodules: false,
             keep_git_dir: Some(true),
             fetch_by_commit: true,
+            checkout_times: true,
             checksum: Some("0123456".to_owned()),
             ..GitSource::of("https://example.com/b.git")
         };

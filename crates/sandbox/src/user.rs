@@ -86,10 +86,11 @@ pub fn resolve_user(root: BorrowedFd<'_>, spec: &str) -> Result<ResolvedUser, Us
 /// The user and group id that `--chown`'s argument, `user[:group]`, means.
 ///
 /// A number alone is also the group; a name alone brings the group of its `/etc/passwd` entry; an empty user is 0. As in
-/// `BuildKit`, a user that the root does not define is 0, and a group that it does not define changes nothing.
+/// `BuildKit`, `root` is 0 whatever the files say, a user that they do not define is 0, and a group that they do not
+/// define changes nothing.
 pub fn resolve_owner(root: BorrowedFd<'_>, spec: &str) -> Result<(u32, u32), UserError> {
     let (user, group) = spec.split_once(':').unwrap_or((spec, ""));
-    let (uid, own_gid) = match checked_number(user)? {
+    let (uid, own_gid) = match owner_number(user)? {
         _ if user.is_empty() => (0, 0),
         Some(id) => (id, id),
         None => {
@@ -98,12 +99,20 @@ pub fn resolve_owner(root: BorrowedFd<'_>, spec: &str) -> Result<(u32, u32), Use
             entry.map_or((0, 0), |entry| (entry.uid, entry.gid))
         }
     };
-    let gid = match checked_number(group)? {
+    let gid = match owner_number(group)? {
         _ if group.is_empty() => None,
         Some(gid) => Some(gid),
-        None => find_group(root, group)?.or((group == "root").then_some(0)),
+        None => find_group(root, group)?,
     };
     Ok((uid, gid.unwrap_or(own_gid)))
+}
+
+/// The number that a part of an owner is without any file.
+fn owner_number(part: &str) -> Result<Option<u32>, UserError> {
+    if part == "root" {
+        return Ok(Some(0));
+    }
+    checked_number(part)
 }
 
 const PASSWD: &str = "/etc/passwd";
@@ -325,6 +334,14 @@ mod tests {
         check("app:nosuch", 1000, 1001);
         check("12:nosuch", 12, 12);
         assert!(resolve_owner(root.as_fd(), "99999999999").is_err());
+    }
+
+    #[test]
+    fn root_owns_as_0_whatever_the_image_says() {
+        let (_dir, root) = root(Some("root:x:7:8::/:\n"), Some("root:x:9:\n"));
+        for (spec, owner) in [("root", (0, 0)), ("root:root", (0, 0)), ("5:root", (5, 0))] {
+            assert_eq!(resolve_owner(root.as_fd(), spec).unwrap(), owner, "{spec}");
+        }
     }
 
     #[test]

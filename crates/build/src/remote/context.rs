@@ -133,10 +133,10 @@ struct Found {
 impl Fetcher<'_> {
     /// The files of a commit.
     fn context_by_git(&self, task: TaskId, git: &GitSource) -> StepResult<Found> {
-        let fetched = self.git(task, git, false)?;
+        let commit = self.commit(task, git, false)?;
         Ok(Found {
-            time: self.time_of_commit(&fetched)?,
-            fetched,
+            time: self.time_of_commit(&commit)?,
+            fetched: self.with_times(commit, git, false)?,
             file: None,
         })
     }

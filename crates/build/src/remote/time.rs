@@ -14,7 +14,7 @@ impl Fetcher<'_> {
     /// Fetches a source of `SOURCE_DATE_EPOCH`, and says when it was made: in seconds since 1970; `None` if nobody knows.
     pub(crate) fn time(&self, task: TaskId, source: &Source) -> StepResult<Option<i64>> {
         match source {
-            Source::Git(git) => self.time_of_commit(&self.git(task, git, false)?),
+            Source::Git(git) => self.time_of_commit(&self.commit(task, git, false)?),
             Source::Http {
                 url,
                 checksum,
@@ -27,7 +27,7 @@ impl Fetcher<'_> {
         }
     }
 
-    /// That of a commit: all its files have it.
+    /// That of what [`Fetcher::commit`] gave: all its files have it.
     pub(super) fn time_of_commit(&self, fetched: &Fetched) -> StepResult<Option<i64>> {
         let path = self.store.layer_path(&fetched.layer);
         let read = |error| StepError::io("read", &path)(error);

@@ -35,8 +35,19 @@ pub(super) fn hint(error: &StepError, source: &Source, lines: Option<(u32, u32)>
             "a name must be in the image's /etc/passwd or /etc/group; make it with a RUN before, or write a number"
                 .to_owned(),
         ),
+        (StepError::Exit { .. }, Some(instruction)) if is_insecure(instruction) => {
+            error.hint().or_else(|| Some(NO_DEVICES.to_owned()))
+        }
         _ => error.hint(),
     }
+}
+
+/// What people who come from `BuildKit` may miss in a step without protection.
+const NO_DEVICES: &str = "with --security=insecure too a step has no devices of this machine, and opens none that the image or \
+                          `mknod` has: `RUN --device=NAME` gives it some";
+
+fn is_insecure(instruction: &Instruction) -> bool {
+    matches!(&instruction.kind, Kind::Run(run) if run.security.as_ref().is_some_and(|word| word.raw == "insecure"))
 }
 
 /// A hint for a registry's refusal, for a command that is about one image.

@@ -2,7 +2,7 @@
 
 use crate::code;
 
-/// A rule of BuildKit's.
+/// A rule: one of BuildKit's, or one of Kiln's about what BuildKit would not build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rule {
     /// Its name, the code of its warnings.
@@ -36,7 +36,7 @@ const fn rule(name: &'static str, page: &'static str, description: &'static str)
     }
 }
 
-/// All of them, in the order of docker's documentation.
+/// BuildKit's in the order of docker's documentation, then Kiln's.
 const RULES: &[Rule] = &[
     rule(
         code::STAGE_NAME_CASING,
@@ -150,6 +150,16 @@ const RULES: &[Rule] = &[
         code::EXPOSE_INVALID_FORMAT,
         "expose-invalid-format",
         "EXPOSE names ports of the container, no addresses and ports of the machine: they are to become errors",
+    ),
+    rule(
+        code::LINK_WITH_OWNER_NAME,
+        "",
+        "COPY and ADD with --link give the owner in numbers: BuildKit fails at names",
+    ),
+    rule(
+        code::NETWORK_HOST_NOT_ALLOWED,
+        "",
+        "RUN --network=host is allowed on the command line: BuildKit refuses it otherwise",
     ),
 ];
 

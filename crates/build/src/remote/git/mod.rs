@@ -38,8 +38,14 @@ struct Found {
 }
 
 impl Fetcher<'_> {
-    /// The files of a commit. Its layer is named by what it is made of, so that it is fetched once.
+    /// The files of a repository.
     pub(crate) fn git(&self, task: TaskId, wanted: &GitSource, no_cache: bool) -> StepResult<Fetched> {
+        let commit = self.commit(task, wanted, no_cache)?;
+        self.with_times(commit, wanted, no_cache)
+    }
+
+    /// The files of a commit, with its time. Its layer is named by what it is made of, so that it is fetched once.
+    pub(super) fn commit(&self, task: TaskId, wanted: &GitSource, no_cache: bool) -> StepResult<Fetched> {
         let scratch = self.store.new_layer()?;
         let git = Git {
             fetcher: self,
@@ -55,6 +61,27 @@ impl Fetcher<'_> {
         let directory = git.check_out(&found)?;
         self.keep(&directory, layer)
     }
+
+    /// The files of a commit with the times that are wanted: the commit's own, or those of a copy made now. Like the
+    /// commit's files that is a layer of the store, so that the times stay as long as it does.
+    pub(super) fn with_times(&self, commit: Fetched, wanted: &GitSource, no_cache: bool) -> StepResult<Fetched> {
+        if !wanted.checkout_times {
+            return Ok(commit);
+        }
+        let layer = LayerId::from_digest(&Digest::of(format!("checkout\n{}", commit.layer)));
+        if !no_cache && self.store.layer(&layer)?.is_some() {
+            return Ok(Fetched::known(layer));
+        }
+        let directory = self.store.new_layer()?;
+        let options = CopyOptions {
+            times: Times::Set(jiff::Timestamp::now().as_second()),
+            ..CopyOptions::default()
+        };
+        let (files, target) = (open(&self.store.layer_path(&commit.layer))?, open(&directory.fs())?);
+        let everything = Path::new("/");
+        kiln_layer::copy_tree(files.as_fd(), everything, target.as_fd(), everything, &options)?;
+        self.keep(&directory, layer)
+    }
 }
 
 impl Git<'_> {
@@ -68,6 +95,7 @@ impl Git<'_> {
             keep_git_dir: _,
             submodules,
             fetch_by_commit: _,
+            checkout_times: _,
         } = self.wanted;
         let keeps = self.keeps_git_dir();
         let name = found.name.as_deref().filter(|_| keeps).unwrap_or_default();

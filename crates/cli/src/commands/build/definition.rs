@@ -172,6 +172,7 @@ impl DefinitionArgs {
         if let Some(text) = &self.shm_size {
             options.shm_size = Some(size::parse(text).map_err(usage("--shm-size"))?);
         }
+        options.allow.network_host = self.network == "host";
         for text in &self.allow {
             allow(text, &mut options).map_err(usage("--allow"))?;
         }
@@ -276,15 +277,14 @@ fn allow(text: &str, options: &mut Options) -> Result<(), String> {
                 )
             }
         };
-        options.allow_devices.names.insert(alias.to_owned(), name.to_owned());
+        options.allow.devices.names.insert(alias.to_owned(), name.to_owned());
         return Ok(());
     }
     for entitlement in text.split(',') {
         match entitlement {
-            "security.insecure" => options.allow_insecure = true,
-            "device" => options.allow_devices.all = true,
-            // It is how steps are anyway.
-            "network.host" => {}
+            "security.insecure" => options.allow.insecure = true,
+            "device" => options.allow.devices.all = true,
+            "network.host" => options.allow.network_host = true,
             other => {
                 return Err(format!(
                     "{other}: there are security.insecure, network.host and device[=NAME]"
