@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use kiln_image::media_type::Family;
 use kiln_image::{Descriptor, Digest, Index, Manifest, Platform, Reference};
 use kiln_layer::Times;
-use kiln_store::Image;
+use kiln_store::{Image, ImageIndex};
 
 use crate::assemble;
 use crate::cancel::Watched;
@@ -30,6 +30,8 @@ pub(crate) struct Stored {
     pub(crate) epoch: Option<i64>,
     /// The index that the store has of them, which goes out as it is.
     pub(crate) index: Option<Digest>,
+    /// Whether they go out under an index, even if it is one.
+    pub(crate) several: bool,
 }
 
 impl<'a> Packing<'a> {
@@ -204,7 +206,7 @@ pub(crate) fn pack(
     let packed = packed?;
     let index = match &stored.index {
         Some(digest) => Some(PackedIndex::kept(images, digest)?),
-        None if packed.len() > 1 || packing.annotations.need_index() => Some(PackedIndex::new(&packed, packing)?),
+        None if stored.several || packing.annotations.need_index() => Some(PackedIndex::new(&packed, packing)?),
         None => None,
     };
     Ok(Package {
@@ -227,6 +229,26 @@ pub(crate) fn pack_whole(
         fetch_blobs(images, &image.layers)?;
     }
     Ok(package)
+}
+
+/// An index over images that are in the store. It names manifests, so layers are compressed for it.
+pub(crate) fn keep_index(images: &Images<'_>, stored: &Stored, packing: Packing<'_>) -> StepResult<Descriptor> {
+    let package = pack_whole(images, stored, &[], packing)?;
+    for document in package.documents() {
+        images.store.put_blob(document)?;
+    }
+    let named = |(one, packed): (&StoredImage, &PackedImage)| Image {
+        manifest: Some(packed.descriptor().digest),
+        ..one.image.clone()
+    };
+    let descriptor = package.descriptor();
+    let created = stored.images.iter().map(|one| one.image.created);
+    images.store.put_index(&ImageIndex {
+        id: descriptor.digest,
+        images: stored.images.iter().zip(&package.images).map(named).collect(),
+        created: created.max().unwrap_or_default(),
+    })?;
+    Ok(descriptor)
 }
 
 fn pack_one(

@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use kiln_image::{Descriptor, Platform};
 use kiln_plan::{Plan, Target};
-use kiln_store::{Image, ImageIndex, LayerId};
+use kiln_store::{Image, LayerId};
 
 use crate::assemble;
 use crate::error::{StepError, StepResult};
 use crate::event::Built;
 use crate::export;
 use crate::images::Images;
-use crate::package::{Package, Packing, Stored, StoredImage, pack_whole};
+use crate::package::{Package, Packing, Stored, StoredImage, keep_index, pack_whole};
 use crate::request::{Destination, LayerOptions, Output, Request};
 use crate::session::Task;
 use crate::solve::Solver;
@@ -41,6 +41,7 @@ pub(crate) fn finish(
             images: made?,
             epoch,
             index: None,
+            several: request.options.several(),
         },
     };
     let kept = results.keep(&task)?;
@@ -55,7 +56,7 @@ pub(crate) fn finish(
     };
     Ok(Built {
         config: match &results.stored.images[..] {
-            [one] => Some(config(one)),
+            [one] if !results.stored.several => Some(config(one)),
             _ => None,
         },
         manifest: written.map(|package| package.descriptor()).or(kept),
@@ -103,12 +104,13 @@ impl Results<'_> {
             store.put_image(image)?;
             task.did(&format!("writing image {}", image.id));
         }
-        let (id, index) = if let [one] = &self.stored.images[..] {
-            (one.image.id, None)
-        } else {
-            let index = self.keep_index()?;
-            task.did(&format!("writing index {}", index.digest));
-            (index.digest, Some(index))
+        let (id, index) = match &self.stored.images[..] {
+            [one] if !self.stored.several => (one.image.id, None),
+            _ => {
+                let index = self.keep_index()?;
+                task.did(&format!("writing index {}", index.digest));
+                (index.digest, Some(index))
+            }
         };
         for name in self.request.names() {
             store.tag(&name, &id)?;
@@ -139,9 +141,8 @@ impl Results<'_> {
         Ok(true)
     }
 
-    /// An index over the images, which must be in the store. It names manifests, so layers are compressed for it.
+    /// An index over the images, which must be in the store.
     fn keep_index(&self) -> StepResult<Descriptor> {
-        let store = self.images.store;
         let layers = self.request.outputs.iter().find_map(|output| match output {
             Output::Image { layers, .. } => Some(*layers),
             _ => None,
@@ -151,27 +152,7 @@ impl Results<'_> {
             rewrite_timestamp: false,
             ..layers.unwrap_or_default()
         };
-        let package = pack_whole(self.images, &self.stored, &[], self.packing(layers))?;
-        for document in package.documents() {
-            store.put_blob(document)?;
-        }
-        let named = |(one, packed): (&StoredImage, &crate::package::PackedImage)| Image {
-            manifest: Some(packed.descriptor().digest),
-            ..one.image.clone()
-        };
-        let descriptor = package.descriptor();
-        store.put_index(&ImageIndex {
-            id: descriptor.digest,
-            images: self.stored.images.iter().zip(&package.images).map(named).collect(),
-            created: self
-                .stored
-                .images
-                .iter()
-                .map(|one| one.image.created)
-                .max()
-                .unwrap_or_default(),
-        })?;
-        Ok(descriptor)
+        keep_index(self.images, &self.stored, self.packing(layers))
     }
 
     fn packing(&self, layers: LayerOptions) -> Packing<'_> {
@@ -244,7 +225,7 @@ impl Results<'_> {
     /// The file trees, and where each goes below the destination.
     fn trees(&self, split: Option<bool>) -> StepResult<Vec<(PathBuf, OwnedFd)>> {
         let images = &self.stored.images;
-        let split = split.unwrap_or(images.len() > 1);
+        let split = split.unwrap_or(self.stored.several);
         let mut trees = Vec::new();
         for StoredImage { image, .. } in images {
             let tree = self.solver.files(&image.layers)?;

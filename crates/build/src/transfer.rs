@@ -1,5 +1,7 @@
 //! Images between the store, registries and files.
 
+use std::borrow::Borrow;
+
 use kiln_image::media_type;
 use kiln_image::{Descriptor, Digest, Platform, Reference};
 use kiln_plan::ImageRequest;
@@ -30,25 +32,40 @@ impl Builder {
         Ok(pull(&images, reference, platform)?)
     }
 
-    /// Sends an image of the store to its registry, or all those of an index. Gives the digest of its manifest or index.
-    pub fn push(&self, reference: &Reference, sink: &dyn Sink, cancel: &Cancel) -> Result<Digest, Error> {
+    /// Sends an image of the store to its registry, or all those of an index, or of these the one for a platform. Gives
+    /// the digest of its manifest or index.
+    pub fn push(
+        &self,
+        reference: &Reference,
+        platform: Option<&Platform>,
+        sink: &dyn Sink,
+        cancel: &Cancel,
+    ) -> Result<Digest, Error> {
         let _in_use = self.store.in_use().map_err(StepError::from)?;
         let tasks = Tasks::new(sink, FIRST_TASK);
         let images = Images::new(&self.store, &self.registry, &tasks, cancel);
         let (entry, _) = self.find(&reference.to_string())?;
-        let stored = stored(&images, &entry)?;
+        let stored = stored(&images, &entry, &reference.familiar(), platform.as_slice())?;
         Ok(push(&images, &stored, reference, AS_THEY_ARE)?.descriptor().digest)
     }
 
-    /// Writes images of the store, named or by ID, as an archive for `docker load`.
-    pub fn save(&self, names: &[String], dest: &Destination, sink: &dyn Sink, cancel: &Cancel) -> Result<(), Error> {
+    /// Writes images of the store, named or by ID, as an archive for `docker load`; of indexes those for the platforms, or
+    /// all where none is given.
+    pub fn save(
+        &self,
+        names: &[String],
+        platforms: &[Platform],
+        dest: &Destination,
+        sink: &dyn Sink,
+        cancel: &Cancel,
+    ) -> Result<(), Error> {
         let _in_use = self.store.in_use().map_err(StepError::from)?;
         let tasks = Tasks::new(sink, FIRST_TASK);
         let images = Images::new(&self.store, &self.registry, &tasks, cancel);
         let mut archives = Vec::new();
         for name in names {
             let (entry, reference) = self.find(name)?;
-            let stored = stored(&images, &entry)?;
+            let stored = stored(&images, &entry, name, platforms)?;
             archives.push(pack_whole(&images, &stored, reference.as_slice(), AS_THEY_ARE)?);
         }
         Ok(export::with_destination(dest, |out| {
@@ -66,26 +83,48 @@ impl Builder {
 }
 
 /// How images of the store leave it when nobody says how.
-const AS_THEY_ARE: Packing<'_> = Packing {
+pub(crate) const AS_THEY_ARE: Packing<'_> = Packing {
     layers: LayerOptions::DEFAULT,
     annotations: &Annotations(Vec::new()),
 };
 
-/// What there is to know of an image or an index of the store before it is written.
-fn stored(images: &Images<'_>, entry: &Entry) -> StepResult<Stored> {
-    let each: StepResult<Vec<_>> = entry.images().iter().map(|image| stored_image(images, image)).collect();
+/// What there is to know of an image or an index of the store before it is written: all of it, or what there is for these
+/// platforms. One image alone goes without an index then, as docker sends it.
+fn stored<P: Borrow<Platform>>(images: &Images<'_>, entry: &Entry, name: &str, platforms: &[P]) -> StepResult<Stored> {
+    let chosen = chosen(entry, name, platforms)?;
+    let each: StepResult<Vec<_>> = chosen.iter().map(|image| stored_image(images, image)).collect();
     Ok(Stored {
+        several: chosen.len() > 1,
         images: each?,
         epoch: None,
         index: match entry {
-            Entry::Image(_) => None,
-            Entry::Index(index) => Some(index.id),
+            Entry::Index(index) if platforms.is_empty() => Some(index.id),
+            _ => None,
         },
     })
 }
 
+/// The images for the platforms, each once; all where none is given.
+fn chosen<'e, P: Borrow<Platform>>(entry: &'e Entry, name: &str, platforms: &[P]) -> StepResult<Vec<&'e Image>> {
+    if platforms.is_empty() {
+        return Ok(entry.images().iter().collect());
+    }
+    let mut chosen = Vec::new();
+    for platform in platforms.iter().map(Borrow::borrow) {
+        let image = entry.select(platform).ok_or_else(|| StepError::NoPlatform {
+            what: name.to_owned(),
+            wanted: platform.to_string(),
+            offered: entry.images().iter().map(|image| image.platform.to_string()).collect(),
+        })?;
+        if !chosen.contains(&image) {
+            chosen.push(image);
+        }
+    }
+    Ok(chosen)
+}
+
 /// Reads an image's config, and where its layers come from if a registry gave them.
-fn stored_image(images: &Images<'_>, image: &Image) -> StepResult<StoredImage> {
+pub(crate) fn stored_image(images: &Images<'_>, image: &Image) -> StepResult<StoredImage> {
     let name = Reference::new("docker.io", "library/image", None, None);
     let config = images.store.read_blob(&image.id, MAX_DOCUMENT)?;
     let parsed = parse_config(&config, &name)?;

@@ -23,6 +23,8 @@ pub struct Options {
     pub labels: BTreeMap<String, String>,
     /// `--platform`: what to build for, in this order, each once; the platform that runs the build where empty.
     pub platforms: Vec<Platform>,
+    /// Whether what comes out is as for several platforms, even if it is one. (`BUILDKIT_MULTI_PLATFORM`)
+    pub multi_platform: bool,
     /// The platform that runs the build.
     pub build_platform: Platform,
     /// `--build-context NAME=…`, by name in lower case.
@@ -54,6 +56,7 @@ impl Default for Options {
             ignored: None,
             labels: BTreeMap::new(),
             platforms: Vec::new(),
+            multi_platform: false,
             build_platform: Platform::host(),
             contexts: BTreeMap::new(),
             no_cache: false,
@@ -69,6 +72,11 @@ impl Default for Options {
 }
 
 impl Options {
+    /// Whether what comes out is as for several platforms.
+    pub fn several(&self) -> bool {
+        self.multi_platform || self.platforms.len() > 1
+    }
+
     /// What is built for.
     pub fn targets(&self) -> &[Platform] {
         match &self.platforms[..] {

@@ -115,9 +115,8 @@ impl<'a> Planner<'a> {
         let lone = stages.len() == 1 && stages[index].name.is_none();
         let external = !matches!(self.graph.heads[index].base, Ok(Origin::Scratch | Origin::Stage(_)));
         let head = &self.graph.heads[index];
-        let several = self.graph.options.platforms.len() > 1;
         Names::new(
-            several.then(|| head.platform.clone()),
+            self.graph.options.several().then(|| head.platform.clone()),
             (!lone).then(|| self.graph.stage_name(index)),
             external,
             units,

@@ -171,13 +171,16 @@ impl Store {
         self.one_image("id = ?", &id.to_string())
     }
 
-    /// What has that name. Digests are those of manifests and indexes.
+    /// What has that name. Digests are those of manifests, in indexes too, and of indexes.
     pub fn by_reference(&self, reference: &Reference) -> Result<Option<Entry>> {
         if let Some(digest) = reference.digest() {
             if let Some(image) = self.one_image("manifest = ?", &digest.to_string())? {
                 return Ok(Some(Entry::Image(image)));
             }
-            return Ok(self.index(&digest)?.map(Entry::Index));
+            if let Some(index) = self.index(&digest)? {
+                return Ok(Some(Entry::Index(index)));
+            }
+            return Ok(self.image_of_index(&digest)?.map(Entry::Image));
         }
         let name = reference.to_string();
         if let Some(image) = self.one_image("id = (SELECT image FROM tags WHERE name = ?)", &name)? {

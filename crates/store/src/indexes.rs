@@ -75,6 +75,14 @@ impl Store {
         self.indexes_where("TRUE", &[])
     }
 
+    /// The image that an index has under that manifest.
+    pub(crate) fn image_of_index(&self, manifest: &Digest) -> Result<Option<Image>> {
+        let condition = "id IN (SELECT image_index FROM index_images WHERE manifest = ?)";
+        let indexes = self.indexes_where(condition, &[&manifest.to_string()])?;
+        let mut images = indexes.into_iter().flat_map(|index| index.images);
+        Ok(images.find(|image| image.manifest == Some(*manifest)))
+    }
+
     /// The indexes that an image is in.
     pub fn indexes_of(&self, image: &Digest) -> Result<Vec<ImageIndex>> {
         let condition = "id IN (SELECT image_index FROM index_images WHERE image = ?)";

@@ -4,11 +4,12 @@ use kiln_image::{Digest, Reference};
 use kiln_store::Store;
 use serde::Deserialize;
 
-use super::{Entry, Files, lookup, not_an_image};
+use super::{Archived, Entry, Files, lookup, not_an_image};
 use crate::error::{Error, StepError, StepResult};
 use crate::images::MAX_DOCUMENT;
 
-const LIST: &str = "manifest.json";
+/// Its name.
+pub(super) const LIST: &str = "manifest.json";
 
 /// One image of the list.
 #[derive(Deserialize)]
@@ -34,7 +35,7 @@ fn entry(files: &Files, image: &Listed) -> StepResult<Entry> {
         tag.parse()
             .map_err(|error| StepError::Invalid(format!("{LIST}: {error}")))
     };
-    Ok(Entry {
+    let archived = Archived {
         config: lookup(files, &image.config, LIST)?,
         manifest: None,
         blobs: image
@@ -42,6 +43,12 @@ fn entry(files: &Files, image: &Listed) -> StepResult<Entry> {
             .iter()
             .map(|path| lookup(files, path, LIST))
             .collect::<StepResult<_>>()?,
+        platform: None,
+    };
+    Ok(Entry {
+        images: vec![archived],
+        index: None,
+        left_out: 0,
         names: image.repo_tags.iter().flatten().map(name).collect::<StepResult<_>>()?,
     })
 }

@@ -7,10 +7,10 @@ use std::collections::HashMap;
 use std::io::{Read, Write as _};
 
 use kiln_image::media_type::{self, Compression, Family};
-use kiln_image::{Descriptor, Digest, ImageConfig, Reference};
+use kiln_image::{Descriptor, Digest, ImageConfig, Platform, Reference};
 use kiln_layer::UnpackOptions;
 use kiln_layer::tar::{Kind, Reader};
-use kiln_store::{Image, LayerId, LayerInfo, Store};
+use kiln_store::{Image, ImageIndex, LayerId, LayerInfo, Store};
 
 use crate::assemble;
 use crate::builder::{Builder, FIRST_TASK};
@@ -18,46 +18,76 @@ use crate::cancel::Cancel;
 use crate::error::{Error, StepError, StepResult};
 use crate::event::Sink;
 use crate::images::{Images, MAX_DOCUMENT, chain_ids, parse_config};
+use crate::package::{Stored, keep_index};
 use crate::session::Tasks;
+use crate::transfer::{AS_THEY_ARE, stored_image};
 
 /// The archive's files, which are blobs of the store now, by their paths.
 type Files = HashMap<String, Digest>;
 
-/// One image of an archive.
+/// What an archive has under some names.
 struct Entry {
+    /// An image, or those of an index that are in the archive.
+    images: Vec<Archived>,
+    /// The index, where it names nothing else.
+    index: Option<Digest>,
+    /// How much else an index names.
+    left_out: usize,
+    names: Vec<Reference>,
+}
+
+/// One image of an archive.
+#[derive(PartialEq, Eq)]
+struct Archived {
     config: Digest,
     /// The manifest, where the archive has one.
     manifest: Option<Digest>,
     /// The layers as they are in the archive, lowest first.
     blobs: Vec<Digest>,
-    names: Vec<Reference>,
+    /// For what it is, where an index says so; else its config does.
+    platform: Option<Platform>,
 }
 
 impl Builder {
     /// Reads an archive of images: as `docker save`, `kiln save` and `-o type=docker` write them, or an OCI layout, as
-    /// `-o type=oci` does; compressed or not. Of an index with several platforms it takes this machine's. Gives their
-    /// names, or IDs where they have none.
+    /// `-o type=oci` does; compressed or not. Of an index it takes all images that the archive has. Gives their names, or
+    /// IDs where they have none.
     pub fn load(&self, reader: &mut dyn Read, sink: &dyn Sink, cancel: &Cancel) -> Result<Vec<String>, Error> {
         let _in_use = self.store.in_use().map_err(StepError::from)?;
         let tasks = Tasks::new(sink, FIRST_TASK);
         let images = Images::new(&self.store, &self.registry, &tasks, cancel);
         let task = tasks.start("load images".to_owned());
         let files = take_files(&self.store, reader)?;
-        let entries = if let Some(list) = files.get("manifest.json") {
-            docker::entries(&self.store, &files, list)?
-        } else if let Some(index) = files.get("index.json") {
-            oci::entries(&self.store, &files, index)?
-        } else {
-            let message =
-                "it has neither manifest.json, as docker's archives have, nor index.json, as OCI layouts have";
-            return Err(not_an_image("the archive", message));
-        };
         let mut names = Vec::new();
-        for entry in entries {
+        for entry in entries(&self.store, &files)? {
+            if entry.left_out > 0 {
+                task.say(&format!(
+                    "without {} of what an index names: attestations, or images that are not in the archive",
+                    entry.left_out
+                ));
+            }
             names.extend(load_one(&images, &entry)?);
         }
         task.done();
         Ok(names)
+    }
+}
+
+/// What the archive has. Docker's list, which many an archive has besides, knows one image for a name.
+fn entries(store: &Store, files: &Files) -> Result<Vec<Entry>, Error> {
+    let layout = match files.get(oci::INDEX) {
+        Some(index) => Some(oci::read_index(store, index)?),
+        None => None,
+    };
+    match (layout, files.get(docker::LIST)) {
+        (Some(layout), None) => oci::entries(store, files, &layout),
+        (Some(layout), Some(_)) if oci::names_indexes(&layout) => oci::entries(store, files, &layout),
+        (_, Some(list)) => docker::entries(store, files, list),
+        (None, None) => {
+            let message =
+                "it has neither manifest.json, as docker's archives have, nor index.json, as OCI layouts have";
+            Err(not_an_image("the archive", message))
+        }
     }
 }
 
@@ -70,10 +100,11 @@ fn not_an_image(path: &str, message: impl std::fmt::Display) -> Error {
 
 /// The file at a path that `who` names.
 fn lookup(files: &Files, path: &str, who: &str) -> StepResult<Digest> {
-    files
-        .get(path)
-        .copied()
-        .ok_or_else(|| StepError::Invalid(format!("the archive has no `{path}`, which its {who} names")))
+    files.get(path).copied().ok_or_else(|| absent(path, who))
+}
+
+fn absent(path: &str, who: &str) -> StepError {
+    StepError::Invalid(format!("the archive has no `{path}`, which its {who} names"))
 }
 
 /// Puts every file of the archive into the store as a blob; those that belong to no image go with the next prune.
@@ -112,27 +143,33 @@ fn take_files(store: &Store, reader: &mut dyn Read) -> StepResult<Files> {
     Ok(files)
 }
 
+/// Takes what is under the names into the store, and gives it them.
 fn load_one(images: &Images<'_>, entry: &Entry) -> StepResult<Vec<String>> {
-    let id = entry.config;
-    let bytes = images.store.read_blob(&id, MAX_DOCUMENT)?;
-    let config = parse_config(&bytes, &Reference::new("docker.io", "library/image", None, None))?;
-    if entry.blobs.len() != config.rootfs.diff_ids.len() {
-        return Err(StepError::Invalid(
-            "the archive's manifest and config name different numbers of layers".to_owned(),
-        ));
-    }
-    let layers = unpack_layers(images, &config, &entry.blobs)?;
-    let facts = assemble::layer_facts(images, &layers)?;
-    let size = facts.iter().map(|layer| layer.size).sum();
-    let image = Image {
-        id,
-        manifest: entry.manifest,
-        layers,
-        platform: config.platform(),
-        size,
-        created: jiff::Timestamp::now().as_second(),
+    let taken: StepResult<Vec<Image>> = entry.images.iter().map(|one| take(images, one)).collect();
+    let taken = taken?;
+    let id = match (&taken[..], entry.index) {
+        ([one], None) => one.id,
+        (_, Some(id)) => {
+            let created = taken.iter().map(|image| image.created).max().unwrap_or_default();
+            images.store.put_index(&ImageIndex {
+                id,
+                images: taken,
+                created,
+            })?;
+            id
+        }
+        // What the index names besides is not here: it is another one without that.
+        (several, None) => {
+            let each: StepResult<Vec<_>> = several.iter().map(|image| stored_image(images, image)).collect();
+            let stored = Stored {
+                images: each?,
+                epoch: None,
+                index: None,
+                several: true,
+            };
+            keep_index(images, &stored, AS_THEY_ARE)?.digest
+        }
     };
-    images.store.put_image(&image)?;
     for name in &entry.names {
         images.store.tag(name, &id)?;
     }
@@ -140,6 +177,30 @@ fn load_one(images: &Images<'_>, entry: &Entry) -> StepResult<Vec<String>> {
         return Ok(vec![id.to_string()]);
     }
     Ok(entry.names.iter().map(Reference::familiar).collect())
+}
+
+fn take(images: &Images<'_>, archived: &Archived) -> StepResult<Image> {
+    let id = archived.config;
+    let bytes = images.store.read_blob(&id, MAX_DOCUMENT)?;
+    let config = parse_config(&bytes, &Reference::new("docker.io", "library/image", None, None))?;
+    if archived.blobs.len() != config.rootfs.diff_ids.len() {
+        return Err(StepError::Invalid(
+            "the archive's manifest and config name different numbers of layers".to_owned(),
+        ));
+    }
+    let layers = unpack_layers(images, &config, &archived.blobs)?;
+    let facts = assemble::layer_facts(images, &layers)?;
+    let size = facts.iter().map(|layer| layer.size).sum();
+    let image = Image {
+        id,
+        manifest: archived.manifest,
+        layers,
+        platform: archived.platform.clone().unwrap_or_else(|| config.platform()),
+        size,
+        created: jiff::Timestamp::now().as_second(),
+    };
+    images.store.put_image(&image)?;
+    Ok(image)
 }
 
 fn unpack_layers(images: &Images<'_>, config: &ImageConfig, blobs: &[Digest]) -> StepResult<Vec<LayerId>> {

@@ -1,6 +1,6 @@
 //! `kiln push`
 
-use kiln_image::Reference;
+use kiln_image::{Platform, Reference};
 
 use crate::engine::{self, Engine};
 use crate::failure::{Failure, Outcome};
@@ -15,6 +15,9 @@ pub(crate) struct Args {
     /// The image
     #[arg(value_name = "NAME[:TAG]")]
     image: String,
+    /// Push only the image for this platform, without the index of several
+    #[arg(long, value_name = "OS/ARCH")]
+    platform: Option<Platform>,
     /// How to show progress
     #[arg(long, value_enum)]
     progress: Option<Mode>,
@@ -29,7 +32,8 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
     let engine = Engine::open(settings)?;
     let interrupt = Interrupt::watch()?;
     let progress = Progress::start(args.progress, args.quiet, settings)?;
-    let result = engine.builder().push(&reference, progress.sink(), &interrupt.cancel);
+    let builder = engine.builder();
+    let result = builder.push(&reference, args.platform.as_ref(), progress.sink(), &interrupt.cancel);
     progress.finish();
     let digest = result.map_err(|error| engine::failure(error, &interrupt))?;
     if args.quiet {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use kiln_build::request::Destination;
+use kiln_image::Platform;
 
 use crate::engine::{self, Engine};
 use crate::failure::{Failure, Outcome};
@@ -17,6 +18,9 @@ pub(crate) struct Args {
     /// The images
     #[arg(required = true)]
     images: Vec<String>,
+    /// Save only what is for these platforms [default: all of an image for several]
+    #[arg(long, value_name = "OS/ARCH", value_delimiter = ',')]
+    platform: Vec<Platform>,
     /// The archive to write [default: standard output]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -40,9 +44,13 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
     let engine = Engine::open(settings)?;
     let interrupt = Interrupt::watch()?;
     let progress = Progress::start(args.progress, false, settings)?;
-    let result = engine
-        .builder()
-        .save(&args.images, &destination, progress.sink(), &interrupt.cancel);
+    let result = engine.builder().save(
+        &args.images,
+        &args.platform,
+        &destination,
+        progress.sink(),
+        &interrupt.cancel,
+    );
     progress.finish();
     result.map_err(|error| engine::failure(error, &interrupt))
 }

@@ -53,6 +53,10 @@ fn names_and_ids_find_it() {
     for text in ["a:1", &id, &id[..12], &format!("a@{}", index.id)] {
         assert_eq!(found(&store, text), whole, "{text}");
     }
+    for image in &index.images {
+        let by_manifest = found(&store, &format!("a@{}", image.manifest.unwrap()));
+        assert_eq!(by_manifest, Some(Entry::Image(image.clone())));
+    }
     let one = found(&store, &index.images[1].id.hex()).unwrap();
     assert_eq!(one.id(), &index.images[1].id);
     assert_eq!(store.entries().unwrap(), [Entry::Index(index.clone())]);

@@ -22,6 +22,9 @@ use crate::values::{csv, host, pair, size, ulimit};
 /// The build argument that says whether a context that is a repository keeps its `.git`.
 const KEEP_GIT_DIR: &str = "BUILDKIT_CONTEXT_KEEP_GIT_DIR";
 
+/// The build argument that says whether what comes out is as for several platforms.
+const MULTI_PLATFORM: &str = "BUILDKIT_MULTI_PLATFORM";
+
 /// What docker calls this machine's platform.
 const LOCAL: &str = "local";
 
@@ -158,6 +161,7 @@ impl DefinitionArgs {
             let flag = flag.to_owned();
             move |message: String| Failure::usage(format!("{flag} {message}"))
         };
+        options.multi_platform = multi_platform(&options)?;
         for text in &self.label {
             options.labels.extend([pair::label(text).map_err(usage("--label"))?]);
         }
@@ -293,6 +297,22 @@ fn allow(text: &str, options: &mut Options) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Whether what comes out is as for several platforms, even if it is one. Of several nobody can say that they are not.
+fn multi_platform(options: &Options) -> Result<bool, Failure> {
+    let given = options.build_args.get(MULTI_PLATFORM).filter(|value| !value.is_empty());
+    let Some(value) = given else { return Ok(false) };
+    let wanted = csv::boolean(MULTI_PLATFORM, Some(value))
+        .map_err(|message| Failure::usage(format!("--build-arg {message}")))?;
+    if !wanted && options.platforms.len() > 1 {
+        return Err(Failure::usage(format!(
+            "--build-arg {MULTI_PLATFORM}={value}: {} platforms are built for",
+            options.platforms.len()
+        ))
+        .hint("leave it out, or build for one --platform"));
+    }
+    Ok(wanted)
 }
 
 fn network(text: &str) -> Result<Network, Failure> {

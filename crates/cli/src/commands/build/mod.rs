@@ -194,10 +194,10 @@ impl Args {
 
     /// What several platforms cannot have.
     fn check_several(&self, request: &Request) -> Outcome {
-        let platforms = &request.options.platforms;
-        if platforms.len() < 2 {
+        if !request.options.several() {
             return Ok(());
         }
+        let platforms = request.options.targets();
         let docker = |output: &Output| matches!(output, Output::Docker { .. });
         if request.outputs.iter().any(docker) {
             return Err(
@@ -256,7 +256,7 @@ impl Args {
 
 /// The store keeps no manifest of an image that it built, only of several platforms: notes need an output that writes one.
 fn check_annotations(request: &Request) -> Outcome {
-    let several = request.options.platforms.len() > 1;
+    let several = request.options.several();
     let writes = |output: &Output| match output {
         Output::Oci { .. } | Output::Docker { .. } => true,
         Output::Image { push, .. } => *push || several,

@@ -43,8 +43,9 @@ pub(crate) fn summary(built: &Built, request: &Request) -> String {
 
 /// The platforms, where an index stands for several.
 fn several(request: &Request) -> Option<Vec<String>> {
-    let platforms = &request.options.platforms;
-    (platforms.len() > 1).then(|| platforms.iter().map(ToString::to_string).collect())
+    let options = &request.options;
+    let platforms = || options.targets().iter().map(ToString::to_string).collect();
+    options.several().then(platforms)
 }
 
 /// The last line for programs.
