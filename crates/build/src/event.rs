@@ -32,6 +32,13 @@ pub enum Event {
     Started(TaskId),
     /// It started, but waits for the layers of an image, which another task fetches.
     Waiting(TaskId),
+    /// Its process runs through an emulator.
+    Emulated {
+        /// Which.
+        id: TaskId,
+        /// What its programs are for.
+        platform: String,
+    },
     /// It wrote to its standard output or error.
     Log {
         /// Which.

@@ -151,6 +151,11 @@ impl Processors {
         })
     }
 
+    /// Whether programs for the platform run through an emulator.
+    pub(crate) fn emulate(&self, platform: &Platform) -> bool {
+        matches!(self.way(platform), Ok(Way::Registered | Way::Emulated { .. }))
+    }
+
     fn way(&self, platform: &Platform) -> Result<Way, Arc<NotRunnable>> {
         let host = Platform::host();
         let same = (&platform.os, &platform.architecture) == (&host.os, &host.architecture);

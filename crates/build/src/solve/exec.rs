@@ -13,7 +13,7 @@ use super::cached::Made;
 use super::mounts::Mounted;
 use super::{Done, Solver};
 use crate::error::{StepError, StepResult, StoppedBy};
-use crate::event::TaskId;
+use crate::event::{Event, TaskId};
 use crate::output::Output;
 use crate::session::{hosts_file, resolv_conf};
 
@@ -49,6 +49,10 @@ impl Solver<'_> {
         let mut output = Output::new(self.sink, task, self.session.log(task)?);
         let stdio = [Stdio::Null, Stdio::Pipe, Stdio::Pipe];
         let mut child = self.session.processors.spawn(&exec.platform, spec, stdio)?;
+        if self.session.processors.emulate(&exec.platform) {
+            let platform = exec.platform.to_string();
+            self.sink.event(Event::Emulated { id: task, platform });
+        }
         let (exit, late) = output.follow(&mut child, self.cancel, request.step_timeout)?;
         if exit.code == Some(0) {
             return Ok(Made {

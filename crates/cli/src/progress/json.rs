@@ -71,6 +71,7 @@ impl<W: Write> State<W> {
             }
             Event::Started(id) => json!({"type": "started", "task": id.0}),
             Event::Waiting(id) => json!({"type": "waiting", "task": id.0}),
+            Event::Emulated { id, platform } => json!({"type": "emulated", "task": id.0, "platform": platform}),
             Event::Log { id, stderr, data } => {
                 let Some(text) = self.text(id, stderr, &data) else {
                     return;

@@ -142,7 +142,11 @@ impl<W: Write> State<W> {
                 json!({"statuses": [vertex.status(&part, current, total, now)]})
             }
             // What BuildKit has no words for, and warnings, which come after the build.
-            Event::Dockerfile(_) | Event::Waiting(_) | Event::Warning(_) | Event::Notice(_) => return,
+            Event::Dockerfile(_)
+            | Event::Waiting(_)
+            | Event::Emulated { .. }
+            | Event::Warning(_)
+            | Event::Notice(_) => return,
         };
         let _nobody_listens = self.out.write_all(format!("{line}\n").as_bytes());
     }

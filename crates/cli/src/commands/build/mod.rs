@@ -234,6 +234,7 @@ impl Args {
             if let Some(heaviest) = &seen.heaviest {
                 terminal::say(results::most_memory(heaviest));
             }
+            terminal::say(results::emulated(&seen.emulated));
             terminal::say(results::summary(built, request));
         } else if progress.is_json() {
             terminal::say(results::result_line(built, request));

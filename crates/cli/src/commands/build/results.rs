@@ -1,5 +1,6 @@
 //! What is said and written when a build is over.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use kiln_build::Built;
@@ -23,6 +24,18 @@ pub(crate) fn most_memory(heaviest: &Heaviest) -> String {
         size::show(heaviest.peak),
         cut(&name, 80, '…')
     )
+}
+
+/// What ran slower than it would elsewhere, for people; empty if nothing.
+pub(crate) fn emulated(steps: &BTreeMap<String, usize>) -> String {
+    let each: Vec<String> = steps
+        .iter()
+        .map(|(platform, count)| format!("{count} {} for {platform}", if *count == 1 { "step" } else { "steps" }))
+        .collect();
+    if each.is_empty() {
+        return String::new();
+    }
+    format!("emulated: {}\n", each.join(", "))
 }
 
 /// The last line for people.

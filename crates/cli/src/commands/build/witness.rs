@@ -1,6 +1,6 @@
 //! What the end of a build tells of its course.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kiln_build::event::{Event, Sink, TaskId, TaskOutcome};
@@ -19,6 +19,8 @@ pub(crate) struct Seen {
     pub(crate) warnings: Vec<Diagnostic>,
     /// The step whose processes had the most memory at once, of those that ran.
     pub(crate) heaviest: Option<Heaviest>,
+    /// How many steps ran through an emulator, by what their programs are for.
+    pub(crate) emulated: BTreeMap<String, usize>,
     names: HashMap<TaskId, String>,
 }
 
@@ -57,6 +59,7 @@ impl Sink for Witness<'_> {
             Event::Task { id, name, .. } => {
                 self.seen().names.insert(*id, name.clone());
             }
+            Event::Emulated { platform, .. } => *self.seen().emulated.entry(platform.clone()).or_default() += 1,
             Event::Finished { id, outcome, .. } => self.seen().finished(*id, outcome),
             _ => {}
         }
@@ -107,6 +110,19 @@ mod tests {
             peak: 70,
         };
         assert_eq!(witness.into_seen().heaviest, Some(heaviest));
+    }
+
+    #[test]
+    fn emulated_steps_are_counted_by_platform() {
+        let witness = Witness::new(&Silent);
+        for (id, platform) in ["linux/arm64", "linux/s390x", "linux/arm64"].into_iter().enumerate() {
+            witness.event(Event::Emulated {
+                id: TaskId(id),
+                platform: platform.to_owned(),
+            });
+        }
+        let counts: Vec<_> = witness.into_seen().emulated.into_iter().collect();
+        assert_eq!(counts, [("linux/arm64".to_owned(), 2), ("linux/s390x".to_owned(), 1)]);
     }
 
     #[test]

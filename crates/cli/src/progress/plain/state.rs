@@ -130,9 +130,9 @@ impl<W: Write> State<W> {
                 self.tasks.entry(id).or_default().name = name;
                 return;
             }
-            // Warnings come with their places after the build.
+            // Warnings come with their places after the build, and what was emulated.
             // And the task that fetches an image shows itself.
-            Event::Dockerfile(_) | Event::Warning(_) | Event::Waiting(_) => return,
+            Event::Dockerfile(_) | Event::Warning(_) | Event::Emulated { .. } | Event::Waiting(_) => return,
             Event::Notice(text) => return self.notice(&text),
             Event::Started(id) => {
                 self.tasks.entry(id).or_default().started = Some(now);

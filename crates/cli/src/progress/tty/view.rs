@@ -142,8 +142,8 @@ impl View {
                     .insert(sanitise(part.as_bytes()), (current, total));
             }
             Event::Finished { id, outcome, duration } => self.finish(id, outcome, duration),
-            // With their places, after the build.
-            Event::Dockerfile(_) | Event::Warning(_) => {}
+            // After the build: warnings with their places.
+            Event::Dockerfile(_) | Event::Warning(_) | Event::Emulated { .. } => {}
             Event::Notice(text) => self.finished.push(Finished::Notice(sanitise(text.as_bytes()))),
         }
     }
