@@ -7,6 +7,8 @@ use kiln_dockerfile::diagnostic::Diagnostic;
 use kiln_dockerfile::source::Source;
 use kiln_image::{Descriptor, Digest};
 
+use crate::why::Why;
+
 /// Names a unit of work in events. Steps of the plan have their index; what comes besides (loading the
 /// Dockerfile, resolving images, exporting) is numbered from the number of steps up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -58,6 +60,13 @@ pub enum Event {
         current: u64,
         /// Bytes in all, if known; 0 for a part that is done and has none.
         total: Option<u64>,
+    },
+    /// Why a step runs or does not. Of those that run only where the request asks for it.
+    Explained {
+        /// Which.
+        id: TaskId,
+        /// Why.
+        why: Why,
     },
     /// It ended.
     Finished {

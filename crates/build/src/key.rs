@@ -8,7 +8,7 @@
 use kiln_store::{Key, LayerId};
 
 /// Changes whenever the meaning of a key does.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// Collects what a key is made of, piece by piece, each with its kind and length.
 #[derive(Debug, Clone)]
@@ -27,30 +27,30 @@ impl KeyBuilder {
     /// The step reads this tree of layers.
     pub(crate) fn tree(&mut self, layers: &[LayerId]) -> &mut Self {
         self.0.update(b"T");
-        self.0.update(&(layers.len() as u64).to_le_bytes());
-        for layer in layers {
-            self.bytes(layer.as_str().as_bytes());
-        }
+        self.0.update(&tree_digest(layers));
         self
     }
 
-    /// The step reads something with this content.
-    pub(crate) fn contents(&mut self, digests: &[[u8; 32]]) -> &mut Self {
+    /// The step reads something with this content. Gives the digest of all of it.
+    pub(crate) fn contents(&mut self, digests: &[[u8; 32]]) -> [u8; 32] {
+        let digest = *blake3::hash(digests.as_flattened()).as_bytes();
         self.0.update(b"C");
-        self.0.update(&(digests.len() as u64).to_le_bytes());
-        for digest in digests {
-            self.0.update(digest);
-        }
-        self
+        self.0.update(&digest);
+        digest
     }
 
     /// The key.
     pub(crate) fn finish(&self) -> Key {
         Key::from(*self.0.finalize().as_bytes())
     }
+}
 
-    fn bytes(&mut self, bytes: &[u8]) {
-        self.0.update(&(bytes.len() as u64).to_le_bytes());
-        self.0.update(bytes);
+/// The identity of a tree of layers.
+pub(crate) fn tree_digest(layers: &[LayerId]) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    for layer in layers {
+        hasher.update(layer.as_str().as_bytes());
+        hasher.update(b" ");
     }
+    *hasher.finalize().as_bytes()
 }

@@ -48,7 +48,7 @@ mod tests {
     use std::path::Path;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use kiln_layer::{Filter, TreeDigest, digest_tree};
+    use kiln_layer::{DigestOptions, TreeDigest, digest_tree};
 
     use super::*;
 
@@ -70,7 +70,11 @@ mod tests {
     fn digest(store: &Store, path: &Path) -> (TreeDigest, usize) {
         let root = File::open(path).unwrap();
         let known = Counting(KnownFiles::open(store).unwrap(), AtomicUsize::new(0));
-        let digest = digest_tree(root.as_fd(), Path::new(""), &|_, _| Filter::Include, None, &known);
+        let options = DigestOptions {
+            known: &known,
+            ..DigestOptions::default()
+        };
+        let digest = digest_tree(root.as_fd(), Path::new(""), &options, &mut |_| ());
         (digest.unwrap(), known.1.into_inner())
     }
 

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use kiln_store::{BuildId, Store};
+use kiln_store::{BuildId, BuildStep, Store};
 
 use crate::event::{Event, Sink, TaskId, TaskOutcome};
+use crate::why::Why;
 
 /// A sink in front of another.
 pub(crate) struct Recorder<'a> {
@@ -17,6 +18,9 @@ pub(crate) struct Recorder<'a> {
 #[derive(Default)]
 struct Task {
     name: String,
+    lines: Option<(u32, u32)>,
+    /// Of one that was cached: by which build its layer was made, and when.
+    made: Option<(BuildId, i64)>,
     ended: Option<(TaskOutcome, Duration)>,
 }
 
@@ -46,7 +50,15 @@ impl<'a> Recorder<'a> {
                 continue;
             };
             if id.0 < crate::builder::FIRST_TASK {
-                store.put_step(build, id.0, &task.name, word(outcome), *duration)?;
+                let step = BuildStep {
+                    index: id.0,
+                    name: task.name.clone(),
+                    lines: task.lines,
+                    outcome: word(outcome).to_owned(),
+                    duration: *duration,
+                    made: task.made,
+                };
+                store.put_step(build, &step)?;
             }
         }
         Ok(())
@@ -65,15 +77,18 @@ fn word(outcome: &TaskOutcome) -> &'static str {
 impl Sink for Recorder<'_> {
     fn event(&self, event: Event) {
         match &event {
-            Event::Task { id, name, .. } => {
-                self.tasks().insert(
-                    *id,
-                    Task {
-                        name: name.clone(),
-                        ended: None,
-                    },
-                );
+            Event::Task { id, name, lines, .. } => {
+                let task = Task {
+                    name: name.clone(),
+                    lines: *lines,
+                    ..Task::default()
+                };
+                self.tasks().insert(*id, task);
             }
+            Event::Explained {
+                id,
+                why: Why::Cached { build, made },
+            } => self.tasks().entry(*id).or_default().made = Some((*build, *made)),
             Event::Finished { id, outcome, duration } => {
                 self.tasks().entry(*id).or_default().ended = Some((outcome.clone(), *duration));
             }

@@ -41,6 +41,8 @@ pub struct Request {
     pub device_directories: Vec<PathBuf>,
     /// Ask registries again for images that are known (`--pull`).
     pub pull: bool,
+    /// Tell why each step runs (`--explain`).
+    pub explain: bool,
     /// How many steps run at the same time.
     pub jobs: usize,
     /// Time stamps of the image, in seconds since 1970, instead of `SOURCE_DATE_EPOCH` (`source-date-epoch=` of an output).

@@ -53,6 +53,8 @@ pub(crate) enum Command {
     Save(commands::save::Args),
     /// Show the full output of a build's steps
     Logs(commands::logs::Args),
+    /// Say why the steps of the last build ran
+    Why(commands::why::Args),
     /// Remove what no image needs
     Prune(commands::prune::Args),
     /// Show what the store uses
@@ -92,6 +94,7 @@ impl Command {
             | Self::Login(_)
             | Self::Logout(_)
             | Self::Logs(_)
+            | Self::Why(_)
             | Self::Doctor(_)
             | Self::Explain(_)
             | Self::Version(_)

@@ -25,6 +25,7 @@ mod table;
 mod terminal;
 mod time;
 mod values;
+mod why;
 
 use std::process::ExitCode;
 
@@ -83,6 +84,7 @@ fn run(command: Command, settings: &Settings) -> Outcome {
         Command::Load(args) => commands::load::run(&args, settings),
         Command::Save(args) => commands::save::run(&args, settings),
         Command::Logs(args) => commands::logs::run(&args, settings),
+        Command::Why(args) => commands::why::run(&args, settings),
         Command::Prune(args) => commands::prune::run(&args, settings),
         Command::Du(args) => commands::du::run(&args, settings),
         Command::Doctor(args) => commands::doctor::run(&args),

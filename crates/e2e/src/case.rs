@@ -149,6 +149,9 @@ fn run_build(build: &Build, layout: &Path, stage: &Stage) -> Result<Output> {
     if !build.no_output {
         arguments.push(format!("--output=type=oci,tar=false,dest={}", layout.display()));
     }
+    if !build.why.is_empty() {
+        arguments.push("--explain".into());
+    }
     // Options of cases may name what only the stage knows.
     let known = |word: &String| {
         let out = stage.path("out");

@@ -72,6 +72,17 @@ impl Differences {
                 }
             }
         }
+        for (part, why) in &wanted.why {
+            match steps.why(part) {
+                None => self.add(format!("nothing says why step {part:?} ran")),
+                Some(found) if !found.contains(why) => {
+                    self.add(format!(
+                        "step {part:?} should have run because of {why:?}, says: {found}"
+                    ));
+                }
+                Some(_) => {}
+            }
+        }
         for part in wanted.no_step.iter().filter(|part| steps.was_cached(part).is_some()) {
             self.add(format!("there is a step {part:?}"));
         }

@@ -66,6 +66,8 @@ pub struct Build {
     pub cached: Vec<String>,
     /// Parts of names of steps that must really run.
     pub ran: Vec<String>,
+    /// By parts of names of steps that must really run: a part of what `--explain` says of it.
+    pub why: BTreeMap<String, String>,
     /// Parts of names that no step may have.
     pub no_step: Vec<String>,
     /// Paths of the final file tree; a text alone is a file's content.

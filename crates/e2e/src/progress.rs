@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 pub struct Steps {
     /// Names, and whether the result was taken from the cache.
     pub cached: BTreeMap<String, bool>,
+    /// Names, and why it ran.
+    pub why: BTreeMap<String, String>,
 }
 
 /// Reads the log.
@@ -23,6 +25,9 @@ pub fn parse(log: &str) -> Steps {
         let name = *names.entry(number).or_insert(rest);
         let cached = steps.cached.entry(name.to_owned()).or_insert(false);
         *cached |= rest == "CACHED";
+        if let Some(why) = rest.strip_prefix("why: ") {
+            steps.why.insert(name.to_owned(), why.to_owned());
+        }
     }
     steps
 }
@@ -34,5 +39,11 @@ impl Steps {
             .iter()
             .find(|(name, _)| name.contains(part))
             .map(|(_, &cached)| cached)
+    }
+
+    /// Why the step whose name contains `part` ran.
+    pub fn why(&self, part: &str) -> Option<&str> {
+        let found = self.why.iter().find(|(name, _)| name.contains(part));
+        found.map(|(_, why)| why.as_str())
     }
 }

@@ -70,17 +70,70 @@ pub struct TreeDigest {
     pub bytes: u64,
 }
 
-/// Digests what is at `path` in `root`: names relative to `path`, type, mode, owner (`owner` in place of that of the
-/// files, if given), target of links, content, extended attributes; never times.
+/// What of a tree counts.
+#[derive(Clone, Copy)]
+pub struct DigestOptions<'a> {
+    /// Which files.
+    pub filter: &'a FilterFn<'a>,
+    /// User and group in place of those of the files.
+    pub owner: Option<(u32, u32)>,
+    /// The permissions in place of those of the files; links keep their own.
+    pub mode: Option<u32>,
+    /// What is known of files without reading them.
+    pub known: &'a dyn FileDigests,
+}
+
+impl std::fmt::Debug for DigestOptions<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DigestOptions")
+            .field("owner", &self.owner)
+            .field("mode", &self.mode)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Default for DigestOptions<'_> {
+    /// All of it, as it is, everything read.
+    fn default() -> Self {
+        Self {
+            filter: &|_, _| Filter::Include,
+            owner: None,
+            mode: None,
+            known: &NoFileDigests,
+        }
+    }
+}
+
+/// What is at one path of a tree, as it counts in the tree's digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counted {
+    /// Relative to what is digested; empty for that itself.
+    pub path: Vec<u8>,
+    /// Its type.
+    pub kind: FileType,
+    /// Its permissions.
+    pub mode: u32,
+    /// User and group.
+    pub owner: (u32, u32),
+    /// Bytes of a file; 0 for everything else.
+    pub size: u64,
+    /// Where a link leads.
+    pub target: Vec<u8>,
+    /// Of content and extended attributes; zeros where there can be neither.
+    pub digest: [u8; 32],
+    device: (u32, u32),
+}
+
+/// Digests what is at `path` in `root`: names relative to `path`, type, mode, owner, target of links, content, extended
+/// attributes; never times. `seen` is told of each entry that counts, in the order in which they do.
 ///
-/// A link at `path` itself is followed within `root`. Files are read on a few threads; those that `cache` knows are not
+/// A link at `path` itself is followed within `root`. Files are read on a few threads; those that are known are not
 /// read at all.
 pub fn digest_tree(
     root: BorrowedFd<'_>,
     path: &Path,
-    filter: &FilterFn<'_>,
-    owner: Option<(u32, u32)>,
-    cache: &dyn FileDigests,
+    options: &DigestOptions<'_>,
+    seen: &mut dyn FnMut(Counted),
 ) -> Result<TreeDigest, Error> {
     let threads = std::thread::available_parallelism()
         .map_or(1, std::num::NonZero::get)
@@ -104,9 +157,8 @@ pub fn digest_tree(
             started: false,
         };
         let mut digester = Digester {
-            owner,
-            filter,
-            cache,
+            options,
+            seen,
             top: &top,
             workers,
             hasher: Hasher::new(),
@@ -193,15 +245,14 @@ fn add_bytes(hasher: &mut Hasher, bytes: &[u8]) {
 }
 
 struct Digester<'a, 'w> {
-    owner: Option<(u32, u32)>,
-    filter: &'a FilterFn<'a>,
-    cache: &'a dyn FileDigests,
+    options: &'a DigestOptions<'a>,
+    seen: &'a mut dyn FnMut(Counted),
     top: &'a [u8],
     workers: Workers<'w>,
     hasher: Hasher,
     pending: Vec<Pending>,
-    /// Directories that the walk is in: their records, until something in them makes them count.
-    directories: Vec<Option<Vec<u8>>>,
+    /// Directories that the walk is in, until something in them makes them count.
+    directories: Vec<Option<Counted>>,
     files: u64,
     bytes: u64,
 }
@@ -210,12 +261,11 @@ struct Digester<'a, 'w> {
 struct Awaited {
     result: Receiver<Digested>,
     stat: FileStat,
-    path: Vec<u8>,
 }
 
-/// A record, to which the digest of a file may have to be added.
+/// An entry whose digest may have to be awaited.
 struct Pending {
-    record: Vec<u8>,
+    entry: Counted,
     file: Option<Awaited>,
 }
 
@@ -235,7 +285,7 @@ impl Digester<'_, '_> {
                 let file = root::open(root, self.top, flags).map_err(Error::at("open", shown))?;
                 self.file(b"", Source::Open(file), &meta)
             }
-            _ => self.record(b"", &meta, &[]),
+            _ => self.other(b"", &meta, Vec::new()),
         }
     }
 
@@ -265,7 +315,7 @@ impl Digester<'_, '_> {
             }
             kind => kind,
         };
-        let filter = (self.filter)(full, kind == FileType::Directory);
+        let filter = (self.options.filter)(full, kind == FileType::Directory);
         if filter == Filter::Exclude || (filter == Filter::Descend && kind != FileType::Directory) {
             return Ok(());
         }
@@ -287,19 +337,21 @@ impl Digester<'_, '_> {
             FileType::Symlink => {
                 let target =
                     readlinkat(walk.dir(), &*name.name, Vec::new()).map_err(Error::at("read the link", full))?;
-                self.record(&path, &meta, target.as_bytes())
+                self.other(&path, &meta, target.into_bytes())
             }
-            _ => self.record(&path, &meta, &[]),
+            _ => self.other(&path, &meta, Vec::new()),
         }
     }
 
     fn directory(&mut self, path: &[u8], directory: &OwnedFd, meta: &Meta, filter: Filter) -> Result<(), Error> {
         let (xattrs, _) = xattr::read(directory).map_err(Error::at("read the attributes of", path_of(path)))?;
-        let mut record = self.describe(path, meta, &[]);
         let mut hasher = Hasher::new();
         add_xattrs(&mut hasher, &xattrs);
-        record.extend_from_slice(hasher.finalize().as_bytes());
-        self.directories.push(Some(record));
+        let digest = *hasher.finalize().as_bytes();
+        self.directories.push(Some(Counted {
+            digest,
+            ..self.entry(path, meta)
+        }));
         if filter == Filter::Include {
             self.count_directories()
         } else {
@@ -315,23 +367,30 @@ impl Digester<'_, '_> {
             .rposition(Option::is_none)
             .map_or(0, |last| last + 1);
         for index in first..self.directories.len() {
-            if let Some(record) = self.directories[index].take() {
-                self.push(Pending { record, file: None })?;
+            if let Some(entry) = self.directories[index].take() {
+                self.push(Pending { entry, file: None })?;
             }
         }
         Ok(())
     }
 
-    fn record(&mut self, path: &[u8], meta: &Meta, target: &[u8]) -> Result<(), Error> {
+    /// What is neither directory nor file.
+    fn other(&mut self, path: &[u8], meta: &Meta, target: Vec<u8>) -> Result<(), Error> {
         self.files += 1;
-        let record = self.describe(path, meta, target);
-        self.push(Pending { record, file: None })
+        let entry = Counted {
+            target,
+            ..self.entry(path, meta)
+        };
+        self.push(Pending { entry, file: None })
     }
 
     fn file(&mut self, path: &[u8], source: Source, meta: &Meta) -> Result<(), Error> {
         self.files += 1;
         self.bytes += meta.size;
-        let mut record = self.describe(path, meta, &[]);
+        let entry = Counted {
+            size: meta.size,
+            ..self.entry(path, meta)
+        };
         let stat = FileStat {
             dev: meta.dev,
             ino: meta.ino,
@@ -339,9 +398,9 @@ impl Digester<'_, '_> {
             mtime: meta.mtime,
             ctime: meta.ctime,
         };
-        if let Some(digest) = self.cache.get(&stat) {
-            record.extend_from_slice(&digest);
-            return self.push(Pending { record, file: None });
+        if let Some(digest) = self.options.known.get(&stat) {
+            let entry = Counted { digest, ..entry };
+            return self.push(Pending { entry, file: None });
         }
         let (reply, result) = sync_channel(1);
         if !std::mem::replace(&mut self.workers.started, true) {
@@ -357,32 +416,28 @@ impl Digester<'_, '_> {
             .send(job)
             .expect("the workers wait as long as this exists");
         self.push(Pending {
-            record,
-            file: Some(Awaited {
-                result,
-                stat,
-                path: path.to_vec(),
-            }),
+            entry,
+            file: Some(Awaited { result, stat }),
         })
     }
 
-    fn describe(&self, path: &[u8], meta: &Meta, target: &[u8]) -> Vec<u8> {
-        let (uid, gid) = self.owner.unwrap_or((meta.uid, meta.gid));
-        let kind = meta.kind.as_raw_mode();
-        let mut record = Vec::with_capacity(path.len() + 80);
-        for bytes in [path, target] {
-            record.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
-            record.extend_from_slice(bytes);
+    fn entry(&self, path: &[u8], meta: &Meta) -> Counted {
+        let mode = self.options.mode.filter(|_| meta.kind != FileType::Symlink);
+        Counted {
+            path: path.to_vec(),
+            kind: meta.kind,
+            mode: mode.unwrap_or(meta.mode),
+            owner: self.options.owner.unwrap_or((meta.uid, meta.gid)),
+            size: 0,
+            target: Vec::new(),
+            digest: [0; 32],
+            device: meta.device,
         }
-        for number in [kind, meta.mode, uid, gid, meta.device.0, meta.device.1] {
-            record.extend_from_slice(&number.to_le_bytes());
-        }
-        record
     }
 
     fn push(&mut self, pending: Pending) -> Result<(), Error> {
         if pending.file.is_none() && self.pending.is_empty() {
-            self.hasher.update(&pending.record);
+            self.count(pending.entry);
             return Ok(());
         }
         self.pending.push(pending);
@@ -395,19 +450,36 @@ impl Digester<'_, '_> {
 
     /// Waits for what is pending, and adds it in order.
     fn settle(&mut self) -> Result<(), Error> {
-        for Pending { record, file } in std::mem::take(&mut self.pending) {
-            self.hasher.update(&record);
-            let Some(Awaited { result, stat, path }) = file else {
-                continue;
-            };
-            let shown = join(self.top, &path);
-            let result = result.recv().unwrap_or(Err(Errno::IO));
-            let (digest, same) = result.map_err(Error::at("read", path_of(&shown)))?;
-            if same {
-                self.cache.put(&stat, digest);
+        for Pending { mut entry, file } in std::mem::take(&mut self.pending) {
+            if let Some(Awaited { result, stat }) = file {
+                let shown = join(self.top, &entry.path);
+                let result = result.recv().unwrap_or(Err(Errno::IO));
+                let (digest, same) = result.map_err(Error::at("read", path_of(&shown)))?;
+                if same {
+                    self.options.known.put(&stat, digest);
+                }
+                entry.digest = digest;
             }
-            self.hasher.update(&digest);
+            self.count(entry);
         }
         Ok(())
+    }
+
+    fn count(&mut self, entry: Counted) {
+        entry.add_to(&mut self.hasher);
+        (self.seen)(entry);
+    }
+}
+
+impl Counted {
+    fn add_to(&self, hasher: &mut Hasher) {
+        add_bytes(hasher, &self.path);
+        add_bytes(hasher, &self.target);
+        let (uid, gid) = self.owner;
+        let (major, minor) = self.device;
+        for number in [self.kind.as_raw_mode(), self.mode, uid, gid, major, minor] {
+            hasher.update(&number.to_le_bytes());
+        }
+        hasher.update(&self.digest);
     }
 }

@@ -34,7 +34,7 @@ pub use archive::{ArchiveKind, Extracted, extract, is_archive, newest_entry, sni
 pub use complete::complete;
 pub use compress::{BlobInfo, Compressor, pack_compressed};
 pub use copy::{CopyOptions, CopyStats, Filter, FilterFn, copy_tree, write_file};
-pub use digest::{FileDigests, FileStat, NoFileDigests, TreeDigest, digest_tree};
+pub use digest::{Counted, DigestOptions, FileDigests, FileStat, NoFileDigests, TreeDigest, digest_tree};
 pub use error::Error;
 pub use extract::Limits;
 pub use mode::{ModeChange, ModeError};

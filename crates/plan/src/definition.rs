@@ -1,4 +1,4 @@
-//! The canonical encoding of an operation, and its digest.
+//! What an operation is made of, and the digest of that.
 //!
 //! The digest names what a step does, without the identity of what it does it to: inputs are referred to by whether
 //! they are there, their order being that of [`Step::inputs`](crate::Step::inputs). It is the first ingredient of
@@ -7,11 +7,12 @@
 //! image was found (the manifest's digest says what it is) and, of course, the values of secrets, which no plan
 //! knows.
 //!
-//! The encoding: a domain tag with its version, then the fields in a fixed order. Numbers are eight bytes, little
-//! endian; text and lists start with their length; an optional field starts with 0 or 1; each kind of operation,
-//! source, mount and action starts with a byte of its own. So no encoding is the beginning of another, and
-//! different operations never encode the same. A change of the encoding, or of what a step with the same encoding
-//! does, takes a new [`VERSION`].
+//! An operation is told as a list of ingredients, each of a kind, with a name and a value. The same list is what is
+//! digested and what people are shown when two steps differ: what counts and what is explained cannot part. The
+//! digest is over a domain tag with its [`VERSION`] and, for each ingredient in order, kind, name and value with their
+//! lengths. Ingredients come in a fixed order, lists element by element, and what is repeated begins with a kind of its
+//! own, so different operations never have the same list. A change of that, or of what a step with the same list does,
+//! takes a new [`VERSION`].
 
 use kiln_image::Platform;
 
@@ -21,124 +22,143 @@ use crate::step::{
 };
 
 /// The version of the encoding.
-pub const VERSION: u8 = 3;
+pub const VERSION: u8 = 4;
+
+/// One thing that an operation is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ingredient {
+    /// What it is: `command`, `variable`, `mount`.
+    pub kind: &'static str,
+    /// Which of that kind; empty where there is only one.
+    pub name: String,
+    /// What it is set to.
+    pub value: String,
+}
 
 /// The digest of an operation without its inputs' identities.
 pub fn digest(op: &Op) -> [u8; 32] {
-    *blake3::hash(&encode(op)).as_bytes()
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(b"kiln operation\0").update(&[VERSION]);
+    Teller(&mut |kind, name, value| {
+        for text in [kind, name, value] {
+            hasher.update(&(text.len() as u64).to_le_bytes());
+            hasher.update(text.as_bytes());
+        }
+    })
+    .op(op);
+    *hasher.finalize().as_bytes()
 }
 
-/// The canonical bytes of an operation.
-pub fn encode(op: &Op) -> Vec<u8> {
-    let mut out = Encoder(b"kiln operation\0".to_vec());
-    out.byte(VERSION);
-    match op {
-        Op::Source(source) => out.byte(1).source(source),
-        Op::Exec(exec) => out.byte(2).exec(exec),
-        Op::File(file) => out.byte(3).file(file),
-        Op::Merge(inputs) => out.byte(4).number(inputs.len() as u64),
-    };
-    out.0
+/// What an operation is made of, in order.
+pub fn ingredients(op: &Op) -> Vec<Ingredient> {
+    let mut all = Vec::new();
+    Teller(&mut |kind, name, value| {
+        all.push(Ingredient {
+            kind,
+            name: name.to_owned(),
+            value: value.to_owned(),
+        });
+    })
+    .op(op);
+    all
 }
 
-struct Encoder(Vec<u8>);
+/// Tells ingredients: kind, name and value.
+struct Teller<'a>(&'a mut dyn FnMut(&'static str, &str, &str));
 
-impl Encoder {
-    fn byte(&mut self, byte: u8) -> &mut Self {
-        self.0.push(byte);
-        self
+impl Teller<'_> {
+    fn named(&mut self, kind: &'static str, name: &str, value: &str) {
+        (self.0)(kind, name, value);
     }
 
-    fn flag(&mut self, flag: bool) -> &mut Self {
-        self.byte(u8::from(flag))
+    fn text(&mut self, kind: &'static str, value: &str) {
+        self.named(kind, "", value);
     }
 
-    fn number(&mut self, number: u64) -> &mut Self {
-        self.0.extend(number.to_le_bytes());
-        self
-    }
-
-    fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
-        self.number(bytes.len() as u64);
-        self.0.extend(bytes);
-        self
-    }
-
-    fn text(&mut self, text: &str) -> &mut Self {
-        self.bytes(text.as_bytes())
-    }
-
-    fn optional(&mut self, text: Option<&str>) -> &mut Self {
-        self.flag(text.is_some());
-        if let Some(text) = text {
-            self.text(text);
+    /// Nothing is told of what is not there.
+    fn optional(&mut self, kind: &'static str, value: Option<&str>) {
+        if let Some(value) = value {
+            self.text(kind, value);
         }
-        self
     }
 
-    fn list<T>(&mut self, items: &[T], mut each: impl FnMut(&mut Self, &T)) -> &mut Self {
-        self.number(items.len() as u64);
-        for item in items {
-            each(self, item);
+    fn flag(&mut self, kind: &'static str, set: bool) {
+        self.optional(kind, set.then_some("true"));
+    }
+
+    fn texts(&mut self, kind: &'static str, values: &[String]) {
+        for value in values {
+            self.text(kind, value);
         }
-        self
     }
 
-    fn texts(&mut self, texts: &[String]) -> &mut Self {
-        self.list(texts, |out, text| {
-            out.text(text);
-        })
+    fn pairs(&mut self, kind: &'static str, pairs: &[(String, String)]) {
+        for (name, value) in pairs {
+            self.named(kind, name, value);
+        }
     }
 
-    fn pairs(&mut self, pairs: &[(String, String)]) -> &mut Self {
-        self.list(pairs, |out, (name, value)| {
-            out.text(name).text(value);
-        })
+    /// An input by whether it is there.
+    fn input(&mut self, kind: &'static str, input: Option<StepId>) {
+        self.text(kind, there(input));
     }
 
-    fn input(&mut self, input: Option<StepId>) -> &mut Self {
-        self.flag(input.is_some())
+    fn op(&mut self, op: &Op) {
+        match op {
+            Op::Source(source) => self.source(source),
+            Op::Exec(exec) => self.exec(exec),
+            Op::File(file) => self.file(file),
+            Op::Merge(inputs) => self.named("operation", "merge", &inputs.len().to_string()),
+        }
     }
 
-    fn source(&mut self, source: &Source) -> &mut Self {
+    fn source(&mut self, source: &Source) {
         match source {
             Source::Image {
                 reference: _,
                 manifest,
                 platform,
                 diff_ids,
-            } => self
-                .byte(1)
-                .bytes(manifest.as_bytes())
-                .platform(platform)
-                .list(diff_ids, |out, diff_id| {
-                    out.bytes(diff_id.as_bytes());
-                }),
-            Source::Local { name } => self.byte(2).text(name),
+            } => {
+                self.named("operation", "image", &manifest.to_string());
+                self.platform(platform);
+                for diff_id in diff_ids {
+                    self.text("layer", &diff_id.to_string());
+                }
+            }
+            Source::Local { name } => self.named("operation", "context", name),
             Source::Http {
                 url,
                 checksum,
                 file_name,
-            } => self
-                .byte(3)
-                .text(url)
-                .optional(checksum.map(|digest| digest.to_string()).as_deref())
-                .text(file_name),
+            } => {
+                self.named("operation", "download", url);
+                self.optional("checksum", checksum.map(|digest| digest.to_string()).as_deref());
+                self.text("file name", file_name);
+            }
             Source::Git(git) => self.repository(git),
         }
     }
 
-    fn platform(&mut self, platform: &Platform) -> &mut Self {
+    fn platform(&mut self, platform: &Platform) {
         let Platform {
             architecture,
             os,
             os_version,
             variant,
         } = platform;
-        self.text(os).text(architecture).text(variant).text(os_version)
+        let parts = [
+            ("os", os),
+            ("architecture", architecture),
+            ("variant", variant),
+            ("os.version", os_version),
+        ];
+        for (name, value) in parts {
+            self.named("platform", name, value);
+        }
     }
 
-    fn repository(&mut self, git: &GitSource) -> &mut Self {
+    fn repository(&mut self, git: &GitSource) {
         let GitSource {
             url,
             reference,
@@ -149,17 +169,16 @@ impl Encoder {
             fetch_by_commit: _,
             checkout_times,
         } = git;
-        self.byte(4)
-            .text(url)
-            .text(reference)
-            .text(subdirectory)
-            .flag(*keep_git_dir == Some(true))
-            .optional(checksum.as_deref())
-            .flag(*submodules)
-            .flag(*checkout_times)
+        self.named("operation", "repository", url);
+        self.text("reference", reference);
+        self.text("directory", subdirectory);
+        self.flag("keep-git-dir", *keep_git_dir == Some(true));
+        self.optional("checksum", checksum.as_deref());
+        self.flag("submodules", *submodules);
+        self.flag("checkout times", *checkout_times);
     }
 
-    fn exec(&mut self, exec: &Exec) -> &mut Self {
+    fn exec(&mut self, exec: &Exec) {
         let Exec {
             root,
             platform,
@@ -178,35 +197,44 @@ impl Encoder {
             shm_size: _,
             ulimits: _,
         } = exec;
-        self.input(*root)
-            .platform(platform)
-            .texts(args)
-            .pairs(env)
-            .text(cwd)
-            .text(user)
-            .byte(match network {
-                Network::Host => 1,
-                Network::None => 2,
-            })
-            .flag(*insecure)
-            .list(mounts, |out, mount| {
-                out.mount(mount);
-            })
-            .list(devices, |out, device| {
-                out.text(&device.name).flag(device.required);
-            })
-            .text(hostname)
-            .pairs(extra_hosts)
+        self.named("operation", "run", "");
+        self.texts("command", args);
+        self.pairs("variable", env);
+        self.text("working directory", cwd);
+        self.text("user", user);
+        self.platform(platform);
+        self.input("root", *root);
+        let network = match network {
+            Network::Host => "host",
+            Network::None => "none",
+        };
+        self.text("network", network);
+        self.flag("insecure", *insecure);
+        for mount in mounts {
+            self.mount(mount);
+        }
+        for device in devices {
+            let required = if device.required { "required" } else { "optional" };
+            self.named("device", &device.name, required);
+        }
+        self.text("host name", hostname);
+        self.pairs("extra host", extra_hosts);
     }
 
-    fn owner(&mut self, mode: u32, uid: u32, gid: u32) -> &mut Self {
-        self.number(mode.into()).number(uid.into()).number(gid.into())
+    fn owner(&mut self, target: &str, mode: u32, uid: u32, gid: u32) {
+        self.named("mount mode", target, &format!("{mode:04o}"));
+        self.named("mount owner", target, &format!("{uid}:{gid}"));
     }
 
-    fn mount(&mut self, mount: &Mount) -> &mut Self {
-        self.text(&mount.target);
+    fn mount(&mut self, mount: &Mount) {
+        let target = mount.target.as_str();
         match &mount.kind {
-            MountKind::Bind { from, source, writable } => self.byte(1).input(*from).text(source).flag(*writable),
+            MountKind::Bind { from, source, writable } => {
+                self.named("mount", target, "bind");
+                self.named("mount from", target, there(*from));
+                self.named("mount source", target, source);
+                self.named("mount writable", target, yes_or_no(*writable));
+            }
             MountKind::Cache {
                 id,
                 from,
@@ -216,21 +244,24 @@ impl Encoder {
                 mode,
                 uid,
                 gid,
-            } => self
-                .byte(2)
-                .text(id)
-                .input(*from)
-                .text(source)
-                .byte(match sharing {
-                    Sharing::Shared => 1,
-                    Sharing::Private => 2,
-                    Sharing::Locked => 3,
-                })
-                .flag(*read_only)
-                .owner(*mode, *uid, *gid),
+            } => {
+                self.named("mount", target, "cache");
+                self.named("mount id", target, id);
+                self.named("mount from", target, there(*from));
+                self.named("mount source", target, source);
+                let sharing = match sharing {
+                    Sharing::Shared => "shared",
+                    Sharing::Private => "private",
+                    Sharing::Locked => "locked",
+                };
+                self.named("mount sharing", target, sharing);
+                self.named("mount read-only", target, yes_or_no(*read_only));
+                self.owner(target, *mode, *uid, *gid);
+            }
             MountKind::Tmpfs { size } => {
-                self.byte(3).flag(size.is_some());
-                self.number(size.unwrap_or_default())
+                self.named("mount", target, "tmpfs");
+                let size = size.map(|size| size.to_string()).unwrap_or_default();
+                self.named("mount size", target, &size);
             }
             MountKind::Secret {
                 id,
@@ -238,30 +269,52 @@ impl Encoder {
                 mode,
                 uid,
                 gid,
-            } => self.byte(4).text(id).flag(*required).owner(*mode, *uid, *gid),
-            MountKind::SecretEnv { id, required, variable } => self.byte(5).text(id).flag(*required).text(variable),
+            } => {
+                self.named("mount", target, "secret");
+                self.named("mount id", target, id);
+                self.named("mount required", target, yes_or_no(*required));
+                self.owner(target, *mode, *uid, *gid);
+            }
+            MountKind::SecretEnv { id, required, variable } => {
+                self.named("mount", target, "secret variable");
+                self.named("mount id", target, id);
+                self.named("mount required", target, yes_or_no(*required));
+                self.named("mount variable", target, variable);
+            }
             MountKind::Ssh {
                 id,
                 required,
                 mode,
                 uid,
                 gid,
-            } => self.byte(6).text(id).flag(*required).owner(*mode, *uid, *gid),
-            MountKind::Inline { content, mode } => self.byte(7).text(content).number((*mode).into()),
+            } => {
+                self.named("mount", target, "ssh");
+                self.named("mount id", target, id);
+                self.named("mount required", target, yes_or_no(*required));
+                self.owner(target, *mode, *uid, *gid);
+            }
+            MountKind::Inline { content, mode } => {
+                self.named("mount", target, "script");
+                self.named("script", target, content);
+                self.named("mount mode", target, &format!("{mode:04o}"));
+            }
         }
     }
 
-    fn file(&mut self, file: &FileOp) -> &mut Self {
+    fn file(&mut self, file: &FileOp) {
         let FileOp { root, actions } = file;
-        self.input(*root).list(actions, |out, action| {
+        let copies = actions.iter().any(|action| matches!(action, FileAction::Copy(_)));
+        self.named("operation", if copies { "copy" } else { "mkdir" }, "");
+        self.input("root", *root);
+        for action in actions {
             match action {
-                FileAction::Copy(copy) => out.byte(1).copy(copy),
-                FileAction::Mkdir(mkdir) => out.byte(2).mkdir(mkdir),
-            };
-        })
+                FileAction::Copy(copy) => self.copy(copy),
+                FileAction::Mkdir(mkdir) => self.mkdir(mkdir),
+            }
+        }
     }
 
-    fn copy(&mut self, copy: &CopyAction) -> &mut Self {
+    fn copy(&mut self, copy: &CopyAction) {
         let CopyAction {
             from,
             sources,
@@ -273,30 +326,39 @@ impl Encoder {
             unpack,
             link,
         } = copy;
+        self.text("destination", destination);
         match from {
-            CopyFrom::Step(step) => self.byte(1).input(*step),
-            CopyFrom::Inline(content) => self.byte(2).text(content),
-        };
-        self.texts(sources)
-            .text(destination)
-            .optional(chown.as_deref())
-            .optional(chmod.as_deref())
-            .flag(*parents)
-            .texts(exclude)
-            .flag(*unpack)
-            .flag(*link)
+            CopyFrom::Step(step) => self.input("from", *step),
+            CopyFrom::Inline(content) => self.text("text", content),
+        }
+        self.texts("source", sources);
+        self.optional("chown", chown.as_deref());
+        self.optional("chmod", chmod.as_deref());
+        self.flag("parents", *parents);
+        self.texts("exclude", exclude);
+        self.flag("unpack", *unpack);
+        self.flag("link", *link);
     }
 
-    fn mkdir(&mut self, mkdir: &MkdirAction) -> &mut Self {
+    fn mkdir(&mut self, mkdir: &MkdirAction) {
         let MkdirAction {
             path,
             mode,
             owner,
             time,
         } = mkdir;
-        self.text(path)
-            .number((*mode).into())
-            .text(owner)
-            .optional(time.map(|time| time.to_string()).as_deref())
+        self.text("directory", path);
+        self.text("mode", &format!("{mode:04o}"));
+        self.text("owner", owner);
+        self.optional("time", time.map(|time| time.to_string()).as_deref());
     }
+}
+
+/// An input by whether it is there.
+const fn there(input: Option<StepId>) -> &'static str {
+    if input.is_some() { "a step" } else { "scratch" }
+}
+
+const fn yes_or_no(set: bool) -> &'static str {
+    if set { "yes" } else { "no" }
 }

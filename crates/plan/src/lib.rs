@@ -38,6 +38,7 @@ pub use epoch::{Epoch, SOURCE_DATE_EPOCH, epoch};
 pub use options::{Allowed, AllowedDevices, ImageRequest, Images, NamedContext, Options, ResolvedImage};
 pub use outline::{Argument, Outline, Wanted};
 pub use remote::{GitSource, Remote, is_whole_commit, password, without_password};
+pub use secrets::sounds_secret;
 pub use step::{
     CopyAction, CopyFrom, Exec, FileAction, FileOp, MkdirAction, Mount, MountKind, Network, Op, Plan, Sharing, Source,
     StageInfo, Step, StepId, Target,

@@ -33,7 +33,8 @@ pub(crate) fn check(instruction: &str, name: &str, span: Span, report: &mut Repo
     }
 }
 
-fn sounds_secret(name: &str) -> bool {
+/// Whether the value of a variable of that name is likely to be secret.
+pub fn sounds_secret(name: &str) -> bool {
     let name = name.to_lowercase();
     let words = || name.split('_');
     words().any(|word| SECRET.contains(&word)) && !HARMLESS.iter().any(|harmless| name.contains(harmless))

@@ -10,7 +10,7 @@ use rusqlite::params;
 
 use crate::error::{Error, Result};
 use crate::ids::BuildId;
-use crate::layers::to_sql;
+use crate::layers::{from_sql, to_sql};
 use crate::locks::{self, LockGuard};
 use crate::schema::immediate;
 use crate::{Store, now, temp, tree};
@@ -38,8 +38,14 @@ pub struct BuildStep {
     pub index: usize,
     /// As shown to people.
     pub name: String,
+    /// Its first and last line in the Dockerfile.
+    pub lines: Option<(u32, u32)>,
     /// How it ended.
     pub outcome: String,
+    /// How long it took.
+    pub duration: Duration,
+    /// Of one that was cached: the build that made its layer, and when, in seconds since 1970.
+    pub made: Option<(BuildId, i64)>,
 }
 
 impl Store {
@@ -77,7 +83,9 @@ impl Store {
             if let Some(_ended) = locks::try_exclusive(&self.root, &running(id))? {
                 let logs = self.logs(BuildId(id));
                 tree::remove(&logs).map_err(Error::io("remove", &logs))?;
-                self.db().execute("DELETE FROM builds WHERE id = ?", [id])?;
+                let db = self.db();
+                db.execute("DELETE FROM runs WHERE build = ? AND layer IS NULL", [id])?;
+                db.execute("DELETE FROM builds WHERE id = ?", [id])?;
             }
         }
         Ok(())
@@ -96,13 +104,27 @@ impl Store {
     }
 
     /// Says how a step of a build ended.
-    pub fn put_step(&self, build: BuildId, number: usize, name: &str, outcome: &str, duration: Duration) -> Result<()> {
-        let milliseconds = to_sql(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX));
+    pub fn put_step(&self, build: BuildId, step: &BuildStep) -> Result<()> {
+        let milliseconds = to_sql(u64::try_from(step.duration.as_millis()).unwrap_or(u64::MAX));
+        let (first, last) = step.lines.unzip();
+        let (made_by, made_at) = step.made.map(|(build, at)| (build.0, at)).unzip();
         let db = self.db();
         let mut statement = db.prepare_cached(
-            "INSERT OR REPLACE INTO steps (build, number, name, outcome, duration_ms) VALUES (?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO steps
+             (build, number, name, outcome, duration_ms, first_line, last_line, made_by, made_at)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )?;
-        statement.execute(params![build.0, to_sql(number as u64), name, outcome, milliseconds])?;
+        statement.execute(params![
+            build.0,
+            to_sql(step.index as u64),
+            step.name,
+            step.outcome,
+            milliseconds,
+            first,
+            last,
+            made_by,
+            made_at,
+        ])?;
         Ok(())
     }
 
@@ -124,14 +146,20 @@ impl Store {
     /// The steps of a build, by number.
     pub fn build_steps(&self, build: BuildId) -> Result<Vec<BuildStep>> {
         let db = self.db();
-        let mut statement =
-            db.prepare_cached("SELECT number, name, outcome FROM steps WHERE build = ? ORDER BY number")?;
+        let mut statement = db.prepare_cached(
+            "SELECT number, name, first_line, last_line, outcome, duration_ms, made_by, made_at
+             FROM steps WHERE build = ? ORDER BY number",
+        )?;
         let rows = statement.query_map([build.0], |row| {
-            let number: i64 = row.get(0)?;
+            let lines = row.get::<_, Option<u32>>(2)?.zip(row.get(3)?);
+            let made_by: Option<i64> = row.get(6)?;
             Ok(BuildStep {
-                index: usize::try_from(number).unwrap_or(0),
+                index: usize::try_from(from_sql(row.get(0)?)).unwrap_or(0),
                 name: row.get(1)?,
-                outcome: row.get(2)?,
+                lines,
+                outcome: row.get(4)?,
+                duration: Duration::from_millis(from_sql(row.get(5)?)),
+                made: made_by.map(BuildId).zip(row.get(7)?),
             })
         })?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)

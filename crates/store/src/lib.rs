@@ -23,6 +23,7 @@ mod indexes;
 mod layers;
 mod locks;
 mod records;
+mod runs;
 mod schema;
 mod temp;
 mod tree;
@@ -45,6 +46,7 @@ pub use indexes::ImageIndex;
 pub use layers::{Layer, LayerBlob, LayerDir, LayerInfo};
 pub use locks::{LockGuard, Pins};
 pub use records::Record;
+pub use runs::{PastRun, Run};
 pub use upkeep::Usage;
 
 use error::Result;

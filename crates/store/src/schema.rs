@@ -22,7 +22,7 @@ const JOURNAL_PAGES: u32 = 250;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Each makes a database of the version that is its index into one of the next. What was released stays as it is.
-const CHANGES: &[&str] = &[TABLES, STAT_INDEX, DOWNLOADS, INDEXES];
+const CHANGES: &[&str] = &[TABLES, STAT_INDEX, DOWNLOADS, INDEXES, RUNS];
 
 const TABLES: &str = "
 CREATE TABLE layers (
@@ -81,6 +81,28 @@ CREATE TABLE index_images (
     PRIMARY KEY (image_index, position)
 ) WITHOUT ROWID;
 CREATE INDEX index_images_image ON index_images(image);
+";
+
+/// Runs go with their layers, those that failed with their builds.
+const RUNS: &str = "
+CREATE TABLE runs (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, started INTEGER NOT NULL, build INTEGER NOT NULL, step INTEGER NOT NULL,
+    definition BLOB NOT NULL, place BLOB NOT NULL, title BLOB NOT NULL, inputs BLOB NOT NULL,
+    layer TEXT REFERENCES layers(id) ON DELETE CASCADE
+);
+CREATE INDEX runs_step ON runs(build, step);
+CREATE INDEX runs_definition ON runs(definition);
+CREATE INDEX runs_place ON runs(place);
+CREATE INDEX runs_title ON runs(title);
+CREATE INDEX runs_layer ON runs(layer);
+CREATE TABLE listings (digest BLOB PRIMARY KEY, listing BLOB NOT NULL);
+CREATE TABLE run_listings (
+    run INTEGER NOT NULL REFERENCES runs(number) ON DELETE CASCADE, digest BLOB NOT NULL, PRIMARY KEY (run, digest)
+) WITHOUT ROWID;
+ALTER TABLE steps ADD COLUMN first_line INTEGER;
+ALTER TABLE steps ADD COLUMN last_line INTEGER;
+ALTER TABLE steps ADD COLUMN made_by INTEGER;
+ALTER TABLE steps ADD COLUMN made_at INTEGER;
 ";
 
 /// Makes the directories of a new store; nobody but its owner may look into them.

@@ -84,6 +84,10 @@ impl Store {
             }
         }
         transaction.execute("DELETE FROM records WHERE layer NOT IN (SELECT id FROM layers)", [])?;
+        transaction.execute(
+            "DELETE FROM listings WHERE digest NOT IN (SELECT digest FROM run_listings)",
+            [],
+        )?;
         transaction.commit()?;
         Ok(())
     }

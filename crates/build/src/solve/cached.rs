@@ -6,13 +6,15 @@ use kiln_plan::{Op, Source, Step, StepId};
 use kiln_store::{Key, LayerDir, LayerId, LayerInfo, Record};
 
 use super::clock::Clock;
+use super::content::Content;
 use super::{Done, Ran, Solver};
 use crate::context::Context;
 use crate::error::{StepError, StepResult};
-use crate::event::{TaskId, TaskOutcome};
+use crate::event::{Event, TaskId, TaskOutcome};
 use crate::key::KeyBuilder;
 use crate::remote::{Fetched, Fetcher};
 use crate::waiting::Share;
+use crate::why::Why;
 
 /// What running a step came to, before it is part of the store.
 pub(crate) struct Made {
@@ -77,30 +79,50 @@ impl Solver<'_> {
         let base = self.base(step);
         let definition = self.definition_key(step);
         if let Some(key) = &definition
-            && let Some(layer) = self.lookup(step, key)?
+            && let Some(record) = self.lookup(step, key)?
         {
-            return Ok(hit(&base, layer));
+            return Ok(self.hit(id, &base, record));
         }
         for input in step.inputs().into_iter().filter(|input| Some(*input) != step.root()) {
             self.wait_for_layers(self.result(input).layers(), clock)?;
         }
-        let content = self.content_key(step)?;
-        if let Some(key) = &content
-            && let Some(layer) = self.lookup(step, key)?
+        let (content_key, content) = self.content(step)?;
+        if let Some(key) = &content_key
+            && let Some(record) = self.lookup(step, key)?
         {
-            self.record_again(key, definition.as_ref())?;
-            return Ok(hit(&base, layer));
+            // A hit by content is a hit by definition next time.
+            if let Some(key) = &definition {
+                self.session.store.put_record(key, &record)?;
+            }
+            return Ok(self.hit(id, &base, record));
         }
-        let keys: Vec<Key> = definition.into_iter().chain(content).collect();
+        let keys: Vec<Key> = definition.into_iter().chain(content_key).collect();
         let lock = keys.last().expect("a step has a definition or a content key");
         // Another process may be running the same step: wait for it and take its result.
         let name = format!("step-{lock}");
         let _guard = clock.stopped(|| self.lock(TaskId(id.0), &name, Share::Alone, "the same step"))?;
-        if let Some(layer) = self.lookup(step, lock)? {
-            return Ok(hit(&base, layer));
+        if let Some(record) = self.lookup(step, lock)? {
+            return Ok(self.hit(id, &base, record));
         }
         self.wait_for_layers(&base, clock)?;
-        self.run_and_record(id, step, &base, &keys)
+        let run = self.begin_run(id, step, content)?;
+        let ran = self.run_and_record(id, step, &base, &keys)?;
+        if let Some(layer) = ran.done.layers().last() {
+            self.session.store.end_run(run, layer)?;
+        }
+        Ok(ran)
+    }
+
+    fn hit(&self, id: StepId, base: &[LayerId], record: Record) -> Ran {
+        let why = Why::Cached {
+            build: record.build,
+            made: record.created,
+        };
+        self.sink.event(Event::Explained { id: TaskId(id.0), why });
+        Ran {
+            done: on_top(base, record.layer),
+            outcome: TaskOutcome::Cached,
+        }
     }
 
     /// Makes sure that the layers are there, which is not the step's own work.
@@ -156,15 +178,17 @@ impl Solver<'_> {
         Some(key.finish())
     }
 
-    /// `None` where the step reads nothing but its root.
-    fn content_key(&self, step: &Step) -> StepResult<Option<Key>> {
+    /// The content key, `None` where the step reads nothing but its root; and what it reads.
+    fn content(&self, step: &Step) -> StepResult<(Option<Key>, Content)> {
         let mut key = KeyBuilder::new(&step.definition);
         key.tree(&self.base(step));
-        Ok(self.add_content(step, &mut key)?.then(|| key.finish()))
+        let content = self.add_content(step, &mut key)?;
+        let reads = !content.listings.is_empty();
+        Ok((reads.then(|| key.finish()), content))
     }
 
-    /// The record's layer, if there is a record and its layer is still there.
-    fn lookup(&self, step: &Step, key: &Key) -> StepResult<Option<LayerId>> {
+    /// The record of a key, if there is one and its layer is still there.
+    fn lookup(&self, step: &Step, key: &Key) -> StepResult<Option<Record>> {
         if step.no_cache {
             return Ok(None);
         }
@@ -172,18 +196,7 @@ impl Solver<'_> {
             return Ok(None);
         };
         let present = self.session.store.layer(&record.layer)?.is_some();
-        Ok(present.then_some(record.layer))
-    }
-
-    /// A hit by content is a hit by definition next time.
-    fn record_again(&self, content: &Key, definition: Option<&Key>) -> StepResult<()> {
-        let store = self.session.store;
-        if let Some(definition) = definition
-            && let Some(record) = store.record(content)?
-        {
-            store.put_record(definition, &record)?;
-        }
-        Ok(())
+        Ok(present.then_some(record))
     }
 }
 
@@ -191,13 +204,6 @@ const fn made_nothing() -> TaskOutcome {
     TaskOutcome::Done {
         bytes_added: 0,
         peak_memory: None,
-    }
-}
-
-fn hit(base: &[LayerId], layer: LayerId) -> Ran {
-    Ran {
-        done: on_top(base, layer),
-        outcome: TaskOutcome::Cached,
     }
 }
 

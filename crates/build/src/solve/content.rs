@@ -1,43 +1,60 @@
-//! Content digests of what steps read: what content keys are made of.
+//! What steps read, by content: what content keys are made of, and what a run is remembered by.
 
 use std::path::Path;
 
-use kiln_layer::{FileDigests, Filter, NoFileDigests};
-use kiln_plan::{CopyAction, CopyFrom, Exec, FileAction, FileOp, MountKind, Op, Step};
+use kiln_layer::{DigestOptions, FileDigests, Filter, NoFileDigests};
+use kiln_plan::{CopyAction, CopyFrom, Exec, FileAction, FileOp, MountKind, Op, Step, StepId};
 
 use super::Solver;
-use super::copy::{context_filter, itself_alone};
+use super::copy::{Choice, context_filter, itself_alone, octal};
 use super::sources::{Source, Tree};
 use crate::error::StepResult;
-use crate::key::KeyBuilder;
+use crate::inputs::{Input, Listing, TREE};
+use crate::key::{KeyBuilder, tree_digest};
+
+/// What a step reads besides its root.
+#[derive(Debug, Default)]
+pub(super) struct Content {
+    /// By name, in order.
+    pub(super) inputs: Vec<Input>,
+    /// The files that were read, each list with its digest.
+    pub(super) listings: Vec<([u8; 32], Listing)>,
+}
+
+impl Content {
+    fn add(&mut self, name: String, files: Files, key: &mut KeyBuilder) {
+        let digest = key.contents(&files.digests);
+        self.inputs.push(Input::files(name, &digest));
+        self.listings.push((digest, files.listing));
+    }
+}
 
 impl Solver<'_> {
-    /// Adds what a step reads besides its root, in order, to its content key; false where it reads no content. What a
-    /// cache mount starts as counts by the identity of its layers.
-    pub(super) fn add_content(&self, step: &Step, key: &mut KeyBuilder) -> StepResult<bool> {
+    /// Adds what a step reads besides its root, in order, to its content key. What a cache mount starts as counts by the
+    /// identity of its layers.
+    pub(super) fn add_content(&self, step: &Step, key: &mut KeyBuilder) -> StepResult<Content> {
         match &step.op {
             Op::File(file) => self.add_copied(file, key),
             Op::Exec(exec) => self.add_mounted(exec, key),
-            Op::Source(_) | Op::Merge(_) => Ok(false),
+            Op::Source(_) | Op::Merge(_) => Ok(Content::default()),
         }
     }
 
-    fn add_copied(&self, file: &FileOp, key: &mut KeyBuilder) -> StepResult<bool> {
-        let mut read = false;
+    fn add_copied(&self, file: &FileOp, key: &mut KeyBuilder) -> StepResult<Content> {
+        let mut content = Content::default();
         for action in &file.actions {
             if let FileAction::Copy(copy) = action
                 && let CopyFrom::Step(from) = copy.from
             {
-                let digests = self.with_tree(from, |tree| copied_digests(&self.reader(tree), copy))?;
-                key.contents(&digests);
-                read = true;
+                let files = self.with_tree(from, |tree| self.copied(tree, copy))?;
+                content.add(self.called(from), files, key);
             }
         }
-        Ok(read)
+        Ok(content)
     }
 
-    fn add_mounted(&self, exec: &Exec, key: &mut KeyBuilder) -> StepResult<bool> {
-        let mut read = false;
+    fn add_mounted(&self, exec: &Exec, key: &mut KeyBuilder) -> StepResult<Content> {
+        let mut content = Content::default();
         for mount in &exec.mounts {
             match &mount.kind {
                 MountKind::Bind {
@@ -45,88 +62,131 @@ impl Solver<'_> {
                     source,
                     ..
                 } => {
-                    let source = std::slice::from_ref(source);
-                    let digests = self.with_tree(Some(*from), |tree| source_digests(&self.reader(tree), source))?;
-                    key.contents(&digests);
-                    read = true;
+                    let files = self.with_tree(Some(*from), |tree| {
+                        let choice = |_: &Source, path: &Path, directory| context_filter(tree.context, path, directory);
+                        let mut reader = self.reader(tree, &choice);
+                        reader.word(source)?;
+                        Ok(reader.files)
+                    })?;
+                    content.add(mount.target.clone(), files, key);
                 }
                 MountKind::Cache { from: Some(from), .. } => {
-                    key.tree(self.result(*from).layers());
+                    let layers = self.result(*from);
+                    key.tree(layers.layers());
+                    let identity = tree_digest(layers.layers());
+                    let step = &self.plan.steps[from.0];
+                    content.inputs.push(Input::tree(TREE, &mount.target, &identity, step));
                 }
                 _ => {}
             }
         }
-        Ok(read)
+        Ok(content)
+    }
+
+    /// How people call the tree that files come from.
+    fn called(&self, from: Option<StepId>) -> String {
+        let Some(from) = from else { return "scratch".to_owned() };
+        let step = &self.plan.steps[from.0];
+        match step.stage {
+            Some(stage) => self.plan.stages[stage].name.clone(),
+            None => step.name.clone(),
+        }
+    }
+
+    /// What COPY or ADD reads.
+    fn copied(&self, tree: &Tree<'_>, copy: &CopyAction) -> StepResult<Files> {
+        let choice = Choice::new(&copy.exclude)?;
+        let choose =
+            |source: &Source, path: &Path, directory: bool| choice.decide(tree.context, source, path, directory);
+        let mut reader = self.reader(tree, &choose);
+        // What all copies get does not depend on what the files have.
+        reader.owner = reader.owner.or(copy.chown.as_ref().map(|_| (0, 0)));
+        reader.mode = copy.chmod.as_deref().and_then(octal);
+        for word in &copy.sources {
+            if copy.parents {
+                reader.word_with_parents(word)?;
+            } else {
+                reader.word(word)?;
+            }
+        }
+        Ok(reader.files)
     }
 
     /// Files of local contexts are not read again if they did not change since an earlier build. Those of layers are
     /// on overlays, whose device numbers come and go.
-    fn reader<'a>(&'a self, tree: &'a Tree<'a>) -> Reader<'a> {
-        let known: &dyn FileDigests = match tree.context {
-            Some(_) => self.session.known_files,
-            None => &NoFileDigests,
-        };
-        Reader { tree, known }
+    fn reader<'a>(&'a self, tree: &'a Tree<'a>, choose: &'a Choose<'a>) -> Reader<'a> {
+        Reader {
+            tree,
+            known: match tree.context {
+                Some(_) => self.session.known_files,
+                None => &NoFileDigests,
+            },
+            choose,
+            owner: tree.context.is_some().then_some((0, 0)),
+            mode: None,
+            files: Files::default(),
+        }
     }
+}
+
+/// Which of a source's files are read: the source, a path, whether it is a directory.
+type Choose<'a> = dyn Fn(&Source, &Path, bool) -> Filter + 'a;
+
+/// What was read.
+#[derive(Debug, Default)]
+struct Files {
+    /// Of each source, its name, which counts where it becomes the name of the copy, and its content.
+    digests: Vec<[u8; 32]>,
+    listing: Listing,
 }
 
 /// A tree whose content is digested.
 struct Reader<'a> {
     tree: &'a Tree<'a>,
     known: &'a dyn FileDigests,
+    choose: &'a Choose<'a>,
+    owner: Option<(u32, u32)>,
+    mode: Option<u32>,
+    files: Files,
 }
 
-/// The content of what COPY or ADD reads in a tree.
-fn copied_digests(reader: &Reader<'_>, copy: &CopyAction) -> StepResult<Vec<[u8; 32]>> {
-    if !copy.parents {
-        return source_digests(reader, &copy.sources);
+impl Reader<'_> {
+    /// What a word names in the tree.
+    fn word(&mut self, word: &str) -> StepResult<()> {
+        self.tree.find(word)?.iter().try_for_each(|source| self.source(source))
     }
-    let mut digests = Vec::new();
-    for word in &copy.sources {
-        let kept = reader.tree.find_with_parents(word)?;
+
+    fn word_with_parents(&mut self, word: &str) -> StepResult<()> {
+        let kept = self.tree.find_with_parents(word)?;
         for source in &kept.sources {
             for ancestor in kept.ancestors(&source.path) {
-                digests.extend(digest(
-                    reader,
-                    &ancestor,
-                    Path::new(&ancestor),
-                    &itself_alone(&ancestor),
-                )?);
+                self.read(&ancestor, Path::new(&ancestor), &itself_alone(&ancestor))?;
             }
-            digests.extend(content_digest(reader, source)?);
+            self.source(source)?;
         }
+        Ok(())
     }
-    Ok(digests)
-}
 
-/// The content of what `words` name in a tree.
-fn source_digests(reader: &Reader<'_>, words: &[String]) -> StepResult<Vec<[u8; 32]>> {
-    let mut digests = Vec::new();
-    for word in words {
-        for source in reader.tree.find(word)? {
-            digests.extend(content_digest(reader, &source)?);
-        }
+    fn source(&mut self, source: &Source) -> StepResult<()> {
+        let choose = self.choose;
+        self.read(&source.path, &source.real, &|path, directory| {
+            choose(source, path, directory)
+        })
     }
-    Ok(digests)
-}
 
-fn content_digest(reader: &Reader<'_>, source: &Source) -> StepResult<[[u8; 32]; 2]> {
-    digest(reader, &source.path, &source.real, &|path, directory| {
-        context_filter(reader.tree.context, path, directory)
-    })
-}
-
-/// Of the name, which counts where it becomes the name of the copy, and of the content.
-fn digest(
-    reader: &Reader<'_>,
-    name: &str,
-    path: &Path,
-    filter: &dyn Fn(&Path, bool) -> Filter,
-) -> StepResult<[[u8; 32]; 2]> {
-    let tree = reader.tree;
-    let owner = tree.context.is_some().then_some((0, 0));
-    let filter = tree.until_canceled(filter);
-    let content = kiln_layer::digest_tree(tree.root, path, &filter, owner, reader.known)?;
-    tree.check()?;
-    Ok([*blake3::hash(name.as_bytes()).as_bytes(), content.digest])
+    fn read(&mut self, name: &str, path: &Path, filter: &dyn Fn(&Path, bool) -> Filter) -> StepResult<()> {
+        let filter = self.tree.until_canceled(filter);
+        let options = DigestOptions {
+            filter: &filter,
+            owner: self.owner,
+            mode: self.mode,
+            known: self.known,
+        };
+        let listing = &mut self.files.listing;
+        let digested = kiln_layer::digest_tree(self.tree.root, path, &options, &mut |entry| listing.add(name, &entry))?;
+        self.tree.check()?;
+        let name = *blake3::hash(name.as_bytes()).as_bytes();
+        self.files.digests.extend([name, digested.digest]);
+        Ok(())
+    }
 }

@@ -22,6 +22,11 @@ pub(super) struct Target<'a> {
     copy: &'a CopyAction,
     owner: Option<(u32, u32)>,
     mode: ModeChange,
+    choice: Choice,
+}
+
+/// Which files of what an instruction names are copied.
+pub(super) struct Choice {
     exclude: Option<Ignore>,
 }
 
@@ -33,7 +38,7 @@ impl<'a> Target<'a> {
             copy,
             owner: owner(root, copy, local)?,
             mode: mode(copy.chmod.as_deref())?,
-            exclude: exclude(&copy.exclude)?,
+            choice: Choice::new(&copy.exclude)?,
         })
     }
 
@@ -74,14 +79,7 @@ impl<'a> Target<'a> {
 
     /// Copies a file, or what of a directory neither the ignore file nor `--exclude` leaves out.
     fn copy_below(&self, tree: &Tree<'_>, source: &Source, destination: &str) -> StepResult<()> {
-        let filter = |path: &Path, is_directory: bool| {
-            let context = context_filter(tree.context, path, is_directory);
-            if context == Filter::Include {
-                self.excluded(path, is_directory, source)
-            } else {
-                context
-            }
-        };
+        let filter = |path: &Path, directory: bool| self.choice.decide(tree.context, source, path, directory);
         self.copy(tree, &source.real, destination, &filter)
     }
 
@@ -174,6 +172,27 @@ impl Target<'_> {
         )?;
         Ok(true)
     }
+}
+
+impl Choice {
+    /// With the patterns of `--exclude`.
+    pub(super) fn new(exclude: &[String]) -> StepResult<Self> {
+        if exclude.is_empty() {
+            return Ok(Self { exclude: None });
+        }
+        match Ignore::from_patterns(exclude) {
+            Ok(exclude) => Ok(Self { exclude: Some(exclude) }),
+            Err(error) => Err(StepError::Invalid(format!("--exclude: {error}"))),
+        }
+    }
+
+    /// What neither the ignore file nor `--exclude` leaves out.
+    pub(super) fn decide(&self, context: Option<&Context>, source: &Source, path: &Path, directory: bool) -> Filter {
+        match context_filter(context, path, directory) {
+            Filter::Include => self.excluded(path, directory, source),
+            filter => filter,
+        }
+    }
 
     /// `--exclude` speaks of what is below a copied directory; files that the instruction names are copied.
     fn excluded(&self, path: &Path, directory: bool, source: &Source) -> Filter {
@@ -230,16 +249,7 @@ fn mode(chmod: Option<&str>) -> StepResult<ModeChange> {
     })
 }
 
-fn exclude(patterns: &[String]) -> StepResult<Option<Ignore>> {
-    if patterns.is_empty() {
-        return Ok(None);
-    }
-    let patterns = Ignore::from_patterns(patterns);
-    patterns
-        .map(Some)
-        .map_err(|error| StepError::Invalid(format!("--exclude: {error}")))
-}
-
-fn octal(text: &str) -> Option<u32> {
+/// The mode that all copied files get, if `--chmod` says one.
+pub(super) fn octal(text: &str) -> Option<u32> {
     u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o7777)
 }

@@ -11,6 +11,7 @@ mod exec;
 mod file;
 mod mounts;
 mod parents;
+mod runs;
 mod schedule;
 mod sources;
 

@@ -29,19 +29,11 @@ pub(crate) struct Args {
 /// Prints the full output of a build's steps.
 pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
     let engine = Engine::open(settings)?;
-    let builds = engine.builds()?;
     if args.list {
-        return list(&builds, &Format::parse(args.format.as_deref())?);
+        return list(&engine.builds()?, &Format::parse(args.format.as_deref())?);
     }
-    let build = match &args.build {
-        None => builds
-            .first()
-            .ok_or_else(|| Failure::failed(anyhow::anyhow!("there was no build yet")))?,
-        Some(wanted) => builds.iter().find(|build| build.id == *wanted).ok_or_else(|| {
-            Failure::failed(anyhow::anyhow!("there is no build `{wanted}`")).hint("`kiln logs --list` shows them")
-        })?,
-    };
-    let steps = engine.steps(build)?;
+    let build = engine.past_build(args.build.as_deref())?;
+    let steps = engine.steps(&build)?;
     let wanted = |number: usize, name: &str| match &args.step {
         None => true,
         Some(text) => text.parse() == Ok(number) || name.contains(text.as_str()),
@@ -54,9 +46,9 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
         found = true;
         terminal::print_line(format_args!("==> {} {} ({})", step.number, step.name, step.outcome))?;
         if terminal::stdout_is_terminal() {
-            engine.copy_log(build, step, &mut Sanitised::new(std::io::stdout().lock()))?;
+            engine.copy_log(&build, step, &mut Sanitised::new(std::io::stdout().lock()))?;
         } else {
-            engine.copy_log(build, step, &mut std::io::stdout().lock())?;
+            engine.copy_log(&build, step, &mut std::io::stdout().lock())?;
         }
     }
     if found {

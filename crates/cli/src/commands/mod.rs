@@ -23,3 +23,4 @@ pub(crate) mod run;
 pub(crate) mod save;
 pub(crate) mod tag;
 pub(crate) mod version;
+pub(crate) mod why;

@@ -2,10 +2,12 @@
 
 use std::io::Write;
 
+use kiln_build::Why;
 use kiln_store::BuildId;
 
 use super::Engine;
 use crate::failure::{Failure, Outcome};
+use crate::progress::text::one_line;
 
 /// A build.
 #[derive(Debug, Clone)]
@@ -28,11 +30,44 @@ pub(crate) struct StepRow {
     pub(crate) number: usize,
     /// As people know it.
     pub(crate) name: String,
+    /// Its lines in the Dockerfile.
+    pub(crate) lines: Option<(u32, u32)>,
     /// `done`, `cached`, …
     pub(crate) outcome: String,
+    /// How long it took.
+    pub(crate) seconds: f64,
+    made: Option<(BuildId, i64)>,
+}
+
+impl StepRow {
+    /// For terminals, in one line.
+    pub(crate) fn shown_name(&self) -> String {
+        one_line(&self.name)
+    }
 }
 
 impl Engine {
+    /// The build of a number, or the last one.
+    pub(crate) fn past_build(&self, number: Option<&str>) -> Result<BuildRow, Failure> {
+        let mut builds = self.builds()?.into_iter();
+        match number {
+            None => builds
+                .next()
+                .ok_or_else(|| Failure::failed(anyhow::anyhow!("there was no build yet"))),
+            Some(wanted) => builds.find(|build| build.id == wanted).ok_or_else(|| {
+                Failure::failed(anyhow::anyhow!("there is no build `{wanted}`")).hint("`kiln logs --list` shows them")
+            }),
+        }
+    }
+
+    /// Why a step ran or was cached; `None` of what makes no layer, and of what is no longer known.
+    pub(crate) fn why(&self, build: &BuildRow, step: &StepRow) -> Result<Option<Why>, Failure> {
+        if let Some((build, made)) = step.made {
+            return Ok(Some(Why::Cached { build, made }));
+        }
+        self.builder().why(build.build, step.number).map_err(Failure::internal)
+    }
+
     /// All builds that are remembered, newest first.
     pub(crate) fn builds(&self) -> Result<Vec<BuildRow>, Failure> {
         let builds = self.store.builds().map_err(Failure::internal)?;
@@ -52,7 +87,10 @@ impl Engine {
         let row = |step: kiln_store::BuildStep| StepRow {
             number: step.index,
             name: step.name,
+            lines: step.lines,
             outcome: step.outcome,
+            seconds: step.duration.as_secs_f64(),
+            made: step.made,
         };
         Ok(steps.into_iter().map(row).collect())
     }

@@ -22,7 +22,7 @@ use crate::settings::Settings;
 pub(crate) use bring::Bringer;
 pub(crate) use failures::{build_failure, canceled, failure, run_failure};
 pub(crate) use images::{HistoryRow, ImageRow};
-pub(crate) use logs::BuildRow;
+pub(crate) use logs::{BuildRow, StepRow};
 pub(crate) use run::RunSpec;
 pub(crate) use upkeep::UsageRow;
 

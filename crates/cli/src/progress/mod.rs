@@ -87,6 +87,11 @@ impl Progress {
         matches!(self.mode, Mode::Tty | Mode::Plain)
     }
 
+    /// Whether what was on the screen is not there any more.
+    pub(crate) const fn is_live(&self) -> bool {
+        matches!(self.mode, Mode::Tty)
+    }
+
     /// Whether a program reads standard error.
     pub(crate) const fn is_json(&self) -> bool {
         matches!(self.mode, Mode::Json | Mode::RawJson)

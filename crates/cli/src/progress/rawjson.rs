@@ -145,6 +145,7 @@ impl<W: Write> State<W> {
             Event::Dockerfile(_)
             | Event::Waiting(_)
             | Event::Emulated { .. }
+            | Event::Explained { .. }
             | Event::Warning(_)
             | Event::Notice(_) => return,
         };

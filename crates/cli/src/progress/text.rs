@@ -40,6 +40,11 @@ fn without_end(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
+/// A text as one line for terminals: ends of lines are blanks.
+pub(crate) fn one_line(text: &str) -> String {
+    sanitise(text.replace(['\n', '\r'], " ").as_bytes())
+}
+
 /// A line as a terminal would leave it standing: what a carriage return overwrote is gone, control sequences and
 /// control characters are too, tabs are blanks, and bytes that are no text are `U+FFFD`.
 pub(crate) fn sanitise(line: &[u8]) -> String {

@@ -8,23 +8,21 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use kiln_layer::{FileDigests, FileStat, Filter, NoFileDigests, TreeDigest, digest_tree};
+use kiln_layer::{Counted, DigestOptions, FileDigests, FileStat, Filter, TreeDigest, digest_tree};
 
 use crate::tree::set_xattr;
 
-fn everything(_: &Path, _: bool) -> Filter {
-    Filter::Include
+fn digest(root: &Path, path: &str) -> TreeDigest {
+    let options = DigestOptions {
+        owner: Some((0, 0)),
+        ..DigestOptions::default()
+    };
+    digest_as(root, path, &options)
 }
 
-fn digest(root: &Path, path: &str) -> TreeDigest {
-    digest_tree(
-        File::open(root).unwrap().as_fd(),
-        Path::new(path),
-        &everything,
-        Some((0, 0)),
-        &NoFileDigests,
-    )
-    .unwrap()
+fn digest_as(root: &Path, path: &str, options: &DigestOptions<'_>) -> TreeDigest {
+    let root = File::open(root).unwrap();
+    digest_tree(root.as_fd(), Path::new(path), options, &mut |_| ()).unwrap()
 }
 
 fn tree() -> tempfile::TempDir {
@@ -86,9 +84,44 @@ fn everything_else_counts() {
         assert_ne!(digest(dir.path(), "/").digest, base, "{name}");
     }
     let dir = tree();
+    let other = DigestOptions {
+        owner: Some((1, 0)),
+        ..DigestOptions::default()
+    };
+    assert_ne!(digest_as(dir.path(), "/", &other).digest, base);
+}
+
+#[test]
+fn a_mode_that_all_get_is_the_only_one_that_counts() {
+    let (one, two) = (tree(), tree());
+    fs::set_permissions(two.path().join("a/b/7"), fs::Permissions::from_mode(0o600)).unwrap();
+    fs::set_permissions(two.path().join("a/b"), fs::Permissions::from_mode(0o700)).unwrap();
+    let with = |mode| DigestOptions {
+        owner: Some((0, 0)),
+        mode,
+        ..DigestOptions::default()
+    };
+    let digest = |dir: &tempfile::TempDir, mode| digest_as(dir.path(), "/", &with(mode));
+    assert_ne!(digest(&one, None), digest(&two, None));
+    assert_eq!(digest(&one, Some(0o640)), digest(&two, Some(0o640)));
+    assert_ne!(digest(&one, Some(0o640)), digest(&one, Some(0o644)));
+}
+
+#[test]
+fn what_counts_is_told() {
+    let dir = tree();
+    fs::create_dir(dir.path().join("empty")).unwrap();
+    let mut seen: Vec<Counted> = Vec::new();
     let root = File::open(dir.path()).unwrap();
-    let owned = digest_tree(root.as_fd(), Path::new("/"), &everything, Some((1, 0)), &NoFileDigests).unwrap();
-    assert_ne!(owned.digest, base);
+    digest_tree(root.as_fd(), Path::new("a"), &DigestOptions::default(), &mut |entry| {
+        seen.push(entry);
+    })
+    .unwrap();
+    assert_eq!(seen.len(), 303);
+    let file = seen.iter().find(|entry| entry.path == b"b/17").unwrap();
+    assert_eq!((file.size, file.kind), (13, rustix::fs::FileType::RegularFile));
+    let link = seen.iter().find(|entry| entry.path == b"link").unwrap();
+    assert_eq!(link.target, b"b/0");
 }
 
 #[test]
@@ -103,14 +136,11 @@ fn what_is_left_out_does_not_count() {
         _ => Filter::Include,
     };
     let digest = |dir: &Path| {
-        digest_tree(
-            File::open(dir).unwrap().as_fd(),
-            Path::new("/"),
-            &filter,
-            None,
-            &NoFileDigests,
-        )
-        .unwrap()
+        let options = DigestOptions {
+            filter: &filter,
+            ..DigestOptions::default()
+        };
+        digest_as(dir, "/", &options)
     };
     assert_eq!(digest(one.path()), digest(two.path()));
     fs::write(two.path().join("a/hollow/x/kept"), "").unwrap();
@@ -140,9 +170,12 @@ impl FileDigests for Memory {
 #[test]
 fn known_files_are_not_read() {
     let dir = tree();
-    let root = File::open(dir.path()).unwrap();
     let memory = Memory::default();
-    let digest = || digest_tree(root.as_fd(), Path::new("/"), &everything, None, &memory).unwrap();
+    let options = DigestOptions {
+        known: &memory,
+        ..DigestOptions::default()
+    };
+    let digest = || digest_as(dir.path(), "/", &options);
     let first = digest();
     assert_eq!(memory.misses.swap(0, Ordering::Relaxed), 300);
     assert_eq!(digest(), first);
@@ -156,12 +189,12 @@ fn known_files_are_not_read() {
 #[test]
 fn a_missing_path_is_an_error() {
     let dir = tree();
+    let root = File::open(dir.path()).unwrap();
     let result = digest_tree(
-        File::open(dir.path()).unwrap().as_fd(),
+        root.as_fd(),
         Path::new("nowhere"),
-        &everything,
-        None,
-        &NoFileDigests,
+        &DigestOptions::default(),
+        &mut |_| (),
     );
     assert!(result.unwrap_err().to_string().contains("nowhere"));
 }

@@ -1,5 +1,6 @@
 //! Plans of whole Dockerfiles.
 
+mod definition;
 mod limits;
 mod manner_of;
 mod platforms;

@@ -2,7 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 
-use kiln_store::{BuildId, Store};
+use kiln_store::{BuildId, BuildStep, Store};
 
 use super::support::{names, store};
 
@@ -59,16 +59,17 @@ fn a_build_whose_process_died_is_forgotten() {
 fn steps_are_remembered_by_number() {
     let (_directory, store) = store();
     let build = store.begin_build("test").unwrap();
-    let put = |number, name| {
-        store
-            .put_step(build, number, name, "done", std::time::Duration::ZERO)
-            .unwrap();
+    let step = |index, name: &str, lines, made| BuildStep {
+        index,
+        name: name.to_owned(),
+        lines,
+        outcome: "done".to_owned(),
+        duration: std::time::Duration::from_millis(7),
+        made,
     };
-    put(2, "second");
-    put(1, "first");
-    let steps = store.build_steps(build).unwrap();
-    assert_eq!(
-        steps.iter().map(|step| step.name.as_str()).collect::<Vec<_>>(),
-        ["first", "second"]
-    );
+    let first = step(1, "first", None, Some((build, 12)));
+    let second = step(2, "second", Some((3, 4)), None);
+    store.put_step(build, &second).unwrap();
+    store.put_step(build, &first).unwrap();
+    assert_eq!(store.build_steps(build).unwrap(), [first, second]);
 }

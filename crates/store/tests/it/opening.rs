@@ -112,6 +112,11 @@ fn a_store_of_an_older_program_is_brought_up_to_date() {
     for table in tables.iter().filter(|table| !FIRST_TABLES.contains(&table.as_str())) {
         database.execute_batch(&format!("DROP TABLE {table}")).unwrap();
     }
+    for column in ["first_line", "last_line", "made_by", "made_at"] {
+        database
+            .execute_batch(&format!("ALTER TABLE steps DROP COLUMN {column}"))
+            .unwrap();
+    }
     database.pragma_update(None, "user_version", 1).unwrap();
     let ready = Barrier::new(4);
     std::thread::scope(|scope| {

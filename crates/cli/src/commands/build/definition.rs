@@ -108,6 +108,7 @@ impl DefinitionArgs {
             access,
             device_directories: settings.device_directories(),
             pull: self.pull,
+            explain: false,
             jobs: settings.jobs().unwrap_or_else(processors),
             epoch: None,
             limits: Limits::default(),

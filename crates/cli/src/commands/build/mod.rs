@@ -33,6 +33,7 @@ use witness::{Seen, Witness};
 /// Arguments of `kiln build`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Exit codes: 0 built, 1 the build failed, 2 wrong usage, 125 Kiln's own failure, 130 Ctrl-C.")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct Args {
     #[command(flatten)]
     definition: DefinitionArgs,
@@ -67,6 +68,9 @@ pub(crate) struct Args {
     /// Show nothing but the image's ID
     #[arg(short, long, help_heading = "Progress")]
     quiet: bool,
+    /// Say why each step runs that is not cached; afterwards `kiln why` does
+    #[arg(long, help_heading = "Progress")]
+    explain: bool,
     #[command(flatten)]
     limits: LimitArgs,
     #[command(flatten)]
@@ -112,6 +116,7 @@ impl Args {
         let (outputs, epoch) = self.outputs(&tags)?;
         Ok(Request {
             jobs: self.jobs.unwrap_or(request.jobs).max(1),
+            explain: self.explain,
             epoch,
             limits,
             step_timeout,
@@ -231,6 +236,9 @@ impl Args {
     ) -> Outcome {
         if progress.for_people() {
             terminal::say(Reporter::new(settings).warnings(source, &seen.warnings));
+            if progress.is_live() {
+                terminal::say(results::reasons(&seen.reasons));
+            }
             if let Some(heaviest) = &seen.heaviest {
                 terminal::say(results::most_memory(heaviest));
             }

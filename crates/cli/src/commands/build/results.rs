@@ -4,21 +4,32 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use kiln_build::Built;
+use kiln_build::Why;
 use kiln_build::request::Request;
 use kiln_image::Reference;
 use serde_json::{Map, Value, json};
 
 use crate::atomic;
 use crate::failure::{Context as _, Failure, Outcome, Report};
-use crate::progress::text::{cut, sanitise};
+use crate::progress::text::{cut, one_line};
 use crate::report::sentence;
 use crate::values::size;
 
 use super::witness::Heaviest;
+use crate::why;
+
+/// Why steps ran, for people.
+pub(crate) fn reasons(reasons: &[(String, Why)]) -> String {
+    let line = |(name, why): &(String, Why)| {
+        let name = one_line(name);
+        format!("{}\n  {}\n", cut(&name, 80, '…'), why::sentence(why))
+    };
+    reasons.iter().map(line).collect()
+}
 
 /// What the heaviest step had, for people.
 pub(crate) fn most_memory(heaviest: &Heaviest) -> String {
-    let name = sanitise(heaviest.name.replace(['\n', '\r'], " ").as_bytes());
+    let name = one_line(&heaviest.name);
     format!(
         "most memory: {}, by {}\n",
         size::show(heaviest.peak),

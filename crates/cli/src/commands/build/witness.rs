@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use kiln_build::Why;
 use kiln_build::event::{Event, Sink, TaskId, TaskOutcome};
 use kiln_dockerfile::diagnostic::Diagnostic;
 
@@ -21,6 +22,8 @@ pub(crate) struct Seen {
     pub(crate) heaviest: Option<Heaviest>,
     /// How many steps ran through an emulator, by what their programs are for.
     pub(crate) emulated: BTreeMap<String, usize>,
+    /// Steps that were explained, and why they ran.
+    pub(crate) reasons: Vec<(String, Why)>,
     names: HashMap<TaskId, String>,
 }
 
@@ -60,6 +63,7 @@ impl Sink for Witness<'_> {
                 self.seen().names.insert(*id, name.clone());
             }
             Event::Emulated { platform, .. } => *self.seen().emulated.entry(platform.clone()).or_default() += 1,
+            Event::Explained { id, why } => self.seen().explained(*id, why),
             Event::Finished { id, outcome, .. } => self.seen().finished(*id, outcome),
             _ => {}
         }
@@ -68,6 +72,13 @@ impl Sink for Witness<'_> {
 }
 
 impl Seen {
+    fn explained(&mut self, id: TaskId, why: &Why) {
+        if !matches!(why, Why::Cached { .. }) {
+            let name = self.names.get(&id).cloned().unwrap_or_default();
+            self.reasons.push((name, why.clone()));
+        }
+    }
+
     fn finished(&mut self, id: TaskId, outcome: &TaskOutcome) {
         let name = self.names.remove(&id).unwrap_or_default();
         let &TaskOutcome::Done {

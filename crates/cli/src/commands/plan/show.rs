@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use kiln_plan::{Op, Plan, Source, StageInfo, Step, Target, without_password};
 use serde_json::{Value, json};
 
-use crate::progress::text::sanitise;
+use crate::progress::text::one_line;
 
 /// For people: stages with their steps, and after each step those that it waits for.
 pub(crate) fn text(plan: &Plan) -> String {
@@ -22,11 +22,7 @@ pub(crate) fn text(plan: &Plan) -> String {
         } else {
             format!("  <- {}", inputs.join(" "))
         };
-        let _ = writeln!(
-            text,
-            "  #{id} {}{after}",
-            sanitise(title(step).replace('\n', " ").as_bytes())
-        );
+        let _ = writeln!(text, "  #{id} {}{after}", one_line(&title(step)));
     }
     for target in &plan.targets {
         let result = target
@@ -199,7 +195,7 @@ pub(crate) fn dot(plan: &Plan) -> String {
 
 /// A string of the DOT language.
 fn quoted(text: &str) -> String {
-    let text = sanitise(text.replace(['\n', '\r'], " ").as_bytes());
+    let text = one_line(text);
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 

@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 use std::time::Duration;
 
+use kiln_build::Why;
 use kiln_build::event::{Event, TaskId, TaskOutcome};
 
-use crate::progress::text::{Lines, sanitise};
+use crate::progress::text::{Lines, one_line};
 use crate::values::size;
+use crate::why;
 
 /// How long a step keeps the stage while others have something to say.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
@@ -132,7 +134,19 @@ impl<W: Write> State<W> {
             }
             // Warnings come with their places after the build, and what was emulated.
             // And the task that fetches an image shows itself.
-            Event::Dockerfile(_) | Event::Warning(_) | Event::Emulated { .. } | Event::Waiting(_) => return,
+            Event::Dockerfile(_)
+            | Event::Warning(_)
+            | Event::Emulated { .. }
+            | Event::Waiting(_)
+            | Event::Explained {
+                why: Why::Cached { .. },
+                ..
+            } => return,
+            Event::Explained { id, why } => {
+                let line = format!("why: {}", why::sentence(&why));
+                self.tasks.entry(id).or_default().add(line.into_bytes());
+                id
+            }
             Event::Notice(text) => return self.notice(&text),
             Event::Started(id) => {
                 self.tasks.entry(id).or_default().started = Some(now);
@@ -230,7 +244,7 @@ impl<W: Write> State<W> {
         let Some(task) = self.tasks.get_mut(&id) else { return };
         let number = *task.number.get_or_insert(next);
         self.numbers = self.numbers.max(number);
-        let name = sanitise(task.name.replace(['\n', '\r'], " ").as_bytes());
+        let name = one_line(&task.name);
         self.buffer.extend_from_slice(format!("#{number} {name}\n").as_bytes());
     }
 

@@ -1,0 +1,218 @@
+//! Lists of files that a step read: enough to say which one is different the next time.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::io::Read as _;
+
+use kiln_layer::Counted;
+use rustix::fs::FileType;
+use serde::Serialize;
+
+/// Bytes of a list. What comes after is not listed; that it is different is noticed all the same.
+const MOST: usize = 32 << 20;
+
+/// Fast: a list is written whenever a file of a context changes.
+const LEVEL: i32 = 1;
+
+/// A list while it is made. Each entry is a line of what there is to say, a tab, the path, and a zero byte.
+#[derive(Debug, Default)]
+pub(crate) struct Listing {
+    text: Vec<u8>,
+}
+
+/// What a list says of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Look {
+    /// `file`, `directory`, `link` and so on.
+    pub kind: &'static str,
+    /// Permissions, octal.
+    pub mode: String,
+    /// User and group.
+    pub owner: String,
+    /// Bytes.
+    pub size: u64,
+    /// The beginning of a digest of content and attributes; of a link, of where it leads.
+    pub digest: String,
+}
+
+impl Listing {
+    /// Adds what is at a path of a tree. `above` is the path of what the entry's path is relative to.
+    pub(crate) fn add(&mut self, above: &str, entry: &Counted) {
+        if self.text.len() >= MOST {
+            return;
+        }
+        let digest = if entry.kind == FileType::Symlink {
+            *blake3::hash(&entry.target).as_bytes()
+        } else {
+            entry.digest
+        };
+        let (uid, gid) = entry.owner;
+        let line = format!(
+            "{} {:04o} {uid}:{gid} {} {:016x}\t",
+            letter(entry.kind),
+            entry.mode,
+            entry.size,
+            u64::from_be_bytes(*digest.first_chunk().expect("digests are longer")),
+        );
+        self.text.extend_from_slice(line.as_bytes());
+        self.text.extend_from_slice(above.as_bytes());
+        if !above.is_empty() && !entry.path.is_empty() {
+            self.text.push(b'/');
+        }
+        self.text.extend_from_slice(&entry.path);
+        self.text.push(0);
+    }
+
+    /// For the store.
+    pub(crate) fn compressed(&self) -> std::io::Result<Vec<u8>> {
+        zstd::encode_all(self.text.as_slice(), LEVEL)
+    }
+
+    /// From the store; `None` for what is none.
+    pub(crate) fn decompress(bytes: &[u8]) -> Option<Self> {
+        let mut text = Vec::new();
+        // One entry may end behind the limit.
+        let most = (MOST as u64) * 2;
+        zstd::Decoder::new(bytes).ok()?.take(most).read_to_end(&mut text).ok()?;
+        Some(Self { text })
+    }
+
+    /// What is not the same in another list: paths with what was there and what is, those of the other list that are
+    /// not in this one at the end. At most `most` of them, and how many there are.
+    pub(crate) fn compare<'a>(&'a self, newer: &'a Self, most: usize) -> (Vec<Changed<'a>>, usize) {
+        let mut old: HashMap<&[u8], &[u8]> = self.entries().collect();
+        let mut count = 0;
+        let mut changed = Vec::new();
+        let mut push = |path: &'a [u8], old: Option<&[u8]>, new: Option<&[u8]>| {
+            count += 1;
+            if changed.len() < most {
+                changed.push(Changed {
+                    path: String::from_utf8_lossy(path),
+                    old: old.and_then(Look::parse),
+                    new: new.and_then(Look::parse),
+                });
+            }
+        };
+        for (path, line) in newer.entries() {
+            let before = old.remove(path);
+            if before != Some(line) {
+                push(path, before, Some(line));
+            }
+        }
+        let mut gone: Vec<_> = old.into_iter().collect();
+        gone.sort_unstable();
+        for (path, line) in gone {
+            push(path, Some(line), None);
+        }
+        (changed, count)
+    }
+
+    /// Paths and what is said of them.
+    fn entries(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let entries = self.text.split(|byte| *byte == 0);
+        entries.filter_map(|entry| {
+            let tab = entry.iter().position(|byte| *byte == b'\t')?;
+            Some((&entry[tab + 1..], &entry[..tab]))
+        })
+    }
+}
+
+/// A path at which two lists differ.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Changed<'a> {
+    pub(crate) path: Cow<'a, str>,
+    pub(crate) old: Option<Look>,
+    pub(crate) new: Option<Look>,
+}
+
+impl Look {
+    fn parse(line: &[u8]) -> Option<Self> {
+        let mut words = std::str::from_utf8(line).ok()?.split(' ');
+        let mut next = || words.next();
+        Some(Self {
+            kind: word(next()?),
+            mode: next()?.to_owned(),
+            owner: next()?.to_owned(),
+            size: next()?.parse().ok()?,
+            digest: next()?.to_owned(),
+        })
+    }
+}
+
+const fn letter(kind: FileType) -> char {
+    match kind {
+        FileType::RegularFile => 'f',
+        FileType::Directory => 'd',
+        FileType::Symlink => 'l',
+        FileType::Fifo => 'p',
+        FileType::Socket => 's',
+        FileType::CharacterDevice => 'c',
+        FileType::BlockDevice => 'b',
+        FileType::Unknown => '?',
+    }
+}
+
+fn word(letter: &str) -> &'static str {
+    match letter {
+        "f" => "file",
+        "d" => "directory",
+        "l" => "link",
+        "p" => "pipe",
+        "s" => "socket",
+        "c" | "b" => "device",
+        _ => "unknown",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::os::fd::AsFd as _;
+    use std::path::Path;
+
+    use kiln_layer::{DigestOptions, digest_tree};
+
+    use super::*;
+
+    fn listing(directory: &Path) -> Listing {
+        let mut listing = Listing::default();
+        let options = DigestOptions {
+            owner: Some((0, 0)),
+            ..DigestOptions::default()
+        };
+        let root = File::open(directory).unwrap();
+        digest_tree(root.as_fd(), Path::new(""), &options, &mut |entry| {
+            listing.add("src", &entry);
+        })
+        .unwrap();
+        Listing::decompress(&listing.compressed().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn says_what_is_new_changed_and_gone() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        for name in ["changed", "gone", "same"] {
+            fs::write(at(name), name).unwrap();
+        }
+        let old = listing(directory.path());
+        fs::write(at("changed"), "CHANGED").unwrap();
+        fs::write(at("new"), "").unwrap();
+        fs::remove_file(at("gone")).unwrap();
+        let new = listing(directory.path());
+        let (changed, count) = old.compare(&new, 10);
+        let paths: Vec<_> = changed.iter().map(|each| &*each.path).collect();
+        assert_eq!(count, 3);
+        assert_eq!(paths[2], "src/gone");
+        for each in &changed {
+            match &*each.path {
+                "src/changed" => assert_ne!(each.old.as_ref().unwrap().digest, each.new.as_ref().unwrap().digest),
+                "src/new" => assert_eq!((each.old.is_none(), each.new.as_ref().unwrap().size), (true, 0)),
+                "src/gone" => assert!(each.new.is_none()),
+                other => panic!("{other} did not change"),
+            }
+        }
+        assert_eq!(old.compare(&new, 1).0.len(), 1);
+        assert_eq!(old.compare(&old, 10).1, 0);
+    }
+}

@@ -1,0 +1,175 @@
+//! Why steps ran, in words and as JSON.
+
+use std::fmt::Write as _;
+
+use kiln_build::{Difference, Look, Value, Why};
+use serde_json::json;
+
+use crate::progress::text::{cut, sanitise};
+use crate::time;
+use crate::values::size;
+
+/// How much of a value is shown in a line.
+const SHOWN: usize = 60;
+
+/// One line. Without a time where the clock is not told.
+pub(crate) fn sentence(why: &Why) -> String {
+    match why {
+        Why::Cached { build, .. } => format!("made by build {build}"),
+        Why::NoCache => "told to run in any case (--no-cache)".to_owned(),
+        Why::First => "nothing like it was built before".to_owned(),
+        Why::Gone { build, .. } => format!("the same as in build {build}, whose result is no longer there"),
+        Why::Changed { differences, count, .. } => {
+            let first = differences.first().map(difference).unwrap_or_default();
+            match count.saturating_sub(1) {
+                0 => first,
+                more => format!("{first}, and {more} more"),
+            }
+        }
+    }
+}
+
+/// All there is to say, line by line.
+pub(crate) fn paragraph(why: &Why, now: i64) -> String {
+    let mut text = String::new();
+    let ago = |made: i64| time::ago(made, now).to_lowercase();
+    match why {
+        Why::Cached { build, made } => {
+            let _ = writeln!(text, "cached: made by build {build}, {}", ago(*made));
+        }
+        Why::Changed {
+            build,
+            made,
+            differences,
+            count,
+        } => {
+            let _ = writeln!(text, "ran: not the same as in build {build}, {}:", ago(*made));
+            for each in differences {
+                let _ = writeln!(text, "  {}", difference(each));
+            }
+            if *count > differences.len() {
+                let _ = writeln!(text, "  and {} more", count - differences.len());
+            }
+        }
+        other => {
+            let _ = writeln!(text, "ran: {}", sentence(other));
+        }
+    }
+    text
+}
+
+/// For programs.
+pub(crate) fn object(why: &Why) -> serde_json::Value {
+    match why {
+        Why::Cached { build, made } => json!({"reason": "cached", "build": number(build), "made": made}),
+        Why::NoCache => json!({"reason": "no-cache"}),
+        Why::First => json!({"reason": "first"}),
+        Why::Gone { build, made } => json!({"reason": "gone", "build": number(build), "made": made}),
+        Why::Changed {
+            build,
+            made,
+            differences,
+            count,
+        } => json!({
+            "reason": "changed", "build": number(build), "made": made, "differences": differences, "count": count,
+        }),
+    }
+}
+
+fn number(build: &impl ToString) -> serde_json::Value {
+    build
+        .to_string()
+        .parse()
+        .map_or(serde_json::Value::Null, |number: i64| number.into())
+}
+
+fn difference(difference: &Difference) -> String {
+    let Difference { kind, name, old, new } = difference;
+    match (kind.as_str(), old, new) {
+        ("base", Some(Value::Text(old)), Some(Value::Text(new))) => base(old, new),
+        ("tree", Some(Value::Text(old)), Some(Value::Text(new))) => format!("mount {name}: {}", base(old, new)),
+        ("file", Some(Value::File(old)), Some(Value::File(new))) => file(&sanitise(name.as_bytes()), old, new),
+        _ => {
+            let name = sanitise(name.as_bytes());
+            let what = if name.is_empty() {
+                kind.clone()
+            } else {
+                format!("{kind} {name}")
+            };
+            match (old, new) {
+                (None, Some(Value::Text(new))) => format!("{what} is new: {}", quoted(new)),
+                (Some(Value::Text(old)), None) => format!("{what} is gone, was {}", quoted(old)),
+                (Some(Value::Text(old)), Some(Value::Text(new))) => text(&what, old, new),
+                (None, _) => format!("{what} is new"),
+                (_, None) => format!("{what} is gone"),
+                _ => format!("{what} changed"),
+            }
+        }
+    }
+}
+
+/// What the step stands on: another image, another step, or another result of the same step.
+fn base(old: &str, new: &str) -> String {
+    if old == new {
+        format!("{} came out anew", sanitise(new.as_bytes()))
+    } else {
+        format!(
+            "based on {}, was {}",
+            sanitise(new.as_bytes()),
+            sanitise(old.as_bytes())
+        )
+    }
+}
+
+/// Of texts of several lines the first line that is not the same.
+fn text(what: &str, old: &str, new: &str) -> String {
+    let several = old.contains('\n') || new.contains('\n');
+    let lines = old.lines().map(Some).chain(std::iter::repeat(None));
+    let differ = lines
+        .zip(new.lines())
+        .enumerate()
+        .find(|(_, (old, new))| *old != Some(new));
+    match differ {
+        Some((at, (old, new))) if several => {
+            format!(
+                "{what} changed in line {}: {} → {}",
+                at + 1,
+                quoted(old.unwrap_or_default()),
+                quoted(new)
+            )
+        }
+        None if several => format!("{what} lost its last lines"),
+        _ if cut(old, SHOWN, '…') == cut(new, SHOWN, '…') => format!("{what} changed: {}", quoted(new)),
+        _ => format!("{what}: {} → {}", quoted(old), quoted(new)),
+    }
+}
+
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", cut(&sanitise(text.as_bytes()), SHOWN, '…'))
+}
+
+fn file(path: &str, old: &Look, new: &Look) -> String {
+    if old.kind != new.kind {
+        return format!("{path} was a {} and is a {}", old.kind, new.kind);
+    }
+    let sizes = [old.size, new.size].map(size::show);
+    if sizes[0] != sizes[1] {
+        return format!("file {path} changed ({} → {})", sizes[0], sizes[1]);
+    }
+    if old.digest != new.digest {
+        return format!(
+            "{} {path} changed ({} → {})",
+            old.kind,
+            beginning(&old.digest),
+            beginning(&new.digest)
+        );
+    }
+    if old.mode != new.mode {
+        return format!("mode of {path}: {} → {}", old.mode, new.mode);
+    }
+    format!("owner of {path}: {} → {}", old.owner, new.owner)
+}
+
+fn beginning(digest: &str) -> &str {
+    digest.get(..8).unwrap_or(digest)
+}
