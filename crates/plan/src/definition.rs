@@ -37,16 +37,16 @@ pub struct Ingredient {
 
 /// The digest of an operation without its inputs' identities.
 pub fn digest(op: &Op) -> [u8; 32] {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(b"kiln operation\0").update(&[VERSION]);
+    let mut bytes = b"kiln operation\0".to_vec();
+    bytes.push(VERSION);
     Teller(&mut |kind, name, value| {
         for text in [kind, name, value] {
-            hasher.update(&(text.len() as u64).to_le_bytes());
-            hasher.update(text.as_bytes());
+            bytes.extend_from_slice(&(text.len() as u64).to_le_bytes());
+            bytes.extend_from_slice(text.as_bytes());
         }
     })
     .op(op);
-    *hasher.finalize().as_bytes()
+    *blake3::hash(&bytes).as_bytes()
 }
 
 /// What an operation is made of, in order.
