@@ -11,11 +11,13 @@ use crate::progress::text::{cut, sanitise};
 use crate::settings::Settings;
 use crate::terminal;
 
-/// How many warnings of one build are shown with their places.
-const WARNINGS: usize = 20;
+/// How many errors and how many warnings about one Dockerfile are shown with their places.
+const SHOWN: usize = 20;
 
 /// Lines of a Dockerfile that are shown before and after those of a failed step.
 const AROUND: u32 = 2;
+/// Columns of a line of a Dockerfile that are shown.
+const WIDEST: usize = 1000;
 /// Lines of a failed step that are shown; of more than that, the first ones and the last.
 const MARKED: u32 = 12;
 
@@ -57,20 +59,6 @@ impl Reporter {
         }
     }
 
-    /// Warnings after a build that went well.
-    pub(crate) fn warnings(&self, source: &Source, diagnostics: &[Diagnostic]) -> String {
-        let shown = diagnostics.len().min(WARNINGS);
-        let mut text = self.diagnostics(source, &diagnostics[..shown]);
-        if shown < diagnostics.len() {
-            let _ = writeln!(
-                text,
-                "warning: {} more warnings are not shown",
-                diagnostics.len() - shown
-            );
-        }
-        text
-    }
-
     fn plain_error(&self, error: &anyhow::Error, hint: Option<&str>, id: Option<&str>) -> String {
         let id = id.map(|id| self.bold(&format!("[{id}]"))).unwrap_or_default();
         let mut text = format!("{}{id}: {}\n", self.word("error"), sentence(error));
@@ -83,11 +71,25 @@ impl Reporter {
         text
     }
 
-    fn diagnostics(&self, source: &Source, diagnostics: &[Diagnostic]) -> String {
+    /// What is wrong with a Dockerfile, the first of each kind.
+    pub(crate) fn diagnostics(&self, source: &Source, diagnostics: &[Diagnostic]) -> String {
         let mut text = String::new();
+        let (mut errors, mut warnings) = (0_usize, 0_usize);
         for diagnostic in diagnostics {
-            text.push_str(&self.diagnostic(source, diagnostic));
-            text.push('\n');
+            let said = match diagnostic.severity {
+                Severity::Error => &mut errors,
+                Severity::Warning => &mut warnings,
+            };
+            *said += 1;
+            if *said <= SHOWN {
+                text.push_str(&self.diagnostic(source, diagnostic));
+                text.push('\n');
+            }
+        }
+        for (kind, said) in [("error", errors), ("warning", warnings)] {
+            if said > SHOWN {
+                let _ = writeln!(text, "{kind}: {} more {kind}s are not shown", said - SHOWN);
+            }
         }
         text
     }
@@ -143,17 +145,14 @@ impl Reporter {
         let _ = writeln!(text, "\n{RULE}");
         let around = first.saturating_sub(AROUND).max(1)..=last.saturating_add(AROUND);
         let skipped = first.saturating_add(MARKED - 2)..last;
-        for (number, line) in (1_u32..).zip(file.text.lines()) {
-            if !around.contains(&number) {
-                continue;
-            }
+        for (number, line) in around.clone().zip(file.between(*around.start(), *around.end()).lines()) {
             if last - first >= MARKED && skipped.contains(&number) {
                 if number == skipped.start {
                     text.push_str("     | >>> …\n");
                 }
                 continue;
             }
-            let line = sanitise(line.as_bytes());
+            let line = cut(&sanitise(line.as_bytes()), WIDEST, '…');
             let _ = if (first..=last).contains(&number) {
                 writeln!(text, "{number:4} | {} {}", self.word(">>>"), self.bold(&line))
             } else {
@@ -233,10 +232,10 @@ fn excerpt(file: &File, span: std::ops::Range<usize>) -> Element<'_> {
     let end = file.text[span.end..]
         .find('\n')
         .map_or(file.text.len(), |at| span.end + at);
-    let line = file.text[..start].split('\n').count();
+    let line = file.line(start);
     let mark = AnnotationKind::Primary.span(span.start - start..span.end - start);
     Snippet::source(&file.text[start..end])
-        .line_start(line)
+        .line_start(line as usize)
         .path(file.name.as_str())
         .annotation(mark)
         .into()
@@ -307,6 +306,22 @@ error[UnknownInstruction]: unknown instruction `RNU`
   = help: did you mean `RUN`?
 ";
         assert_eq!(reporter().failure(&failure), expected);
+    }
+
+    /// What is said of a whole file in one line, or in as many as it has, is not read anew for each of them.
+    #[test]
+    fn many_diagnostics_of_a_large_file() {
+        for line in ["RNU x\n", "RNU x "] {
+            let source = Source::new("d", line.repeat(1 << 15));
+            let found = (0..1 << 15).map(|number| diagnostic(number * 6, number * 6 + 3));
+            let text = reporter().diagnostics(&source, &found.collect::<Vec<_>>());
+            assert_eq!(text.matches("error[UnknownInstruction]").count(), SHOWN);
+            assert!(
+                text.ends_with("error: 32748 more errors are not shown\n"),
+                "{}",
+                &text[text.len() - 60..]
+            );
+        }
     }
 
     #[test]

@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use crate::lines::LineIndex;
+
 /// A range of bytes in the Dockerfile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Span {
@@ -62,6 +64,7 @@ pub struct Dockerfile {
     pub globals: Vec<Instruction>,
     /// The stages in order.
     pub stages: Vec<Stage>,
+    pub(crate) lines: LineIndex,
 }
 
 /// A parser directive.
@@ -308,9 +311,9 @@ impl Instruction {
 }
 
 impl Dockerfile {
-    /// The line and column, both from 1, of a byte; columns count characters. Places past the end are the end.
-    pub fn line_column(&self, offset: usize) -> (u32, u32) {
-        line_column(&self.source, offset)
+    /// The line, from 1, of a byte. Places past the end are the end.
+    pub fn line(&self, offset: usize) -> u32 {
+        self.lines.line(&self.source, offset)
     }
 
     /// The instruction that stands at a byte; `None` for places between instructions, and in those with an error.
@@ -342,15 +345,4 @@ impl Dockerfile {
             .rev()
             .find(|stage| stage.name.as_deref() == Some(&name))
     }
-}
-
-fn line_column(source: &str, offset: usize) -> (u32, u32) {
-    let before = source.get(..offset.min(source.len())).unwrap_or(source);
-    let start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
-    let column = before[start..].chars().count() + 1;
-    (
-        u32::try_from(line).unwrap_or(u32::MAX),
-        u32::try_from(column).unwrap_or(u32::MAX),
-    )
 }

@@ -4,6 +4,8 @@
 use std::iter::Peekable;
 use std::str::Chars;
 
+use crate::automaton::{Automaton, Token};
+
 /// The pattern cannot be read: a class without end or without characters, or a `\` at the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("syntax error in pattern")]
@@ -21,17 +23,7 @@ pub fn matches(pattern: &str, name: &str) -> Result<bool, BadPattern> {
 
 /// A pattern that is read once and used often.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pattern {
-    tokens: Vec<Token>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Token {
-    Char(char),
-    Any,
-    Star,
-    Class(Class),
-}
+pub struct Pattern(Automaton);
 
 impl Pattern {
     /// Reads a pattern.
@@ -45,48 +37,16 @@ impl Pattern {
                 '*' => Token::Star,
                 '?' => Token::Any,
                 '\\' => Token::Char(chars.next().ok_or(BadPattern)?),
-                '[' => Token::Class(Class::read(&mut chars)?),
+                '[' => Token::Class(Class::read(&mut chars)?.within_a_name()),
                 other => Token::Char(other),
             });
         }
-        Ok(Self { tokens })
+        Ok(Self(Automaton::new(&tokens)))
     }
 
     /// Whether a name fits entirely.
     pub fn matches(&self, name: &str) -> bool {
-        let (mut token, mut rest) = (0, name.chars());
-        // Only the last star need ever be tried again: what an earlier one could take, it can as well.
-        let mut last_star: Option<(usize, Chars<'_>)> = None;
-        loop {
-            let before = rest.clone();
-            let next = rest.next();
-            let fits = match (self.tokens.get(token), next) {
-                (Some(Token::Star), _) => {
-                    token += 1;
-                    rest = before.clone();
-                    last_star = Some((token, before));
-                    continue;
-                }
-                (None, None) => return true,
-                (Some(Token::Char(c)), Some(found)) => *c == found,
-                (Some(Token::Any), Some(found)) => found != '/',
-                (Some(Token::Class(class)), Some(found)) => found != '/' && class.contains(found),
-                (None, Some(_)) | (Some(_), None) => false,
-            };
-            if fits {
-                token += 1;
-                continue;
-            }
-            let Some((after_star, taken)) = &mut last_star else {
-                return false;
-            };
-            match taken.next() {
-                Some(c) if c != '/' => {}
-                _ => return false,
-            }
-            token = *after_star;
-            rest = taken.clone();
-        }
+        self.0.run(|run| name.chars().all(|c| run.take(c)) && run.accepts())
     }
 }
 
@@ -115,6 +75,20 @@ impl Class {
                 low
             };
             ranges.push((low, high));
+        }
+    }
+
+    /// The same without `/`.
+    fn within_a_name(mut self) -> Self {
+        if self.negated {
+            self.ranges.push(('/', '/'));
+        } else {
+            let split = |(low, high): &(char, char)| [(*low, '.'.min(*high)), ('0'.max(*low), *high)];
+            self.ranges = self.ranges.iter().flat_map(split).collect();
+        }
+        Self {
+            ranges: apart(self.ranges),
+            ..self
         }
     }
 

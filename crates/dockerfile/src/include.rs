@@ -55,11 +55,7 @@ pub fn read_in(name: &str, path: &str, text: String, files: &mut dyn Files) -> R
         return Ok(Source::new(name, text));
     }
     let scan = Scan::of(&text);
-    let root = File {
-        name: name.to_owned(),
-        text: Arc::from(text),
-        included_from: None,
-    };
+    let root = File::new(name.to_owned(), &text, None);
     let mut merge = Merge {
         files,
         source: Source::without_text(root),
@@ -145,11 +141,8 @@ impl Merge<'_> {
         }
         for (path, text) in read {
             let inner = Scan::of_included(&text, scan.common);
-            let number = self.source.add(File {
-                name: self.files.name(&path),
-                text: Arc::from(text),
-                included_from: Some((file, cut.lines.0)),
-            });
+            let included = File::new(self.files.name(&path), &text, Some((file, cut.lines.0)));
+            let number = self.source.add(included);
             self.way.push(path);
             self.put(number, &inner);
             self.way.pop();

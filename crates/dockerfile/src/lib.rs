@@ -17,7 +17,9 @@ pub mod path;
 pub mod source;
 pub mod suggest;
 
+mod automaton;
 mod csv;
+mod lines;
 mod parse;
 
 pub use ast::Dockerfile;

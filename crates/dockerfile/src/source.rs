@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::ast::Span;
+use crate::lines::LineIndex;
 
 /// A text to be parsed. What is found in it has places in all of it; here is the way back to the files.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +22,29 @@ pub struct File {
     pub text: Arc<str>,
     /// The file that includes it, by its number, and the line there, from 1. The Dockerfile itself has none.
     pub included_from: Option<(usize, u32)>,
+    lines: LineIndex,
+}
+
+impl File {
+    pub(crate) fn new(name: String, text: &str, included_from: Option<(usize, u32)>) -> Self {
+        Self {
+            name,
+            text: Arc::from(text),
+            included_from,
+            lines: LineIndex::new(text),
+        }
+    }
+
+    /// The line, from 1, of a byte. Places past the end are the end.
+    pub fn line(&self, offset: usize) -> u32 {
+        self.lines.line(&self.text, offset)
+    }
+
+    /// The text from a line, from 1, to another, both included, as far as it has them.
+    pub fn between(&self, first: u32, last: u32) -> &str {
+        let start = |line| self.lines.start(&self.text, line);
+        &self.text[start(first)..start(last.max(first).saturating_add(1))]
+    }
 }
 
 /// A piece of a file in the text, up to the next part.
@@ -45,11 +69,7 @@ impl Default for Source {
 impl Source {
     /// A text that is one file.
     pub fn new(name: &str, text: String) -> Self {
-        let file = File {
-            name: name.to_owned(),
-            text: Arc::from(text.as_str()),
-            included_from: None,
-        };
+        let file = File::new(name.to_owned(), &text, None);
         let mut source = Self::without_text(file);
         source.parts.push(Part {
             start: 0,

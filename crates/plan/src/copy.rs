@@ -1,5 +1,7 @@
 //! COPY, ADD and WORKDIR: steps that change files.
 
+use std::collections::BTreeSet;
+
 use kiln_dockerfile::ast::{Add, Copy, Heredoc, SourcePath, Transfer, Word};
 use kiln_dockerfile::code;
 use kiln_dockerfile::diagnostic::{Diagnostic, Severity};
@@ -251,7 +253,7 @@ impl Dispatch<'_, '_> {
     }
 
     fn push_files(&mut self, unit: &Unit<'_>, actions: Vec<FileAction>, link: bool) {
-        let shown = self.step_name(unit, &[]);
+        let shown = self.step_name(unit, &BTreeSet::new());
         let name = self.names.next(&shown, &self.stage.vars);
         let below = self.stage.root;
         let root = if link { None } else { below };

@@ -1,5 +1,7 @@
 //! Follows the instructions of one stage.
 
+use std::collections::BTreeSet;
+
 use kiln_dockerfile::ast::{Kind, Word};
 use kiln_dockerfile::diagnostic::Diagnostic;
 use kiln_dockerfile::expand::ExpandError;
@@ -13,7 +15,7 @@ use crate::planner::{Planner, Stage};
 use crate::size;
 use crate::step::{Op, StepId};
 use crate::steps::Label;
-use crate::vars::{Words, warn_undefined};
+use crate::vars::{Words, effort_left, warn_undefined};
 
 /// One stage while its instructions are followed. The instructions' own rules are in the other modules.
 #[derive(Debug)]
@@ -51,16 +53,18 @@ impl<'p, 'a> Dispatch<'p, 'a> {
     }
 
     /// Follows all instructions. One that is wrong is reported and left out, so that the rest is checked too, unless
-    /// the plan becomes too large.
+    /// the plan becomes too large or takes too long.
     pub(crate) fn run(mut self, units: &[Unit<'_>]) -> (Stage, Used) {
         for unit in units {
             let done = self.instruction(unit);
+            let effort = &self.planner.graph.globals.effort;
             let fits = self.planner.steps.size.room_for(0, unit.span());
+            let fits = fits.and_then(|()| effort_left(effort, unit.span()));
             if let Err(problem) = done.and(fits) {
                 let span = unit.at(problem.span);
                 self.planner.report.push(Diagnostic { span, ..problem });
             }
-            if self.planner.steps.size.is_too_large() {
+            if self.planner.steps.size.is_too_large() || effort.is_spent() {
                 break;
             }
         }
@@ -114,7 +118,7 @@ impl<'p, 'a> Dispatch<'p, 'a> {
         unit: &Unit<'_>,
         with: impl FnOnce(&mut Words<'_>) -> Result<T, Diagnostic>,
     ) -> Result<T, Diagnostic> {
-        let mut words = Words::new(&self.stage.vars, self.planner.graph.dockerfile.escape);
+        let mut words = self.words();
         let result = with(&mut words);
         let undefined = words.into_undefined();
         self.warn(unit, undefined);
@@ -126,9 +130,14 @@ impl<'p, 'a> Dispatch<'p, 'a> {
         self.expand(unit, |words| words.word(word))
     }
 
+    fn words(&self) -> Words<'_> {
+        let graph = self.planner.graph;
+        Words::new(&self.stage.vars, graph.dockerfile.escape, &graph.globals.effort)
+    }
+
     /// Reads a `--mount`.
     pub(crate) fn parse_mount(&mut self, unit: &Unit<'_>, csv: &str) -> Result<Mount, MountError> {
-        let mut words = Words::new(&self.stage.vars, self.planner.graph.dockerfile.escape);
+        let mut words = self.words();
         let mut expand = |text: &str| -> Result<String, ExpandError> { words.raw(text) };
         let mount = Mount::parse(csv, &mut expand);
         let undefined = words.into_undefined();
@@ -143,8 +152,10 @@ impl<'p, 'a> Dispatch<'p, 'a> {
     }
 
     /// The name of the instruction's step; variables in `masked` are secret.
-    pub(crate) fn step_name(&self, unit: &Unit<'_>, masked: &[String]) -> String {
-        crate::names::show(unit, self.planner.graph.dockerfile.escape, &self.stage.vars, masked)
+    pub(crate) fn step_name(&self, unit: &Unit<'_>, masked: &BTreeSet<String>) -> String {
+        let graph = self.planner.graph;
+        let effort = &graph.globals.effort;
+        crate::names::show(unit, graph.dockerfile.escape, &self.stage.vars, masked, effort)
     }
 
     /// Adds a step of this stage.

@@ -1,5 +1,7 @@
 //! `SOURCE_DATE_EPOCH`: the moment at which an image says that it was made.
 
+use std::rc::Rc;
+
 use kiln_dockerfile::Dockerfile;
 use kiln_dockerfile::ast::{Kind, Span, Stage};
 use kiln_dockerfile::diagnostic::Diagnostic;
@@ -78,7 +80,13 @@ fn value(dockerfile: &Dockerfile, options: &Options) -> Option<String> {
         return Some(given.clone());
     }
     // What is wrong with the ARGs is told when they are planned.
-    let globals = Globals::new(dockerfile, options, &options.targets()[0], &mut Report::default());
+    let globals = Globals::new(
+        dockerfile,
+        options,
+        &options.targets()[0],
+        &Rc::default(),
+        &mut Report::default(),
+    );
     globals.vars.get(SOURCE_DATE_EPOCH).map(ToOwned::to_owned)
 }
 

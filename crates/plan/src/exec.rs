@@ -1,5 +1,7 @@
 //! RUN.
 
+use std::collections::BTreeSet;
+
 use kiln_dockerfile::ast::{Command, Run, Span, Word};
 use kiln_dockerfile::code;
 use kiln_dockerfile::device::Device;
@@ -32,7 +34,7 @@ impl Dispatch<'_, '_> {
         let devices: Result<_, _> = run.devices.iter().map(|word| self.device(word)).collect();
         let devices = devices?;
         let mut mounts = self.mounts(unit, &run.mounts)?;
-        let masked: Vec<String> = mounts.iter().filter_map(secret_variable).collect();
+        let masked: BTreeSet<String> = mounts.iter().filter_map(secret_variable).collect();
         let mut name = self.step_name(unit, &masked);
         let (args, script) = self.arguments(run);
         mounts.extend(script);

@@ -1,10 +1,11 @@
 //! What FROM lines see: the ARGs before the first FROM and the arguments that describe the platforms.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use kiln_dockerfile::Dockerfile;
 use kiln_dockerfile::ast::{Declaration, Instruction, Kind};
-use kiln_dockerfile::expand::Env as _;
+use kiln_dockerfile::expand::{Effort, Env as _};
 use kiln_image::Platform;
 
 use crate::options::Options;
@@ -12,7 +13,7 @@ use crate::outline::Argument;
 use crate::report::Report;
 use crate::secrets;
 use crate::size::{self, Size};
-use crate::vars::{Vars, Words, used};
+use crate::vars::{Vars, Words, effort_left, used};
 
 /// The global scope of a build for one platform.
 #[derive(Debug)]
@@ -27,12 +28,20 @@ pub(crate) struct Globals {
     pub(crate) unset: BTreeSet<String>,
     /// The ARGs before the first FROM by name, and the variables that their defaults use.
     pub(crate) arguments: BTreeMap<String, (Argument, BTreeSet<String>)>,
+    /// What may still be done to expand words, for all platforms together.
+    pub(crate) effort: Rc<Effort>,
     size: Size,
 }
 
 impl Globals {
     /// Evaluates the ARGs before the first FROM.
-    pub(crate) fn new(dockerfile: &Dockerfile, options: &Options, target: &Platform, report: &mut Report) -> Self {
+    pub(crate) fn new(
+        dockerfile: &Dockerfile,
+        options: &Options,
+        target: &Platform,
+        effort: &Rc<Effort>,
+        report: &mut Report,
+    ) -> Self {
         let automatic = automatic(dockerfile, options, target);
         let mut globals = Self {
             target: target.clone(),
@@ -40,6 +49,7 @@ impl Globals {
             vars: automatic.clone(),
             unset: BTreeSet::new(),
             arguments: BTreeMap::new(),
+            effort: Rc::clone(effort),
             size: Size::default(),
         };
         for name in automatic.names() {
@@ -50,7 +60,9 @@ impl Globals {
         for instruction in &dockerfile.globals {
             if let Kind::Arg(declarations) = &instruction.kind {
                 for declaration in declarations {
-                    if report.take(globals.size.room_for(0, instruction.span)).is_none() {
+                    let fits = globals.size.room_for(0, instruction.span);
+                    let fits = fits.and_then(|()| effort_left(effort, instruction.span));
+                    if report.take(fits).is_none() {
                         return globals;
                     }
                     globals.declare(declaration, instruction, dockerfile.escape, options, report);
@@ -71,17 +83,17 @@ impl Globals {
         let name = &declaration.name.raw;
         secrets::check("ARG", name, instruction.span, report);
         if let Some(default) = &declaration.default
-            && let Ok(value) = Words::new(&self.defaults, escape).word(default)
+            && let Ok(value) = Words::new(&self.defaults, escape, &self.effort).word(default)
         {
             self.defaults.set(name, &value);
         }
         let value = match (options.build_args.get(name), &declaration.default) {
             (Some(given), _) => Some(given.clone()),
-            (None, Some(default)) => report.take(Words::new(&self.vars, escape).word(default)),
+            (None, Some(default)) => report.take(Words::new(&self.vars, escape, &self.effort).word(default)),
             (None, None) => None,
         };
         let uses = match (options.build_args.get(name), &declaration.default) {
-            (None, Some(default)) => used(default, &self.vars, escape),
+            (None, Some(default)) => used(default, &self.vars, escape, &self.effort),
             _ => BTreeSet::new(),
         };
         self.size.add(size::text(value.as_deref().unwrap_or_default()));
@@ -97,9 +109,10 @@ impl Globals {
     fn note(&mut self, argument: Argument, mut uses: BTreeSet<String>) {
         let name = argument.name.clone();
         if uses.remove(&name)
-            && let Some((_, before)) = self.arguments.remove(&name)
+            && let Some((_, mut before)) = self.arguments.remove(&name)
         {
-            uses.extend(before);
+            before.append(&mut uses);
+            uses = before;
         }
         self.arguments.insert(name, (argument, uses));
     }

@@ -111,7 +111,7 @@ impl Reader<'_> {
     fn uses(&self) -> BTreeSet<String> {
         let words = self.stage.from.platform.iter().chain([&self.stage.from.image]);
         words
-            .flat_map(|word| used(word, &self.globals.vars, self.dockerfile.escape))
+            .flat_map(|word| used(word, &self.globals.vars, self.dockerfile.escape, &self.globals.effort))
             .collect()
     }
 
@@ -133,7 +133,7 @@ impl Reader<'_> {
     }
 
     fn expand(&self, word: &Word, report: &mut Report) -> Option<String> {
-        let mut words = Words::new(&self.globals.vars, self.dockerfile.escape);
+        let mut words = Words::new(&self.globals.vars, self.dockerfile.escape, &self.globals.effort);
         let value = report.take(words.word(word));
         for name in words.into_undefined() {
             if !self.globals.declares(&name) {
@@ -165,7 +165,7 @@ impl Reader<'_> {
     }
 
     fn platform(&self, word: &Word) -> Result<Platform, Diagnostic> {
-        let mut words = Words::new(&self.globals.vars, self.dockerfile.escape);
+        let mut words = Words::new(&self.globals.vars, self.dockerfile.escape, &self.globals.effort);
         let value = words.word(word)?;
         let undefined = words
             .into_undefined()
@@ -215,7 +215,7 @@ impl Reader<'_> {
 
     /// Whether the line makes sense without any `--build-arg`.
     fn lint_default(&self, word: &Word, report: &mut Report) {
-        let mut words = Words::new(&self.globals.defaults, self.dockerfile.escape);
+        let mut words = Words::new(&self.globals.defaults, self.dockerfile.escape, &self.globals.effort);
         let Ok(name) = words.word(word) else { return };
         let is_stage = self.stage_named(&name).is_some();
         if word.raw.contains('$') && !is_stage && name.parse::<Reference>().is_err() {

@@ -46,6 +46,7 @@ pub use step::{
 
 use kiln_dockerfile::Dockerfile;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use kiln_dockerfile::diagnostic::Diagnostic;
 
@@ -54,6 +55,7 @@ use crate::graph::{Graph, Reached};
 use crate::planner::Planner;
 use crate::report::Report;
 use crate::steps::Steps;
+use crate::vars::effort_left;
 
 /// What planning came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,9 +75,10 @@ pub enum Outcome {
 /// harm.
 pub fn plan(dockerfile: &Dockerfile, options: &Options, images: &Images) -> Outcome {
     let mut report = Report::default();
+    let effort = Rc::default();
     let targets = options.targets().iter();
     let globals: Vec<Globals> = targets
-        .map(|target| Globals::new(dockerfile, options, target, &mut report))
+        .map(|target| Globals::new(dockerfile, options, target, &effort, &mut report))
         .collect();
     let graphs: Option<Vec<Graph<'_>>> = globals
         .iter()
@@ -85,6 +88,11 @@ pub fn plan(dockerfile: &Dockerfile, options: &Options, images: &Images) -> Outc
         return Outcome::Invalid(report.finish());
     };
     let reached: Vec<Reached<'_>> = graphs.iter().map(|graph| graph.reach(images, &mut report)).collect();
+    // Of what a FROM uses nobody else says that it could not be found out.
+    let last = dockerfile.stages.last().map(|stage| stage.instruction.span);
+    if !report.failed() {
+        report.take(effort_left(&effort, last.unwrap_or_default()));
+    }
     if report.failed() {
         return Outcome::Invalid(report.finish());
     }

@@ -1,7 +1,9 @@
 //! What steps are called: `[build 2/5] RUN make`.
 
+use std::collections::BTreeSet;
+
 use kiln_dockerfile::ast::{Heredoc, Kind};
-use kiln_dockerfile::expand::{self, Env};
+use kiln_dockerfile::expand::{self, Effort, Env};
 use kiln_image::Platform;
 
 use crate::graph::Unit;
@@ -81,10 +83,17 @@ fn cross(own: &Platform, vars: &Vars) -> String {
 }
 
 /// An instruction as shown: variables that have a value replaced, those of secrets (`masked`) by `****`.
-pub(crate) fn show(unit: &Unit<'_>, escape: char, vars: &dyn Env, masked: &[String]) -> String {
+pub(crate) fn show(
+    unit: &Unit<'_>,
+    escape: char,
+    vars: &dyn Env,
+    masked: &BTreeSet<String>,
+    effort: &Effort,
+) -> String {
     let masked = Masked { vars, masked };
     let text = &unit.instruction.text;
-    let shown = expand::display(text, escape, &masked).map_or_else(|_| text.clone(), |expanded| expanded.value);
+    let shown = expand::display(text, escape, &masked, effort);
+    let shown = shown.map_or_else(|_| text.clone(), |expanded| expanded.value);
     let prefix = if unit.trigger.is_some() { "ONBUILD " } else { "" };
     format!("{prefix}{shown}")
 }
@@ -99,12 +108,12 @@ pub(crate) fn summary(heredoc: &Heredoc) -> String {
 
 struct Masked<'a> {
     vars: &'a dyn Env,
-    masked: &'a [String],
+    masked: &'a BTreeSet<String>,
 }
 
 impl Env for Masked<'_> {
     fn get(&self, name: &str) -> Option<&str> {
-        if self.masked.iter().any(|masked| masked == name) {
+        if self.masked.contains(name) {
             return Some("****");
         }
         self.vars.get(name)

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use kiln_dockerfile::ast::{Span, Word};
 use kiln_dockerfile::code;
 use kiln_dockerfile::diagnostic::Diagnostic;
-use kiln_dockerfile::expand::{self, Env, ExpandError};
+use kiln_dockerfile::expand::{self, Effort, Env, ExpandError};
 use kiln_dockerfile::suggest;
 
 use crate::report::{Report, error};
@@ -95,13 +95,13 @@ impl Declared {
 }
 
 /// The variables that a word uses and that have a value; none where it cannot be expanded.
-pub(crate) fn used(word: &Word, vars: &Vars, escape: char) -> BTreeSet<String> {
+pub(crate) fn used(word: &Word, vars: &Vars, escape: char, effort: &Effort) -> BTreeSet<String> {
     let seen = Seen {
         vars,
         used: RefCell::default(),
     };
     // Whoever needs the value reports what is wrong with it.
-    let _value = expand::word(&word.raw, escape, &seen);
+    let _value = expand::word(&word.raw, escape, &seen, effort);
     seen.used.into_inner()
 }
 
@@ -131,6 +131,7 @@ const CONTROLS: &[&str] = &[
 pub(crate) struct Words<'a> {
     vars: &'a Vars,
     escape: char,
+    effort: &'a Effort,
     undefined: Vec<String>,
     /// Bytes that the instruction's words may still come to.
     room: usize,
@@ -141,10 +142,11 @@ const MOST_OF_AN_INSTRUCTION: usize = 64 << 20;
 
 impl<'a> Words<'a> {
     /// Words that see `vars`.
-    pub(crate) const fn new(vars: &'a Vars, escape: char) -> Self {
+    pub(crate) const fn new(vars: &'a Vars, escape: char, effort: &'a Effort) -> Self {
         Self {
             vars,
             escape,
+            effort,
             undefined: Vec::new(),
             room: MOST_OF_AN_INSTRUCTION,
         }
@@ -167,7 +169,7 @@ impl<'a> Words<'a> {
 
     /// Text that stands nowhere by itself, expanded.
     pub(crate) fn raw(&mut self, raw: &str) -> Result<String, ExpandError> {
-        let expanded = expand::word(raw, self.escape, self.vars)?;
+        let expanded = expand::word(raw, self.escape, self.vars, self.effort)?;
         self.take_room(expanded.value.len())?;
         self.undefined.extend(expanded.undefined);
         Ok(expanded.value)
@@ -175,7 +177,7 @@ impl<'a> Words<'a> {
 
     /// The word, expanded and split on blanks.
     pub(crate) fn split(&mut self, word: &Word) -> Result<Vec<String>, Diagnostic> {
-        let expanded = expand::words(&word.raw, self.escape, self.vars);
+        let expanded = expand::words(&word.raw, self.escape, self.vars, self.effort);
         let sized = expanded.and_then(|expanded| {
             self.take_room(expanded.values.iter().map(String::len).sum())?;
             Ok(expanded)
@@ -187,7 +189,7 @@ impl<'a> Words<'a> {
 
     /// The body of a here-document, expanded.
     pub(crate) fn heredoc(&mut self, body: &str, span: Span) -> Result<String, Diagnostic> {
-        let expanded = expand::heredoc(body, self.vars);
+        let expanded = expand::heredoc(body, self.vars, self.effort);
         let sized = expanded.and_then(|expanded| {
             self.take_room(expanded.value.len())?;
             Ok(expanded)
@@ -204,15 +206,24 @@ impl<'a> Words<'a> {
 }
 
 fn bad_word(raw: &str, span: Span, cause: &ExpandError) -> Diagnostic {
-    error(
-        "BadExpansion",
-        span,
-        format!(
-            "failed to process \"{}\": {cause}",
-            raw.chars().take(200).collect::<String>()
-        ),
-    )
+    let start: String = raw.chars().take(200).collect();
+    let code = if *cause == ExpandError::TooCostly {
+        TOO_COSTLY
+    } else {
+        "BadExpansion"
+    };
+    error(code, span, format!("failed to process \"{start}\": {cause}"))
 }
+
+/// The error if nothing more can be expanded.
+pub(crate) fn effort_left(effort: &Effort, span: Span) -> Result<(), Diagnostic> {
+    if effort.is_spent() {
+        return Err(error(TOO_COSTLY, span, ExpandError::TooCostly.to_string()));
+    }
+    Ok(())
+}
+
+const TOO_COSTLY: &str = "ExpansionTooCostly";
 
 /// Warns of variables that have no value and were never declared.
 pub(crate) fn warn_undefined(

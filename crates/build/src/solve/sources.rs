@@ -178,10 +178,10 @@ impl Tree<'_> {
             next.push(join(segment));
             return Ok(());
         }
+        let pattern =
+            glob::Pattern::new(segment).map_err(|error| StepError::Invalid(format!("pattern `{segment}`: {error}")))?;
         for name in self.entries(directory)? {
-            let fits = glob::matches(segment, &name.to_string_lossy())
-                .map_err(|error| StepError::Invalid(format!("pattern `{segment}`: {error}")))?;
-            if fits {
+            if pattern.matches(&name.to_string_lossy()) {
                 next.push(join(as_text(&name, directory)?));
             }
         }

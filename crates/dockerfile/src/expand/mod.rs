@@ -1,10 +1,12 @@
 //! Words and their expansion: quotes, escapes, `$name` and `${name…}` with BuildKit's modifiers.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 use std::marker::PhantomData;
 
 mod lexer;
 mod pattern;
+mod substitution;
 mod template;
 
 /// Where variables are looked up.
@@ -126,9 +128,32 @@ pub enum ExpandError {
     /// The result is much longer than the text: variables that double themselves.
     #[error("the expanded text would be larger than {} bytes", lexer::MAX_GROWTH)]
     TooLong,
-    /// Patterns and values of one text whose comparison would take minutes.
-    #[error("patterns and values are too long to be compared")]
+    /// The [`Effort`] is spent.
+    #[error("the values and patterns so far are too long: putting them in would take too much time")]
     TooCostly,
+}
+
+/// What may still be done to expand the texts of one Dockerfile, in characters of values compared with patterns: there is room for thousands of times what anybody needs, and all of it takes less than a second.
+#[derive(Debug)]
+pub struct Effort(Cell<usize>);
+
+impl Default for Effort {
+    fn default() -> Self {
+        Self(Cell::new(1 << 27))
+    }
+}
+
+impl Effort {
+    /// Whether nothing is left: some text was refused with [`ExpandError::TooCostly`].
+    pub const fn is_spent(&self) -> bool {
+        self.0.get() == 0
+    }
+
+    fn take(&self, steps: usize) -> Result<(), ExpandError> {
+        let left = self.0.get().saturating_sub(steps);
+        self.0.set(left);
+        if left == 0 { Err(ExpandError::TooCostly) } else { Ok(()) }
+    }
 }
 
 /// How quotes and escapes are treated.
@@ -149,13 +174,13 @@ pub struct Mode {
 }
 
 /// Expands a word: quotes are removed, the whole result is one word.
-pub fn word(raw: &str, escape: char, env: &dyn Env) -> Result<Expanded, ExpandError> {
-    word_with(raw, escape, env, Mode::default())
+pub fn word(raw: &str, escape: char, env: &dyn Env, effort: &Effort) -> Result<Expanded, ExpandError> {
+    word_with(raw, escape, env, Mode::default(), effort)
 }
 
 /// Expands a word in a mode.
-pub fn word_with(raw: &str, escape: char, env: &dyn Env, mode: Mode) -> Result<Expanded, ExpandError> {
-    let output = lexer::run(raw, escape, env, mode)?;
+pub fn word_with(raw: &str, escape: char, env: &dyn Env, mode: Mode, effort: &Effort) -> Result<Expanded, ExpandError> {
+    let output = lexer::run(raw, escape, env, mode, effort, false)?;
     Ok(Expanded {
         value: output.text,
         undefined: output.undefined,
@@ -163,13 +188,19 @@ pub fn word_with(raw: &str, escape: char, env: &dyn Env, mode: Mode) -> Result<E
 }
 
 /// Expands a text and splits the result on unquoted blanks, as for EXPOSE.
-pub fn words(raw: &str, escape: char, env: &dyn Env) -> Result<ExpandedWords, ExpandError> {
-    words_with(raw, escape, env, Mode::default())
+pub fn words(raw: &str, escape: char, env: &dyn Env, effort: &Effort) -> Result<ExpandedWords, ExpandError> {
+    words_with(raw, escape, env, Mode::default(), effort)
 }
 
 /// Expands a text in a mode and splits the result on unquoted blanks.
-pub fn words_with(raw: &str, escape: char, env: &dyn Env, mode: Mode) -> Result<ExpandedWords, ExpandError> {
-    let output = lexer::run(raw, escape, env, mode)?;
+pub fn words_with(
+    raw: &str,
+    escape: char,
+    env: &dyn Env,
+    mode: Mode,
+    effort: &Effort,
+) -> Result<ExpandedWords, ExpandError> {
+    let output = lexer::run(raw, escape, env, mode, effort, true)?;
     Ok(ExpandedWords {
         values: output.words,
         undefined: output.undefined,
@@ -177,21 +208,21 @@ pub fn words_with(raw: &str, escape: char, env: &dyn Env, mode: Mode) -> Result<
 }
 
 /// Expands the body of a here-document: quotes are plain text, `\` escapes whatever the Dockerfile's escape character.
-pub fn heredoc(body: &str, env: &dyn Env) -> Result<Expanded, ExpandError> {
+pub fn heredoc(body: &str, env: &dyn Env, effort: &Effort) -> Result<Expanded, ExpandError> {
     let mode = Mode {
         skip_quotes: true,
         ..Mode::default()
     };
-    word_with(body, '\\', env, mode)
+    word_with(body, '\\', env, mode, effort)
 }
 
 /// Expands for display (step names, history): quotes, escapes and unset variables stay.
-pub fn display(raw: &str, escape: char, env: &dyn Env) -> Result<Expanded, ExpandError> {
+pub fn display(raw: &str, escape: char, env: &dyn Env, effort: &Effort) -> Result<Expanded, ExpandError> {
     let mode = Mode {
         raw_quotes: true,
         raw_escapes: true,
         keep_unset: true,
         skip_quotes: false,
     };
-    word_with(raw, escape, env, mode)
+    word_with(raw, escape, env, mode, effort)
 }

@@ -1,32 +1,52 @@
 //! The patterns of `#`, `%` and `/`: only `*`, `?` and escapes, no brackets.
 //!
 //! BuildKit makes regular expressions of them, so the wildcards do not match a newline, and among several matches the
-//! first that a backtracking search comes to is taken. The search here tries in the same order and remembers where it
-//! failed, which bounds it by pattern times value.
+//! first that a backtracking search comes to is taken. That is the shortest or the longest one, and no search need go
+//! back for it: of what stands between two stars the first place will do, for whatever can follow a later place on the
+//! line can follow an earlier one; only behind the last star the last place makes a longer match.
 
-use super::ExpandError;
+use std::ops::Range;
+
+use super::template::Template;
+use super::{Effort, ExpandError};
+
+#[derive(Debug)]
+pub(super) struct Pattern {
+    /// What stands before, between and behind the stars.
+    parts: Vec<Part>,
+    /// Whether `*` takes as much as it can.
+    greedy: bool,
+}
+
+/// What has no star.
+#[derive(Debug)]
+enum Part {
+    /// Text of one line.
+    Plain(String),
+    /// Text with `?` or line ends. The only thing here that is searched for by trying at every place.
+    Wild(Vec<Token>),
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Token {
     Char(char),
     Any,
-    Star,
 }
 
-#[derive(Debug)]
-pub(super) struct Pattern {
-    tokens: Vec<Token>,
-    /// Whether `*` takes as much as it can.
-    greedy: bool,
-}
+/// As many comparisons as take the time of finding a place.
+const FINDING: usize = 16;
 
 impl Pattern {
     pub(super) fn parse(text: &str, greedy: bool) -> Result<Self, ExpandError> {
-        let mut tokens = Vec::with_capacity(text.len());
-        let mut chars = text.chars().peekable();
+        let mut parts = Vec::new();
+        let mut tokens = Vec::new();
+        let mut chars = text.chars();
         while let Some(c) = chars.next() {
             tokens.push(match c {
-                '*' => Token::Star,
+                '*' => {
+                    parts.push(Part::new(std::mem::take(&mut tokens)));
+                    continue;
+                }
                 '?' => Token::Any,
                 '\\' => match chars.next() {
                     Some(escaped @ ('*' | '?' | '\\' | '}' | '/')) => Token::Char(escaped),
@@ -35,68 +55,201 @@ impl Pattern {
                 other => Token::Char(other),
             });
         }
-        Ok(Self { tokens, greedy })
-    }
-
-    /// What a search in the value takes at most, in steps and in bits of memory.
-    pub(super) fn cost(&self, value: &str) -> usize {
-        states(&self.tokens, value.chars().count())
+        parts.push(Part::new(tokens));
+        Ok(Self { parts, greedy })
     }
 
     /// The value without what the pattern matches at its start.
-    pub(super) fn trim_prefix(&self, value: &str) -> String {
-        let chars: Vec<char> = value.chars().collect();
-        let end = Search::new(&self.tokens, &chars, self.greedy).at(0).unwrap_or(0);
-        chars.iter().skip(end).collect()
+    pub(super) fn trim_prefix(&self, value: &str, effort: &Effort) -> Result<String, ExpandError> {
+        Ok(value[self.prefix(value, effort)?..].to_owned())
     }
 
     /// The value without what the pattern matches at its end: BuildKit turns both round, which decides what the
     /// shortest and the longest match are.
-    pub(super) fn trim_suffix(&self, value: &str) -> String {
-        let tokens: Vec<Token> = self.tokens.iter().rev().copied().collect();
-        let chars: Vec<char> = value.chars().rev().collect();
-        let end = Search::new(&tokens, &chars, self.greedy).at(0).unwrap_or(0);
-        chars.iter().skip(end).rev().collect()
-    }
-
-    pub(super) fn replace_first(&self, value: &str, replacement: &str) -> String {
-        let chars: Vec<char> = value.chars().collect();
-        let Some((start, end)) = Search::new(&self.tokens, &chars, self.greedy).from(0) else {
-            return value.to_owned();
+    pub(super) fn trim_suffix(&self, value: &str, effort: &Effort) -> Result<String, ExpandError> {
+        let reversed = Self {
+            parts: self.parts.iter().rev().map(Part::reversed).collect(),
+            greedy: self.greedy,
         };
-        let mut out: String = chars.iter().take(start).collect();
-        out.push_str(replacement);
-        out.extend(chars.iter().skip(end));
-        out
+        let suffix = reversed.prefix(&value.chars().rev().collect::<String>(), effort)?;
+        Ok(value[..value.len() - suffix].to_owned())
     }
 
-    /// Replaces every match by what `with` makes of it. An empty match right after another match does not count.
+    /// The bytes that the pattern matches at the start of the value.
+    fn prefix(&self, value: &str, effort: &Effort) -> Result<usize, ExpandError> {
+        let end = match self.parts[0].at(value, 0, effort)? {
+            Some(first) => self.rest(value, first, effort)?,
+            None => None,
+        };
+        Ok(end.unwrap_or(0))
+    }
+
+    pub(super) fn replace_first(&self, value: &str, replacement: &str, effort: &Effort) -> Result<String, ExpandError> {
+        let found = self.find(value, 0, effort)?;
+        Ok(found.map_or_else(
+            || value.to_owned(),
+            |found| [&value[..found.start], replacement, &value[found.end..]].concat(),
+        ))
+    }
+
+    /// Replaces every match. An empty match right after another match does not count.
     pub(super) fn replace_all(
         &self,
         value: &str,
+        replacement: &Template,
         limit: usize,
-        with: impl Fn(&str) -> String,
+        effort: &Effort,
     ) -> Result<String, ExpandError> {
-        let chars: Vec<char> = value.chars().collect();
-        let mut search = Search::new(&self.tokens, &chars, self.greedy);
         let mut out = String::new();
-        let (mut copied, mut from, mut last_end) = (0, 0, None);
-        while from <= chars.len() {
-            let Some((start, end)) = search.from(from) else { break };
-            out.extend(&chars[copied..start]);
-            copied = start;
-            if end > start || last_end != Some(start) {
-                out.push_str(&with(&chars[start..end].iter().collect::<String>()));
-                copied = end;
+        let (mut copied, mut from, mut last_end) = (0, Some(0), None);
+        while let Some(at) = from {
+            let Some(found) = self.find(value, at, effort)? else {
+                break;
+            };
+            if !found.is_empty() || last_end != Some(found.start) {
+                out.push_str(&value[copied..found.start]);
+                effort.take(replacement.pieces())?;
+                if out.len().saturating_add(replacement.length(found.len())) > limit {
+                    return Err(ExpandError::TooLong);
+                }
+                replacement.expand(&value[found.clone()], &mut out);
+                copied = found.end;
             }
-            if out.len() > limit {
-                return Err(ExpandError::TooLong);
-            }
-            last_end = Some(end);
-            from = if end > start { end } else { end + 1 };
+            last_end = Some(found.end);
+            from = if found.is_empty() {
+                next(value, found.end)
+            } else {
+                Some(found.end)
+            };
         }
-        out.extend(&chars[copied.min(chars.len())..]);
+        out.push_str(&value[copied..]);
         Ok(out)
+    }
+
+    /// The first match that begins at a place or behind it.
+    fn find(&self, value: &str, mut from: usize, effort: &Effort) -> Result<Option<Range<usize>>, ExpandError> {
+        let first = &self.parts[0];
+        while let Some(found) = first.first(value, from..value.len(), effort)? {
+            effort.take(FINDING)?;
+            if let Some(end) = self.rest(value, found.end, effort)? {
+                return Ok(Some(found.start..end));
+            }
+            // What does not follow here does not follow further back on the line.
+            let Some(beyond) = next(value, line_end(value, found.end, effort)?) else {
+                break;
+            };
+            let earliest = back(value, beyond, first.characters());
+            let Some(after) = next(value, found.start) else { break };
+            from = earliest.max(after);
+        }
+        Ok(None)
+    }
+
+    /// The end of the match whose first part ends at a place.
+    fn rest(&self, value: &str, mut place: usize, effort: &Effort) -> Result<Option<usize>, ExpandError> {
+        let Some((last, between)) = self.parts[1..].split_last() else {
+            return Ok(Some(place));
+        };
+        let mut line = line_end(value, place, effort)?;
+        for part in between {
+            let Some(found) = part.first(value, place..line, effort)? else {
+                return Ok(None);
+            };
+            place = found.end;
+            if place > line {
+                line = line_end(value, place, effort)?;
+            }
+        }
+        let found = if self.greedy {
+            last.last(value, place..line, effort)?
+        } else {
+            last.first(value, place..line, effort)?
+        };
+        Ok(found.map(|found| found.end))
+    }
+}
+
+impl Part {
+    fn new(tokens: Vec<Token>) -> Self {
+        let plain = |token: &Token| match token {
+            Token::Char(c) if *c != '\n' => Some(*c),
+            _ => None,
+        };
+        let text: Option<String> = tokens.iter().map(plain).collect();
+        text.map_or(Self::Wild(tokens), Self::Plain)
+    }
+
+    fn reversed(&self) -> Self {
+        match self {
+            Self::Plain(text) => Self::Plain(text.chars().rev().collect()),
+            Self::Wild(tokens) => Self::Wild(tokens.iter().rev().copied().collect()),
+        }
+    }
+
+    fn characters(&self) -> usize {
+        match self {
+            Self::Plain(text) => text.chars().count(),
+            Self::Wild(tokens) => tokens.len(),
+        }
+    }
+
+    /// The end of it at a place, if it is there.
+    fn at(&self, value: &str, place: usize, effort: &Effort) -> Result<Option<usize>, ExpandError> {
+        let tokens = match self {
+            Self::Plain(text) => {
+                effort.take(text.len())?;
+                return Ok(value[place..].starts_with(text).then(|| place + text.len()));
+            }
+            Self::Wild(tokens) => tokens,
+        };
+        let mut rest = value[place..].chars();
+        for (compared, token) in tokens.iter().enumerate() {
+            let fits = match (token, rest.next()) {
+                (Token::Char(wanted), Some(c)) => c == *wanted,
+                (Token::Any, Some(c)) => c != '\n',
+                (_, None) => false,
+            };
+            if !fits {
+                effort.take(compared + 1)?;
+                return Ok(None);
+            }
+        }
+        effort.take(tokens.len())?;
+        Ok(Some(value.len() - rest.as_str().len()))
+    }
+
+    /// The first of the places in a line, its end included, where it begins, and how far it reaches from there.
+    fn first(&self, value: &str, line: Range<usize>, effort: &Effort) -> Result<Option<Range<usize>>, ExpandError> {
+        if let Self::Plain(text) = self {
+            let found = value[line.clone()].find(text).map(|at| line.start + at);
+            effort.take(text.len() + found.unwrap_or(line.end) - line.start)?;
+            return Ok(found.map(|start| start..start + text.len()));
+        }
+        self.among(value, places(value, line), effort)
+    }
+
+    /// The same for the last of the places.
+    fn last(&self, value: &str, line: Range<usize>, effort: &Effort) -> Result<Option<Range<usize>>, ExpandError> {
+        if let Self::Plain(text) = self {
+            let found = value[line.clone()].rfind(text).map(|at| line.start + at);
+            effort.take(text.len() + line.end - found.unwrap_or(line.start))?;
+            return Ok(found.map(|start| start..start + text.len()));
+        }
+        self.among(value, places(value, line).rev(), effort)
+    }
+
+    fn among(
+        &self,
+        value: &str,
+        places: impl Iterator<Item = usize>,
+        effort: &Effort,
+    ) -> Result<Option<Range<usize>>, ExpandError> {
+        for start in places {
+            if let Some(end) = self.at(value, start, effort)? {
+                return Ok(Some(start..end));
+            }
+        }
+        Ok(None)
     }
 }
 
@@ -107,96 +260,29 @@ fn bad(pattern: &str, escaped: Option<char>) -> ExpandError {
     }
 }
 
-/// The places that a search can be at: one before each token and each character, and at both ends.
-const fn states(tokens: &[Token], characters: usize) -> usize {
-    (tokens.len() + 1).saturating_mul(characters + 1)
+/// The places before the characters of a range, and its end.
+fn places(value: &str, range: Range<usize>) -> impl DoubleEndedIterator<Item = usize> {
+    let (start, end) = (range.start, range.end);
+    let characters = value[range].char_indices().map(move |(at, _)| start + at);
+    characters.chain(std::iter::once(end))
 }
 
-/// A backtracking search that never tries the same token at the same place twice.
-struct Search<'a> {
-    tokens: &'a [Token],
-    value: &'a [char],
-    greedy: bool,
-    /// One bit per token and place: that way leads nowhere.
-    failed: Vec<u64>,
-    stack: Vec<(usize, usize)>,
+/// The place behind the character at a place; `None` at the end.
+fn next(value: &str, place: usize) -> Option<usize> {
+    value[place..].chars().next().map(|c| place + c.len_utf8())
 }
 
-impl<'a> Search<'a> {
-    fn new(tokens: &'a [Token], value: &'a [char], greedy: bool) -> Self {
-        Self {
-            tokens,
-            value,
-            greedy,
-            failed: vec![0; states(tokens, value.len()).div_ceil(64)],
-            stack: Vec::new(),
-        }
-    }
+/// The place so many characters before another.
+fn back(value: &str, place: usize, characters: usize) -> usize {
+    let Some(skipped) = characters.checked_sub(1) else {
+        return place;
+    };
+    value[..place].char_indices().rev().nth(skipped).map_or(0, |(at, _)| at)
+}
 
-    /// The first match at or after a place: its start and end.
-    fn from(&mut self, place: usize) -> Option<(usize, usize)> {
-        (place..=self.value.len()).find_map(|start| self.at(start).map(|end| (start, end)))
-    }
-
-    /// The end of the match that starts exactly here.
-    fn at(&mut self, start: usize) -> Option<usize> {
-        self.stack.clear();
-        self.stack.push((0, start));
-        let mut tried = Vec::new();
-        let mut found = None;
-        while let Some((token, place)) = self.stack.pop() {
-            if self.visit(token, place) {
-                continue;
-            }
-            tried.push((token, place));
-            let Some(kind) = self.tokens.get(token) else {
-                found = Some(place);
-                break;
-            };
-            let next = self.value.get(place);
-            match kind {
-                Token::Char(c) if next == Some(c) => self.stack.push((token + 1, place + 1)),
-                Token::Any if next.is_some_and(|c| *c != '\n') => self.stack.push((token + 1, place + 1)),
-                Token::Char(_) | Token::Any => {}
-                Token::Star => self.star(token, place, next.is_some_and(|c| *c != '\n')),
-            }
-        }
-        if found.is_some() {
-            // What was tried on the way to a match did not all fail.
-            for (token, place) in tried {
-                self.forget(token, place);
-            }
-        }
-        found
-    }
-
-    /// What is pushed last is tried first.
-    fn star(&mut self, token: usize, place: usize, can_take: bool) {
-        let (stop, take) = ((token + 1, place), (token, place + 1));
-        let (first, second) = if self.greedy {
-            (Some(stop), can_take.then_some(take))
-        } else {
-            (can_take.then_some(take), Some(stop))
-        };
-        self.stack.extend(first);
-        self.stack.extend(second);
-    }
-
-    fn bit(&self, token: usize, place: usize) -> (usize, u64) {
-        let index = token * (self.value.len() + 1) + place;
-        (index / 64, 1 << (index % 64))
-    }
-
-    /// Marks a state; whether it was marked before.
-    fn visit(&mut self, token: usize, place: usize) -> bool {
-        let (word, bit) = self.bit(token, place);
-        let before = self.failed[word] & bit != 0;
-        self.failed[word] |= bit;
-        before
-    }
-
-    fn forget(&mut self, token: usize, place: usize) {
-        let (word, bit) = self.bit(token, place);
-        self.failed[word] &= !bit;
-    }
+/// The end of the line that a place is in.
+fn line_end(value: &str, place: usize, effort: &Effort) -> Result<usize, ExpandError> {
+    let end = value[place..].find('\n').map_or(value.len(), |at| place + at);
+    effort.take(end - place)?;
+    Ok(end)
 }

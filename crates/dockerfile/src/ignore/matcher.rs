@@ -1,43 +1,20 @@
 //! One pattern against a path and all its parents in a single pass.
 //!
 //! moby makes a regular expression of each pattern, with special cases before that; what it comes to is written here
-//! as a list of tokens and run as a state machine, whose cost is path times tokens whatever the pattern.
+//! as a list of tokens and run as a state machine.
 
+use crate::automaton::{Automaton, Run, Token};
 use crate::glob::Class;
 
-/// What a pattern consists of.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Token {
-    Char(char),
-    /// `?`: any character but `/`.
-    Any,
-    /// `[…]`, where moby's regular expression lets a negated class take a `/`.
-    Class(Class),
-    /// `*`: any characters but `/`.
-    Star,
-    /// `**` within a pattern: nothing, or anything up to a `/`.
-    Directories,
-    /// `**` at the end: anything.
-    Rest,
-}
-
-impl Token {
-    const fn plain(&self) -> Option<char> {
-        if let Self::Char(c) = self { Some(*c) } else { None }
-    }
-
-    /// Whether it may take nothing.
-    const fn skippable(&self) -> bool {
-        matches!(self, Self::Star | Self::Directories | Self::Rest)
-    }
-}
+/// Characters at the end of a pattern that are compared before all of it is.
+const SUFFIX: usize = 64;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Matcher {
-    tokens: Vec<Token>,
+    automaton: Automaton,
     /// The plain text at the start.
     prefix: String,
-    /// The plain text at the end.
+    /// The plain text at the end, or the last of it.
     suffix: String,
 }
 
@@ -45,10 +22,14 @@ impl Matcher {
     /// Compiles a cleaned pattern whose syntax was checked.
     pub(super) fn new(pattern: &str) -> Self {
         let tokens = compile(pattern);
-        let prefix = tokens.iter().map_while(Token::plain).collect();
-        let reversed: Vec<char> = tokens.iter().rev().map_while(Token::plain).collect();
+        let prefix = tokens.iter().map_while(plain).collect();
+        let reversed: Vec<char> = tokens.iter().rev().map_while(plain).take(SUFFIX).collect();
         let suffix = reversed.into_iter().rev().collect();
-        Self { tokens, prefix, suffix }
+        Self {
+            automaton: Automaton::new(&tokens),
+            prefix,
+            suffix,
+        }
     }
 
     /// Whether the pattern fits the path or one of its parents. `ends` says where the names in the path end, that of
@@ -56,7 +37,7 @@ impl Matcher {
     pub(super) fn fits(&self, path: &str, ends: &[usize]) -> bool {
         path.as_bytes().starts_with(self.prefix.as_bytes())
             && self.suffix_fits(path.as_bytes(), ends)
-            && self.run(path, |run| run.matched)
+            && self.automaton.run(|run| fits_start(run, path) || run.accepts())
     }
 
     fn suffix_fits(&self, path: &[u8], ends: &[usize]) -> bool {
@@ -72,119 +53,20 @@ impl Matcher {
         if directory.is_empty() {
             return true;
         }
-        self.run(directory, |run| {
-            run.matched || {
-                run.take('/');
-                run.alive()
-            }
-        })
-    }
-
-    fn run<T>(&self, path: &str, result: impl FnOnce(&mut Run<'_>) -> T) -> T {
-        // Patterns of up to 255 tokens need no allocation.
-        const INLINE: usize = 4;
-        let words = self.tokens.len() / 64 + 1;
-        let mut small = [0; 2 * INLINE];
-        let mut large;
-        let states = if words <= INLINE {
-            &mut small[..2 * words]
-        } else {
-            large = vec![0; 2 * words];
-            &mut large[..]
-        };
-        let (now, next) = states.split_at_mut(words);
-        let mut run = Run {
-            tokens: &self.tokens,
-            now,
-            next,
-            matched: false,
-        };
-        run.start(path);
-        result(&mut run)
+        self.automaton
+            .run(|run| fits_start(run, directory) || run.accepts() || run.take('/'))
     }
 }
 
-/// The states of a pattern at a place of a path: bit `i` says that the tokens before `i` took all of it so far.
-struct Run<'a> {
-    tokens: &'a [Token],
-    now: &'a mut [u64],
-    next: &'a mut [u64],
-    matched: bool,
+/// Takes a path; whether the pattern fits a directory on the way.
+fn fits_start(run: &mut Run<'_>, path: &str) -> bool {
+    // All tokens are used up where a parent directory ends.
+    path.chars().any(|c| (c == '/' && run.accepts()) || !run.take(c)) && run.accepts()
 }
 
-impl Run<'_> {
-    fn start(&mut self, path: &str) {
-        enter(self.tokens, self.now, 0);
-        for c in path.chars() {
-            // All tokens are used up where a parent directory ends.
-            if c == '/' && self.accepts() {
-                self.matched = true;
-                return;
-            }
-            self.take(c);
-            if !self.alive() {
-                return;
-            }
-        }
-        self.matched = self.accepts();
-    }
-
-    fn alive(&self) -> bool {
-        self.now.iter().any(|word| *word != 0)
-    }
-
-    fn accepts(&self) -> bool {
-        let end = self.tokens.len();
-        self.now[end / 64] & (1 << (end % 64)) != 0
-    }
-
-    fn take(&mut self, c: char) {
-        self.next.fill(0);
-        for word in 0..self.now.len() {
-            let mut bits = self.now[word];
-            while bits != 0 {
-                let state = word * 64 + bits.trailing_zeros() as usize;
-                bits &= bits - 1;
-                self.step(state, c);
-            }
-        }
-        self.now.copy_from_slice(self.next);
-    }
-
-    fn step(&mut self, state: usize, c: char) {
-        let Some(token) = self.tokens.get(state) else { return };
-        let (stays, passes) = match token {
-            Token::Char(wanted) => (false, *wanted == c),
-            Token::Any => (false, c != '/'),
-            Token::Class(class) => (false, class.contains(c)),
-            // Entering the state again passes it as well.
-            Token::Star | Token::Rest if c != '/' || *token == Token::Rest => {
-                enter(self.tokens, self.next, state);
-                return;
-            }
-            Token::Star | Token::Rest => (false, false),
-            Token::Directories => (true, c == '/'),
-        };
-        if stays {
-            set(self.next, state);
-        }
-        if passes {
-            enter(self.tokens, self.next, state + 1);
-        }
-    }
-}
-
-fn set(states: &mut [u64], state: usize) {
-    states[state / 64] |= 1 << (state % 64);
-}
-
-/// Comes to a state, and to those behind it that need take nothing.
-fn enter(tokens: &[Token], states: &mut [u64], mut state: usize) {
-    set(states, state);
-    while tokens.get(state).is_some_and(Token::skippable) {
-        state += 1;
-        set(states, state);
-    }
+/// What of a token can only be one character.
+const fn plain(token: &Token) -> Option<char> {
+    if let Token::Char(c) = token { Some(*c) } else { None }
 }
 
 /// moby's translation, with its special cases.

@@ -4,11 +4,11 @@
 //! pattern that fits decides; what fits a directory fits everything below it.
 
 mod matcher;
+mod plain;
 mod read;
 
-use std::collections::HashMap;
-
 use matcher::Matcher;
+use plain::Plain;
 
 /// A pattern that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,10 +35,7 @@ pub struct Decision {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Patterns {
     all: Vec<Pattern>,
-    /// Plain paths: the last pattern with each.
-    exact: HashMap<String, usize>,
-    /// `**/NAME` with a plain name: the last pattern with each.
-    anywhere: HashMap<String, usize>,
+    plain: Plain,
     /// The other patterns, last first.
     others: Vec<(usize, Matcher)>,
     /// The patterns that let in, plain or not.
@@ -92,8 +89,8 @@ impl Patterns {
             self.inclusions.push((index, Matcher::new(&pattern.text)));
         }
         match read::plain(&pattern.text) {
-            Some(read::Plain::Path) => drop(self.exact.insert(pattern.text.clone(), index)),
-            Some(read::Plain::Name(name)) => drop(self.anywhere.insert(name.to_owned(), index)),
+            Some(read::Plain::Path) => self.plain.add_path(&pattern.text, index),
+            Some(read::Plain::Name(name)) => self.plain.add_name(name, index),
             None => self.others.push((index, Matcher::new(&pattern.text))),
         }
         self.all.push(pattern);
@@ -156,7 +153,7 @@ impl Patterns {
             .filter(|(_, byte)| *byte == b'/')
             .map(|(place, _)| place);
         let ends: Vec<usize> = slashes.chain(std::iter::once(path.len())).collect();
-        let mut last = self.last_plain(path, &ends);
+        let mut last = self.plain.last(path);
         for (index, matcher) in &self.others {
             if last.is_some_and(|last| last > *index) {
                 break;
@@ -164,22 +161,6 @@ impl Patterns {
             if matcher.fits(path, &ends) {
                 last = Some(*index);
             }
-        }
-        last
-    }
-
-    /// The last plain pattern that fits.
-    fn last_plain(&self, path: &str, ends: &[usize]) -> Option<usize> {
-        let mut last = None;
-        let mut start = 0;
-        for end in ends {
-            if !self.exact.is_empty() {
-                last = last.max(self.exact.get(&path[..*end]).copied());
-            }
-            if !self.anywhere.is_empty() {
-                last = last.max(self.anywhere.get(&path[start..*end]).copied());
-            }
-            start = end + 1;
         }
         last
     }

@@ -6,6 +6,7 @@ use super::reader::{Read, Reader};
 use super::report::{error, helped};
 use crate::ast::{Directive, Dockerfile, Instruction, Kind, Span, Stage};
 use crate::diagnostic::{Diagnostic, Severity};
+use crate::lines::LineIndex;
 use crate::{checks, code};
 
 /// A tree without anything.
@@ -16,6 +17,7 @@ pub(super) fn empty(source: &str) -> Dockerfile {
 fn tree(source: &str, directives: Vec<Directive>, escape: char) -> Dockerfile {
     Dockerfile {
         source: source.to_owned(),
+        lines: LineIndex::new(source),
         directives,
         escape,
         globals: Vec::new(),

@@ -5,7 +5,7 @@ use super::logical::Logical;
 use super::report::{Parsed, error, helped};
 use crate::ast::{Heredoc, Span, Word};
 use crate::code;
-use crate::expand::{self, ExpandError, Lookup, Mode};
+use crate::expand::{self, Effort, ExpandError, Lookup, Mode};
 
 /// A here-document's operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +56,7 @@ fn single_word(text: &str, raw_quotes: bool) -> Result<Option<String>, ExpandErr
         keep_unset: true,
         ..Mode::default()
     };
-    let mut words = expand::words_with(text, '\\', &Lookup::new(|_| None), mode)?.values;
+    let mut words = expand::words_with(text, '\\', &Lookup::new(|_| None), mode, &Effort::default())?.values;
     Ok(if words.len() == 1 { words.pop() } else { None })
 }
 
@@ -71,7 +71,7 @@ pub(super) fn operators(logical: &Logical) -> Parsed<Vec<(Operator, Word)>> {
         keep_unset: true,
         skip_quotes: false,
     };
-    let Ok(words) = expand::words_with(&logical.text, '\\', &Lookup::new(|_| None), mode) else {
+    let Ok(words) = expand::words_with(&logical.text, '\\', &Lookup::new(|_| None), mode, &Effort::default()) else {
         return Ok(Vec::new());
     };
     let mut found = Vec::new();

@@ -10,7 +10,7 @@ fn check(source: &str, expected: &[&str]) {
     Config::of(&tree).apply(&tree, &mut found);
     let shown = found.iter().filter(|each| each.severity == Severity::Warning);
     let shown: Vec<_> = shown
-        .map(|each| format!("{}:{}", tree.line_column(each.span.start).0, each.code))
+        .map(|each| format!("{}:{}", tree.line(each.span.start), each.code))
         .collect();
     assert_eq!(shown, expected, "{source}");
 }

@@ -9,8 +9,9 @@ fn errors(source: &str) -> Vec<String> {
     let (tree, found) = parse(source);
     let errors = found.iter().filter(|each| each.severity == Severity::Error);
     let shown = errors.map(|each| {
-        let (line, column) = tree.line_column(each.span.start);
-        format!("{line}:{column}: {}", each.message)
+        let before = &source[..each.span.start];
+        let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+        format!("{}:{column}: {}", tree.line(each.span.start), each.message)
     });
     shown.collect()
 }

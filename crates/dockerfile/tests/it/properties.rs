@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use kiln_dockerfile::ast::{Instruction, Span};
 use kiln_dockerfile::diagnostic::Diagnostic;
-use kiln_dockerfile::expand::{self, Mode};
+use kiln_dockerfile::expand::{self, Effort, Mode};
 use kiln_dockerfile::ignore::Ignore;
 use kiln_dockerfile::mount::Mount;
 use kiln_dockerfile::{Dockerfile, glob, parse, parse_bytes};
@@ -86,7 +86,7 @@ fn check(tree: &Dockerfile, found: &[Diagnostic]) {
         assert_eq!(&source[each.keyword.span.range()], each.keyword.raw);
         assert_eq!(each.span.start, each.keyword.span.start);
         // Lines that hold nothing but a continuation may come before the keyword.
-        assert!(tree.line_column(each.span.start).0 >= each.lines.0);
+        assert!(tree.line(each.span.start) >= each.lines.0);
         assert!(each.comments.iter().all(|word| source[word.span.range()] == word.raw));
     }
     assert!(found.iter().all(|each| inside(each.span, source)));
@@ -172,21 +172,21 @@ proptest! {
     ) {
         let env: BTreeMap<_, _> = ["a", "b", "c"].map(str::to_owned).into_iter().zip(values).collect();
         let mode = Mode { raw_quotes, raw_escapes, keep_unset, skip_quotes };
-        drop(expand::word_with(&text, '\\', &env, mode));
-        drop(expand::words_with(&text, '`', &env, mode));
-        drop(expand::heredoc(&text, &env));
+        drop(expand::word_with(&text, '\\', &env, mode, &Effort::default()));
+        drop(expand::words_with(&text, '`', &env, mode, &Effort::default()));
+        drop(expand::heredoc(&text, &env, &Effort::default()));
     }
 
     #[test]
     fn text_without_signs_expands_to_itself(text in "[a-z0-9./:= \u{e4}-]{0,40}") {
-        prop_assert_eq!(expand::word(&text, '\\', &BTreeMap::new()).unwrap().value, text);
+        prop_assert_eq!(expand::word(&text, '\\', &BTreeMap::new(), &Effort::default()).unwrap().value, text);
     }
 
     #[test]
     fn prefixes_agree_with_the_slow_matcher(pattern in "[ab*?]{0,6}", value in "[ab]{0,8}") {
         let env: BTreeMap<_, _> = [("v".to_owned(), value.clone())].into();
         let ends: Vec<_> = (0..=value.len()).filter(|end| reference::glob(&pattern, &value[..*end])).collect();
-        let expand = |modifier: &str| expand::word(&format!("${{v{modifier}{pattern}}}"), '\\', &env).unwrap().value;
+        let expand = |modifier: &str| expand::word(&format!("${{v{modifier}{pattern}}}"), '\\', &env, &Effort::default()).unwrap().value;
         let shortest = ends.first().map_or(value.as_str(), |end| &value[*end..]);
         let longest = ends.last().map_or(value.as_str(), |end| &value[*end..]);
         prop_assert_eq!(expand("#"), shortest);
@@ -194,6 +194,18 @@ proptest! {
         let starts: Vec<_> = (0..=value.len()).filter(|start| reference::glob(&pattern, &value[*start..])).collect();
         prop_assert_eq!(expand("%"), starts.last().map_or(value.as_str(), |start| &value[..*start]));
         prop_assert_eq!(expand("%%"), starts.first().map_or(value.as_str(), |start| &value[..*start]));
+    }
+
+    #[test]
+    fn replacements_agree_with_the_slow_matcher(pattern in "[ab*?\n]{1,6}", value in "[ab\n]{0,8}") {
+        let env: BTreeMap<_, _> = [("v".to_owned(), value.clone())].into();
+        let names = [&pattern, &value].map(|text| text.replace('\n', "/"));
+        let matches = |start: usize, end: usize| reference::glob(&names[0], &names[1][start..end]);
+        let longest = |start: usize| (start..=value.len()).rfind(|end| matches(start, *end));
+        let first = (0..=value.len()).find_map(|start| Some((start, longest(start)?)));
+        let expected = first.map_or_else(|| value.clone(), |(start, end)| format!("{}X{}", &value[..start], &value[end..]));
+        let text = format!("${{v/{pattern}/X}}");
+        prop_assert_eq!(expand::word(&text, '\\', &env, &Effort::default()).unwrap().value, expected);
     }
 
     #[test]

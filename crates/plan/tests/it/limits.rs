@@ -128,6 +128,36 @@ fn small_texts_for_large_plans() {
     assert_eq!(codes(&(globals + "FROM scratch\n")), ["PlanTooLarge"]);
 }
 
+/// What a small text makes of a large value counts, also where nothing comes of it.
+#[test]
+fn small_texts_for_much_work() {
+    let value = "a".repeat(60_000);
+    for line in [
+        "ENV w=${v##*}\n",
+        "ENV w=${v//a/}\n",
+        "ENV w=${v:+}\nENV x=${v#*???????????????????b}\n",
+        "EXPOSE 80${v%%*}\n",
+    ] {
+        let lines = line.repeat(MANY);
+        assert_eq!(
+            codes(&format!("FROM scratch\nENV v={value}\n{lines}")),
+            ["ExpansionTooCostly"],
+            "{line}"
+        );
+    }
+    let failing = "ENV w=${v##*}${\n".repeat(MANY);
+    let found = codes(&format!("FROM scratch\nENV v={value}\n{failing}"));
+    assert_eq!((found[0], found.last()), ("BadExpansion", Some(&"ExpansionTooCostly")));
+    let globals = "ARG w=${v##*}\n".repeat(MANY);
+    assert_eq!(
+        codes(&format!("ARG v={value}\n{globals}FROM scratch\n")),
+        ["ExpansionTooCostly"]
+    );
+    let stages = "FROM scratch${v##*}\n".repeat(MANY);
+    let found = codes(&format!("ARG v={value}\n{stages}"));
+    assert!(found.contains(&"ExpansionTooCostly"), "{found:?}");
+}
+
 /// Each stage does what its base's ONBUILD says.
 #[test]
 fn triggers_of_many_stages() {

@@ -55,8 +55,8 @@ proptest! {
     }
 
     #[test]
-    fn any_words(text in "[a-c$\\{\\}:+?#%/'\"\\\\*@!0-9 -]{0,6}\n[a-c$\\{\\}:+?#%/'\"\\\\*@!0-9 `-]{0,40}") {
-        words(text.as_bytes());
+    fn any_words(choice: u8, text in "[a-c$\\{\\}:+?#%/'\"\\\\*@!0-9 -]{0,6}\n[a-c$\\{\\}:+?#%/'\"\\\\*@!0-9 `-]{0,40}") {
+        words(&[&[choice], text.as_bytes()].concat());
     }
 
     #[test]

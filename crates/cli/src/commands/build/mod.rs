@@ -235,7 +235,7 @@ impl Args {
         settings: &Settings,
     ) -> Outcome {
         if progress.for_people() {
-            terminal::say(Reporter::new(settings).warnings(source, &seen.warnings));
+            terminal::say(Reporter::new(settings).diagnostics(source, &seen.warnings));
             if progress.is_live() {
                 terminal::say(results::reasons(&seen.reasons));
             }

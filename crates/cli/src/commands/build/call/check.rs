@@ -11,6 +11,9 @@ use super::json;
 use crate::failure::{FAILED, Failure, Report};
 use crate::report::{Reporter, sentence};
 
+/// How many warnings are shown to people.
+const SHOWN: usize = 1000;
+
 /// What was found.
 pub(super) struct Result<'a> {
     warnings: Vec<Diagnostic>,
@@ -48,8 +51,11 @@ impl<'a> Result<'a> {
             1 => "Check complete, 1 warning has been found!\n".to_owned(),
             count => format!("Check complete, {count} warnings have been found!\n"),
         };
-        for warning in &self.warnings {
+        for warning in self.warnings.iter().take(SHOWN) {
             self.warning(warning, &mut text);
+        }
+        if let Some(more) = self.warnings.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+            let _ = writeln!(text, "\n{more} more warnings are not shown: --format=json has them all");
         }
         text
     }
@@ -67,7 +73,7 @@ impl<'a> Result<'a> {
     /// The lines of the instruction that is meant. A blank line in it stands for itself.
     fn lines(&self, diagnostic: &Diagnostic) -> (u32, u32) {
         let own = || {
-            let line = self.dockerfile.line_column(diagnostic.span.start).0;
+            let line = self.dockerfile.line(diagnostic.span.start);
             (line, line)
         };
         match self.dockerfile.instruction_at(diagnostic.span.start) {
@@ -180,6 +186,17 @@ Dockerfile:2
         let blank = result.warnings.pop().unwrap();
         assert_eq!(result.show(false), expected);
         assert_eq!(result.lines(&blank), (4, 4));
+    }
+
+    #[test]
+    fn as_many_as_a_large_file_has() {
+        let source = source(&format!("FROM a\n{}", "CMD x\n".repeat(10_000)));
+        let result = result(&source);
+        let text = result.show(false);
+        assert_eq!(text.matches("\nWARNING: ").count(), SHOWN);
+        assert!(text.ends_with("more warnings are not shown: --format=json has them all\n"));
+        let value: Value = serde_json::from_str(&result.show(true)).unwrap();
+        assert_eq!(value["warnings"].as_array().unwrap().len(), result.warnings.len());
     }
 
     #[test]
