@@ -29,6 +29,8 @@ pub struct Options {
     steps: u32,
     /// Megabytes of the large context.
     megabytes: u64,
+    /// Files of the context of many; a second one has five times as many.
+    files: u32,
     /// Where the figures go besides the terminal.
     json: Option<PathBuf>,
 }
@@ -41,6 +43,7 @@ impl Options {
                 rounds: 5,
                 steps: 20,
                 megabytes: 512,
+                files: 20_000,
                 json: None,
             }),
             [rest @ .., "--json", file] => Ok(Self {
@@ -51,6 +54,7 @@ impl Options {
                 rounds: 1,
                 steps: 3,
                 megabytes: 8,
+                files: 200,
                 ..Self::parse(rest)?
             }),
             _ => bail!("bench takes --quick and --json FILE, not {}", words.join(" ")),
@@ -116,8 +120,10 @@ impl<'a> Bench<'a> {
         // The first round warms up what all later ones have warm: pulled bases, the page cache.
         for round in 0..=self.options.rounds {
             for (subject, times) in subjects.iter().zip(&mut times) {
+                self.prepare(subject)?;
                 let kiln = self.tools.measure(self.kiln.command().args(&subject.kiln))?;
                 times.peak = times.peak.max(kiln.mebibytes);
+                let peer = peer.filter(|_| !subject.buildah.is_empty());
                 let buildah = peer.map(|isolation| self.buildah(subject, isolation)).transpose()?;
                 if round > 0 {
                     times.kiln.push(kiln.milliseconds);
@@ -136,6 +142,17 @@ impl<'a> Bench<'a> {
             kiln_peak_mib: Some(times.peak),
         });
         Ok(Report::new(self.options, peer, rows.collect(), table::median(&floor)))
+    }
+
+    /// What comes before and is not measured.
+    fn prepare(&self, subject: &Subject) -> Result<()> {
+        if let Some(edit) = &subject.edit {
+            command::quietly(Command::new("/bin/sh").args(["-ec", edit]))?;
+        }
+        if let Some(before) = &subject.before {
+            command::quietly(self.kiln.command().args(before))?;
+        }
+        Ok(())
     }
 
     /// All commands of a subject, one after the other, in milliseconds.

@@ -15,7 +15,11 @@ pub(super) struct Subject {
     pub(super) what: String,
     /// Kiln's arguments.
     pub(super) kiln: Vec<String>,
-    /// buildah's arguments: one command, or several whose times are added.
+    /// A shell's words before each time.
+    pub(super) edit: Option<String>,
+    /// Kiln's arguments before each time, after those.
+    pub(super) before: Option<Vec<String>>,
+    /// buildah's arguments: one command, or several whose times are added; none where there is nothing to compare.
     pub(super) buildah: Vec<Vec<String>>,
     /// Milliseconds that Kiln may need.
     pub(super) at_most: Option<f64>,
@@ -29,6 +33,13 @@ pub(super) fn write_contexts(directory: &Path, options: &Options) -> Result<()> 
     let (small, large) = (directory.join("small"), directory.join("large"));
     fs::create_dir_all(&small)?;
     fs::create_dir_all(large.join("files"))?;
+    for (name, files) in [("many", options.files), ("more", 5 * options.files)] {
+        write_many(&directory.join(name), files, options.steps)?;
+    }
+    let hundred: String = (1..=100).fold("FROM scratch\n".to_owned(), |text, step| {
+        format!("{text}COPY <<EOF /{step}\n{step}\nEOF\n")
+    });
+    fs::write(small.join("hundred"), hundred)?;
     let none = format!("FROM {BASE}\nLABEL benchmark=none\n");
     let all: String = (1..=options.steps).fold(none.clone(), |text, step| format!("{text}RUN : {step}\n"));
     let stage = |name: &str| format!("FROM {BASE} AS {name}\nRUN sleep 1 && echo {name} > /{name}\n");
@@ -54,6 +65,23 @@ pub(super) fn write_contexts(directory: &Path, options: &Options) -> Result<()> 
     command::quietly(Command::new("dd").args(["if=/dev/urandom", "bs=1M", "status=none", &count, &of])).map(drop)
 }
 
+/// A context of many files in directories of a hundred, and steps that read all of it and one.
+fn write_many(directory: &Path, files: u32, steps: u32) -> Result<()> {
+    for number in 0..files {
+        let parent = directory.join(format!("d{}", number / 100));
+        if number % 100 == 0 {
+            fs::create_dir_all(&parent)?;
+        }
+        fs::write(parent.join(format!("f{number}")), format!("{number:400}"))?;
+    }
+    let copies: String = (2..steps).fold(String::new(), |text, step| format!("{text}COPY d0/f1 /one/{step}\n"));
+    fs::write(
+        directory.join("Dockerfile"),
+        format!("FROM {BASE}\n{copies}COPY . /all\nRUN :\n"),
+    )?;
+    Ok(())
+}
+
 /// All subjects. The first has no steps, the second has all of them.
 pub(super) fn all(directory: &Path, options: &Options) -> Vec<Subject> {
     let steps = options.steps;
@@ -76,6 +104,8 @@ pub(super) fn all(directory: &Path, options: &Options) -> Vec<Subject> {
         Subject {
             what,
             kiln: words(&[]),
+            edit: None,
+            before: None,
             // Stages at the same time, and a cache, are what buildah does when asked.
             buildah: vec![words(&["--layers", "--jobs", "2"])],
             at_most: None,
@@ -97,6 +127,38 @@ pub(super) fn all(directory: &Path, options: &Options) -> Vec<Subject> {
     );
     let mut cached = build(format!("{steps} trivial RUN steps, fully cached"), "all", "small", &[]);
     cached.at_most = Some(30.0);
+    let (files, more) = (options.files, 5 * options.files);
+    let mut many = build(
+        format!("{steps} steps, fully cached, {files} files"),
+        "Dockerfile",
+        "many",
+        &[],
+    );
+    many.at_most = Some(100.0);
+    let mut most = build(
+        format!("{steps} steps, fully cached, {more} files"),
+        "Dockerfile",
+        "more",
+        &[],
+    );
+    most.at_most = Some(400.0);
+    let mut changed = build(
+        format!("one of {files} files changed, COPY of all and RUN"),
+        "Dockerfile",
+        "many",
+        &[],
+    );
+    changed.at_most = Some(400.0);
+    changed.edit = Some(format!("date +%N >{}", directory.join("many/d1/f100").display()));
+    let hundred = build(String::new(), "hundred", "small", &["--no-cache"]);
+    let why = Subject {
+        what: "kiln why, after 100 steps".to_owned(),
+        kiln: vec!["why".to_owned()],
+        edit: None,
+        before: Some(hundred.kiln),
+        buildah: Vec::new(),
+        at_most: Some(50.0),
+    };
     vec![
         build("no step".to_owned(), "none", "small", fresh),
         build(format!("{steps} trivial RUN steps"), "all", "small", fresh),
@@ -109,6 +171,10 @@ pub(super) fn all(directory: &Path, options: &Options) -> Vec<Subject> {
             fresh,
         ),
         archive,
+        many,
+        most,
+        changed,
+        why,
     ]
 }
 
