@@ -4,6 +4,7 @@ mod hostile;
 mod interrupt;
 mod processors;
 mod random;
+mod together;
 mod users;
 
 use anyhow::Result;
@@ -29,9 +30,16 @@ pub fn all() -> Vec<Trial> {
         interrupt::TRIALS,
         processors::TRIALS,
         random::TRIALS,
+        together::TRIALS,
         users::TRIALS,
     ]
     .concat()
+}
+
+/// How often a trial repeats: as usual, or as `KILN_TEST_ROUNDS` says.
+fn rounds(usual: u32) -> u32 {
+    let said = std::env::var("KILN_TEST_ROUNDS").ok();
+    said.and_then(|said| said.parse().ok()).unwrap_or(usual)
 }
 
 /// A trial for every rung.
