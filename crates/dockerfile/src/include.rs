@@ -134,8 +134,11 @@ impl Merge<'_> {
                 Err(diagnostic) => self.found.push((file, *diagnostic)),
             }
         }
-        let bad_directive = || scan.problems.iter().any(|each| cut.range.contains(&each.span.start));
-        if self.found.len() > wrong || bad_directive() {
+        // Both are in the order of the text.
+        let problem = scan.problems.partition_point(|each| each.span.start < cut.range.start);
+        let problem = scan.problems.get(problem);
+        let bad_directive = problem.is_some_and(|each| each.span.start < cut.range.end);
+        if self.found.len() > wrong || bad_directive {
             self.piece(file, cut.range.clone(), (cut.lines.0, cut.lines.1.saturating_add(1)));
             self.end_line();
         }
@@ -196,10 +199,11 @@ impl Merge<'_> {
         if self.found.is_empty() {
             return Ok(source);
         }
+        let places = source.places();
         let (_, mut diagnostics) = crate::parse(source.text());
         diagnostics.retain(|each| each.severity == Severity::Error && each.code != code::NOT_READ_IN);
         diagnostics.extend(self.found.into_iter().map(|(file, each)| Diagnostic {
-            span: source.place_of(file, each.span),
+            span: places.of(file, each.span),
             ..each
         }));
         diagnostics.sort_by_key(|each| each.span.start);

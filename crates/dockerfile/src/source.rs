@@ -174,12 +174,34 @@ impl Source {
         open
     }
 
+    /// The way from places in the files to those in the text.
+    pub(crate) fn places(&self) -> Places {
+        let mut parts = self.parts.clone();
+        parts.sort_by_key(|part| (part.file, part.file_start));
+        Places {
+            parts,
+            end: self.text.len(),
+        }
+    }
+}
+
+/// The parts of a text in the order of the files.
+pub(crate) struct Places {
+    parts: Vec<Part>,
+    end: usize,
+}
+
+impl Places {
     /// The place in the text of a place in a file.
-    pub(crate) fn place_of(&self, file: usize, span: Span) -> Span {
-        let mut parts = self.parts.iter().rev();
-        let part = parts.find(|part| part.file == file && part.file_start <= span.start);
-        let (from, to) = part.map_or((0, 0), |part| (part.file_start, part.start));
-        let into = |at: usize| (to + at.saturating_sub(from)).min(self.text.len());
+    pub(crate) fn of(&self, file: usize, span: Span) -> Span {
+        let next = self
+            .parts
+            .partition_point(|part| (part.file, part.file_start) <= (file, span.start));
+        let part = next.checked_sub(1).map(|last| self.parts[last]);
+        let (from, to) = part
+            .filter(|part| part.file == file)
+            .map_or((0, 0), |part| (part.file_start, part.start));
+        let into = |at: usize| (to + at.saturating_sub(from)).min(self.end);
         Span {
             start: into(span.start),
             end: into(span.end),

@@ -6,10 +6,12 @@
 
 mod dockerfile;
 mod image;
+mod include;
 mod tar;
 mod text;
 
 pub use dockerfile::{dockerfile, json_form};
 pub use image::{image, reference};
+pub use include::include;
 pub use tar::tar;
 pub use text::{flags, globs, ignore, words};

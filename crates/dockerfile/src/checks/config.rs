@@ -1,5 +1,7 @@
 //! The settings (`# check=…`) that silence warnings, or make them errors.
 
+use std::collections::BTreeSet;
+
 use crate::ast::{Dockerfile, Word};
 use crate::checks::rules;
 use crate::diagnostic::{Diagnostic, Severity};
@@ -10,13 +12,13 @@ pub struct Config {
     /// `skip=all`
     pub skip_all: bool,
     /// `skip=A,B`: names of rules.
-    pub skip: Vec<String>,
+    pub skip: BTreeSet<String>,
     /// `error=true`: any warning fails the build.
     pub error: bool,
     /// `experimental=all`
     pub experimental_all: bool,
     /// `experimental=A,B`: names of rules.
-    pub experimental: Vec<String>,
+    pub experimental: BTreeSet<String>,
 }
 
 impl Config {
@@ -66,33 +68,43 @@ impl Config {
 
     /// Whether a rule is silenced. An experimental one is unless it is asked for, and then `skip` does not count.
     pub fn skips(&self, rule: &str) -> bool {
-        if rules::find(rule).is_some_and(|rule| rule.experimental) {
-            return !self.experimental_all && !self.experimental.iter().any(|name| name == rule);
+        if is_experimental(rule) {
+            return !self.experimental_all && !self.experimental.contains(rule);
         }
-        self.skip_all || self.skip.iter().any(|name| name == rule)
+        self.skip_all || self.skip.contains(rule)
     }
 
     /// Leaves only what is to be shown of what was found in a file: drops warnings that these settings, or the comments
     /// above their instruction, silence.
     pub fn apply(&self, file: &Dockerfile, found: &mut Vec<Diagnostic>) {
-        found.retain(|each| each.severity == Severity::Error || !self.at(file, each.span.start).skips(each.code));
+        // Most of what is said of an instruction is said in a row.
+        let mut above: Option<(&[Word], Self)> = None;
+        found.retain(|each| {
+            if each.severity == Severity::Error {
+                return true;
+            }
+            let instruction = file.instruction_at(each.span.start);
+            let comments = instruction.map_or(&[][..], |instruction| &instruction.comments);
+            let above = match &mut above {
+                Some((known, settings)) if std::ptr::eq(*known, comments) => settings,
+                other => &other.insert((comments, Self::of_comments(comments))).1,
+            };
+            !self.silence(above, each.code)
+        });
     }
 
-    /// The settings at a place of the file.
-    fn at(&self, file: &Dockerfile, place: usize) -> Self {
-        let comments = file.instruction_at(place).map(|instruction| &instruction.comments[..]);
-        self.and(Self::of_comments(comments.unwrap_or_default()))
+    /// Whether a rule is silenced by these settings and others together: one that is asked for by either is not.
+    fn silence(&self, others: &Self, rule: &str) -> bool {
+        if is_experimental(rule) {
+            self.skips(rule) && others.skips(rule)
+        } else {
+            self.skips(rule) || others.skips(rule)
+        }
     }
+}
 
-    /// Both settings: what one of them silences or asks for.
-    fn and(&self, more: Self) -> Self {
-        let mut all = self.clone();
-        all.skip_all |= more.skip_all;
-        all.experimental_all |= more.experimental_all;
-        all.skip.extend(more.skip);
-        all.experimental.extend(more.experimental);
-        all
-    }
+fn is_experimental(rule: &str) -> bool {
+    rules::find(rule).is_some_and(|rule| rule.experimental)
 }
 
 /// What Go's `ParseBool` takes.

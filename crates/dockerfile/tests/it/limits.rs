@@ -2,9 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use kiln_dockerfile::checks::Config;
+use kiln_dockerfile::device::Device;
 use kiln_dockerfile::expand::{self, Effort};
 use kiln_dockerfile::ignore::Ignore;
+use kiln_dockerfile::mount::{self, Mount};
 use kiln_dockerfile::{glob, parse, suggest};
+
+use super::include::read_in;
 
 #[test]
 fn many_instructions() {
@@ -113,7 +118,7 @@ fn patterns_that_backtrack() {
 #[test]
 fn classes_of_a_megabyte() {
     let class = format!("*[{}b-ac]", "x".repeat(1 << 20));
-    let name = "a".repeat(4000);
+    let name = "a".repeat(100_000);
     assert_eq!(glob::matches(&class, &name), Ok(false));
     assert_eq!(glob::matches(&class, &(name + "c")), Ok(true));
 }
@@ -121,10 +126,131 @@ fn classes_of_a_megabyte() {
 /// The innermost text is handed through every level.
 #[test]
 fn a_megabyte_in_nested_substitutions() {
-    let inner = "a ".repeat(1 << 19);
+    let inner = "a ".repeat(1 << 20);
     let text = format!("{}{inner}{}", "${c:-".repeat(199), "}".repeat(199));
     let expanded = expand::words(&text, '\\', &BTreeMap::new(), &Effort::default()).unwrap();
-    assert_eq!(expanded.values.len(), 1 << 19);
+    assert_eq!(expanded.values.len(), 1 << 20);
+}
+
+/// Where a pattern may be found at every place, and at each be compared with half of the value.
+#[test]
+fn patterns_as_long_as_their_values() {
+    let half = "a".repeat(1 << 18);
+    let env: BTreeMap<_, _> = [("v".to_owned(), half.repeat(2))].into();
+    for (modifier, length) in [
+        ("#*", 1 << 19),
+        ("##*", 1 << 19),
+        ("%*", 1 << 19),
+        ("%%*", 1 << 19),
+        ("/", 1 << 19),
+        ("//", 1 << 19),
+    ] {
+        let end = if modifier.starts_with('/') { "/x" } else { "" };
+        for (before, after) in [("", "b"), ("b", ""), ("", "*b"), ("b*", "")] {
+            let text = format!("${{v{modifier}{before}{half}{after}{end}}}");
+            let expanded = expand::word(&text, '\\', &env, &Effort::default()).unwrap();
+            assert_eq!(expanded.value.len(), length, "{modifier} {before} {after}");
+        }
+    }
+}
+
+#[test]
+fn long_patterns_for_long_paths() {
+    let (long, deep) = ("a".repeat(1 << 15), "a/".repeat(1 << 14) + "a");
+    for pattern in [
+        format!("*{}b", "?*".repeat(1 << 14)),
+        format!("**/{}b", "*/".repeat(1 << 14)),
+        format!("*{}b*", "a".repeat(1 << 14)),
+        format!("**/{}b/**", "a/".repeat(1 << 13)),
+    ] {
+        let ignore = Ignore::parse(&format!("*\n!{pattern}")).unwrap();
+        for path in [&long, &deep] {
+            assert!(ignore.decide(path).excluded, "{}", &pattern[..9]);
+            assert_eq!(glob::matches(&pattern, path), Ok(false), "{}", &pattern[..9]);
+        }
+    }
+}
+
+/// Each parent of a path is looked up, without reading the path from its start for it.
+#[test]
+fn plain_patterns_and_a_deep_path() {
+    let deep = "a/".repeat(1 << 17);
+    let ignore = Ignore::parse(&format!("{deep}b\n**/c\n{deep}a\n!{deep}")).unwrap();
+    assert_eq!(ignore.decide(&format!("{deep}b")).line, Some(4));
+    assert_eq!(ignore.decide(&deep[2..]).line, None);
+    assert_eq!(ignore.decide(&format!("c/{deep}")).line, Some(2));
+}
+
+/// Values that have a form of their own.
+#[test]
+fn long_values() {
+    for fill in [
+        "1", "1h", ".", "-", "m", "1.", ",", "\"", "\"\",", "a=", "=", "[", "\\u00", "a/", "a ",
+    ] {
+        let value = fill.repeat((1 << 17) / fill.len());
+        for start in [
+            "",
+            "type=tmpfs,target=/a,size=",
+            "type=bind,",
+            "type=secret,id=",
+            "vendor.com/class=",
+        ] {
+            drop(Mount::parse(
+                &format!("{start}{value}"),
+                &mut |text| Ok(text.to_owned()),
+            ));
+            drop(mount::from_of(&format!("{start}{value}")));
+            drop(Device::parse(&format!("{start}{value}")));
+        }
+        // A logical line may be as long as one likes.
+        let line = value
+            .as_bytes()
+            .chunks(60_000)
+            .map(String::from_utf8_lossy)
+            .collect::<Vec<_>>()
+            .join("\\\n");
+        for start in [
+            "HEALTHCHECK --interval=",
+            "RUN --mount=type=tmpfs,size=",
+            "CMD [\"",
+            "EXPOSE ",
+            "INCLUDE ",
+            "COPY --if-exists ",
+            "SHELL [",
+            "STOPSIGNAL ",
+        ] {
+            let (_, found) = parse(&format!("# kiln=include,if-exists\nFROM a\n{start}{line} x\n"));
+            assert!(found.iter().all(|each| !each.message.is_empty()));
+        }
+        drop(parse(&format!(
+            "# escape={value}\n# check={value}\nFROM a\n# check=skip={value}\nRUN x\n"
+        )));
+    }
+}
+
+/// All that is said of a file is looked for among all that is to be left out.
+#[test]
+fn many_warnings_and_rules_to_skip() {
+    let rules: Vec<_> = (0..10_000).map(|number| format!("R{number}")).collect();
+    let text = format!(
+        "# check=skip={}\nFROM a AS b\n{}",
+        rules.join(","),
+        "MAINTAINER x\n".repeat(40_000)
+    );
+    let (tree, mut found) = parse(&text);
+    let before = found.len();
+    Config::of(&tree).apply(&tree, &mut found);
+    assert!(before >= 40_000 && found.len() == before, "{before}");
+}
+
+#[test]
+fn many_wrong_includes() {
+    let text = format!("# kiln=include\n{}", "INCLUDE ../x\n".repeat(40_000));
+    let failed = read_in(&text, &[]).unwrap_err();
+    assert_eq!(failed.diagnostics.len(), 40_000);
+    let last = failed.diagnostics.last().unwrap();
+    assert_eq!(failed.source.text()[last.span.range()].trim_end(), "../x");
+    assert_eq!(failed.source.place(last.span).1, last.span);
 }
 
 #[test]

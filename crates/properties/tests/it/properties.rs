@@ -1,7 +1,7 @@
 //! Random input for every function of the crate.
 
 use kiln_layer::tar::{Entry, Kind, Writer};
-use kiln_properties::{dockerfile, flags, globs, ignore, image, json_form, reference, tar, words};
+use kiln_properties::{dockerfile, flags, globs, ignore, image, include, json_form, reference, tar, words};
 use proptest::prelude::*;
 
 use crate::inputs::{damaged, dockerfiles};
@@ -61,9 +61,14 @@ proptest! {
 
     #[test]
     fn any_bytes_for_everything(text in prop::collection::vec(any::<u8>(), 0..300)) {
-        for function in [dockerfile, words, ignore, globs, flags, json_form, image, reference, tar] {
+        for function in [dockerfile, include, words, ignore, globs, flags, json_form, image, reference, tar] {
             function(&text);
         }
+    }
+
+    #[test]
+    fn any_files(text in "((INCLUDE [0-3.a/]{1,4}|FROM a|RUN x|COPY <<E /|E|# escape=`|#|\\\\|ENV a=b \\\\|%|\u{feff}|)\n){0,20}") {
+        include(text.as_bytes());
     }
 
     #[test]
