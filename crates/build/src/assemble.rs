@@ -9,6 +9,7 @@ use kiln_layer::{BlobInfo, PackOptions, Times};
 use kiln_plan::Target;
 use kiln_store::LayerId;
 
+use crate::cache;
 use crate::cancel::Watched;
 use crate::error::{StepError, StepResult};
 use crate::images::{Images, compression_of};
@@ -29,15 +30,16 @@ pub(crate) fn layer_facts(images: &Images<'_>, layers: &[LayerId]) -> StepResult
     parallel::map(layers, processors(), |layer| facts(images, layer))
 }
 
-fn facts(images: &Images<'_>, layer: &LayerId) -> StepResult<LayerFacts> {
+pub(crate) fn facts(images: &Images<'_>, layer: &LayerId) -> StepResult<LayerFacts> {
     let store = images.store;
     let Some(row) = store.layer(layer)? else {
-        // A layer of the base that nothing needed: its manifest is enough.
+        // A layer of the base or of a cache that nothing needed: what is said of it is enough.
         let origin = images.origin(layer).ok_or_else(|| lost(layer))?;
+        let (created, size) = origin.created_and_size();
         return Ok(LayerFacts {
             diff_id: origin.diff_id,
-            created: 0,
-            size: origin.descriptor.size,
+            created,
+            size,
         });
     };
     let diff_id = if let Some(diff_id) = row.diff_id {
@@ -71,6 +73,7 @@ fn lost(layer: &LayerId) -> StepError {
 /// build gives the same image.
 pub(crate) fn config(target: &Target, facts: &[LayerFacts], epoch: Option<i64>) -> ImageConfig {
     let mut config = target.config.clone();
+    cache::forget(&mut config);
     config.rootfs = RootFs {
         diff_ids: facts.iter().map(|layer| layer.diff_id).collect(),
         ..RootFs::default()
@@ -107,16 +110,17 @@ pub(crate) fn layer_blobs(
     parallel::map(layers, processors(), |layer| blob(images, layer, compression))
 }
 
-fn blob(images: &Images<'_>, layer: &LayerId, compression: LayerOptions) -> StepResult<Descriptor> {
+/// The compressed blob of a layer, which is made if it is not there yet.
+pub(crate) fn blob(images: &Images<'_>, layer: &LayerId, compression: LayerOptions) -> StepResult<Descriptor> {
     let store = images.store;
+    let base = images.base(layer);
     let known = store.layer(layer)?.map(|row| row.blobs).unwrap_or_default();
     let fits = |media_type: &str| Compression::of_layer(media_type) == Some(compression.kind);
     // Whatever a registry gave goes back as it came, unless everything is to be compressed anew.
-    let wanted = known.iter().find(|blob| fits(&blob.media_type)).or_else(|| {
-        known
-            .first()
-            .filter(|_| !compression.force && images.origin(layer).is_some())
-    });
+    let wanted = known
+        .iter()
+        .find(|blob| fits(&blob.media_type))
+        .or_else(|| known.first().filter(|_| !compression.force && base.is_some()));
     if let Some(blob) = wanted
         && compression.level.is_none()
     {
@@ -126,7 +130,15 @@ fn blob(images: &Images<'_>, layer: &LayerId, compression: LayerOptions) -> Step
         );
     }
     if !compression.force
-        && let Some(origin) = images.origin(layer)
+        && let Some(base) = base
+    {
+        return typed(base.descriptor, compression);
+    }
+    // A cache's blob is taken as it is where a step's layer would have become the same here.
+    if let Some(origin) = images.origin(layer)
+        && store.layer(layer)?.is_none()
+        && compression.level.is_none()
+        && fits(&origin.descriptor.media_type)
     {
         return typed(origin.descriptor, compression);
     }
@@ -154,7 +166,7 @@ pub(crate) fn dated_back(
     latest: i64,
 ) -> StepResult<(Vec<Descriptor>, Vec<u8>)> {
     let one = |layer: &LayerId| -> StepResult<(Digest, Descriptor)> {
-        if images.origin(layer).is_some() {
+        if images.base(layer).is_some() {
             return Ok((facts(images, layer)?.diff_id, blob(images, layer, options)?));
         }
         let packed = compress(images, layer, options, Times::AtMost(latest))?;
@@ -171,6 +183,7 @@ pub(crate) fn dated_back(
 
 fn compress(images: &Images<'_>, layer: &LayerId, compression: LayerOptions, times: Times) -> StepResult<BlobInfo> {
     let (store, cancel) = (images.store, images.cancel);
+    images.materialize_one(layer)?;
     let mut writer = store.blob_writer()?;
     let mut out = Watched {
         inner: &mut writer,
@@ -198,6 +211,7 @@ pub(crate) fn manifest(
     let manifest = Manifest {
         schema_version: 2,
         media_type: types.manifest().to_owned(),
+        artifact_type: None,
         config: Descriptor::of(types.config(), config),
         layers,
         annotations,

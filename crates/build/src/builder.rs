@@ -1,11 +1,13 @@
 //! A whole build: plan, solve, and what is done with the results.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use kiln_plan::Plan;
 use kiln_store::{BuildId, Store};
 
+use crate::cache::Exports;
 use crate::cancel::Cancel;
 use crate::error::{Error, StepError, StepResult};
 use crate::event::{Built, Sink};
@@ -78,14 +80,34 @@ impl Builder {
 
     fn build_as(&self, id: BuildId, request: &Request, sink: &dyn Sink, cancel: &Cancel) -> Result<Built, Error> {
         let tasks = Tasks::new(sink, FIRST_TASK);
-        let images = Images::new(&self.store, &self.registry, &tasks, cancel).with_layouts(&request.layouts);
+        let images = Images::new(&self.store, &self.registry, &tasks, cancel)
+            .with_layouts(&request.layouts)
+            .with_caches(&request.cache_from);
         let plan = plan(request, &images, sink)?;
         check_epoch(request, &plan)?;
         let known_files = KnownFiles::open(&self.store)?;
         let session = Session::new(&self.store, request, id, &known_files);
-        let solver = Solver::new(&plan, &session, &images, sink, cancel);
-        let layers = solver.solve()?;
-        results::finish(request, &plan, &layers, &solver).map_err(|error| solver.blame(error))
+        let given_up = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let exports = Exports::start(scope, &images, &plan, &request.cache_to, &given_up);
+            let result = solve(Solver::new(&plan, &session, &images, &exports, sink, cancel));
+            exports.end(result.is_ok());
+            result
+        })
+    }
+}
+
+/// Solves the plan and does with the results what was asked for. What a cache promised and cannot give ends nothing: all
+/// is done again without it, and finds in the store what was done before.
+fn solve(mut solver: Solver<'_>) -> Result<Built, Error> {
+    loop {
+        let result = solver.solve().and_then(|layers| {
+            results::finish(solver.session.request, solver.plan, &layers, &solver).map_err(|error| solver.blame(error))
+        });
+        if result.is_ok() || solver.cancel.is_canceled() || !solver.images.caches.forget_blamed() {
+            return result;
+        }
+        solver = solver.again();
     }
 }
 

@@ -19,7 +19,8 @@ pub struct TaskId(pub usize);
 pub enum Event {
     /// What is built from. All lines and spans of other events are places in its text.
     Dockerfile(Box<Source>),
-    /// A unit of work is known. Sent once for each, before anything else about it.
+    /// A unit of work is known. Sent once for each, before anything else about it; and once more when what has ended is
+    /// done again.
     Task {
         /// Which.
         id: TaskId,

@@ -7,7 +7,7 @@ use rustix::fd::AsFd;
 
 use crate::cancel::Watched;
 use crate::error::{StepError, StepResult};
-use crate::images::{Images, Origin, Tee, compression_of};
+use crate::images::{Images, Origin, Place, Tee, compression_of};
 use crate::parallel;
 use crate::session::Task;
 use crate::waiting::{self, Share};
@@ -36,12 +36,28 @@ pub(crate) fn fetch_layers(images: &Images<'_>, all: &[LayerId], missing: &[&Lay
     if wanted.is_empty() {
         return Ok(());
     }
-    let task = images.tasks.start(format!("pull {}", wanted[0].1.image.familiar()));
-    let fetched = parallel::map(&wanted, PARALLEL, |(_, origin)| fetch(images, origin, &task));
+    let task = images.tasks.start(format!("pull {}", places(&wanted)));
+    let fetched = parallel::map(&wanted, PARALLEL, |(_, origin)| {
+        fetch(images, origin, &task).inspect_err(|error| blame(images, origin, error))
+    });
     task.end(fetched.and_then(|fetched| {
         let mut all_fetched = wanted.iter().zip(fetched);
         all_fetched.try_for_each(|((layer, origin), fetched)| commit(images, all, layer, origin, fetched))
     }))
+}
+
+/// Who has them, as people call it.
+fn places(wanted: &[(&LayerId, Origin)]) -> String {
+    let mut names: Vec<String> = wanted.iter().map(|(_, origin)| origin.place.to_string()).collect();
+    names.dedup();
+    names.join(", ")
+}
+
+/// A cache that cannot give what it promised is not relied on again.
+fn blame(images: &Images<'_>, origin: &Origin, error: &StepError) {
+    if let Place::Cache(layer, found) = &origin.place {
+        images.caches.blame(layer, found, error);
+    }
 }
 
 fn origin(images: &Images<'_>, layer: &LayerId) -> StepResult<Origin> {
@@ -61,7 +77,7 @@ fn fetch(images: &Images<'_>, origin: &Origin, task: &Task<'_>) -> StepResult<Fe
     let options = UnpackOptions::default();
     let digest = origin.descriptor.digest;
     let failed = |source| StepError::Unpack {
-        what: format!("layer {} of {}", digest.short(), origin.image.familiar()),
+        what: format!("layer {} of {}", digest.short(), origin.place),
         source,
     };
     let unpacked = if images.store.has_blob(&digest) {
@@ -74,7 +90,7 @@ fn fetch(images: &Images<'_>, origin: &Origin, task: &Task<'_>) -> StepResult<Fe
     } else {
         let part = digest.short();
         let report = |bytes: u64| task.progress(&part, bytes, Some(origin.descriptor.size));
-        let reader = images.blob_reader(&origin.image, &origin.descriptor, Box::new(report))?;
+        let reader = images.blob_reader(origin, Box::new(report))?;
         let mut blob = images.store.blob_writer()?;
         let mut tee = Tee {
             reader: Watched {
@@ -91,12 +107,20 @@ fn fetch(images: &Images<'_>, origin: &Origin, task: &Task<'_>) -> StepResult<Fe
     };
     if unpacked.diff_id != origin.diff_id {
         return Err(StepError::Invalid(format!(
-            "layer {} of {} unpacks to {}, but the image's config says {}: the image is damaged or lies",
+            "layer {} of {} unpacks to {}, but is said to be {}: the image is damaged or lies",
             digest.short(),
-            origin.image.familiar(),
+            origin.place,
             unpacked.diff_id,
             origin.diff_id
         )));
+    }
+    if unpacked.is_incomplete() && matches!(origin.place, Place::Cache(..)) {
+        let message = format!(
+            "layer {} of {} lacks directories: no step made it",
+            digest.short(),
+            origin.place
+        );
+        return Err(StepError::Invalid(message));
     }
     Ok(Fetched { directory, unpacked })
 }
@@ -114,14 +138,23 @@ fn commit(images: &Images<'_>, all: &[LayerId], layer: &LayerId, origin: &Origin
         .mount()?;
         kiln_layer::complete(&directory.fs(), lower.as_fd(), &unpacked)?;
     }
+    let (created, size) = match &origin.place {
+        Place::Image(_) => (None, unpacked.size),
+        // As if the step had run here.
+        Place::Cache(_, found) => (Some(found.entry.step.created), kiln_layer::disk_usage(&directory.fs())?),
+    };
     let info = LayerInfo {
-        size: unpacked.size,
+        size,
         diff_id: Some(unpacked.diff_id),
+        created,
     };
     images.store.commit_layer(&directory, layer, &info)?;
     let descriptor = &origin.descriptor;
     images
         .store
         .add_layer_blob(layer, &descriptor.digest, descriptor.size, &descriptor.media_type)?;
-    Ok(())
+    match &origin.place {
+        Place::Image(_) => Ok(()),
+        Place::Cache(_, found) => images.record_found(layer, found),
+    }
 }

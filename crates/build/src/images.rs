@@ -1,6 +1,7 @@
 //! Images as sources: what a name stands for, and getting their layers when something needs them.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::io::Read;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,9 +10,10 @@ use kiln_image::{Descriptor, Digest, ImageConfig, Manifest, Reference};
 use kiln_plan::{ImageRequest, ResolvedImage};
 use kiln_store::{Image, LayerId, Store};
 
+use crate::cache::{Caches, Found};
 use crate::cancel::Cancel;
 use crate::error::{Error, StepError, StepResult};
-use crate::request::Layout;
+use crate::request::{CachePlace, Layout};
 use crate::session::Tasks;
 
 /// Of commands that build nothing.
@@ -23,6 +25,7 @@ pub(crate) struct Images<'a> {
     pub(crate) registry: kiln_registry::Client,
     pub(crate) tasks: &'a Tasks<'a>,
     pub(crate) cancel: &'a Cancel,
+    pub(crate) caches: Caches<'a>,
     layouts: &'a BTreeMap<Reference, Layout>,
     known: Mutex<Known>,
 }
@@ -31,16 +34,60 @@ pub(crate) struct Images<'a> {
 struct Known {
     /// By manifest digest (of images that only the store has: the config's).
     layers: HashMap<Digest, Arc<[LayerId]>>,
-    /// Where a layer that is not in the store comes from.
+    /// Where a layer of an image that is not in the store comes from.
     origins: HashMap<LayerId, Origin>,
 }
 
 /// Where a layer comes from.
 #[derive(Debug, Clone)]
 pub(crate) struct Origin {
-    pub(crate) image: Reference,
+    pub(crate) place: Place,
     pub(crate) descriptor: Descriptor,
     pub(crate) diff_id: Digest,
+}
+
+/// Who has a layer.
+#[derive(Debug, Clone)]
+pub(crate) enum Place {
+    /// An image, in a registry or a layout.
+    Image(Reference),
+    /// A cache.
+    Cache(LayerId, Found),
+}
+
+impl Origin {
+    fn in_cache(layer: LayerId, found: Found) -> Self {
+        Self {
+            descriptor: found.entry.blob.clone(),
+            diff_id: found.entry.diff_id,
+            place: Place::Cache(layer, found),
+        }
+    }
+
+    /// When the layer was made, in seconds since 1970, and the bytes of its files, as far as that is known.
+    pub(crate) fn created_and_size(&self) -> (i64, u64) {
+        match &self.place {
+            Place::Image(_) => (0, self.descriptor.size),
+            Place::Cache(_, found) => (found.entry.step.created, found.entry.step.size),
+        }
+    }
+
+    /// The repository that has it, if one does.
+    pub(crate) fn repository(&self) -> Option<&Reference> {
+        match &self.place {
+            Place::Image(image) => Some(image),
+            Place::Cache(_, found) => found.reference.as_ref(),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Image(image) => f.write_str(&image.familiar()),
+            Self::Cache(_, found) => write!(f, "the cache {}", found.cache),
+        }
+    }
 }
 
 /// The identities of an image's layers in the store: the chain IDs of the image specification (config.md,
@@ -70,6 +117,7 @@ impl<'a> Images<'a> {
             registry: registry.with_stop(cancel.registry()),
             tasks,
             cancel,
+            caches: Caches::none(tasks),
             layouts: &NO_LAYOUTS,
             known: Mutex::default(),
         }
@@ -78,6 +126,14 @@ impl<'a> Images<'a> {
     /// The same, with images that are in layouts.
     pub(crate) fn with_layouts(self, layouts: &'a BTreeMap<Reference, Layout>) -> Self {
         Self { layouts, ..self }
+    }
+
+    /// The same, with caches that have layers of steps.
+    pub(crate) fn with_caches(self, places: &[CachePlace]) -> Self {
+        Self {
+            caches: Caches::new(places, &self.registry, self.tasks),
+            ..self
+        }
     }
 
     /// Resolves all at once. The lines are those of the Dockerfile that name them, for errors.
@@ -197,7 +253,7 @@ impl<'a> Images<'a> {
         let mut known = self.known();
         for ((id, descriptor), diff_id) in ids.into_iter().zip(&manifest.layers).zip(&config.rootfs.diff_ids) {
             let origin = Origin {
-                image: reference.clone(),
+                place: Place::Image(reference.clone()),
                 descriptor: descriptor.clone(),
                 diff_id: *diff_id,
             };
@@ -219,30 +275,52 @@ impl<'a> Images<'a> {
     }
 
     /// Where a layer comes from, if it is one of an image that was resolved.
-    pub(crate) fn origin(&self, layer: &LayerId) -> Option<Origin> {
+    pub(crate) fn base(&self, layer: &LayerId) -> Option<Origin> {
         self.known().origins.get(layer).cloned()
+    }
+
+    /// Where a layer comes from, if it is one of an image that was resolved, or of a cache.
+    pub(crate) fn origin(&self, layer: &LayerId) -> Option<Origin> {
+        let in_cache = || Some(Origin::in_cache(layer.clone(), self.caches.find(layer)?));
+        self.base(layer).or_else(in_cache)
     }
 
     /// Where a compressed layer comes from.
     pub(crate) fn origin_of_blob(&self, digest: &Digest) -> Option<Origin> {
-        self.known()
+        let of_image = self
+            .known()
             .origins
             .values()
             .find(|origin| origin.descriptor.digest == *digest)
-            .cloned()
+            .cloned();
+        let in_cache = || {
+            self.caches
+                .find_blob(digest)
+                .map(|(layer, found)| Origin::in_cache(layer, found))
+        };
+        of_image.or_else(in_cache)
     }
 
-    /// The bytes of a layer from where its image is. Who keeps them looks at their digest.
+    /// The bytes of a layer from where it comes from. Who keeps them looks at their digest.
     pub(crate) fn blob_reader<'r>(
-        &self,
-        image: &Reference,
-        blob: &Descriptor,
+        &'r self,
+        origin: &Origin,
         report: Box<dyn Fn(u64) + Send + 'r>,
     ) -> StepResult<Box<dyn Read + Send + 'r>> {
+        let blob = &origin.descriptor;
+        let image = match &origin.place {
+            Place::Image(image) => image,
+            Place::Cache(layer, found) => return self.caches.open(layer, found, report),
+        };
         Ok(match self.layouts.get(image) {
             Some(layout) => Box::new(layout.open_blob(&blob.digest)?),
             None => Box::new(self.registry.blob_reader(image, blob, report)?),
         })
+    }
+
+    /// Makes sure that a layer that a step made is unpacked in the store.
+    pub(crate) fn materialize_one(&self, layer: &LayerId) -> StepResult<()> {
+        self.materialize(std::slice::from_ref(layer))
     }
 
     /// Makes sure that all layers are unpacked in the store, fetching those that are not.

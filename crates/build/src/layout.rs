@@ -33,11 +33,15 @@ impl Images<'_> {
 }
 
 impl Layout {
+    /// The index of all.
+    pub(crate) fn index(&self) -> StepResult<Index> {
+        let bytes = self.read("index.json")?;
+        serde_json::from_slice(&bytes).map_err(|error| self.invalid(&format!("its index.json is none: {error}")))
+    }
+
     /// What the index has under the tag; as with docker, the only image that there is has any.
     fn named(&self) -> StepResult<Digest> {
-        let bytes = self.read("index.json")?;
-        let index: Index = serde_json::from_slice(&bytes)
-            .map_err(|error| self.invalid(&format!("its index.json is none: {error}")))?;
+        let index = self.index()?;
         let tag = self.tag.as_deref().unwrap_or("latest");
         let has =
             |key: &'static str| move |entry: &&Descriptor| entry.annotations.get(key).is_some_and(|name| name == tag);
@@ -86,11 +90,11 @@ impl Layout {
     }
 
     /// The content of a small blob.
-    fn document(&self, digest: &Digest) -> StepResult<Vec<u8>> {
-        let bytes = self.read(&blob(digest))?;
+    pub(crate) fn document(&self, digest: &Digest) -> StepResult<Vec<u8>> {
+        let bytes = self.read(&blob_name(digest))?;
         let found = Digest::of(&bytes);
         if found != *digest {
-            return Err(self.invalid(&format!("{} has the digest {found}: it is damaged", blob(digest))));
+            return Err(self.invalid(&format!("{} has the digest {found}: it is damaged", blob_name(digest))));
         }
         Ok(bytes)
     }
@@ -108,7 +112,7 @@ impl Layout {
 
     /// A layer, whose bytes the reader verifies.
     pub(crate) fn open_blob(&self, digest: &Digest) -> StepResult<File> {
-        self.open(&blob(digest))
+        self.open(&blob_name(digest))
     }
 
     fn open(&self, name: &str) -> StepResult<File> {
@@ -127,8 +131,9 @@ impl Layout {
 }
 
 /// The annotation by which the specification has an index name its images.
-const REF_NAME: &str = "org.opencontainers.image.ref.name";
+pub(crate) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
-fn blob(digest: &Digest) -> String {
+/// Where a layout has a blob.
+pub(crate) fn blob_name(digest: &Digest) -> String {
     format!("blobs/sha256/{}", digest.hex())
 }

@@ -5,6 +5,7 @@
 mod agent;
 mod assemble;
 mod builder;
+mod cache;
 mod cancel;
 mod context;
 mod error;

@@ -316,7 +316,7 @@ fn fetch_blobs(images: &Images<'_>, layers: &[Descriptor]) -> StepResult<()> {
         let part = layer.digest.short();
         let report = |bytes: u64| task.progress(&part, bytes, Some(layer.size));
         let mut reader = Watched {
-            inner: images.blob_reader(&origin.image, layer, Box::new(report))?,
+            inner: images.blob_reader(&origin, Box::new(report))?,
             cancel: images.cancel,
         };
         let mut writer = images.store.blob_writer()?;

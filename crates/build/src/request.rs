@@ -13,6 +13,7 @@ use kiln_plan::Options;
 pub use kiln_sandbox::{CpuTime, Limits};
 
 pub use crate::agent::Agent;
+pub use crate::cache::{CacheExport, CacheMode, CachePlace};
 use crate::error::{StepError, StepResult};
 
 /// Secrets are small (`BuildKit`'s limit).
@@ -58,6 +59,12 @@ pub struct Request {
     pub outputs: Vec<Output>,
     /// What outputs with manifests note in them (`--annotation`).
     pub annotations: Annotations,
+    /// Caches to look in for steps that the store does not know (`--cache-from`), first to be asked first.
+    pub cache_from: Vec<CachePlace>,
+    /// Caches to write (`--cache-to`).
+    pub cache_to: Vec<CacheExport>,
+    /// Whether images carry in their configs which steps made their layers (`--cache-to type=inline`).
+    pub inline_cache: bool,
 }
 
 impl Request {

@@ -9,6 +9,7 @@ use kiln_plan::{Plan, Target};
 use kiln_store::{Image, LayerId};
 
 use crate::assemble;
+use crate::cache;
 use crate::error::{StepError, StepResult};
 use crate::event::Built;
 use crate::export;
@@ -31,7 +32,7 @@ pub(crate) fn finish(
     let epoch = request.epoch.or(plan.epoch);
     let each = plan.targets.iter().zip(layers);
     let made: StepResult<Vec<StoredImage>> = each
-        .map(|(target, layers)| image(images, target, layers, epoch))
+        .map(|(target, layers)| image(images, target, layers, epoch, request.inline_cache))
         .collect();
     let results = Results {
         request,
@@ -65,9 +66,18 @@ pub(crate) fn finish(
 }
 
 /// An image of these layers; its config is a blob of the store.
-fn image(images: &Images<'_>, target: &Target, layers: &[LayerId], epoch: Option<i64>) -> StepResult<StoredImage> {
+fn image(
+    images: &Images<'_>,
+    target: &Target,
+    layers: &[LayerId],
+    epoch: Option<i64>,
+    inline_cache: bool,
+) -> StepResult<StoredImage> {
     let facts = assemble::layer_facts(images, layers)?;
-    let config = assemble::config(target, &facts, epoch);
+    let mut config = assemble::config(target, &facts, epoch);
+    if inline_cache {
+        cache::embed(images, layers, &mut config)?;
+    }
     let bytes = serde_json::to_vec(&config)
         .map_err(|error| StepError::Invalid(format!("cannot encode the config: {error}")))?;
     Ok(StoredImage {

@@ -130,6 +130,11 @@ impl<'a> Tasks<'a> {
         }
     }
 
+    /// Warns of something that has no place in the Dockerfile.
+    pub(crate) fn notice(&self, text: String) {
+        self.sink.event(Event::Notice(text));
+    }
+
     /// Announces and starts a task.
     pub(crate) fn start(&self, name: String) -> Task<'a> {
         let id = TaskId(self.next.fetch_add(1, Ordering::Relaxed));

@@ -63,7 +63,10 @@ impl Images<'_> {
         let root = Path::new("/");
         kiln_layer::copy_tree(tree.as_fd(), root, target.as_fd(), root, &CopyOptions::default())?;
         let size = kiln_layer::disk_usage(&path)?;
-        let info = LayerInfo { size, diff_id: None };
+        let info = LayerInfo {
+            size,
+            ..LayerInfo::default()
+        };
         Ok(self.store.commit_layer(&directory, id, &info)?)
     }
 }

@@ -227,10 +227,10 @@ fn push_blob(images: &Images<'_>, reference: &Reference, blob: &Descriptor, task
     let origin = images.origin_of_blob(&blob.digest);
     let path = images.store.blob_path(&blob.digest);
     // What the store does not have goes from one registry to the other.
-    let open = || -> std::io::Result<Box<dyn std::io::Read + Send>> {
+    let open = || -> std::io::Result<Box<dyn std::io::Read + Send + '_>> {
         match (std::fs::File::open(&path), &origin) {
             (Err(error), Some(origin)) if error.kind() == std::io::ErrorKind::NotFound => {
-                let reader = images.blob_reader(&origin.image, blob, Box::new(|_| {}));
+                let reader = images.blob_reader(origin, Box::new(|_| {}));
                 reader.map_err(std::io::Error::other)
             }
             (file, _) => Ok(Box::new(file?)),
@@ -240,8 +240,9 @@ fn push_blob(images: &Images<'_>, reference: &Reference, blob: &Descriptor, task
     let report = |bytes: u64| task.progress(&part, bytes, Some(blob.size));
     let mounts: Vec<Reference> = origin
         .iter()
-        .map(|origin| origin.image.clone())
+        .filter_map(|origin| origin.repository())
         .filter(|from| from.registry() == reference.registry())
+        .cloned()
         .collect();
     images.registry.push_blob(reference, blob, &open, &mounts, &report)?;
     Ok(())

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use kiln_build::{Difference, Look, Value, Why};
+use kiln_store::BuildId;
 use serde_json::json;
 
 use crate::progress::text::{cut, sanitise};
@@ -15,7 +16,7 @@ const SHOWN: usize = 60;
 /// One line. Without a time where the clock is not told.
 pub(crate) fn sentence(why: &Why) -> String {
     match why {
-        Why::Cached { build, .. } => format!("made by build {build}"),
+        Why::Cached { build, .. } => format!("made by {}", maker(*build)),
         Why::NoCache => "told to run in any case (--no-cache)".to_owned(),
         Why::First => "nothing like it was built before".to_owned(),
         Why::Gone { build, .. } => format!("the same as in build {build}, whose result is no longer there"),
@@ -29,13 +30,21 @@ pub(crate) fn sentence(why: &Why) -> String {
     }
 }
 
+/// Who made what is cached.
+fn maker(build: BuildId) -> String {
+    if build == BuildId::ELSEWHERE {
+        return "another machine, from a cache".to_owned();
+    }
+    format!("build {build}")
+}
+
 /// All there is to say, line by line.
 pub(crate) fn paragraph(why: &Why, now: i64) -> String {
     let mut text = String::new();
     let ago = |made: i64| time::ago(made, now).to_lowercase();
     match why {
         Why::Cached { build, made } => {
-            let _ = writeln!(text, "cached: made by build {build}, {}", ago(*made));
+            let _ = writeln!(text, "cached: made by {}, {}", maker(*build), ago(*made));
         }
         Why::Changed {
             build,
@@ -61,26 +70,25 @@ pub(crate) fn paragraph(why: &Why, now: i64) -> String {
 /// For programs.
 pub(crate) fn object(why: &Why) -> serde_json::Value {
     match why {
-        Why::Cached { build, made } => json!({"reason": "cached", "build": number(build), "made": made}),
+        Why::Cached { build, made } => json!({"reason": "cached", "build": number(*build), "made": made}),
         Why::NoCache => json!({"reason": "no-cache"}),
         Why::First => json!({"reason": "first"}),
-        Why::Gone { build, made } => json!({"reason": "gone", "build": number(build), "made": made}),
+        Why::Gone { build, made } => json!({"reason": "gone", "build": number(*build), "made": made}),
         Why::Changed {
             build,
             made,
             differences,
             count,
         } => json!({
-            "reason": "changed", "build": number(build), "made": made, "differences": differences, "count": count,
+            "reason": "changed", "build": number(*build), "made": made, "differences": differences, "count": count,
         }),
     }
 }
 
-fn number(build: &impl ToString) -> serde_json::Value {
-    build
-        .to_string()
-        .parse()
-        .map_or(serde_json::Value::Null, |number: i64| number.into())
+/// `null` for one on another machine.
+fn number(build: BuildId) -> serde_json::Value {
+    let number = build.to_string().parse().ok().filter(|_| build != BuildId::ELSEWHERE);
+    number.map_or(serde_json::Value::Null, |number: i64| number.into())
 }
 
 fn difference(difference: &Difference) -> String {

@@ -60,6 +60,9 @@ pub struct Manifest {
     /// Its own media type; optional in OCI documents.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub media_type: String,
+    /// What it is the manifest of, if of no image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact_type: Option<String>,
     /// The config blob.
     pub config: Descriptor,
     /// The layers, lowest first.

@@ -34,11 +34,11 @@ impl Client {
     /// `open` gives its content from the start, and may be called again after a cut. `mount_from` names
     /// repositories that may have the blob; those of other registries are passed over. `progress` is told
     /// how many bytes of the blob are on their way; it may go back after a cut.
-    pub fn push_blob(
+    pub fn push_blob<'r>(
         &self,
         reference: &Reference,
         descriptor: &Descriptor,
-        open: &dyn Fn() -> io::Result<Box<dyn Read + Send>>,
+        open: &dyn Fn() -> io::Result<Box<dyn Read + Send + 'r>>,
         mount_from: &[Reference],
         progress: &dyn Fn(u64),
     ) -> Result<Pushed, Error> {

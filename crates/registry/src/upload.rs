@@ -63,25 +63,26 @@ enum Way {
     Chunks(u64),
 }
 
-type Open<'a> = &'a dyn Fn() -> io::Result<Box<dyn Read + Send>>;
+/// Gives the content from its start.
+type Open<'a, 'r> = &'a dyn Fn() -> io::Result<Box<dyn Read + Send + 'r>>;
 
 /// A blob on its way to a repository.
-pub(crate) struct Upload<'a> {
+pub(crate) struct Upload<'a, 'r> {
     inner: &'a Inner,
     site: &'a Site,
     descriptor: &'a Descriptor,
-    source: Source<'a>,
+    source: Source<'a, 'r>,
     progress: &'a dyn Fn(u64),
     scopes: Scopes,
     what: What,
 }
 
-impl<'a> Upload<'a> {
+impl<'a, 'r> Upload<'a, 'r> {
     pub(crate) fn new(
         inner: &'a Inner,
         site: &'a Site,
         descriptor: &'a Descriptor,
-        open: Open<'a>,
+        open: Open<'a, 'r>,
         progress: &'a dyn Fn(u64),
     ) -> Self {
         Self {
@@ -315,13 +316,13 @@ fn received(range: &str) -> Option<u64> {
 }
 
 /// The content, from any place on.
-struct Source<'a> {
-    open: Open<'a>,
-    reader: Option<Box<dyn Read + Send>>,
+struct Source<'a, 'r> {
+    open: Open<'a, 'r>,
+    reader: Option<Box<dyn Read + Send + 'r>>,
     position: u64,
 }
 
-impl Source<'_> {
+impl Source<'_, '_> {
     /// A reader that stands at `offset`.
     fn at(&mut self, offset: u64) -> io::Result<&mut dyn Read> {
         if self.reader.is_none() || self.position > offset {
@@ -339,7 +340,7 @@ impl Source<'_> {
     }
 }
 
-impl Read for Source<'_> {
+impl Read for Source<'_, '_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let Some(reader) = &mut self.reader else {
             return Ok(0);

@@ -7,10 +7,16 @@ use kiln_image::Digest;
 use crate::error::{Error, Result};
 
 /// The key of a step's record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key([u8; 32]);
 
 impl Key {
+    /// The key that is displayed so.
+    pub fn from_hex(text: &str) -> Option<Self> {
+        let digest: Digest = format!("sha256:{text}").parse().ok()?;
+        Some(Self(*digest.as_bytes()))
+    }
+
     pub(crate) const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
@@ -43,6 +49,11 @@ impl LayerId {
         Self(digest.hex())
     }
 
+    /// A name as [`LayerId::random`] gives them; `None` for any other text, such as the name made of a digest.
+    pub fn from_random(text: &str) -> Option<Self> {
+        (text.len() == RANDOM_DIGITS && text.bytes().all(is_hex)).then(|| Self(text.to_owned()))
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -65,6 +76,13 @@ impl fmt::Display for LayerId {
     }
 }
 
+/// How long a random name is.
+const RANDOM_DIGITS: usize = 32;
+
+const fn is_hex(byte: u8) -> bool {
+    matches!(byte, b'0'..=b'9' | b'a'..=b'f')
+}
+
 /// 128 random bits as 32 hexadecimal digits.
 pub(crate) fn random_name() -> Result<String> {
     let mut bytes = [0_u8; 16];
@@ -76,6 +94,11 @@ pub(crate) fn random_name() -> Result<String> {
 /// The number of a build, counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BuildId(pub(crate) i64);
+
+impl BuildId {
+    /// A build on another machine, whose records came from a cache.
+    pub const ELSEWHERE: Self = Self(0);
+}
 
 impl fmt::Display for BuildId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

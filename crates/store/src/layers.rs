@@ -45,6 +45,8 @@ pub struct LayerInfo {
     pub size: u64,
     /// The digest of its tar.
     pub diff_id: Option<Digest>,
+    /// When it was made, in seconds since 1970; now where not given.
+    pub created: Option<i64>,
 }
 
 /// A layer that is being made. Dropped without [`LayerDir::commit`] it is gone.
@@ -104,9 +106,10 @@ impl Store {
         }
         std::fs::rename(directory.fs(), &target).map_err(Error::io("rename to", &target))?;
         let diff_id = info.diff_id.map(|digest| digest.to_string());
+        let created = info.created.unwrap_or_else(now);
         transaction
             .prepare_cached("INSERT OR REPLACE INTO layers (id, size, diff_id, created, boot) VALUES (?, ?, ?, ?, ?)")?
-            .execute(params![id.as_str(), to_sql(info.size), diff_id, now(), boot_id()])?;
+            .execute(params![id.as_str(), to_sql(info.size), diff_id, created, boot_id()])?;
         transaction.commit()?;
         drop(db);
         // What cannot be removed now goes with the process's directory.

@@ -67,6 +67,22 @@ impl Store {
         .transpose()
     }
 
+    /// The keys of a layer's records, and what they say of it.
+    pub fn records_of(&self, layer: &LayerId) -> Result<Vec<(Key, Record)>> {
+        let keys: Vec<[u8; 32]> = {
+            let db = self.db();
+            let mut statement = db.prepare_cached("SELECT key FROM records WHERE layer = ? ORDER BY key")?;
+            let rows = statement.query_map([layer.as_str()], |row| row.get(0))?;
+            rows.collect::<rusqlite::Result<_>>()?
+        };
+        let mut found = Vec::new();
+        for key in keys.into_iter().map(Key::from) {
+            // Another process may have forgotten it meanwhile.
+            found.extend(self.record(&key)?.map(|record| (key, record)));
+        }
+        Ok(found)
+    }
+
     /// Writes a record, in the place of an earlier one.
     pub fn put_record(&self, key: &Key, record: &Record) -> Result<()> {
         let milliseconds = to_sql(u64::try_from(record.duration.as_millis()).unwrap_or(u64::MAX));

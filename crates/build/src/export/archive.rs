@@ -11,10 +11,11 @@ use kiln_store::Store;
 use serde_json::json;
 
 use crate::error::{StepError, StepResult};
+use crate::layout::blob_name;
 use crate::package::Package;
 
 /// The content of the `oci-layout` file.
-const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
+pub(crate) const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 
 /// One entry for each name; one without name where there is none.
 fn index_entries(package: &Package) -> Vec<Descriptor> {
@@ -51,18 +52,14 @@ fn index(packages: &[Package]) -> StepResult<Vec<u8>> {
     serde_json::to_vec(&index).map_err(|error| StepError::Invalid(format!("cannot encode the index: {error}")))
 }
 
-fn blob_path(digest: &Digest) -> String {
-    format!("blobs/sha256/{}", digest.hex())
-}
-
 /// Docker's list: what `docker load` reads. It has one image for a name.
 fn docker_manifest(packages: &[Package]) -> Vec<u8> {
     let entry = |package: &Package| {
         let image = package.native();
         json!({
-            "Config": blob_path(&image.config),
+            "Config": blob_name(&image.config),
             "RepoTags": package.names.iter().map(Reference::familiar).collect::<Vec<_>>(),
-            "Layers": image.layers.iter().map(|layer| blob_path(&layer.digest)).collect::<Vec<_>>(),
+            "Layers": image.layers.iter().map(|layer| blob_name(&layer.digest)).collect::<Vec<_>>(),
         })
     };
     json!(packages.iter().map(entry).collect::<Vec<_>>())
@@ -90,13 +87,13 @@ fn write_archive(store: &Store, packages: &[Package], out: &mut dyn Write, docke
     for package in packages {
         for (digest, size) in package.blobs() {
             if written.insert(digest) {
-                tar.file(&blob_path(&digest), size, store.open_blob(&digest)?)?;
+                tar.file(&blob_name(&digest), size, store.open_blob(&digest)?)?;
             }
         }
         for document in package.documents() {
             let digest = Digest::of(document);
             if written.insert(digest) {
-                tar.bytes(&blob_path(&digest), document)?;
+                tar.bytes(&blob_name(&digest), document)?;
             }
         }
     }

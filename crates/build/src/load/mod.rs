@@ -225,6 +225,7 @@ fn unpack_layers(images: &Images<'_>, config: &ImageConfig, blobs: &[Digest]) ->
         let info = LayerInfo {
             size: unpacked.size,
             diff_id: Some(*diff_id),
+            created: None,
         };
         images.store.commit_layer(&directory, layer, &info)?;
         remember_blob(images.store, layer, blob)?;

@@ -69,7 +69,10 @@ impl Fetcher<'_> {
     /// Makes the files a layer of that name.
     fn keep(&self, directory: &LayerDir, layer: LayerId) -> StepResult<Fetched> {
         let size = kiln_layer::disk_usage(&directory.fs())?;
-        let info = LayerInfo { size, diff_id: None };
+        let info = LayerInfo {
+            size,
+            ..LayerInfo::default()
+        };
         self.store.commit_layer(directory, &layer, &info)?;
         Ok(Fetched {
             layer,

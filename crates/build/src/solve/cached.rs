@@ -144,9 +144,14 @@ impl Solver<'_> {
         };
         let size = kiln_layer::disk_usage(&made.directory.fs())?;
         let layer = LayerId::random()?;
-        self.session
-            .store
-            .commit_layer(&made.directory, &layer, &LayerInfo { size, diff_id: None })?;
+        self.session.store.commit_layer(
+            &made.directory,
+            &layer,
+            &LayerInfo {
+                size,
+                ..LayerInfo::default()
+            },
+        )?;
         let record = Record::new(layer.clone(), self.session.build, &step.name, started.elapsed());
         for key in keys {
             self.session.store.put_record(key, &record)?;
@@ -187,16 +192,18 @@ impl Solver<'_> {
         Ok((reads.then(|| key.finish()), content))
     }
 
-    /// The record of a key, if there is one and its layer is still there.
+    /// The record of a key, if there is one and its layer is still there; else what a cache has.
     fn lookup(&self, step: &Step, key: &Key) -> StepResult<Option<Record>> {
         if step.no_cache {
             return Ok(None);
         }
-        let Some(record) = self.session.store.record(key)? else {
-            return Ok(None);
-        };
-        let present = self.session.store.layer(&record.layer)?.is_some();
-        Ok(present.then_some(record))
+        if let Some(record) = self.session.store.record(key)?
+            && self.session.store.layer(&record.layer)?.is_some()
+        {
+            return Ok(Some(record));
+        }
+        // A layer of a cache is fetched by the first step that needs it.
+        Ok(self.images.caches.lookup(key))
     }
 }
 

@@ -23,6 +23,7 @@ use std::sync::Arc;
 use kiln_plan::{Op, Plan, Step, StepId, Target};
 use kiln_store::{LayerId, LockGuard};
 
+use crate::cache::Exports;
 use crate::cancel::Cancel;
 use crate::context::Context;
 use crate::error::{Error, StepError, StepResult};
@@ -58,6 +59,9 @@ pub(crate) struct Solver<'a> {
     pub(crate) images: &'a Images<'a>,
     pub(crate) sink: &'a dyn Sink,
     pub(crate) cancel: &'a Cancel,
+    exports: &'a Exports<'a>,
+    /// Steps that were not announced yet, or were and ended, and are done again.
+    unannounced: Vec<StepId>,
     results: schedule::Results,
 }
 
@@ -72,6 +76,7 @@ impl<'a> Solver<'a> {
         plan: &'a Plan,
         session: &'a Session<'a>,
         images: &'a Images<'a>,
+        exports: &'a Exports<'a>,
         sink: &'a dyn Sink,
         cancel: &'a Cancel,
     ) -> Self {
@@ -81,7 +86,21 @@ impl<'a> Solver<'a> {
             images,
             sink,
             cancel,
+            exports,
+            unannounced: (0..plan.steps.len()).map(StepId).collect(),
             results: schedule::Results::new(plan.steps.len()),
+        }
+    }
+
+    /// To do all of it again. What ran is in the store; what a cache could not give is not looked for there again.
+    pub(crate) fn again(&self) -> Self {
+        let ended = (0..self.plan.steps.len())
+            .map(StepId)
+            .filter(|id| self.results.has(*id));
+        Self {
+            unannounced: ended.collect(),
+            results: schedule::Results::new(self.plan.steps.len()),
+            ..*self
         }
     }
 
@@ -107,10 +126,11 @@ impl<'a> Solver<'a> {
     }
 
     fn announce(&self) {
-        for (index, step) in self.plan.steps.iter().enumerate() {
+        for &id in &self.unannounced {
+            let step = &self.plan.steps[id.0];
             let stage = step.stage.map(|stage| self.plan.stages[stage].name.clone());
             self.sink.event(Event::Task {
-                id: TaskId(index),
+                id: TaskId(id.0),
                 name: step.name.clone(),
                 stage,
                 lines: step.lines,
@@ -156,6 +176,11 @@ impl<'a> Solver<'a> {
                 reason: error.to_string(),
             },
         };
+        // A cache's fault: all is done again without it.
+        let begins_anew = ran.is_err() && !self.cancel.is_canceled() && self.images.caches.is_blamed();
+        if begins_anew {
+            return ran.map(drop).map_err(|error| step_failed(step, error));
+        }
         self.sink.event(Event::Finished {
             id: task,
             outcome,
@@ -190,7 +215,13 @@ impl<'a> Solver<'a> {
     fn run(&self, id: StepId, step: &Step, clock: &Clock<'_>) -> StepResult<Ran> {
         match &step.op {
             Op::Source(source) => self.source(TaskId(id.0), source, step.no_cache),
-            Op::Exec(_) | Op::File(_) => self.cached(id, step, clock),
+            Op::Exec(_) | Op::File(_) => {
+                let ran = self.cached(id, step, clock)?;
+                if let Some(layer) = ran.done.layers().last() {
+                    self.exports.done(id, layer);
+                }
+                Ok(ran)
+            }
             Op::Merge(inputs) => {
                 let layers = inputs
                     .iter()

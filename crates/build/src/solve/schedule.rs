@@ -21,6 +21,10 @@ impl Results {
         debug_assert!(first, "a step runs once");
     }
 
+    pub(super) fn has(&self, id: StepId) -> bool {
+        self.0[id.0].get().is_some()
+    }
+
     pub(super) fn get(&self, id: StepId) -> Done {
         self.0[id.0].get().expect("a step runs after its inputs").clone()
     }

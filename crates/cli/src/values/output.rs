@@ -221,7 +221,8 @@ fn names(text: &str) -> Result<Vec<Reference>, String> {
     text.split(',').map(parse).collect()
 }
 
-fn compression(text: &str) -> Result<Compression, String> {
+/// How blobs are compressed.
+pub(crate) fn compression(text: &str) -> Result<Compression, String> {
     match text {
         "uncompressed" => Ok(Compression::None),
         "gzip" => Ok(Compression::Gzip),

@@ -90,6 +90,7 @@ fn push_image(client: &Client, name: &str, content: &[u8], architecture: &str) -
     let manifest = Manifest {
         schema_version: 2,
         media_type: media_type::OCI_MANIFEST.to_owned(),
+        artifact_type: None,
         config: config_descriptor.clone(),
         layers: vec![layer(content)],
         annotations: std::collections::BTreeMap::default(),

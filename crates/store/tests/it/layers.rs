@@ -4,10 +4,10 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::time::Duration;
 
 use kiln_image::Digest;
-use kiln_store::{LayerId, LayerInfo};
+use kiln_store::{Key, LayerId, LayerInfo};
 use rusqlite::Connection;
 
-use super::support::{add_layer, names, store, temp};
+use super::support::{add_layer, add_step, key, names, store, temp};
 
 #[test]
 fn a_layer_is_there_once_it_is_committed() {
@@ -19,11 +19,13 @@ fn a_layer_is_there_once_it_is_committed() {
     let info = LayerInfo {
         size: 7,
         diff_id: Some(Digest::of("tar")),
+        created: Some(1_000_000_000),
     };
     store.commit_layer(&unfinished, &id, &info).unwrap();
     drop(unfinished);
     let layer = store.layer(&id).unwrap().unwrap();
     assert_eq!((layer.size, layer.diff_id), (7, Some(Digest::of("tar"))));
+    assert_eq!(layer.created, 1_000_000_000);
     assert_eq!(std::fs::read(store.layer_path(&id).join("file")).unwrap(), b"content");
     assert_eq!(names(&temp(directory.path())), [""; 0]);
 }
@@ -131,4 +133,32 @@ fn make_deep(top: &std::path::Path, depth: usize) {
         mkdirat(&dir, "deep", Mode::RWXU).unwrap();
         dir = open(std::os::fd::AsFd::as_fd(&dir), "deep");
     }
+}
+
+#[test]
+fn only_names_of_steps_layers_are_taken_from_others() {
+    let own = LayerId::random().unwrap();
+    assert_eq!(LayerId::from_random(own.as_str()), Some(own.clone()));
+    let chain = LayerId::from_digest(&Digest::of("chain"));
+    for other in [
+        chain.as_str(),
+        "",
+        "../../../../../../../../etc/shadow",
+        &own.as_str().to_uppercase()[..31],
+    ] {
+        assert_eq!(LayerId::from_random(other), None, "{other}");
+    }
+}
+
+#[test]
+fn a_layer_knows_its_records() {
+    let (_directory, store) = store();
+    let id = add_step(&store, 1, "content");
+    add_step(&store, 2, "other");
+    let record = store.record(&key(1)).unwrap().unwrap();
+    store.put_record(&key(3), &record).unwrap();
+    let records = store.records_of(&id).unwrap();
+    assert_eq!(records, [(key(1), record.clone()), (key(3), record)]);
+    assert_eq!(Key::from_hex(&key(3).to_string()), Some(key(3)));
+    assert_eq!(Key::from_hex("03"), None);
 }

@@ -9,12 +9,6 @@ use crate::values::csv;
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Taken for compatibility")]
 pub(crate) struct CompatArgs {
-    /// Nothing to do: the store is the cache
-    #[arg(long, value_name = "REFERENCE | type=TYPE,…", hide_short_help = true)]
-    cache_from: Vec<String>,
-    /// Nothing to do: the store is the cache
-    #[arg(long, value_name = "REFERENCE | type=TYPE,…", hide_short_help = true)]
-    cache_to: Vec<String>,
     /// Only `false`: Kiln writes no attestations
     #[arg(long, value_name = "false", num_args = 0..=1, default_missing_value = "true", require_equals = true, hide_short_help = true)]
     provenance: Option<String>,
@@ -73,14 +67,6 @@ impl CompatArgs {
         {
             if given {
                 return Err(Failure::usage(format!("{flag}: {reason}")).hint(instead));
-            }
-        }
-        for (flag, given) in [
-            ("--cache-from", !self.cache_from.is_empty()),
-            ("--cache-to", !self.cache_to.is_empty()),
-        ] {
-            if given {
-                terminal::warn(format_args!("{flag} is ignored: Kiln's cache is its store"));
             }
         }
         if self.squash {

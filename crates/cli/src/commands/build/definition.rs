@@ -116,6 +116,9 @@ impl DefinitionArgs {
             tags: Vec::new(),
             outputs: Vec::new(),
             annotations: Annotations::default(),
+            cache_from: Vec::new(),
+            cache_to: Vec::new(),
+            inline_cache: false,
         })
     }
 

@@ -1,6 +1,7 @@
 //! `kiln build`
 
 pub(crate) mod access;
+mod caches;
 mod call;
 mod compat;
 pub(crate) mod definition;
@@ -24,6 +25,7 @@ use crate::settings::Settings;
 use crate::signals::Interrupt;
 use crate::terminal;
 use crate::values::{annotation, output};
+use caches::CacheArgs;
 use call::CallArgs;
 use compat::CompatArgs;
 use definition::DefinitionArgs;
@@ -72,6 +74,8 @@ pub(crate) struct Args {
     #[arg(long, help_heading = "Progress")]
     explain: bool,
     #[command(flatten)]
+    caches: CacheArgs,
+    #[command(flatten)]
     limits: LimitArgs,
     #[command(flatten)]
     call: CallArgs,
@@ -114,7 +118,7 @@ impl Args {
         let annotations = self.annotations()?;
         let request = self.definition.request(settings)?;
         let (outputs, epoch) = self.outputs(&tags)?;
-        Ok(Request {
+        let mut request = Request {
             jobs: self.jobs.unwrap_or(request.jobs).max(1),
             explain: self.explain,
             epoch,
@@ -124,7 +128,9 @@ impl Args {
             outputs,
             annotations,
             ..request
-        })
+        };
+        self.caches.apply(&mut request)?;
+        Ok(request)
     }
 
     /// Reads context and Dockerfile, and builds.

@@ -1,0 +1,116 @@
+//! A place for documents and blobs.
+
+use std::io::{self, Read};
+
+use kiln_image::{Descriptor, Hasher, Reference};
+
+use super::document::Document;
+use super::local::Local;
+use super::registry::Registry;
+use super::request::CachePlace;
+use crate::error::StepResult;
+
+/// Gives a blob's content from its start; called again after a cut.
+pub(crate) type Open<'o> = &'o dyn Fn() -> io::Result<Box<dyn Read + Send>>;
+
+/// A place for one document and its blobs, on this machine or another. All of it is hostile.
+pub(crate) trait Backend: Send + Sync {
+    /// As people call it.
+    fn name(&self) -> String;
+
+    /// The repository, if it is one: registries take blobs from one another.
+    fn reference(&self) -> Option<&Reference> {
+        None
+    }
+
+    /// The document; `None` where there is none yet.
+    fn read(&self) -> StepResult<Option<Document>>;
+
+    /// The bytes of a blob. The reader fails at the latest at the end if they are not what the descriptor says.
+    fn open<'r>(
+        &'r self,
+        blob: &Descriptor,
+        report: Box<dyn Fn(u64) + Send + 'r>,
+    ) -> StepResult<Box<dyn Read + Send + 'r>>;
+
+    /// Whether a blob that the document names is still there, as far as that is known without asking.
+    fn still_has(&self, blob: &Descriptor) -> bool;
+
+    /// Makes sure that the blob is there.
+    fn put(&self, blob: &Descriptor, open: Open<'_>, report: &dyn Fn(u64)) -> StepResult<()>;
+
+    /// Puts the document in the place of the one that is there. All blobs that it names are there.
+    fn write(&self, document: &Document) -> StepResult<()>;
+}
+
+/// The place, to be read or written.
+pub(crate) fn backend(place: &CachePlace, registry: &kiln_registry::Client) -> Box<dyn Backend> {
+    match place {
+        CachePlace::Registry(reference) => Box::new(Registry {
+            client: registry.clone(),
+            reference: reference.clone(),
+        }),
+        CachePlace::Local { directory, tag, digest } => Box::new(Local::new(directory, tag, *digest)),
+    }
+}
+
+/// A reader that fails at the end if what passed is not what was wanted.
+pub(super) struct Verified<R> {
+    inner: R,
+    wanted: Descriptor,
+    size: u64,
+    hasher: Hasher,
+}
+
+impl<R> Verified<R> {
+    pub(super) fn new(inner: R, wanted: &Descriptor) -> Self {
+        Self {
+            inner,
+            wanted: wanted.clone(),
+            size: 0,
+            hasher: Hasher::new(),
+        }
+    }
+
+    fn wrong(&self, what: &str) -> io::Error {
+        let message = format!("blob {} {what}: it is damaged", self.wanted.digest);
+        io::Error::new(io::ErrorKind::InvalidData, message)
+    }
+}
+
+impl<R: Read> Read for Verified<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.hasher.update(&buffer[..count]);
+        self.size += count as u64;
+        if self.size > self.wanted.size {
+            return Err(self.wrong(&format!("has more than its {} bytes", self.wanted.size)));
+        }
+        if count == 0 && !buffer.is_empty() {
+            let found = self.hasher.clone().finish();
+            if self.size < self.wanted.size {
+                return Err(self.wrong(&format!("has {} of {} bytes", self.size, self.wanted.size)));
+            }
+            if found != self.wanted.digest {
+                return Err(self.wrong(&format!("has the digest {found}")));
+            }
+        }
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_what_was_wanted_is_no_end() {
+        let wanted = Descriptor::of("", b"content");
+        let read = |bytes: &'static [u8]| io::copy(&mut Verified::new(bytes, &wanted), &mut io::sink());
+        assert_eq!(read(b"content").unwrap(), 7);
+        for lie in [&b"conte"[..], b"content and more", b"Content"] {
+            let error = read(lie).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{lie:?}: {error}");
+        }
+    }
+}

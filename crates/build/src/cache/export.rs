@@ -1,0 +1,292 @@
+//! Writing caches while a build goes on.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Mutex, PoisonError};
+use std::thread::{Scope, ScopedJoinHandle};
+
+use kiln_image::media_type::Family;
+use kiln_plan::{Op, Plan, StepId};
+use kiln_store::LayerId;
+
+use super::backend::{Backend, backend};
+use super::document::{Document, Entry};
+use super::import::Found;
+use super::request::{CacheExport, CacheMode};
+use crate::assemble;
+use crate::error::{StepError, StepResult};
+use crate::event::TaskOutcome;
+use crate::images::Images;
+use crate::request::LayerOptions;
+use crate::session::Task;
+
+/// The caches that a build writes, each on a thread of its own.
+pub(crate) struct Exports<'s> {
+    workers: Vec<Worker<'s>>,
+    /// Steps whose layers the images have.
+    in_images: BTreeSet<StepId>,
+    done: Mutex<BTreeMap<StepId, LayerId>>,
+    /// The build failed: nothing is written.
+    given_up: &'s AtomicBool,
+}
+
+struct Worker<'s> {
+    mode: CacheMode,
+    messages: Sender<Message>,
+    thread: ScopedJoinHandle<'s, ()>,
+}
+
+enum Message {
+    /// A step is done that made this layer.
+    Layer(LayerId),
+    /// The build is: the cache gets these layers.
+    End(BTreeSet<LayerId>),
+}
+
+impl<'s> Exports<'s> {
+    /// Starts to write. `given_up` is false.
+    pub(crate) fn start<'e>(
+        scope: &'s Scope<'s, 'e>,
+        images: &'e Images<'e>,
+        plan: &Plan,
+        wanted: &'e [CacheExport],
+        given_up: &'e AtomicBool,
+    ) -> Self {
+        let start = |to: &'e CacheExport| {
+            let (messages, received) = channel();
+            let writer = Writer {
+                images,
+                to,
+                backend: backend(&to.place, &images.registry),
+                given_up,
+                old: Document::default(),
+                own: Document::default(),
+            };
+            Worker {
+                mode: to.mode,
+                messages,
+                thread: scope.spawn(move || writer.work(&received)),
+            }
+        };
+        Self {
+            workers: wanted.iter().map(start).collect(),
+            in_images: in_images(plan),
+            done: Mutex::default(),
+            given_up,
+        }
+    }
+
+    /// A step is done whose result is kept.
+    pub(crate) fn done(&self, step: StepId, layer: &LayerId) {
+        if self.workers.is_empty() {
+            return;
+        }
+        let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        done.insert(step, layer.clone());
+        for worker in self.workers.iter().filter(|worker| self.takes(worker, step)) {
+            // One that ended has said why.
+            let _ended = worker.messages.send(Message::Layer(layer.clone()));
+        }
+    }
+
+    fn takes(&self, worker: &Worker<'_>, step: StepId) -> bool {
+        worker.mode == CacheMode::Max || self.in_images.contains(&step)
+    }
+
+    /// The build is done, or failed: then no cache is written.
+    pub(crate) fn end(self, succeeded: bool) {
+        self.given_up.store(!succeeded, Ordering::SeqCst);
+        let done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        for worker in &self.workers {
+            let steps = done.iter().filter(|(step, _)| self.takes(worker, **step));
+            let layers = steps.map(|(_, layer)| layer.clone()).collect();
+            let _ended = worker.messages.send(Message::End(layers));
+        }
+        drop(done);
+        for worker in self.workers {
+            worker.thread.join().expect("writing a cache does not panic");
+        }
+    }
+}
+
+/// The steps whose layers the images have.
+fn in_images(plan: &Plan) -> BTreeSet<StepId> {
+    let mut found = BTreeSet::new();
+    let mut open: Vec<StepId> = plan.targets.iter().filter_map(|target| target.root).collect();
+    while let Some(id) = open.pop() {
+        if found.insert(id) {
+            let step = &plan.steps[id.0];
+            match &step.op {
+                Op::Merge(inputs) => open.extend(inputs),
+                _ => open.extend(step.root()),
+            }
+        }
+    }
+    found
+}
+
+/// Writes one cache.
+struct Writer<'e> {
+    images: &'e Images<'e>,
+    to: &'e CacheExport,
+    backend: Box<dyn Backend>,
+    given_up: &'e AtomicBool,
+    /// What is there already.
+    old: Document,
+    /// What this build has, but for the keys.
+    own: Document,
+}
+
+impl Writer<'_> {
+    fn work(mut self, messages: &Receiver<Message>) {
+        let task = self
+            .images
+            .tasks
+            .start(format!("exporting cache to {}", self.backend.name()));
+        let written = self.write(messages, &task);
+        if self.is_over() {
+            return task.ended(TaskOutcome::Canceled);
+        }
+        if let Err(error) = task.end(written) {
+            let name = self.backend.name();
+            self.images
+                .tasks
+                .notice(format!("the cache {name} was not written: {error}"));
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.given_up.load(Ordering::SeqCst) || self.images.cancel.is_canceled()
+    }
+
+    fn write(&mut self, messages: &Receiver<Message>, task: &Task<'_>) -> StepResult<()> {
+        self.read_old()?;
+        while let Ok(message) = messages.recv() {
+            if self.is_over() {
+                return Err(StepError::Canceled);
+            }
+            match message {
+                Message::Layer(layer) => self.take(&layer, task)?,
+                Message::End(layers) => return self.finish(&layers, task),
+            }
+        }
+        Err(StepError::Canceled)
+    }
+
+    /// Sees to it that the cache has the layer.
+    fn take(&mut self, layer: &LayerId, task: &Task<'_>) -> StepResult<()> {
+        if self.own.layers.contains_key(layer) {
+            return Ok(());
+        }
+        let entry = match self.old.layers.get(layer) {
+            Some(old) if self.backend.still_has(&old.blob) => Some(old.clone()),
+            _ => self.bring(layer, task)?,
+        };
+        self.own.layers.extend(entry.map(|entry| (layer.clone(), entry)));
+        Ok(())
+    }
+
+    /// Brings a layer there: from the store, or from another cache.
+    fn bring(&self, layer: &LayerId, task: &Task<'_>) -> StepResult<Option<Entry>> {
+        let images = self.images;
+        let Some(step) = images.step_facts(layer)? else {
+            return Ok(None);
+        };
+        if images.store.layer(layer)?.is_none() {
+            let found = images.caches.find(layer);
+            // What another cache cannot give is left out.
+            return Ok(found.and_then(|found| self.copy(&found, task).ok()));
+        }
+        let options = LayerOptions {
+            kind: self.to.compression,
+            level: self.to.level,
+            types: Family::Oci,
+            ..LayerOptions::DEFAULT
+        };
+        let blob = assemble::blob(images, layer, options)?;
+        let path = images.store.blob_path(&blob.digest);
+        let open = || -> std::io::Result<Box<dyn Read + Send>> { Ok(Box::new(std::fs::File::open(&path)?)) };
+        let part = blob.digest.short();
+        let report = |bytes| task.progress(&part, bytes, Some(blob.size));
+        self.backend.put(&blob, &open, &report)?;
+        Ok(Some(Entry {
+            step,
+            blob,
+            diff_id: assemble::facts(images, layer)?.diff_id,
+        }))
+    }
+
+    fn copy(&self, found: &Found, task: &Task<'_>) -> StepResult<Entry> {
+        let blob = &found.entry.blob;
+        let part = blob.digest.short();
+        let report = |bytes| task.progress(&part, bytes, Some(blob.size));
+        if !self.images.store.has_blob(&blob.digest) {
+            let mut reader = self.images.caches.copy(found, Box::new(|_| {}))?;
+            let mut spool = self.images.store.blob_writer()?;
+            std::io::copy(&mut reader, &mut spool).map_err(StepError::io("download", &part))?;
+            spool.commit(Some(blob.digest))?;
+        }
+        let path = self.images.store.blob_path(&blob.digest);
+        let open = || -> std::io::Result<Box<dyn Read + Send>> { Ok(Box::new(std::fs::File::open(&path)?)) };
+        self.backend.put(blob, &open, &report)?;
+        Ok(Entry::clone(&found.entry))
+    }
+
+    /// Writes the document, unless it is there already.
+    fn finish(&mut self, layers: &BTreeSet<LayerId>, task: &Task<'_>) -> StepResult<()> {
+        self.own.layers.retain(|layer, _| layers.contains(layer));
+        self.add_keys()?;
+        if self.merged()? == self.old {
+            task.say("nothing to write: the cache has it all");
+            return Ok(());
+        }
+        // Others may have written meanwhile.
+        self.read_old()?;
+        match self.backend.write(&self.merged()?) {
+            // It may name what is no longer there: then it is written anew, without what others wrote.
+            Err(error) if !self.old.layers.is_empty() && !self.is_over() => {
+                task.say(&format!("writing it anew, since {error}"));
+                self.old = Document::default();
+                self.own = Document::default();
+                for layer in layers {
+                    self.take(layer, task)?;
+                }
+                self.add_keys()?;
+                self.backend.write(&self.merged()?)
+            }
+            written => written,
+        }?;
+        task.did("writing cache manifest");
+        Ok(())
+    }
+
+    fn read_old(&mut self) -> StepResult<()> {
+        self.old = self.backend.read()?.unwrap_or_default();
+        if self.old.inline {
+            let message = "an image is there: give the cache a tag of its own";
+            return Err(StepError::Invalid(message.to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Every key by which this store, or a cache that it was read from, finds the layers.
+    fn add_keys(&mut self) -> StepResult<()> {
+        for (layer, entry) in &mut self.own.layers {
+            if let Some(step) = self.images.step_facts(layer)? {
+                entry.step.keys.extend(step.keys);
+            }
+        }
+        Ok(())
+    }
+
+    /// What is there, with what this build has.
+    fn merged(&self) -> StepResult<Document> {
+        let mut merged = self.old.clone();
+        merged.layers.retain(|_, entry| self.backend.still_has(&entry.blob));
+        merged.update(&self.own);
+        merged.bound(&self.own)?;
+        Ok(merged)
+    }
+}

@@ -1,0 +1,20 @@
+//! Caches that travel: the records of steps, and the layers that they made, in a registry or a directory, where other
+//! machines find them. See `docs/decisions/remote-cache.md`.
+//!
+//! A [`Document`](document::Document) says which layers a cache has and by which keys steps find them; a
+//! [`Backend`](backend::Backend) is a place for documents and blobs. [`Caches`] answers look-ups and
+//! [`Exports`] writes, while steps run.
+
+mod backend;
+mod document;
+mod export;
+mod import;
+mod inline;
+mod local;
+mod registry;
+mod request;
+
+pub(crate) use export::Exports;
+pub(crate) use import::{Caches, Found};
+pub(crate) use inline::{embed, forget};
+pub use request::{CacheExport, CacheMode, CachePlace};

@@ -1,0 +1,98 @@
+//! A cache in a registry: an artefact under a tag, or what an image carries in its config.
+
+use std::io::Read;
+
+use kiln_image::{Descriptor, Document as Resolved, Manifest, Reference, media_type};
+
+use super::backend::{Backend, Open};
+use super::document::{CONFIG_TYPE, Document};
+use super::inline;
+use crate::error::StepResult;
+use crate::images::{MAX_DOCUMENT, parse_config};
+
+/// An index of more images is looked at no further.
+const MOST_IMAGES: usize = 32;
+
+/// A tag of a repository.
+pub(super) struct Registry {
+    pub(super) client: kiln_registry::Client,
+    pub(super) reference: Reference,
+}
+
+impl Registry {
+    fn of_manifest(&self, manifest: &Manifest) -> StepResult<Document> {
+        let config = self
+            .client
+            .blob_bytes(&self.reference, &manifest.config, MAX_DOCUMENT)?;
+        if manifest.config.media_type == CONFIG_TYPE {
+            return Document::parse(&config);
+        }
+        inline::extract(manifest, parse_config(&config, &self.reference)?)
+    }
+
+    /// What the images of an index carry, all together.
+    fn of_images(&self, images: &[Descriptor]) -> StepResult<Document> {
+        let mut all = Document {
+            inline: true,
+            ..Document::default()
+        };
+        let images = images.iter().filter(|image| media_type::is_manifest(&image.media_type));
+        for image in images.take(MOST_IMAGES) {
+            let found = self.client.resolve(&self.reference.pinned(image.digest))?;
+            if let Resolved::Manifest(manifest) = found.document {
+                all.update(&self.of_manifest(&manifest)?);
+            }
+        }
+        Ok(all)
+    }
+}
+
+impl Backend for Registry {
+    fn name(&self) -> String {
+        self.reference.familiar()
+    }
+
+    fn reference(&self) -> Option<&Reference> {
+        Some(&self.reference)
+    }
+
+    fn read(&self) -> StepResult<Option<Document>> {
+        match self.client.resolve(&self.reference) {
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error.into()),
+            Ok(found) => match found.document {
+                Resolved::Manifest(manifest) => self.of_manifest(&manifest).map(Some),
+                Resolved::Index(index) => self.of_images(&index.manifests).map(Some),
+            },
+        }
+    }
+
+    fn open<'r>(
+        &'r self,
+        blob: &Descriptor,
+        report: Box<dyn Fn(u64) + Send + 'r>,
+    ) -> StepResult<Box<dyn Read + Send + 'r>> {
+        Ok(Box::new(self.client.blob_reader(&self.reference, blob, report)?))
+    }
+
+    /// Registries take no manifest that names what they do not have, and keep what manifests name.
+    fn still_has(&self, _: &Descriptor) -> bool {
+        true
+    }
+
+    fn put(&self, blob: &Descriptor, open: Open<'_>, report: &dyn Fn(u64)) -> StepResult<()> {
+        self.client.push_blob(&self.reference, blob, open, &[], report)?;
+        Ok(())
+    }
+
+    fn write(&self, document: &Document) -> StepResult<()> {
+        let packed = document.pack()?;
+        let content = packed.config.clone();
+        let open =
+            move || -> std::io::Result<Box<dyn Read + Send>> { Ok(Box::new(std::io::Cursor::new(content.clone()))) };
+        self.put(&packed.config_descriptor, &open, &|_| {})?;
+        self.client
+            .push_manifest(&self.reference, media_type::OCI_MANIFEST, &packed.manifest)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,45 @@
+//! Which caches a build reads and writes.
+
+use std::path::PathBuf;
+
+use kiln_image::media_type::Compression;
+use kiln_image::{Digest, Reference};
+
+/// A place for a cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CachePlace {
+    /// A tag of a registry (`type=registry`). To read from, it may be that of an image that carries its own cache.
+    Registry(Reference),
+    /// An OCI layout (`type=local`).
+    Local {
+        /// Its directory.
+        directory: PathBuf,
+        /// What its index calls the cache.
+        tag: String,
+        /// The manifest to read, instead of the one that the tag names.
+        digest: Option<Digest>,
+    },
+}
+
+/// Where a build writes its cache, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CacheExport {
+    /// Where.
+    pub place: CachePlace,
+    /// Of which steps.
+    pub mode: CacheMode,
+    /// How layers are compressed.
+    pub compression: Compression,
+    /// How hard; the kind's default where not given.
+    pub level: Option<i32>,
+}
+
+/// Which steps a cache has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CacheMode {
+    /// Those whose layers the images have.
+    #[default]
+    Min,
+    /// All.
+    Max,
+}

@@ -1,0 +1,66 @@
+//! The flags that say which caches a build reads and writes.
+
+use kiln_build::request::{CachePlace, Request};
+
+use crate::failure::{Failure, Outcome};
+use crate::terminal;
+use crate::values::cache::{self, CacheTo};
+
+/// Caches besides the store.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Cache")]
+pub(crate) struct CacheArgs {
+    /// A cache to look in for steps that the store does not know:
+    /// REFERENCE, type=registry,ref=REFERENCE or type=local,src=DIR[,tag=TAG]
+    #[arg(long, value_name = "CACHE")]
+    cache_from: Vec<String>,
+    /// A cache to write: type=registry,ref=REFERENCE, type=local,dest=DIR[,tag=TAG] (both with
+    /// mode=min|max, compression=zstd|gzip and compression-level=N) or type=inline, in the image
+    #[arg(long, value_name = "CACHE")]
+    cache_to: Vec<String>,
+}
+
+impl CacheArgs {
+    /// Puts them into the request, which has its names.
+    pub(crate) fn apply(&self, request: &mut Request) -> Outcome {
+        for text in &self.cache_from {
+            let places = cache::parse_from(text);
+            let places = places.map_err(|message| Failure::usage(format!("--cache-from {message}")))?;
+            warn_if_none("--cache-from", text, places.len());
+            request.cache_from.extend(places);
+        }
+        for text in &self.cache_to {
+            let wanted = cache::parse_to(text);
+            let wanted = wanted.map_err(|message| Failure::usage(format!("--cache-to {message}")))?;
+            warn_if_none("--cache-to", text, wanted.len());
+            for one in wanted {
+                match one {
+                    CacheTo::Inline => request.inline_cache = true,
+                    CacheTo::Place(export) => request.cache_to.push(export),
+                }
+            }
+        }
+        check_apart(request)
+    }
+}
+
+/// No cache changes an image: one that Kiln does not know is no reason not to build.
+fn warn_if_none(flag: &str, text: &str, count: usize) {
+    if count == 0 {
+        terminal::warn(format_args!("{flag} {text} is ignored: Kiln has no such cache yet"));
+    }
+}
+
+/// A tag names an image or a cache.
+fn check_apart(request: &Request) -> Outcome {
+    let names = request.names();
+    let both = request.cache_to.iter().find_map(|export| match &export.place {
+        CachePlace::Registry(reference) if names.contains(reference) => Some(reference.familiar()),
+        _ => None,
+    });
+    match both {
+        None => Ok(()),
+        Some(name) => Err(Failure::usage(format!("--cache-to {name}: the image has that name"))
+            .hint("give the cache a tag of its own, or let the image carry it with type=inline")),
+    }
+}

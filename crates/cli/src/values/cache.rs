@@ -1,0 +1,302 @@
+//! `--cache-to type=registry,ref=NAME` and `--cache-from`, as docker buildx documents them.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use kiln_build::request::{CacheExport, CacheMode, CachePlace};
+use kiln_image::Reference;
+use kiln_image::media_type::Compression;
+
+use super::{csv, output};
+
+/// What one `--cache-to` asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum CacheTo {
+    /// That the image carries its cache.
+    Inline,
+    /// A cache of its own.
+    Place(CacheExport),
+}
+
+/// One `--cache-from`: references alone, or `type=…`; nothing for a type that Kiln does not have.
+pub(crate) fn parse_from(text: &str) -> Result<Vec<CachePlace>, String> {
+    if let Some(references) = references(text)? {
+        return Ok(references.into_iter().map(CachePlace::Registry).collect());
+    }
+    let mut attributes = Attributes::read(text)?;
+    let place = match attributes.kind.as_str() {
+        "registry" => {
+            attributes.no_insecure_flag()?;
+            CachePlace::Registry(attributes.reference()?)
+        }
+        "local" => {
+            let digest = attributes.text("digest")?;
+            let digest = digest.map(|text| text.parse().map_err(|error| attributes.wrong(&error)));
+            CachePlace::Local {
+                directory: attributes.path("src")?,
+                tag: attributes.tag()?,
+                digest: digest.transpose()?,
+            }
+        }
+        "inline" => return Err(attributes.wrong(&"an inline cache is read from its image: type=registry,ref=IMAGE")),
+        _ if attributes.is_of_others() => return Ok(Vec::new()),
+        _ => return Err(attributes.no_such_type()),
+    };
+    attributes.end()?;
+    Ok(vec![place])
+}
+
+/// One `--cache-to`; nothing for a type that Kiln does not have.
+pub(crate) fn parse_to(text: &str) -> Result<Vec<CacheTo>, String> {
+    if let Some(references) = references(text)? {
+        let to = |reference| CacheTo::Place(at(CachePlace::Registry(reference)));
+        return Ok(references.into_iter().map(to).collect());
+    }
+    let mut attributes = Attributes::read(text)?;
+    let place = match attributes.kind.as_str() {
+        "registry" => {
+            attributes.no_insecure_flag()?;
+            CachePlace::Registry(attributes.reference()?)
+        }
+        "local" => CachePlace::Local {
+            directory: attributes.path("dest")?,
+            tag: attributes.tag()?,
+            digest: None,
+        },
+        "inline" => {
+            attributes.end()?;
+            return Ok(vec![CacheTo::Inline]);
+        }
+        _ if attributes.is_of_others() => return Ok(Vec::new()),
+        _ => return Err(attributes.no_such_type()),
+    };
+    let export = attributes.export(place)?;
+    attributes.end()?;
+    Ok(vec![CacheTo::Place(export)])
+}
+
+/// What is meant where nobody says more.
+const fn at(place: CachePlace) -> CacheExport {
+    CacheExport {
+        place,
+        mode: CacheMode::Min,
+        compression: Compression::Zstd,
+        level: None,
+    }
+}
+
+/// References alone, which mean type=registry.
+fn references(text: &str) -> Result<Option<Vec<Reference>>, String> {
+    let fields = csv::fields(text)?;
+    if fields.iter().any(|field| field.contains('=')) {
+        return Ok(None);
+    }
+    let parse = |field: &String| field.parse().map_err(|error| format!("`{text}`: {error}"));
+    fields.iter().map(parse).collect::<Result<_, _>>().map(Some)
+}
+
+/// The attributes of one cache.
+struct Attributes<'t> {
+    whole: &'t str,
+    kind: String,
+    values: BTreeMap<String, Option<String>>,
+    /// Those that its type has.
+    known: Vec<&'static str>,
+}
+
+impl<'t> Attributes<'t> {
+    fn read(whole: &'t str) -> Result<Self, String> {
+        let mut values: BTreeMap<_, _> = csv::pairs(whole)?.into_iter().collect();
+        let kind = values.remove("type").flatten().unwrap_or_default();
+        Ok(Self {
+            whole,
+            kind,
+            values,
+            known: Vec::new(),
+        })
+    }
+
+    fn wrong(&self, message: &dyn std::fmt::Display) -> String {
+        format!("`{}`: {message}", self.whole)
+    }
+
+    /// Whether docker has the type.
+    fn is_of_others(&self) -> bool {
+        matches!(self.kind.as_str(), "gha" | "s3" | "azblob")
+    }
+
+    fn no_such_type(&self) -> String {
+        let there_are = "there are type=registry, type=local and type=inline";
+        match self.kind.as_str() {
+            "" => self.wrong(&format!("a type is needed: {there_are}")),
+            other => self.wrong(&format!("there is no type `{other}`: {there_are}")),
+        }
+    }
+
+    fn text(&mut self, key: &'static str) -> Result<Option<String>, String> {
+        self.known.push(key);
+        match self.values.remove(key) {
+            None => Ok(None),
+            Some(Some(value)) if !value.is_empty() => Ok(Some(value)),
+            Some(_) => Err(self.wrong(&format!("`{key}` needs a value"))),
+        }
+    }
+
+    fn needed(&mut self, key: &'static str) -> Result<String, String> {
+        let text = self.text(key)?;
+        text.ok_or_else(|| self.wrong(&format!("`{key}=` is needed")))
+    }
+
+    fn flag(&mut self, key: &'static str, default: bool) -> Result<bool, String> {
+        self.known.push(key);
+        match self.values.remove(key) {
+            None => Ok(default),
+            Some(value) => csv::boolean(key, value.as_deref()).map_err(|message| self.wrong(&message)),
+        }
+    }
+
+    fn path(&mut self, key: &'static str) -> Result<PathBuf, String> {
+        self.needed(key).map(PathBuf::from)
+    }
+
+    fn tag(&mut self) -> Result<String, String> {
+        Ok(self.text("tag")?.unwrap_or_else(|| "latest".to_owned()))
+    }
+
+    fn reference(&mut self) -> Result<Reference, String> {
+        let text = self.needed("ref")?;
+        text.parse().map_err(|error| self.wrong(&error))
+    }
+
+    fn no_insecure_flag(&mut self) -> Result<(), String> {
+        if self.flag("registry.insecure", false)? {
+            return Err(self.wrong(&"say `insecure = true` for the registry in registries.conf instead"));
+        }
+        Ok(())
+    }
+
+    fn export(&mut self, place: CachePlace) -> Result<CacheExport, String> {
+        if let CachePlace::Registry(reference) = &place
+            && reference.digest().is_some()
+        {
+            return Err(self.wrong(&"a cache cannot be given a digest"));
+        }
+        let mode = match self.text("mode")?.as_deref() {
+            None | Some("min") => CacheMode::Min,
+            Some("max") => CacheMode::Max,
+            Some(other) => return Err(self.wrong(&format!("there is no mode `{other}`; there are min and max"))),
+        };
+        let compression = match self.text("compression")? {
+            Some(name) => output::compression(&name).map_err(|message| self.wrong(&message))?,
+            None => Compression::Zstd,
+        };
+        let level = self.text("compression-level")?;
+        let number = |text: String| text.parse().map_err(|_| self.wrong(&"compression-level is a number"));
+        let level = level.map(number).transpose()?;
+        // What Kiln does anyway.
+        self.flag("force-compression", true)?;
+        self.flag("ignore-error", true)?;
+        for key in ["oci-mediatypes", "image-manifest"] {
+            if !self.flag(key, true)? {
+                return Err(self.wrong(&format!("{key}=false: Kiln's caches are OCI artefacts")));
+            }
+        }
+        Ok(CacheExport {
+            place,
+            mode,
+            compression,
+            level,
+        })
+    }
+
+    /// All attributes were known.
+    fn end(self) -> Result<(), String> {
+        let Some(unknown) = self.values.keys().next() else {
+            return Ok(());
+        };
+        let known = match &self.known[..] {
+            [] => "none".to_owned(),
+            known => known.join(", "),
+        };
+        let message = format!("type={} has no attribute `{unknown}`; it has {known}", self.kind);
+        Err(self.wrong(&message))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn registry(name: &str) -> CachePlace {
+        CachePlace::Registry(name.parse().unwrap())
+    }
+
+    fn local(directory: &str, tag: &str) -> CachePlace {
+        CachePlace::Local {
+            directory: directory.into(),
+            tag: tag.to_owned(),
+            digest: None,
+        }
+    }
+
+    #[test]
+    fn reads_what_buildx_documents() {
+        for (text, expected) in [
+            ("user/app:cache", vec![registry("user/app:cache")]),
+            ("a:1,b:2", vec![registry("a:1"), registry("b:2")]),
+            ("type=registry,ref=user/app:cache", vec![registry("user/app:cache")]),
+            ("type=local,src=Dir", vec![local("Dir", "latest")]),
+            ("type=local,src=d,tag=x", vec![local("d", "x")]),
+        ] {
+            assert_eq!(parse_from(text), Ok(expected), "{text}");
+        }
+        assert_eq!(parse_to("type=azblob,name=x"), Ok(Vec::new()));
+        let to = |export| Ok(vec![CacheTo::Place(export)]);
+        assert_eq!(parse_to("type=inline"), Ok(vec![CacheTo::Inline]));
+        assert_eq!(parse_to("app:cache"), to(at(registry("app:cache"))));
+        assert_eq!(
+            parse_to("type=local,dest=d,mode=max,compression=gzip,compression-level=3,ignore-error=true,tag=x"),
+            to(CacheExport {
+                place: local("d", "x"),
+                mode: CacheMode::Max,
+                compression: Compression::Gzip,
+                level: Some(3),
+            })
+        );
+        assert_eq!(
+            parse_to("type=registry,ref=a,oci-mediatypes=true,image-manifest=true,force-compression=false"),
+            to(at(registry("a")))
+        );
+    }
+
+    #[test]
+    fn refuses_what_cannot_be() {
+        for (text, part) in [
+            ("type=registry", "ref="),
+            ("type=local", "dest="),
+            ("type=local,dest=", "needs a value"),
+            ("type=local,dest=d,mode=most", "min and max"),
+            ("type=local,dest=d,src=x", "dest, tag, mode"),
+            ("type=registry,ref=a,image-manifest=false", "artefacts"),
+            (
+                "type=registry,ref=a@sha256:0000000000000000000000000000000000000000000000000000000000000000",
+                "digest",
+            ),
+            ("type=inline,mode=max", "no attribute `mode`"),
+            ("type=nothing,a=b", "there are type=registry"),
+            ("ref=x", "a type is needed"),
+            ("UPPER", "`UPPER`"),
+        ] {
+            let message = parse_to(text).unwrap_err();
+            assert!(message.contains(part) && message.contains(text), "{text}: {message}");
+        }
+        for (text, part) in [
+            ("type=inline,ref=x", "read from its image"),
+            ("type=local,src=d,digest=x", "`type=local"),
+            ("type=local,dest=d", "src="),
+        ] {
+            let message = parse_from(text).unwrap_err();
+            assert!(message.contains(part), "{text}: {message}");
+        }
+    }
+}
