@@ -52,7 +52,10 @@ fn start(stage: &Stage, round: u32, number: usize) -> Result<Running> {
     let mut text = format!("FROM busybox:1.35 AS all\n{}", step(&all));
     let _ = write!(text, "FROM all AS group\n{}", step(&group));
     let _ = write!(text, "FROM busybox:1.35 AS own\n{}", step(&own));
-    let _ = write!(text, "FROM group\nCOPY --from=own /{own} /\nCOPY --from=all /{all} /again\n");
+    let _ = write!(
+        text,
+        "FROM group\nCOPY --from=own /{own} /\nCOPY --from=all /{all} /again\n"
+    );
     let name = format!("Dockerfile.{number}");
     stage.write(&name, text)?;
     let output = format!("type=local,dest=../out/r/{number}");
