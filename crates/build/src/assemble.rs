@@ -123,6 +123,7 @@ pub(crate) fn blob(images: &Images<'_>, layer: &LayerId, compression: LayerOptio
         .or_else(|| known.first().filter(|_| !compression.force && base.is_some()));
     if let Some(blob) = wanted
         && compression.level.is_none()
+        && store.has_blob(&blob.digest)?
     {
         return typed(
             Descriptor::new(blob.media_type.clone(), blob.digest, blob.size),
@@ -184,7 +185,7 @@ pub(crate) fn dated_back(
 fn compress(images: &Images<'_>, layer: &LayerId, compression: LayerOptions, times: Times) -> StepResult<BlobInfo> {
     let (store, cancel) = (images.store, images.cancel);
     images.materialize_one(layer)?;
-    let mut writer = store.blob_writer()?;
+    let mut writer = store.blob_writer(None)?;
     let mut out = Watched {
         inner: &mut writer,
         cancel,

@@ -5,12 +5,12 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use kiln_plan::Plan;
-use kiln_store::{BuildId, Store};
+use kiln_store::{BuildId, Excess, Store};
 
 use crate::cache::Exports;
 use crate::cancel::Cancel;
 use crate::error::{Error, StepError, StepResult};
-use crate::event::{Built, Sink};
+use crate::event::{Built, Event, Sink};
 use crate::images::Images;
 use crate::known_files::KnownFiles;
 use crate::planning::{self, Checked, plan};
@@ -55,7 +55,7 @@ impl Builder {
 
     /// Does it.
     pub fn build(&self, request: &Request, sink: &dyn Sink, cancel: &Cancel) -> Result<Built, Error> {
-        let _in_use = self.store.in_use().map_err(StepError::from)?;
+        let in_use = self.store.in_use().map_err(StepError::from)?;
         let id = self.store.begin_build(&request.title()).map_err(StepError::from)?;
         self.sync_earlier_builds();
         let recorder = Recorder::new(sink);
@@ -67,6 +67,10 @@ impl Builder {
         };
         recorder.write(&self.store, id).map_err(StepError::from)?;
         self.store.finish_build(id, outcome).map_err(StepError::from)?;
+        drop(in_use);
+        if let Some(excess) = self.store.excess().map_err(StepError::from)? {
+            sink.event(Event::Notice(too_much(excess)));
+        }
         result
     }
 
@@ -109,6 +113,16 @@ fn solve(mut solver: Solver<'_>) -> Result<Built, Error> {
         }
         solver = solver.again();
     }
+}
+
+/// Said of a store that is above its cap though nothing more can go.
+fn too_much(Excess { held, cap }: Excess) -> String {
+    format!(
+        "the store holds {} MB and may hold {} MB: what is left is of images with names, or in use (`kiln du` shows it, \
+         `kiln rmi` removes images, --store-max allows more)",
+        held.div_ceil(1_000_000),
+        cap / 1_000_000
+    )
 }
 
 /// Files cannot be dated back to a moment that nobody named.

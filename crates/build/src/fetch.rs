@@ -2,12 +2,13 @@
 
 use kiln_layer::{UnpackOptions, Unpacked};
 use kiln_sandbox::Overlay;
-use kiln_store::{LayerDir, LayerId, LayerInfo, LockGuard};
+use kiln_store::{LayerDir, LayerId, LockGuard};
 use rustix::fd::AsFd;
 
 use crate::cancel::Watched;
 use crate::error::{StepError, StepResult};
 use crate::images::{Images, Origin, Place, Tee, compression_of};
+use crate::measure::layer_info;
 use crate::parallel;
 use crate::session::Task;
 use crate::waiting::{self, Share};
@@ -80,7 +81,7 @@ fn fetch(images: &Images<'_>, origin: &Origin, task: &Task<'_>) -> StepResult<Fe
         what: format!("layer {} of {}", digest.short(), origin.place),
         source,
     };
-    let unpacked = if images.store.has_blob(&digest) {
+    let unpacked = if images.store.has_blob(&digest)? {
         let blob = images.store.open_blob(&digest)?;
         let blob = Watched {
             inner: blob,
@@ -91,7 +92,7 @@ fn fetch(images: &Images<'_>, origin: &Origin, task: &Task<'_>) -> StepResult<Fe
         let part = digest.short();
         let report = |bytes: u64| task.progress(&part, bytes, Some(origin.descriptor.size));
         let reader = images.blob_reader(origin, Box::new(report))?;
-        let mut blob = images.store.blob_writer()?;
+        let mut blob = images.store.blob_writer(Some(origin.descriptor.size))?;
         let mut tee = Tee {
             reader: Watched {
                 inner: reader,
@@ -138,16 +139,11 @@ fn commit(images: &Images<'_>, all: &[LayerId], layer: &LayerId, origin: &Origin
         .mount()?;
         kiln_layer::complete(&directory.fs(), lower.as_fd(), &unpacked)?;
     }
-    let (created, size) = match &origin.place {
-        Place::Image(_) => (None, unpacked.size),
+    let mut info = layer_info(&directory, Some(unpacked.diff_id))?;
+    if let Place::Cache(_, found) = &origin.place {
         // As if the step had run here.
-        Place::Cache(_, found) => (Some(found.entry.step.created), kiln_layer::disk_usage(&directory.fs())?),
-    };
-    let info = LayerInfo {
-        size,
-        diff_id: Some(unpacked.diff_id),
-        created,
-    };
+        info.created = Some(found.entry.step.created);
+    }
     images.store.commit_layer(&directory, layer, &info)?;
     let descriptor = &origin.descriptor;
     images

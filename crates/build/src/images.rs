@@ -187,11 +187,11 @@ impl<'a> Images<'a> {
         let Some(digest) = self.store.resolution(&request.reference, &request.platform)? else {
             return Ok(None);
         };
-        if !self.store.has_blob(&digest) {
+        if !self.store.has_blob(&digest)? {
             return Ok(None);
         }
         let manifest = parse_manifest(&self.store.read_blob(&digest, MAX_DOCUMENT)?, &request.reference)?;
-        if !self.store.has_blob(&manifest.config.digest) {
+        if !self.store.has_blob(&manifest.config.digest)? {
             return Ok(None);
         }
         let config = parse_config(
@@ -211,7 +211,7 @@ impl<'a> Images<'a> {
         let name = image.manifest.unwrap_or(image.id);
         self.known().layers.insert(name, image.layers.clone().into());
         if let Some(manifest) = image.manifest
-            && self.store.has_blob(&manifest)
+            && self.store.has_blob(&manifest)?
         {
             let manifest = parse_manifest(&self.store.read_blob(&manifest, MAX_DOCUMENT)?, reference)?;
             self.remember(reference, &manifest, &config);

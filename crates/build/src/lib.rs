@@ -18,6 +18,7 @@ mod key;
 mod known_files;
 mod layout;
 mod load;
+mod measure;
 mod output;
 mod package;
 mod parallel;

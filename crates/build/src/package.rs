@@ -291,10 +291,12 @@ fn pack_one(
 
 /// The manifest that the image has already: bytes that came from elsewhere stay as they came.
 fn kept_manifest(images: &Images<'_>, image: &Image, options: LayerOptions) -> StepResult<Option<(Vec<u8>, Manifest)>> {
-    let kept = |digest: &Digest| images.store.has_blob(digest) && !options.force;
-    let Some(digest) = image.manifest.filter(kept) else {
+    let Some(digest) = image.manifest.filter(|_| !options.force) else {
         return Ok(None);
     };
+    if !images.store.has_blob(&digest)? {
+        return Ok(None);
+    }
     let bytes = images.store.read_blob(&digest, MAX_DOCUMENT)?;
     let name = Reference::new("docker.io", "library/image", None, None);
     let manifest = parse_manifest(&bytes, &name)?;
@@ -304,7 +306,7 @@ fn kept_manifest(images: &Images<'_>, image: &Image, options: LayerOptions) -> S
 /// Layers of the base that nothing unpacked are still with their registry.
 fn fetch_blobs(images: &Images<'_>, layers: &[Descriptor]) -> StepResult<()> {
     for layer in layers {
-        if images.store.has_blob(&layer.digest) {
+        if images.store.has_blob(&layer.digest)? {
             continue;
         }
         let origin = images.origin_of_blob(&layer.digest);
@@ -319,7 +321,7 @@ fn fetch_blobs(images: &Images<'_>, layers: &[Descriptor]) -> StepResult<()> {
             inner: images.blob_reader(&origin, Box::new(report))?,
             cancel: images.cancel,
         };
-        let mut writer = images.store.blob_writer()?;
+        let mut writer = images.store.blob_writer(Some(layer.size))?;
         std::io::copy(&mut reader, &mut writer).map_err(StepError::io("download", &part))?;
         drop(reader);
         writer.commit(Some(layer.digest))?;

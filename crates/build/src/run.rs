@@ -68,14 +68,11 @@ impl Builder {
 }
 
 fn run(images: &Images<'_>, spec: &RunSpec, starting: &dyn Fn()) -> StepResult<u8> {
-    let in_use = images.store.in_use()?;
+    let _in_use = images.store.in_use()?;
     let resolved = find(images, spec)?;
     let layers = images.layers(&resolved.manifest);
     images.materialize(&layers)?;
-    // What runs may run for days; a prune need not wait for it.
     let layers = images.mountable(&layers)?;
-    let _pins = images.store.pin(&layers)?;
-    drop(in_use);
 
     let directory = images.store.new_layer()?;
     let files = images.store.new_layer()?;

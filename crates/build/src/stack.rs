@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use kiln_image::Digest;
 use kiln_layer::CopyOptions;
 use kiln_sandbox::Overlay;
-use kiln_store::{LayerId, LayerInfo};
+use kiln_store::LayerId;
 use rustix::fs::{Mode, OFlags};
 
 use crate::error::{StepError, StepResult};
 use crate::images::Images;
+use crate::measure::layer_info;
 use crate::waiting::{self, Share};
 
 /// How many layers are mounted at once: the sandbox's limit, with room for what is laid under and over them.
@@ -62,11 +63,7 @@ impl Images<'_> {
         let target = rustix::fs::open(&path, flags, Mode::empty()).map_err(StepError::errno("open", &path))?;
         let root = Path::new("/");
         kiln_layer::copy_tree(tree.as_fd(), root, target.as_fd(), root, &CopyOptions::default())?;
-        let size = kiln_layer::disk_usage(&path)?;
-        let info = LayerInfo {
-            size,
-            ..LayerInfo::default()
-        };
+        let info = layer_info(&directory, None)?;
         Ok(self.store.commit_layer(&directory, id, &info)?)
     }
 }

@@ -129,7 +129,7 @@ pub(crate) fn stored_image(images: &Images<'_>, image: &Image) -> StepResult<Sto
     let config = images.store.read_blob(&image.id, MAX_DOCUMENT)?;
     let parsed = parse_config(&config, &name)?;
     if let Some(manifest) = image.manifest
-        && images.store.has_blob(&manifest)
+        && images.store.has_blob(&manifest)?
     {
         let manifest = parse_manifest(&images.store.read_blob(&manifest, MAX_DOCUMENT)?, &name)?;
         images.remember(&name, &manifest, &parsed);

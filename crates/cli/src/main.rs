@@ -17,6 +17,7 @@ mod explain;
 mod failure;
 mod format;
 mod glob;
+mod pieces;
 mod progress;
 mod report;
 mod settings;

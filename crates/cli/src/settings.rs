@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 
 use kiln_image::Platform;
 use kiln_plan::SOURCE_DATE_EPOCH;
+use kiln_store::Cap;
 use serde::Deserialize;
 
 use crate::failure::{Context as _, Failure};
+use crate::values::cap;
 
 /// The environment, read once.
 #[derive(Debug, Clone, Default)]
@@ -74,6 +76,10 @@ pub(crate) struct GlobalArgs {
     /// Directory of the store [default: $KILN_ROOT, else $XDG_DATA_HOME/kiln, /var/lib/kiln for root]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Global options")]
     pub(crate) root: Option<PathBuf>,
+    /// The most that the store may hold: a size like 20g, a share of the disk like 40%, or none [default: $KILN_STORE_MAX,
+    /// else 80% of the disk, at most 100 GB, and less where under 20% of it is free]
+    #[arg(long, global = true, value_name = "SIZE", help_heading = "Global options")]
+    pub(crate) store_max: Option<String>,
     /// Mirrors and insecure registries [default: $CONTAINERS_REGISTRIES_CONF, else the usual places]
     #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
     pub(crate) registries_conf: Option<PathBuf>,
@@ -94,6 +100,7 @@ const CDI_DIRECTORIES: [&str; 2] = ["/etc/cdi", "/var/run/cdi"];
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct File {
     root: Option<PathBuf>,
+    store_max: Option<String>,
     ca_bundle: Option<PathBuf>,
     registries_conf: Option<PathBuf>,
     jobs: Option<usize>,
@@ -148,6 +155,19 @@ impl Settings {
         data.map(|data| data.join("kiln")).ok_or_else(|| {
             Failure::usage("there is no place for the store: neither HOME nor XDG_DATA_HOME is set")
                 .hint("name a directory with --root or KILN_ROOT")
+        })
+    }
+
+    /// The most that the store may hold.
+    pub(crate) fn store_max(&self) -> Result<Cap, Failure> {
+        let sources = [
+            ("--store-max", self.global.store_max.clone()),
+            ("KILN_STORE_MAX", self.environment.filled("KILN_STORE_MAX")),
+            ("store-max in kiln.toml", self.file.store_max.clone()),
+        ];
+        let said = sources.into_iter().find_map(|(source, text)| Some((source, text?)));
+        said.map_or(Ok(Cap::OfDisk), |(source, text)| {
+            cap::parse(&text).map_err(|message| Failure::usage(format!("{source}: {message}")))
         })
     }
 
@@ -420,6 +440,20 @@ mod tests {
         let mut said = settings(&[("KILN_ROOT", "/k")], true);
         said.global.root = Some("/r".into());
         assert_eq!(said.root().unwrap(), Path::new("/r"));
+    }
+
+    #[test]
+    fn finds_how_much_the_store_may_hold() {
+        let mut said = settings(&[], false);
+        assert_eq!(said.store_max().unwrap(), Cap::OfDisk);
+        said.file.store_max = Some("1g".to_owned());
+        assert_eq!(said.store_max().unwrap(), Cap::Bytes(1 << 30));
+        said.environment = Environment::of(&[("KILN_STORE_MAX", "40%")]);
+        assert_eq!(said.store_max().unwrap(), Cap::Percent(40));
+        said.global.store_max = Some("none".to_owned());
+        assert_eq!(said.store_max().unwrap(), Cap::None);
+        said.global.store_max = Some("much".to_owned());
+        assert!(said.store_max().is_err());
     }
 
     #[test]

@@ -42,4 +42,4 @@ pub use overlap::overlap;
 pub use pack::{PackOptions, PackStats, diff_id, pack, pack_trees};
 pub use times::Times;
 pub use unpack::{UnpackOptions, Unpacked, unpack};
-pub use usage::disk_usage;
+pub use usage::{Usage, disk_usage};

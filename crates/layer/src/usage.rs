@@ -9,19 +9,37 @@ use crate::Error;
 use crate::root::path_of;
 use crate::walk::{Meta, Next, Walk, open_directory};
 
-/// Bytes of all files below the directory, a file with several names counted once.
-pub fn disk_usage(dir: &Path) -> Result<u64, Error> {
+/// How large a tree is, a file with several names counted once.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Bytes of all files.
+    pub bytes: u64,
+    /// Bytes on disk of everything.
+    pub disk: u64,
+}
+
+/// Units of blocks.
+const BLOCK: u64 = 512;
+
+/// Measures what is below the directory, and the directory.
+pub fn disk_usage(dir: &Path) -> Result<Usage, Error> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let top = openat(CWD, dir, flags, Mode::empty()).map_err(Error::at("open the directory", dir))?;
+    let blocks = Meta::of_fd(&top).map_err(Error::at("examine", dir))?.blocks;
+    let mut usage = Usage {
+        bytes: 0,
+        disk: blocks * BLOCK,
+    };
     let mut walk = Walk::new(top).map_err(Error::at("read the directory", dir))?;
     let mut seen = HashSet::new();
-    let mut bytes = 0;
     loop {
         match walk.next().map_err(Error::at("walk", dir))? {
             Next::Name(name) if name.kind == FileType::Directory => {
                 let path = || dir.join(path_of(&walk.path_of(&name.name)));
                 let opened =
                     open_directory(walk.dir(), &name.name).map_err(|errno| Error::at("open", path())(errno))?;
+                let meta = Meta::of_fd(&opened).map_err(|errno| Error::at("examine", path())(errno))?;
+                usage.disk += meta.blocks * BLOCK;
                 walk.enter(&name.name, opened)
                     .map_err(Error::at("read the directory", dir))?;
             }
@@ -29,12 +47,15 @@ pub fn disk_usage(dir: &Path) -> Result<u64, Error> {
                 let meta = Meta::of(walk.dir(), &name.name);
                 let meta =
                     meta.map_err(|errno| Error::at("examine", dir.join(path_of(&walk.path_of(&name.name))))(errno))?;
-                if meta.kind == FileType::RegularFile && (!meta.is_linked() || seen.insert(meta.id())) {
-                    bytes += meta.size;
+                if !meta.is_linked() || seen.insert(meta.id()) {
+                    usage.disk += meta.blocks * BLOCK;
+                    if meta.kind == FileType::RegularFile {
+                        usage.bytes += meta.size;
+                    }
                 }
             }
             Next::Left(_) => {}
-            Next::Done => return Ok(bytes),
+            Next::Done => return Ok(usage),
         }
     }
 }

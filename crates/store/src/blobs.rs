@@ -5,9 +5,13 @@ use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
 use kiln_image::{Digest, Hasher};
+use rusqlite::params;
 
-use crate::Store;
 use crate::error::{Error, Result};
+use crate::layers::to_sql;
+use crate::room::Room;
+use crate::uses::Use;
+use crate::{Store, now, now_in_milliseconds, tree};
 
 impl Store {
     /// Where a blob is, or would be.
@@ -15,13 +19,23 @@ impl Store {
         self.root.join("blobs/sha256").join(digest.hex())
     }
 
-    /// Whether it is there.
-    pub fn has_blob(&self, digest: &Digest) -> bool {
-        self.blob_path(digest).exists()
+    /// Whether it is there, for somebody who will use it.
+    pub fn has_blob(&self, digest: &Digest) -> Result<bool> {
+        let db = self.look_up()?;
+        // A file without a row is one whose writer died: nobody would know of it.
+        let known = db
+            .prepare_cached("SELECT 1 FROM blobs WHERE digest = ?")?
+            .exists([digest.hex()])?;
+        let there = known && self.blob_path(digest).exists();
+        if there {
+            db.uses(Use::Blob(*digest))?;
+        }
+        Ok(there)
     }
 
     /// Opens it for reading. Its digest was verified when it was written.
     pub fn open_blob(&self, digest: &Digest) -> Result<File> {
+        self.uses(Use::Blob(*digest))?;
         let path = self.blob_path(digest);
         File::open(&path).map_err(Error::io("open", &path))
     }
@@ -46,27 +60,39 @@ impl Store {
         }
     }
 
-    /// A new blob, to be written and committed.
-    pub fn blob_writer(&self) -> Result<BlobWriter> {
+    /// A new blob, to be written and committed. If it is known how large it will be, there is room for it from now on.
+    pub fn blob_writer(&self, size: Option<u64>) -> Result<BlobWriter<'_>> {
+        let room = size.map(|bytes| self.reserve(bytes)).transpose()?;
         let path = self.temp()?.name()?;
         let file = File::create_new(&path).map_err(Error::io("create", &path))?;
-        let target = self.root.join("blobs/sha256");
         Ok(BlobWriter {
+            store: self,
+            room,
             file: Some(file),
             path,
-            target,
             hasher: Hasher::new(),
             size: 0,
         })
     }
 
+    fn add_blob(&self, digest: &Digest, disk: u64) -> Result<()> {
+        let db = self.db();
+        let mut statement = db.prepare_cached(
+            "INSERT INTO blobs (digest, disk, created, used) VALUES (?, ?, ?, ?)
+             ON CONFLICT (digest) DO UPDATE SET disk = excluded.disk, used = excluded.used",
+        )?;
+        statement.execute(params![digest.hex(), to_sql(disk), now(), now_in_milliseconds()])?;
+        Ok(())
+    }
+
     /// Keeps `bytes`.
     pub fn put_blob(&self, bytes: &[u8]) -> Result<Digest> {
         let digest = Digest::of(bytes);
-        if self.has_blob(&digest) {
+        if self.has_blob(&digest)? {
             return Ok(digest);
         }
-        let mut writer = self.blob_writer()?;
+        self.make_room(bytes.len() as u64)?;
+        let mut writer = self.blob_writer(None)?;
         writer
             .write_all(bytes)
             .map_err(Error::io("write", self.blob_path(&digest)))?;
@@ -76,16 +102,18 @@ impl Store {
 
 /// A blob that is being written. Dropped without [`BlobWriter::commit`] it is gone.
 #[derive(Debug)]
-pub struct BlobWriter {
+pub struct BlobWriter<'a> {
+    store: &'a Store,
+    /// Kept until the blob itself counts.
+    room: Option<Room<'a>>,
     /// `None` once committed.
     file: Option<File>,
     path: PathBuf,
-    target: PathBuf,
     hasher: Hasher,
     size: u64,
 }
 
-impl BlobWriter {
+impl BlobWriter<'_> {
     /// Makes it part of the store; an error if its digest is not the one that was expected.
     pub fn commit(mut self, expected: Option<Digest>) -> Result<(Digest, u64)> {
         let found = std::mem::take(&mut self.hasher).finish();
@@ -94,17 +122,23 @@ impl BlobWriter {
         {
             return Err(Error::Digest { expected, found });
         }
+        let mut disk = 0;
         if let Some(file) = &self.file {
             file.sync_data().map_err(Error::io("sync", &self.path))?;
+            disk = tree::disk_of(&file.metadata().map_err(Error::io("examine", &self.path))?);
         }
-        let target = self.target.join(found.hex());
+        self.store.uses(Use::Blob(found))?;
+        let target = self.store.blob_path(&found);
         std::fs::rename(&self.path, &target).map_err(Error::io("rename to", &target))?;
         self.file = None;
+        drop(self.room.take());
+        self.store.add_blob(&found, disk)?;
+        self.store.make_room(0)?;
         Ok((found, self.size))
     }
 }
 
-impl Write for BlobWriter {
+impl Write for BlobWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let Some(file) = &mut self.file else {
             return Err(io::ErrorKind::InvalidInput.into());
@@ -120,7 +154,7 @@ impl Write for BlobWriter {
     }
 }
 
-impl Drop for BlobWriter {
+impl Drop for BlobWriter<'_> {
     fn drop(&mut self) {
         if self.file.is_some() {
             let _swept_later = std::fs::remove_file(&self.path);

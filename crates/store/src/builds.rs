@@ -63,7 +63,7 @@ impl Store {
         let transaction = immediate(&mut db)?;
         transaction.execute("INSERT INTO builds (name, started) VALUES (?, ?)", params![name, now()])?;
         let id = BuildId(transaction.last_insert_rowid());
-        let lock = self.lock_key(&running(id.0))?;
+        let lock = self.lock_key(&running(id))?;
         transaction.commit()?;
         self.running().insert(id, lock);
         Ok(id)
@@ -80,7 +80,7 @@ impl Store {
                 .collect::<rusqlite::Result<_>>()?
         };
         for id in old {
-            if let Some(_ended) = locks::try_exclusive(&self.root, &running(id))? {
+            if let Some(_ended) = locks::try_exclusive(&self.root, &running(BuildId(id)))? {
                 let logs = self.logs(BuildId(id));
                 tree::remove(&logs).map_err(Error::io("remove", &logs))?;
                 let db = self.db();
@@ -93,8 +93,13 @@ impl Store {
 
     /// Says how a build ended.
     pub fn finish_build(&self, id: BuildId, outcome: &str) -> Result<()> {
-        self.db()
-            .execute("UPDATE builds SET outcome = ? WHERE id = ?", params![outcome, id.0])?;
+        self.write_uses()?;
+        let logs = self.logs(id);
+        let disk = tree::measure(&logs).map_err(Error::io("measure", &logs))?;
+        self.db().execute(
+            "UPDATE builds SET outcome = ?, disk = ? WHERE id = ?",
+            params![outcome, to_sql(disk), id.0],
+        )?;
         self.running().remove(&id);
         Ok(())
     }
@@ -189,6 +194,6 @@ impl Store {
 }
 
 /// The name of the lock that a build's process has.
-fn running(id: i64) -> String {
+pub(crate) fn running(id: impl std::fmt::Display) -> String {
     format!("build-{id}")
 }

@@ -8,17 +8,19 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
 use crate::error::{Error, Result};
-use crate::{LayerDir, Store, now};
+use crate::layers::to_sql;
+use crate::uses::Use;
+use crate::{LayerDir, Store, now, now_in_milliseconds, tree};
 
 impl Store {
     /// The directory of the cache mount of that name (its whole identity), if there is one. Callers hold its lock.
     pub fn cache_mount(&self, name: &str) -> Result<Option<PathBuf>> {
         let path = self.cache_path(name);
+        let db = self.look_up()?;
         if !path.is_dir() {
             return Ok(None);
         }
-        self.db()
-            .execute("UPDATE cache_mounts SET used = ? WHERE name = ?", params![now(), name])?;
+        db.uses(Use::CacheMount(file_name(&path)))?;
         Ok(Some(path))
     }
 
@@ -26,15 +28,28 @@ impl Store {
     /// stays. `id` is what people know it by.
     pub fn commit_cache_mount(&self, directory: &LayerDir, name: &str, id: &str) -> Result<PathBuf> {
         let path = self.cache_path(name);
+        self.uses(Use::CacheMount(file_name(&path)))?;
         // The row comes first: a directory without one would be swept, and a row without a directory does no harm.
         self.db().execute(
-            "INSERT OR REPLACE INTO cache_mounts (name, id, directory, used) VALUES (?, ?, ?, ?)",
-            params![name, id, file_name(&path), now()],
+            "INSERT INTO cache_mounts (name, id, directory, created, used) VALUES (?, ?, ?, ?, ?)
+             ON CONFLICT (name) DO UPDATE SET used = excluded.used",
+            params![name, id, file_name(&path), now(), now_in_milliseconds()],
         )?;
         match renameat_with(CWD, directory.fs(), CWD, &path, RenameFlags::NOREPLACE) {
             Ok(()) | Err(Errno::EXIST) => Ok(path),
             Err(error) => Err(Error::io("rename to", &path)(error.into())),
         }
+    }
+
+    /// Measures a cache mount that was written to, and makes room if it grew beyond the cap.
+    pub fn measure_cache_mount(&self, name: &str) -> Result<()> {
+        let path = self.cache_path(name);
+        let disk = tree::measure(&path).map_err(Error::io("measure", &path))?;
+        self.db().execute(
+            "UPDATE cache_mounts SET disk = ? WHERE name = ? AND disk <> ?1",
+            params![to_sql(disk), name],
+        )?;
+        self.make_room(0)
     }
 
     fn cache_path(&self, name: &str) -> PathBuf {

@@ -11,6 +11,7 @@ use crate::ids::LayerId;
 use crate::indexes::ImageIndex;
 use crate::layers::{from_sql, parse_digest, to_sql};
 use crate::schema::immediate;
+use crate::uses::Use;
 
 /// An image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -140,15 +141,19 @@ impl Store {
         let images = self.images()?.into_iter().map(Entry::Image);
         let mut all: Vec<Entry> = images.chain(self.indexes()?.into_iter().map(Entry::Index)).collect();
         all.retain(|entry| entry.id().hex().starts_with(prefix));
-        Ok(match all.len() {
-            0 => Found::Nothing,
-            1 => Found::One(all.remove(0), None),
-            count => Found::Ambiguous(count),
-        })
+        let found = match &all[..] {
+            [] => None,
+            // Looked up again: now it is in use.
+            [Entry::Image(image)] => self.image(&image.id)?.map(Entry::Image),
+            [Entry::Index(index)] => self.index(&index.id)?.map(Entry::Index),
+            several => return Ok(Found::Ambiguous(several.len())),
+        };
+        Ok(found.map_or(Found::Nothing, |entry| Found::One(entry, None)))
     }
 
     /// Adds an image, or what is newly known of it. Its config must be in the store.
     pub fn put_image(&self, image: &Image) -> Result<()> {
+        self.uses(Use::Blob(image.id))?;
         let layers: Vec<&str> = image.layers.iter().map(LayerId::as_str).collect();
         self.db().execute(
             "INSERT INTO images (id, manifest, layers, platform, size, created) VALUES (?, ?, ?, ?, ?, ?)
@@ -186,15 +191,19 @@ impl Store {
         if let Some(image) = self.one_image("id = (SELECT image FROM tags WHERE name = ?)", &name)? {
             return Ok(Some(Entry::Image(image)));
         }
-        let tagged = self.indexes_where("id = (SELECT image FROM tags WHERE name = ?)", &[&name])?;
-        Ok(tagged.into_iter().next().map(Entry::Index))
+        let index = self.one_index("id = (SELECT image FROM tags WHERE name = ?)", &name)?;
+        Ok(index.map(Entry::Index))
     }
 
     fn one_image(&self, condition: &str, value: &str) -> Result<Option<Image>> {
-        let db = self.db();
+        let db = self.look_up()?;
         let mut statement = db.prepare_cached(&format!("SELECT {COLUMNS} FROM images WHERE {condition}"))?;
         let row = statement.query_row([value], columns).optional()?;
-        row.map(image).transpose()
+        let image = row.map(image).transpose()?;
+        if let Some(image) = &image {
+            db.uses(Use::Blob(image.id))?;
+        }
+        Ok(image)
     }
 
     /// All images, newest first.

@@ -1,13 +1,14 @@
 //! Indexes: images of several platforms under one ID.
 
 use kiln_image::{Digest, Platform};
-use rusqlite::params;
+use rusqlite::{Connection, params};
 
 use crate::Store;
 use crate::error::{Error, Result};
 use crate::images::{Columns, Image, columns, image};
 use crate::layers::{parse_digest, to_sql};
 use crate::schema::immediate;
+use crate::uses::Use;
 
 /// Images of several platforms.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +37,7 @@ impl Store {
     /// Adds an index whose images are there, and whose blob and manifests are. What is there already stays as it is: the ID
     /// says all of it.
     pub fn put_index(&self, index: &ImageIndex) -> Result<()> {
+        self.uses(Use::Blob(index.id))?;
         let mut db = self.db();
         let transaction = immediate(&mut db)?;
         transaction.execute(
@@ -67,7 +69,7 @@ impl Store {
 
     /// The index with that ID.
     pub fn index(&self, id: &Digest) -> Result<Option<ImageIndex>> {
-        Ok(self.indexes_where("id = ?", &[&id.to_string()])?.pop())
+        self.one_index("id = ?", &id.to_string())
     }
 
     /// All indexes, newest first.
@@ -89,26 +91,18 @@ impl Store {
         self.indexes_where(condition, &[&image.to_string()])
     }
 
-    pub(crate) fn indexes_where(&self, condition: &str, values: &[&str]) -> Result<Vec<ImageIndex>> {
-        let db = self.db();
-        let query = format!("SELECT id, created FROM indexes WHERE {condition} ORDER BY created DESC, id");
-        let mut statement = db.prepare_cached(&query)?;
-        let found = statement.query_map(rusqlite::params_from_iter(values), |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let found: Vec<(String, i64)> = found.collect::<rusqlite::Result<_>>()?;
-        let mut images = db.prepare_cached(
-            "SELECT images.id, index_images.manifest, images.layers, index_images.platform, images.size, images.created
-             FROM index_images JOIN images ON images.id = index_images.image WHERE image_index = ? ORDER BY position",
-        )?;
-        let mut indexes = Vec::new();
-        for (id, created) in found {
-            let rows: Vec<Columns> = images.query_map([&id], columns)?.collect::<rusqlite::Result<_>>()?;
-            indexes.push(ImageIndex {
-                id: parse_digest(&id)?,
-                images: rows.into_iter().map(image).collect::<Result<_>>()?,
-                created,
-            });
+    /// One that will be used.
+    pub(crate) fn one_index(&self, condition: &str, value: &str) -> Result<Option<ImageIndex>> {
+        let db = self.look_up()?;
+        let index = indexes_in(&db, condition, &[value])?.pop();
+        if let Some(index) = &index {
+            db.uses(Use::Blob(index.id))?;
         }
-        Ok(indexes)
+        Ok(index)
+    }
+
+    fn indexes_where(&self, condition: &str, values: &[&str]) -> Result<Vec<ImageIndex>> {
+        indexes_in(&self.db(), condition, values)
     }
 
     /// Forgets an index and its names, and those of its images that nothing else names. Layers stay for the cache until
@@ -133,4 +127,25 @@ impl Store {
         transaction.commit()?;
         Ok(())
     }
+}
+
+fn indexes_in(db: &Connection, condition: &str, values: &[&str]) -> Result<Vec<ImageIndex>> {
+    let query = format!("SELECT id, created FROM indexes WHERE {condition} ORDER BY created DESC, id");
+    let mut statement = db.prepare_cached(&query)?;
+    let found = statement.query_map(rusqlite::params_from_iter(values), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let found: Vec<(String, i64)> = found.collect::<rusqlite::Result<_>>()?;
+    let mut images = db.prepare_cached(
+        "SELECT images.id, index_images.manifest, images.layers, index_images.platform, images.size, images.created
+         FROM index_images JOIN images ON images.id = index_images.image WHERE image_index = ? ORDER BY position",
+    )?;
+    let mut indexes = Vec::new();
+    for (id, created) in found {
+        let rows: Vec<Columns> = images.query_map([&id], columns)?.collect::<rusqlite::Result<_>>()?;
+        indexes.push(ImageIndex {
+            id: parse_digest(&id)?,
+            images: rows.into_iter().map(image).collect::<Result<_>>()?,
+            created,
+        });
+    }
+    Ok(indexes)
 }

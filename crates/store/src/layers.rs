@@ -10,7 +10,8 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use crate::error::{Error, Result};
 use crate::ids::LayerId;
 use crate::schema::immediate;
-use crate::{Store, now, temp, tree};
+use crate::uses::Use;
+use crate::{Store, now, now_in_milliseconds, temp, tree};
 
 /// A layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +44,8 @@ pub struct LayerBlob {
 pub struct LayerInfo {
     /// Bytes of its files.
     pub size: u64,
+    /// Bytes that they have on disk.
+    pub disk: u64,
     /// The digest of its tar.
     pub diff_id: Option<Digest>,
     /// When it was made, in seconds since 1970; now where not given.
@@ -92,6 +95,7 @@ impl Store {
 
     /// Makes a directory part of the store. If there is a layer of that name already, that one stays.
     pub fn commit_layer(&self, directory: &LayerDir, id: &LayerId, info: &LayerInfo) -> Result<()> {
+        self.uses(Use::Layer(id.clone()))?;
         let target = self.layer_path(id);
         let leftover = self.temp()?.name()?;
         // The transaction keeps other processes from committing a layer of the same name at the same time.
@@ -108,13 +112,25 @@ impl Store {
         let diff_id = info.diff_id.map(|digest| digest.to_string());
         let created = info.created.unwrap_or_else(now);
         transaction
-            .prepare_cached("INSERT OR REPLACE INTO layers (id, size, diff_id, created, boot) VALUES (?, ?, ?, ?, ?)")?
-            .execute(params![id.as_str(), to_sql(info.size), diff_id, created, boot_id()])?;
+            .prepare_cached(
+                "INSERT INTO layers (id, size, disk, diff_id, created, used, boot) VALUES (?, ?, ?, ?, ?, ?, ?)
+                 ON CONFLICT (id) DO UPDATE SET size = excluded.size, disk = excluded.disk, diff_id = excluded.diff_id,
+                 tar_size = NULL, created = excluded.created, used = excluded.used, boot = excluded.boot, durable = 0",
+            )?
+            .execute(params![
+                id.as_str(),
+                to_sql(info.size),
+                to_sql(info.disk),
+                diff_id,
+                created,
+                now_in_milliseconds(),
+                boot_id()
+            ])?;
         transaction.commit()?;
         drop(db);
         // What cannot be removed now goes with the process's directory.
         let _swept_later = tree::remove(&leftover);
-        Ok(())
+        self.make_room(0)
     }
 
     /// What is known of a layer; `None` if there is none, or if its files may not have survived a power failure.
@@ -122,7 +138,7 @@ impl Store {
         if !self.layer_path(id).is_dir() {
             return Ok(None);
         }
-        let db = self.db();
+        let db = self.look_up()?;
         let row = db
             .prepare_cached("SELECT size, diff_id, created, durable OR boot = ?2 FROM layers WHERE id = ?1")?
             .query_row(params![id.as_str(), boot_id()], |row| {
@@ -137,6 +153,7 @@ impl Store {
         let Some((size, diff_id, created, true)) = row else {
             return Ok(None);
         };
+        db.uses(Use::Layer(id.clone()))?;
         let mut statement = db.prepare_cached("SELECT digest, size, media_type FROM layer_blobs WHERE layer = ?")?;
         let rows = statement.query_map([id.as_str()], |row| {
             Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?, row.get(2)?))
@@ -150,8 +167,8 @@ impl Store {
                 media_type,
             });
         }
-        // A blob may have been removed to make room.
-        blobs.retain(|blob| self.has_blob(&blob.digest));
+        // A blob may have been removed to make room. Whoever uses one says so by [`Store::has_blob`].
+        blobs.retain(|blob| self.blob_path(&blob.digest).exists());
         let diff_id = diff_id.as_deref().map(parse_digest).transpose()?;
         Ok(Some(Layer {
             id: id.clone(),
@@ -185,28 +202,39 @@ impl Store {
     /// A sync waits for all that anybody wrote to the file system, so it is kept from builds that follow quickly; what is
     /// older than half a minute the kernel has mostly written by itself.
     pub fn make_durable(&self, age: Duration) -> Result<()> {
-        // Layers that are pruned and made again meanwhile would not be covered by this sync.
+        // A layer that is pruned and made again meanwhile would not be covered by this sync.
         let _in_use = self.in_use()?;
-        let before: Vec<(String, i64)> = {
-            let db = self.db();
-            let mut statement = db.prepare("SELECT id, created FROM layers WHERE durable = 0 AND boot = ?")?;
-            statement
-                .query_map([boot_id()], |row| Ok((row.get(0)?, row.get(1)?)))?
-                .collect::<rusqlite::Result<_>>()?
-        };
-        let due = now().saturating_sub_unsigned(age.as_secs());
-        if before.iter().all(|(_, created)| *created > due) {
+        let before = self.not_durable(now().saturating_sub_unsigned(age.as_secs()))?;
+        if before.is_empty() {
             return Ok(());
         }
         let root = std::fs::File::open(&self.root).map_err(Error::io("open", &self.root))?;
         rustix::fs::syncfs(&root).map_err(|error| Error::io("sync", &self.root)(error.into()))?;
         let mut db = self.db();
         let transaction = immediate(&mut db)?;
-        for (id, _) in before {
-            transaction.execute("UPDATE layers SET durable = 1 WHERE id = ?", [id])?;
+        for id in before {
+            transaction.execute("UPDATE layers SET durable = 1 WHERE id = ?", [id.as_str()])?;
         }
         transaction.commit()?;
         Ok(())
+    }
+
+    /// All layers that may not be on the disk yet, which stay from now on; none if none of them is as old as `due`.
+    fn not_durable(&self, due: i64) -> Result<Vec<LayerId>> {
+        let db = self.look_up()?;
+        let mut statement = db.prepare("SELECT id, created FROM layers WHERE durable = 0 AND boot = ?")?;
+        let found: Vec<(String, i64)> = statement
+            .query_map([boot_id()], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<rusqlite::Result<_>>()?;
+        if found.iter().all(|(_, created)| *created > due) {
+            return Ok(Vec::new());
+        }
+        let keep = |(id, _)| {
+            let id = LayerId::parse(id)?;
+            db.keeps(&Use::Layer(id.clone()))?;
+            Ok(id)
+        };
+        found.into_iter().map(keep).collect()
     }
 }
 

@@ -14,6 +14,7 @@
 mod blobs;
 mod builds;
 mod caches;
+mod contents;
 mod downloads;
 mod error;
 mod file_digests;
@@ -23,11 +24,13 @@ mod indexes;
 mod layers;
 mod locks;
 mod records;
+mod room;
 mod runs;
 mod schema;
 mod temp;
 mod tree;
 mod upkeep;
+mod uses;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -37,6 +40,7 @@ use rusqlite::Connection;
 
 pub use blobs::BlobWriter;
 pub use builds::{Build, BuildStep};
+pub use contents::{Contents, Item, Kind, Need};
 pub use downloads::Download;
 pub use error::Error;
 pub use file_digests::{FileDigests, FileKey};
@@ -44,10 +48,12 @@ pub use ids::{BuildId, Key, LayerId};
 pub use images::{Entry, Found, Image};
 pub use indexes::ImageIndex;
 pub use layers::{Layer, LayerBlob, LayerDir, LayerInfo};
-pub use locks::{LockGuard, Pins};
+pub use locks::LockGuard;
 pub use records::Record;
+pub use room::{Cap, Excess, Room};
 pub use runs::{PastRun, Run};
-pub use upkeep::Usage;
+pub use upkeep::{Pruned, Pruning};
+pub use uses::InUse;
 
 use error::Result;
 
@@ -57,6 +63,8 @@ pub struct Store {
     root: PathBuf,
     connection: Mutex<Connection>,
     temp: OnceLock<temp::TempRoot>,
+    cap: Cap,
+    uses: uses::OfProcess,
     /// Builds that this process runs.
     running: Mutex<HashMap<BuildId, LockGuard>>,
 }
@@ -69,8 +77,17 @@ impl Store {
             root: root.to_owned(),
             connection: Mutex::new(connection),
             temp: OnceLock::new(),
+            cap: Cap::None,
+            uses: uses::OfProcess::default(),
             running: Mutex::default(),
         })
+    }
+
+    /// The same, holding no more than that from now on; see [`Store::reserve`].
+    #[must_use]
+    pub fn with_cap(mut self, cap: Cap) -> Self {
+        self.cap = cap;
+        self
     }
 
     /// The directory.
@@ -92,10 +109,24 @@ impl Store {
     }
 }
 
+impl Drop for Store {
+    fn drop(&mut self) {
+        // What was used last goes last; that it is not known of some does no harm.
+        let _unknown = self.write_uses();
+    }
+}
+
+fn since_1970() -> std::time::Duration {
+    let now = std::time::SystemTime::now();
+    now.duration_since(std::time::UNIX_EPOCH).unwrap_or_default()
+}
+
 /// Seconds since 1970.
 fn now() -> i64 {
-    let since = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+    i64::try_from(since_1970().as_secs()).unwrap_or(i64::MAX)
+}
+
+/// Milliseconds since 1970: how fine uses are told apart.
+fn now_in_milliseconds() -> i64 {
+    i64::try_from(since_1970().as_millis()).unwrap_or(i64::MAX)
 }

@@ -7,23 +7,14 @@ use std::path::{Path, PathBuf};
 
 use kiln_image::Digest;
 
+use crate::Store;
 use crate::error::{Error, Result};
-use crate::{LayerId, Store};
-
-/// The lock that all have who use layers and blobs, and that [`Store::prune`] has for itself alone.
-const IN_USE: &str = "in use";
 
 /// A lock that is held until it is dropped, or its process dies.
 #[derive(Debug)]
 pub struct LockGuard {
     file: File,
     path: PathBuf,
-}
-
-/// Layers that stay until it is dropped, or its process dies.
-#[derive(Debug)]
-pub struct Pins {
-    _locks: Vec<LockGuard>,
 }
 
 impl Store {
@@ -46,36 +37,6 @@ impl Store {
     pub fn lock_key_shared(&self, name: &str) -> Result<LockGuard> {
         hold(named(&self.root, name), File::lock_shared)
     }
-
-    /// Keeps everything in the store as long as the guard lives: whatever was looked up in the meantime is there and
-    /// stays. Waits for a [`Store::prune`] that is under way; a prune waits for all guards.
-    ///
-    /// Whatever looks up layers or blobs to use them holds one. What takes long should take [`Store::pin`] instead as
-    /// soon as it knows its layers.
-    pub fn in_use(&self) -> Result<LockGuard> {
-        self.lock_key_shared(IN_USE)
-    }
-
-    /// Waits until nobody uses anything but pinned layers.
-    pub(crate) fn unused(&self) -> Result<LockGuard> {
-        self.lock_key(IN_USE)
-    }
-
-    /// Keeps these layers, which were looked up under [`Store::in_use`]; that guard can go then.
-    pub fn pin(&self, layers: &[LayerId]) -> Result<Pins> {
-        let pin = |layer| self.lock_key_shared(&pin_name(layer));
-        let locks = layers.iter().map(pin).collect::<Result<_>>()?;
-        Ok(Pins { _locks: locks })
-    }
-
-    /// Whether somebody keeps the layer. Nobody pins while the caller has [`Store::unused`].
-    pub(crate) fn is_pinned(&self, layer: &LayerId) -> Result<bool> {
-        Ok(try_exclusive(&self.root, &pin_name(layer))?.is_none())
-    }
-}
-
-fn pin_name(layer: &LayerId) -> String {
-    format!("pin-{layer}")
 }
 
 /// [`Store::lock_key`] of a store that is not open yet.
@@ -96,10 +57,7 @@ fn named(root: &Path, name: &str) -> PathBuf {
 pub(crate) fn hold(path: PathBuf, lock: impl Fn(&File) -> io::Result<()>) -> Result<LockGuard> {
     loop {
         let file = open(&path)?;
-        match lock(&file) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            locked => locked.map_err(Error::io("lock", &path))?,
-        }
+        uninterrupted(|| lock(&file)).map_err(Error::io("lock", &path))?;
         if is_current(&file, &path)? {
             return Ok(LockGuard { file, path });
         }
@@ -120,6 +78,25 @@ pub(crate) fn try_hold(
         }
         if is_current(&file, &path)? {
             return Ok(Some(LockGuard { file, path }));
+        }
+    }
+}
+
+/// Locks a file, waiting for those who have it alone.
+pub(crate) fn shared(file: &File) -> io::Result<()> {
+    uninterrupted(|| file.lock_shared())
+}
+
+/// Locks a file, waiting for all others who have it.
+pub(crate) fn alone(file: &File) -> io::Result<()> {
+    uninterrupted(|| file.lock())
+}
+
+fn uninterrupted(lock: impl Fn() -> io::Result<()>) -> io::Result<()> {
+    loop {
+        match lock() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            locked => return locked,
         }
     }
 }

@@ -7,7 +7,8 @@ use rusqlite::{OptionalExtension as _, params};
 use crate::error::Result;
 use crate::ids::{BuildId, Key, LayerId};
 use crate::layers::to_sql;
-use crate::{Store, now};
+use crate::uses::Use;
+use crate::{Store, now, now_in_milliseconds};
 
 /// What a step came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +41,7 @@ impl Record {
 impl Store {
     /// The record of that key.
     pub fn record(&self, key: &Key) -> Result<Option<Record>> {
-        let db = self.db();
+        let db = self.look_up()?;
         let mut statement =
             db.prepare_cached("SELECT layer, build, name, created, duration_ms FROM records WHERE key = ?")?;
         let row = statement
@@ -54,6 +55,9 @@ impl Store {
                 ))
             })
             .optional()?;
+        if row.is_some() {
+            db.uses(Use::Record(*key))?;
+        }
         row.map(|(layer, build, name, created, milliseconds)| {
             let duration = Duration::from_millis(crate::layers::from_sql(milliseconds));
             Ok(Record {
@@ -88,7 +92,7 @@ impl Store {
         let milliseconds = to_sql(u64::try_from(record.duration.as_millis()).unwrap_or(u64::MAX));
         let db = self.db();
         let mut statement = db.prepare_cached(
-            "INSERT OR REPLACE INTO records (key, layer, build, name, created, duration_ms) VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO records (key, layer, build, name, created, used, duration_ms) VALUES (?, ?, ?, ?, ?, ?, ?)",
         )?;
         statement.execute(params![
             key.as_bytes(),
@@ -96,6 +100,7 @@ impl Store {
             record.build.0,
             record.name,
             record.created,
+            now_in_milliseconds(),
             milliseconds
         ])?;
         Ok(())

@@ -2,16 +2,16 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
-use std::path::Path;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
 
 use crate::error::{Error, Result};
 use crate::layers::to_sql;
-use crate::locks;
+use crate::{locks, tree};
 
 /// The database's name in the store.
 const DATABASE: &str = "kiln.db";
@@ -22,7 +22,7 @@ const JOURNAL_PAGES: u32 = 250;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Each makes a database of the version that is its index into one of the next. What was released stays as it is.
-const CHANGES: &[&str] = &[TABLES, STAT_INDEX, DOWNLOADS, INDEXES, RUNS];
+const CHANGES: &[&str] = &[TABLES, STAT_INDEX, DOWNLOADS, INDEXES, RUNS, SIZES];
 
 const TABLES: &str = "
 CREATE TABLE layers (
@@ -105,6 +105,50 @@ ALTER TABLE steps ADD COLUMN made_by INTEGER;
 ALTER TABLE steps ADD COLUMN made_at INTEGER;
 ";
 
+/// Bytes on disk (`disk`) and the times of the last use (`used`, in milliseconds since 1970). `held` has the sum of all
+/// bytes, so that nobody has to add them up to know whether there is room.
+///
+/// Of what was there before, the files' own sizes must do until it is measured; see [`adopt_blobs`].
+const SIZES: &str = "
+ALTER TABLE layers ADD COLUMN disk INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE layers ADD COLUMN used INTEGER NOT NULL DEFAULT 0;
+UPDATE layers SET disk = size, used = created * 1000;
+ALTER TABLE records ADD COLUMN used INTEGER NOT NULL DEFAULT 0;
+UPDATE records SET used = created * 1000;
+ALTER TABLE cache_mounts ADD COLUMN disk INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE cache_mounts ADD COLUMN created INTEGER NOT NULL DEFAULT 0;
+UPDATE cache_mounts SET created = used, used = used * 1000;
+ALTER TABLE builds ADD COLUMN disk INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE blobs (
+    digest TEXT PRIMARY KEY, disk INTEGER NOT NULL, created INTEGER NOT NULL, used INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX layer_blobs_digest ON layer_blobs(digest);
+CREATE TABLE reservations (
+    process TEXT NOT NULL, number INTEGER NOT NULL, bytes INTEGER NOT NULL, PRIMARY KEY (process, number)
+) WITHOUT ROWID;
+CREATE TABLE held (bytes INTEGER NOT NULL);
+INSERT INTO held SELECT coalesce(sum(disk), 0) FROM layers;
+CREATE TRIGGER layer_added AFTER INSERT ON layers BEGIN UPDATE held SET bytes = bytes + new.disk; END;
+CREATE TRIGGER layer_removed AFTER DELETE ON layers BEGIN UPDATE held SET bytes = bytes - old.disk; END;
+CREATE TRIGGER layer_changed AFTER UPDATE OF disk ON layers
+    BEGIN UPDATE held SET bytes = bytes - old.disk + new.disk; END;
+CREATE TRIGGER blob_added AFTER INSERT ON blobs BEGIN UPDATE held SET bytes = bytes + new.disk; END;
+CREATE TRIGGER blob_removed AFTER DELETE ON blobs BEGIN UPDATE held SET bytes = bytes - old.disk; END;
+CREATE TRIGGER blob_changed AFTER UPDATE OF disk ON blobs
+    BEGIN UPDATE held SET bytes = bytes - old.disk + new.disk; END;
+CREATE TRIGGER cache_mount_added AFTER INSERT ON cache_mounts BEGIN UPDATE held SET bytes = bytes + new.disk; END;
+CREATE TRIGGER cache_mount_removed AFTER DELETE ON cache_mounts BEGIN UPDATE held SET bytes = bytes - old.disk; END;
+CREATE TRIGGER cache_mount_changed AFTER UPDATE OF disk ON cache_mounts
+    BEGIN UPDATE held SET bytes = bytes - old.disk + new.disk; END;
+CREATE TRIGGER build_added AFTER INSERT ON builds BEGIN UPDATE held SET bytes = bytes + new.disk; END;
+CREATE TRIGGER build_removed AFTER DELETE ON builds BEGIN UPDATE held SET bytes = bytes - old.disk; END;
+CREATE TRIGGER build_changed AFTER UPDATE OF disk ON builds
+    BEGIN UPDATE held SET bytes = bytes - old.disk + new.disk; END;
+";
+
+/// The version from which on blobs have rows.
+const BLOBS_HAVE_ROWS: usize = 6;
+
 /// Makes the directories of a new store; nobody but its owner may look into them.
 fn create_directories(root: &Path) -> Result<()> {
     for name in ["", "blobs/sha256", "layers", "tmp", "locks", "cache", "logs"] {
@@ -135,7 +179,7 @@ pub(crate) fn open(root: &Path) -> Result<Connection> {
     // when the store is opened.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     connection.pragma_update(None, "wal_autocheckpoint", JOURNAL_PAGES)?;
-    check(&mut connection, &path)?;
+    check(&mut connection, root, &path)?;
     Ok(connection)
 }
 
@@ -151,7 +195,7 @@ fn create(root: &Path, path: &Path) -> Result<()> {
     let mut connection = connect(&unfinished, OpenFlags::default())?;
     connection.pragma_update(None, "synchronous", "OFF")?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
-    upgrade(&mut connection)?;
+    upgrade(&mut connection, root)?;
     // Closing moves the journal into the file and removes it.
     connection.close().map_err(|(_, error)| error)?;
     let synced = File::open(&unfinished).and_then(|file| file.sync_all());
@@ -181,7 +225,7 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection> {
 }
 
 /// Only a database of this program's schema is used; an older one is changed into it.
-fn check(connection: &mut Connection, path: &Path) -> Result<()> {
+fn check(connection: &mut Connection, root: &Path, path: &Path) -> Result<()> {
     match version(connection)? {
         0 => Err(Error::Damaged(format!("{} has no tables", path.display()))),
         found if found > CHANGES.len() => Err(Error::Newer {
@@ -190,8 +234,8 @@ fn check(connection: &mut Connection, path: &Path) -> Result<()> {
             known: CHANGES.len(),
         }),
         found if found < CHANGES.len() => {
-            upgrade(connection)?;
-            check(connection, path)
+            upgrade(connection, root)?;
+            check(connection, root, path)
         }
         _ => Ok(()),
     }
@@ -204,16 +248,45 @@ fn version(connection: &Connection) -> Result<usize> {
 }
 
 /// Of several processes that come at once, one does it.
-fn upgrade(connection: &mut Connection) -> Result<()> {
+fn upgrade(connection: &mut Connection, root: &Path) -> Result<()> {
     let transaction = immediate(connection)?;
     let found = version(&transaction)?;
     for change in CHANGES.iter().skip(found) {
         transaction.execute_batch(change)?;
     }
+    if found < BLOBS_HAVE_ROWS {
+        adopt_blobs(&transaction, root)?;
+    }
     let now = to_sql(CHANGES.len().max(found) as u64);
     transaction.pragma_update(None, "user_version", now)?;
     transaction.commit()?;
     Ok(())
+}
+
+/// Gives rows to the blobs of a store from before they had some.
+fn adopt_blobs(transaction: &Transaction<'_>, root: &Path) -> Result<()> {
+    let directory = root.join("blobs/sha256");
+    for entry in std::fs::read_dir(&directory).map_err(Error::io("read", &directory))? {
+        let entry = entry.map_err(Error::io("read", &directory))?;
+        let meta = entry.metadata().map_err(Error::io("examine", entry.path()))?;
+        transaction.execute(
+            "INSERT INTO blobs (digest, disk, created, used) VALUES (?, ?, ?, ?)",
+            params![
+                entry.file_name().to_string_lossy(),
+                to_sql(tree::disk_of(&meta)),
+                meta.mtime(),
+                meta.mtime() * 1000
+            ],
+        )?;
+    }
+    Ok(())
+}
+
+/// Bytes on disk of the database and its journal.
+pub(crate) fn database_size(root: &Path) -> u64 {
+    let files = ["", "-wal"].map(|suffix| root.join(format!("{DATABASE}{suffix}")));
+    let size = |path: &PathBuf| std::fs::metadata(path).map_or(0, |meta| tree::disk_of(&meta));
+    files.iter().map(size).sum()
 }
 
 /// A transaction that has the right to write from its beginning: it waits for others then, and never fails for them later.

@@ -29,6 +29,10 @@ impl TempRoot {
         Ok(Self { path, _lock: lock })
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// A name in it that nobody uses.
     pub(crate) fn name(&self) -> Result<PathBuf> {
         Ok(self.path.join(random_name()?))

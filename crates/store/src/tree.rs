@@ -25,6 +25,12 @@ pub(crate) fn measure(path: &Path) -> io::Result<u64> {
     Ok(walk(path, false)?)
 }
 
+/// Bytes on disk of one file.
+pub(crate) fn disk_of(meta: &std::fs::Metadata) -> u64 {
+    use std::os::unix::fs::MetadataExt as _;
+    meta.blocks() * BLOCK
+}
+
 /// A directory on the way from the top to the one at hand.
 struct Level {
     /// Its name in the directory above; empty for the top.

@@ -1,135 +1,171 @@
-//! What the store uses, and less of it.
+//! Removing pieces of the store: those that nothing needs, those that were chosen, and whatever no row names.
 
-use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Transaction};
 
+use crate::contents::{Item, Kind, Need, Needs, strings};
 use crate::error::{Error, Result};
 use crate::ids::random_name;
 use crate::layers::boot_id;
 use crate::schema::immediate;
-use crate::{LayerId, Store, temp, tree};
-
-/// Use by kind: how many, and bytes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// Unpacked layers.
-    pub layers: (u64, u64),
-    /// Compressed layers, manifests and configs.
-    pub blobs: (u64, u64),
-    /// Cache mounts.
-    pub cache_mounts: (u64, u64),
-    /// Logs of builds.
-    pub logs: (u64, u64),
-}
+use crate::{Store, temp, tree, uses};
 
 /// Manifests are smaller than this; see the image specification.
 const MAX_MANIFEST: u64 = 4 << 20;
 
+/// How much is to go.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pruning {
+    /// Stop as soon as the store holds no more than that, least recently used first. All that may go goes where not given.
+    pub keep: Option<u64>,
+    /// Whether images without a name go, too.
+    pub unnamed_images: bool,
+    /// Only say what would go.
+    pub dry_run: bool,
+}
+
+/// What went.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// The pieces, in the order in which they went.
+    pub items: Vec<Item>,
+    /// Bytes that were freed, or would be: those of the pieces, and of what dead processes left.
+    pub freed: u64,
+}
+
+/// What goes besides the pieces that were chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// Nothing.
+    Chosen,
+    /// What no row names or what a power failure may have damaged, and perhaps images without a name.
+    Everything { unnamed_images: bool },
+}
+
 impl Store {
-    /// Measures what is there.
-    pub fn usage(&self) -> Result<Usage> {
-        let measure = |name: &str| measure_children(&self.root.join(name));
-        Ok(Usage {
-            layers: measure("layers")?,
-            blobs: measure("blobs/sha256")?,
-            cache_mounts: measure("cache")?,
-            logs: measure("logs")?,
-        })
+    /// Removes pieces, and what processes left that died. Nobody is waited for: what is in use stays, until the next time.
+    /// Of what nobody has in use and no image with a name needs `may_go` says what may go.
+    pub fn prune(&self, pruning: Pruning, may_go: impl Fn(&Item) -> bool) -> Result<Pruned> {
+        let choose = |items: Vec<Item>, held: u64| {
+            let go = |item: &Item| item.need <= Need::Image && may_go(item);
+            let may_go = items.into_iter().filter(go).collect();
+            match pruning.keep {
+                Some(keep) => least_recent(may_go, held.saturating_sub(keep)),
+                None => may_go,
+            }
+        };
+        if pruning.dry_run {
+            let db = self.db();
+            let _gate = self.close_gate()?;
+            let items = choose(self.items(&db, &self.needs(&db)?)?, self.held(&db)?);
+            let freed = items.iter().map(|item| item.disk).sum();
+            return Ok(Pruned { items, freed });
+        }
+        self.remove(
+            choose,
+            Scope::Everything {
+                unnamed_images: pruning.unnamed_images,
+            },
+        )
     }
 
-    /// Removes what no image needs and no record names; with `all` also images without a name, and what only records
-    /// and cache mounts keep. Gives the bytes that were freed.
+    /// Removes the pieces that are chosen of all, by how much the store holds.
     ///
-    /// Waits until no process has [`Store::in_use`]; layers that were pinned stay. The files are only moved out of the
-    /// way while others wait, and removed afterwards.
-    pub fn prune(&self, all: bool) -> Result<u64> {
+    /// Rows are gone from the disk before their files are touched, so that no power failure brings one back whose files
+    /// are no more. While others wait files are only moved out of the way.
+    pub(crate) fn remove(&self, choose: impl FnOnce(Vec<Item>, u64) -> Vec<Item>, scope: Scope) -> Result<Pruned> {
         let swept = temp::sweep(&self.root.join("tmp"))?;
         let rubbish = self.temp()?.name()?;
         temp::create_directory(&rubbish)?;
-        {
-            let _alone = self.unused()?;
-            self.forget(all)?;
-            self.discard(&rubbish)?;
-        }
-        let removed = tree::remove(&rubbish).map_err(Error::io("remove", &rubbish))?;
-        Ok(swept + removed)
-    }
-
-    /// Deletes rows. They are gone from the disk before this returns, so that no power failure brings one back when its
-    /// files are no more.
-    fn forget(&self, all: bool) -> Result<()> {
-        let mut db = self.db();
-        db.pragma_update(None, "synchronous", "FULL")?;
-        let forgotten = self.forget_rows(&mut db, all);
-        db.pragma_update(None, "synchronous", "NORMAL")?;
-        forgotten
-    }
-
-    fn forget_rows(&self, db: &mut Connection, all: bool) -> Result<()> {
-        let transaction = immediate(db)?;
-        if all {
-            transaction.execute_batch(
-                "DELETE FROM indexes WHERE id NOT IN (SELECT image FROM tags);
-                 DELETE FROM images WHERE id NOT IN (SELECT image FROM tags)
-                 AND id NOT IN (SELECT image FROM index_images);
-                 DELETE FROM records; DELETE FROM resolutions; DELETE FROM cache_mounts; DELETE FROM downloads;",
-            )?;
-        }
-        let unneeded = unneeded_layers(&transaction, all)?;
-        for id in unneeded {
-            if !self.is_pinned(&LayerId::parse(id.clone())?)? {
-                transaction.execute("DELETE FROM layers WHERE id = ?", [id])?;
+        let items = {
+            let mut db = self.db();
+            let _gate = self.close_gate()?;
+            db.pragma_update(None, "synchronous", "FULL")?;
+            let chosen = self.forget(&mut db, choose, scope);
+            db.pragma_update(None, "synchronous", "NORMAL")?;
+            let chosen = chosen?;
+            for item in &chosen {
+                move_away(&self.path_of(item), &rubbish)?;
             }
+            if scope != Scope::Chosen {
+                self.discard_orphans(&mut db, &rubbish)?;
+            }
+            chosen
+        };
+        // The directory itself is none of what was there before.
+        let own = std::fs::metadata(&rubbish).map_or(0, |meta| tree::disk_of(&meta));
+        let removed = tree::remove(&rubbish).map_err(Error::io("remove", &rubbish))?;
+        Ok(Pruned {
+            items,
+            freed: swept + removed.saturating_sub(own),
+        })
+    }
+
+    fn forget(
+        &self,
+        db: &mut Connection,
+        choose: impl FnOnce(Vec<Item>, u64) -> Vec<Item>,
+        scope: Scope,
+    ) -> Result<Vec<Item>> {
+        let transaction = immediate(db)?;
+        if scope != Scope::Chosen {
+            transaction.execute("DELETE FROM layers WHERE NOT durable AND boot <> ?", [boot_id()])?;
         }
-        transaction.execute("DELETE FROM records WHERE layer NOT IN (SELECT id FROM layers)", [])?;
+        let needs = self.needs(&transaction)?;
+        forget_reservations(&transaction, &needs.processes)?;
+        let held = self.held(&transaction)?;
+        let chosen = choose(self.items(&transaction, &needs)?, held);
+        if chosen.is_empty() && scope == Scope::Chosen {
+            transaction.commit()?;
+            return Ok(chosen);
+        }
+        for item in &chosen {
+            forget_item(&transaction, item)?;
+        }
+        let all = scope == Scope::Everything { unnamed_images: true };
+        forget_images(&transaction, &needs, all)?;
+        if scope != Scope::Chosen {
+            transaction.execute("DELETE FROM records WHERE layer NOT IN (SELECT id FROM layers)", [])?;
+        }
         transaction.execute(
             "DELETE FROM listings WHERE digest NOT IN (SELECT digest FROM run_listings)",
             [],
         )?;
         transaction.commit()?;
+        Ok(chosen)
+    }
+
+    fn path_of(&self, item: &Item) -> PathBuf {
+        let directory = match item.kind {
+            Kind::Layer => "layers",
+            Kind::Blob => "blobs/sha256",
+            Kind::CacheMount => "cache",
+            Kind::Log => "logs",
+        };
+        self.root.join(directory).join(&item.id)
+    }
+
+    /// Moves everything that no row names to `rubbish`. Nobody can be committing something of a name that is not in use.
+    fn discard_orphans(&self, db: &mut Connection, rubbish: &Path) -> Result<()> {
+        let needs = self.needs(db)?;
+        for (directory, query, name) in [
+            ("layers", "SELECT id FROM layers", uses::of_layer as fn(&str) -> String),
+            ("blobs/sha256", "SELECT digest FROM blobs", uses::of_blob),
+            ("cache", "SELECT directory FROM cache_mounts", uses::of_cache_mount),
+            ("logs", "SELECT CAST(id AS TEXT) FROM builds", str::to_owned),
+        ] {
+            let known = strings(db, query)?;
+            move_others(&self.root.join(directory), rubbish, |entry| {
+                known.contains(entry) || needs.is_used(&name(entry))
+            })?;
+        }
         Ok(())
-    }
-
-    /// Moves everything that no row names to `rubbish`.
-    fn discard(&self, rubbish: &Path) -> Result<()> {
-        let layers = self.strings("SELECT id FROM layers")?;
-        let caches = self.strings("SELECT directory FROM cache_mounts")?;
-        let logs = self.strings("SELECT CAST(id AS TEXT) FROM builds")?;
-        move_others(&self.root.join("layers"), &layers, rubbish)?;
-        move_others(&self.root.join("blobs/sha256"), &self.needed_blobs()?, rubbish)?;
-        move_others(&self.root.join("cache"), &caches, rubbish)?;
-        move_others(&self.root.join("logs"), &logs, rubbish)
-    }
-
-    /// The names of the blobs that stay.
-    fn needed_blobs(&self) -> Result<HashSet<String>> {
-        let manifests = self.strings(
-            "SELECT substr(manifest, 8) FROM resolutions
-             UNION SELECT substr(manifest, 8) FROM images WHERE manifest IS NOT NULL",
-        )?;
-        let indexed = self.strings("SELECT substr(manifest, 8) FROM index_images")?;
-        let mut blobs = self.strings(
-            "SELECT substr(digest, 8) FROM layer_blobs UNION SELECT substr(id, 8) FROM images
-             UNION SELECT substr(id, 8) FROM indexes",
-        )?;
-        // Configs of images that were only asked for are named by manifests alone.
-        blobs.extend(
-            manifests
-                .iter()
-                .filter_map(|manifest| self.named_by(manifest)?.into_iter().next()),
-        );
-        blobs.extend(manifests);
-        // An index goes out as it is, and so must all that it names.
-        blobs.extend(indexed.iter().filter_map(|manifest| self.named_by(manifest)).flatten());
-        blobs.extend(indexed);
-        Ok(blobs)
     }
 
     /// The config that a manifest names, and then the layers; `None` if it is not there or not readable, and so is of no
     /// use to anyone.
-    fn named_by(&self, manifest: &str) -> Option<Vec<String>> {
+    pub(crate) fn named_by(&self, manifest: &str) -> Option<Vec<String>> {
         let path = self.root.join("blobs/sha256").join(manifest);
         if std::fs::metadata(&path).ok()?.len() > MAX_MANIFEST {
             return None;
@@ -141,56 +177,88 @@ impl Store {
             |named: &serde_json::Value| Some(named.get("digest")?.as_str()?.trim_start_matches("sha256:").to_owned());
         named.map(digest).collect()
     }
+}
 
-    fn strings(&self, query: &str) -> Result<HashSet<String>> {
-        strings(&self.db(), query)
+/// The least recently used of these, until so many bytes are freed. Of what was used by the same build the newest goes
+/// first: nobody finds what was made on top of something that is gone.
+pub(crate) fn least_recent(mut items: Vec<Item>, bytes: u64) -> Vec<Item> {
+    items.sort_by_key(|item| (item.used, std::cmp::Reverse(item.created)));
+    let mut freed = 0;
+    let goes = |item: &Item| {
+        let more = freed < bytes;
+        freed += item.disk;
+        more
+    };
+    items.into_iter().take_while(goes).collect()
+}
+
+fn forget_item(transaction: &Transaction<'_>, item: &Item) -> Result<()> {
+    let queries: &[&str] = match item.kind {
+        Kind::Layer => &[
+            "DELETE FROM records WHERE layer = ?",
+            "DELETE FROM downloads WHERE layer = ?",
+            "DELETE FROM layers WHERE id = ?",
+        ],
+        Kind::Blob => &[
+            "DELETE FROM layer_blobs WHERE digest = 'sha256:' || ?",
+            "DELETE FROM resolutions WHERE manifest = 'sha256:' || ?",
+            "DELETE FROM blobs WHERE digest = ?",
+        ],
+        Kind::CacheMount => &["DELETE FROM cache_mounts WHERE directory = ?"],
+        Kind::Log => &[
+            "DELETE FROM runs WHERE build = CAST(? AS INTEGER) AND layer IS NULL",
+            "DELETE FROM builds WHERE id = CAST(? AS INTEGER)",
+        ],
+    };
+    for query in queries {
+        transaction.prepare_cached(query)?.execute([&item.id])?;
     }
+    Ok(())
 }
 
-/// The layers that go: those that no image has and that nobody could find again. Steps' layers are found by records,
-/// downloads by their addresses, pulled layers by the digests that are their names; with `all` none of that matters.
-fn unneeded_layers(db: &Connection, all: bool) -> Result<HashSet<String>> {
-    db.execute("DELETE FROM layers WHERE NOT durable AND boot <> ?", [boot_id()])?;
-    let mut unneeded = strings(
-        db,
-        if all {
-            "SELECT id FROM layers"
-        } else {
-            "SELECT id FROM layers WHERE length(id) < 64 AND id NOT IN (SELECT layer FROM records)
-             AND id NOT IN (SELECT layer FROM downloads)"
-        },
-    )?;
-    for image in strings(db, "SELECT layers FROM images")? {
-        for layer in image.split_whitespace() {
-            unneeded.remove(layer);
-        }
-    }
-    Ok(unneeded)
-}
-
-fn strings(db: &Connection, query: &str) -> Result<HashSet<String>> {
-    let mut statement = db.prepare(query)?;
-    let rows = statement.query_map([], |row| row.get(0))?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
-}
-
-fn move_others(directory: &Path, keep: &HashSet<String>, rubbish: &Path) -> Result<()> {
-    for entry in std::fs::read_dir(directory).map_err(Error::io("read", directory))? {
-        let entry = entry.map_err(Error::io("read", directory))?;
-        if !keep.contains(entry.file_name().to_string_lossy().as_ref()) {
-            let path = entry.path();
-            std::fs::rename(&path, rubbish.join(random_name()?)).map_err(Error::io("rename", &path))?;
+/// Forgets images that nobody uses or named, if they lost something, or `all` of them.
+fn forget_images(transaction: &Transaction<'_>, needs: &Needs, all: bool) -> Result<()> {
+    let layers = strings(transaction, "SELECT id FROM layers")?;
+    let blobs = strings(transaction, "SELECT digest FROM blobs")?;
+    let mut statement = transaction.prepare("SELECT id, layers FROM images")?;
+    let images = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+    for image in images {
+        let (id, of_image) = image?;
+        let whole = blobs.contains(&id[7..]) && of_image.split_whitespace().all(|layer| layers.contains(layer));
+        if needs.of_blob(&id[7..]) <= Need::Image && (all || !whole) {
+            transaction.execute(
+                "DELETE FROM indexes WHERE id IN (SELECT image_index FROM index_images WHERE image = ?)",
+                [&id],
+            )?;
+            transaction.execute("DELETE FROM images WHERE id = ?", [&id])?;
         }
     }
     Ok(())
 }
 
-fn measure_children(directory: &Path) -> Result<(u64, u64)> {
-    let mut total = (0, 0);
-    for entry in std::fs::read_dir(directory).map_err(Error::io("read", directory))? {
-        let path = entry.map_err(Error::io("read", directory))?.path();
-        total.0 += 1;
-        total.1 += tree::measure(&path).map_err(Error::io("measure", &path))?;
+/// Room that was kept for processes that are dead is free.
+fn forget_reservations(transaction: &Transaction<'_>, alive: &[String]) -> Result<()> {
+    for process in strings(transaction, "SELECT DISTINCT process FROM reservations")? {
+        if !alive.contains(&process) {
+            transaction.execute("DELETE FROM reservations WHERE process = ?", [process])?;
+        }
     }
-    Ok(total)
+    Ok(())
+}
+
+fn move_away(path: &Path, rubbish: &Path) -> Result<()> {
+    match std::fs::rename(path, rubbish.join(random_name()?)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io("rename", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+fn move_others(directory: &Path, rubbish: &Path, stays: impl Fn(&str) -> bool) -> Result<()> {
+    for entry in std::fs::read_dir(directory).map_err(Error::io("read", directory))? {
+        let entry = entry.map_err(Error::io("read", directory))?;
+        if !stays(&entry.file_name().to_string_lossy()) {
+            move_away(&entry.path(), rubbish)?;
+        }
+    }
+    Ok(())
 }

@@ -222,9 +222,9 @@ impl Writer<'_> {
         let blob = &found.entry.blob;
         let part = blob.digest.short();
         let report = |bytes| task.progress(&part, bytes, Some(blob.size));
-        if !self.images.store.has_blob(&blob.digest) {
+        if !self.images.store.has_blob(&blob.digest)? {
             let mut reader = self.images.caches.copy(found, Box::new(|_| {}))?;
-            let mut spool = self.images.store.blob_writer()?;
+            let mut spool = self.images.store.blob_writer(Some(blob.size))?;
             std::io::copy(&mut reader, &mut spool).map_err(StepError::io("download", &part))?;
             spool.commit(Some(blob.digest))?;
         }

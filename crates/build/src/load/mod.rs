@@ -10,7 +10,7 @@ use kiln_image::media_type::{self, Compression, Family};
 use kiln_image::{Descriptor, Digest, ImageConfig, Platform, Reference};
 use kiln_layer::UnpackOptions;
 use kiln_layer::tar::{Kind, Reader};
-use kiln_store::{Image, ImageIndex, LayerId, LayerInfo, Store};
+use kiln_store::{Image, ImageIndex, LayerId, Store};
 
 use crate::assemble;
 use crate::builder::{Builder, FIRST_TASK};
@@ -18,6 +18,7 @@ use crate::cancel::Cancel;
 use crate::error::{Error, StepError, StepResult};
 use crate::event::Sink;
 use crate::images::{Images, MAX_DOCUMENT, chain_ids, parse_config};
+use crate::measure::layer_info;
 use crate::package::{Stored, keep_index};
 use crate::session::Tasks;
 use crate::transfer::{AS_THEY_ARE, stored_image};
@@ -116,7 +117,7 @@ fn take_files(store: &Store, reader: &mut dyn Read) -> StepResult<Files> {
         let path = String::from_utf8_lossy(&entry.path).trim_start_matches("./").to_owned();
         match entry.kind {
             Kind::File => {
-                let mut writer = store.blob_writer()?;
+                let mut writer = store.blob_writer(Some(entry.size))?;
                 loop {
                     let count = tar.read_content(&mut buffer)?;
                     if count == 0 {
@@ -222,11 +223,7 @@ fn unpack_layers(images: &Images<'_>, config: &ImageConfig, blobs: &[Digest]) ->
                 unpacked.diff_id
             )));
         }
-        let info = LayerInfo {
-            size: unpacked.size,
-            diff_id: Some(*diff_id),
-            created: None,
-        };
+        let info = layer_info(&directory, Some(*diff_id))?;
         images.store.commit_layer(&directory, layer, &info)?;
         remember_blob(images.store, layer, blob)?;
     }

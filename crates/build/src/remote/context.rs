@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use kiln_image::Digest;
 use kiln_plan::{GitSource, Remote, without_password};
-use kiln_store::{LayerDir, LayerId, Pins, Store};
+use kiln_store::{InUse, LayerDir, LayerId, Store};
 
 use super::{Fetched, Fetcher};
 use crate::builder::Builder;
@@ -34,7 +34,7 @@ pub struct FetchedContext {
     /// archive. `None` if nobody knows.
     pub time: Option<i64>,
     /// Held so that nobody prunes it.
-    _pins: Pins,
+    _in_use: InUse,
 }
 
 /// A context that was unpacked; removed when this is dropped.
@@ -61,7 +61,7 @@ impl Builder {
         sink: &dyn Sink,
         cancel: &Cancel,
     ) -> Result<FetchedContext, Error> {
-        let _in_use = self.store.in_use().map_err(StepError::from)?;
+        let in_use = self.store.in_use().map_err(StepError::from)?;
         let tasks = Tasks::new(sink, FIRST_FETCH);
         let registry = self.registry.with_stop(cancel.registry());
         let fetcher = Fetcher {
@@ -86,15 +86,11 @@ impl Builder {
             }
             failed => task.end(failed)?,
         };
-        let pins = self
-            .store
-            .pin(std::slice::from_ref(&found.fetched.layer))
-            .map_err(StepError::from)?;
         Ok(FetchedContext {
             directory: self.store.layer_path(&found.fetched.layer),
             file: found.file,
             time: found.time,
-            _pins: pins,
+            _in_use: in_use,
         })
     }
 

@@ -7,11 +7,12 @@ mod time;
 
 pub use context::{FetchedContext, UnpackedContext};
 
-use kiln_store::{LayerDir, LayerId, LayerInfo, LockGuard, Store};
+use kiln_store::{LayerDir, LayerId, LockGuard, Store};
 
 use crate::cancel::Cancel;
 use crate::error::StepResult;
 use crate::event::{Event, Sink, TaskId, TaskOutcome};
+use crate::measure::layer_info;
 use crate::request::Access;
 use crate::waiting::{self, Share};
 
@@ -68,15 +69,11 @@ impl Fetcher<'_> {
 
     /// Makes the files a layer of that name.
     fn keep(&self, directory: &LayerDir, layer: LayerId) -> StepResult<Fetched> {
-        let size = kiln_layer::disk_usage(&directory.fs())?;
-        let info = LayerInfo {
-            size,
-            ..LayerInfo::default()
-        };
+        let info = layer_info(directory, None)?;
         self.store.commit_layer(directory, &layer, &info)?;
         Ok(Fetched {
             layer,
-            added: Some(size),
+            added: Some(info.size),
         })
     }
 }

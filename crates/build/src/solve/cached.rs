@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kiln_plan::{Op, Source, Step, StepId};
-use kiln_store::{Key, LayerDir, LayerId, LayerInfo, Record};
+use kiln_store::{Key, LayerDir, LayerId, Record};
 
 use super::clock::Clock;
 use super::content::Content;
@@ -12,6 +12,7 @@ use crate::context::Context;
 use crate::error::{StepError, StepResult};
 use crate::event::{Event, TaskId, TaskOutcome};
 use crate::key::KeyBuilder;
+use crate::measure::layer_info;
 use crate::remote::{Fetched, Fetcher};
 use crate::waiting::Share;
 use crate::why::Why;
@@ -142,22 +143,15 @@ impl Solver<'_> {
                 return Err(StepError::Invalid("a step without layer was to be cached".to_owned()));
             }
         };
-        let size = kiln_layer::disk_usage(&made.directory.fs())?;
+        let info = layer_info(&made.directory, None)?;
         let layer = LayerId::random()?;
-        self.session.store.commit_layer(
-            &made.directory,
-            &layer,
-            &LayerInfo {
-                size,
-                ..LayerInfo::default()
-            },
-        )?;
+        self.session.store.commit_layer(&made.directory, &layer, &info)?;
         let record = Record::new(layer.clone(), self.session.build, &step.name, started.elapsed());
         for key in keys {
             self.session.store.put_record(key, &record)?;
         }
         let outcome = TaskOutcome::Done {
-            bytes_added: size,
+            bytes_added: info.size,
             peak_memory: made.peak_memory,
         };
         Ok(Ran {

@@ -65,6 +65,14 @@ impl Solver<'_> {
         Ok((name.to_owned(), lock))
     }
 
+    /// Measures the cache mounts of a step that ended, and lets go of them.
+    pub(super) fn release_caches(&self, caches: Caches) -> StepResult<()> {
+        for (name, _lock) in caches.0.into_values() {
+            self.session.store.measure_cache_mount(&name)?;
+        }
+        Ok(())
+    }
+
     fn private_cache(&self, name: &str) -> StepResult<(String, LockGuard)> {
         let mut number = 0;
         loop {

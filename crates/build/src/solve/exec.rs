@@ -25,7 +25,7 @@ impl Solver<'_> {
         let directory = self.session.store.new_layer()?;
         let root = self.root(base.layers(), &directory)?;
         let user = kiln_sandbox::resolve_user(root.as_fd(), &exec.user)?;
-        let mounted = self.mounts(task, exec)?;
+        let mut mounted = self.mounts(task, exec)?;
         let spec = Spec {
             env: environment(exec, &user.home, &mounted),
             cwd: exec.cwd.clone(),
@@ -53,7 +53,9 @@ impl Solver<'_> {
             let platform = exec.platform.to_string();
             self.sink.event(Event::Emulated { id: task, platform });
         }
-        let (exit, late) = output.follow(&mut child, self.cancel, request.step_timeout)?;
+        let followed = output.follow(&mut child, self.cancel, request.step_timeout);
+        self.release_caches(std::mem::take(&mut mounted.caches))?;
+        let (exit, late) = followed?;
         if exit.code == Some(0) {
             return Ok(Made {
                 directory,

@@ -44,7 +44,7 @@ pub(super) struct Mounted {
     /// Upper directories of writable bind mounts; what is written there is discarded.
     discarded: Vec<LayerDir>,
     /// Locks of cache mounts.
-    caches: Option<Caches>,
+    pub(super) caches: Caches,
     /// SSH agents.
     agents: Vec<Forwarded>,
 }
@@ -150,7 +150,7 @@ impl Solver<'_> {
         for mount in &exec.mounts {
             self.mount(&mut mounted, &caches, mount)?;
         }
-        mounted.caches = Some(caches);
+        mounted.caches = caches;
         self.ca_bundle(&mut mounted);
         mounted.devices(devices::find(exec, &self.session.request.device_directories)?);
         Ok(mounted)

@@ -24,7 +24,6 @@ pub(crate) use failures::{build_failure, canceled, failure, run_failure};
 pub(crate) use images::{HistoryRow, ImageRow};
 pub(crate) use logs::{BuildRow, StepRow};
 pub(crate) use run::RunSpec;
-pub(crate) use upkeep::UsageRow;
 
 /// Configs and manifests are small; what is larger is none.
 const LARGEST_DOCUMENT: u64 = 4 << 20;
@@ -74,7 +73,9 @@ impl Engine {
 
 fn open_store(settings: &Settings) -> Result<Store, Failure> {
     let root = settings.root()?;
+    let cap = settings.store_max()?;
     Store::open(&root)
+        .map(|store| store.with_cap(cap))
         .or_internal(|| format!("cannot open the store {}", root.display()))
         .map_err(|failure| failure.hint("--root or KILN_ROOT name another directory, which must be yours to write"))
 }

@@ -1,34 +1,23 @@
-//! What the store uses, and less of it.
+//! What the store holds, and less of it.
+
+use kiln_store::{Contents, Item, Pruned, Pruning};
 
 use super::Engine;
 use crate::failure::Failure;
 
-/// Use of one kind.
-#[derive(Debug, Clone)]
-pub(crate) struct UsageRow {
-    /// Of what.
-    pub(crate) kind: &'static str,
-    /// How many.
-    pub(crate) count: u64,
-    /// Bytes on disk.
-    pub(crate) bytes: u64,
-}
-
 impl Engine {
-    /// What the store uses.
-    pub(crate) fn usage(&self) -> Result<Vec<UsageRow>, Failure> {
-        let usage = self.store.usage().map_err(Failure::internal)?;
-        let row = |kind, (count, bytes)| UsageRow { kind, count, bytes };
-        Ok(vec![
-            row("layers", usage.layers),
-            row("blobs", usage.blobs),
-            row("cache mounts", usage.cache_mounts),
-            row("logs", usage.logs),
-        ])
+    /// What the store holds.
+    pub(crate) fn contents(&self) -> Result<Contents, Failure> {
+        self.store.contents().map_err(Failure::internal)
     }
 
-    /// Removes what no image needs; with `all` what only caching needs too. Gives the bytes that were freed.
-    pub(crate) fn prune(&self, all: bool) -> Result<u64, Failure> {
-        self.store.prune(all).map_err(Failure::internal)
+    /// Removes what may go and nobody uses.
+    pub(crate) fn prune(&self, pruning: Pruning, may_go: impl Fn(&Item) -> bool) -> Result<Pruned, Failure> {
+        self.store.prune(pruning, may_go).map_err(Failure::internal)
+    }
+
+    /// Bytes of the store's disk, and how many of them are free.
+    pub(crate) fn disk(&self) -> Result<(u64, u64), Failure> {
+        self.store.disk().map_err(Failure::internal)
     }
 }

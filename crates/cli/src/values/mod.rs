@@ -3,6 +3,7 @@
 pub(crate) mod annotation;
 pub(crate) mod build_context;
 pub(crate) mod cache;
+pub(crate) mod cap;
 pub(crate) mod csv;
 pub(crate) mod duration;
 pub(crate) mod host;

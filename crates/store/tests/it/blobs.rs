@@ -10,11 +10,11 @@ use super::support::{names, store, temp};
 #[test]
 fn a_blob_is_there_once_it_is_committed() {
     let (directory, store) = store();
-    let mut writer = store.blob_writer().unwrap();
+    let mut writer = store.blob_writer(None).unwrap();
     writer.write_all(b"hello ").unwrap();
     writer.write_all(b"world").unwrap();
     let digest = Digest::of("hello world");
-    assert!(!store.has_blob(&digest));
+    assert!(!store.has_blob(&digest).unwrap());
     assert_eq!(writer.commit(Some(digest)).unwrap(), (digest, 11));
     assert_eq!(store.read_blob(&digest, 11).unwrap(), b"hello world");
     assert_eq!(names(&directory.path().join("blobs/sha256")), [digest.hex()]);
@@ -23,7 +23,7 @@ fn a_blob_is_there_once_it_is_committed() {
 #[test]
 fn a_blob_with_another_digest_leaves_nothing() {
     let (directory, store) = store();
-    let mut writer = store.blob_writer().unwrap();
+    let mut writer = store.blob_writer(None).unwrap();
     writer.write_all(b"something else").unwrap();
     let expected = Digest::of("hello world");
     let error = writer.commit(Some(expected)).unwrap_err();
@@ -36,7 +36,7 @@ fn a_blob_with_another_digest_leaves_nothing() {
 #[test]
 fn an_abandoned_blob_leaves_nothing() {
     let (directory, store) = store();
-    let mut writer = store.blob_writer().unwrap();
+    let mut writer = store.blob_writer(None).unwrap();
     writer.write_all(b"half").unwrap();
     assert_eq!(names(&temp(directory.path())).len(), 1);
     drop(writer);

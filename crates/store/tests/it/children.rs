@@ -16,6 +16,7 @@ const TASKS: &[(&str, Task)] = &[
     ("work", super::crash::work),
     ("work once", super::crash::work_once),
     ("prune", super::together::prune),
+    ("open and look", super::room::open_and_look),
 ];
 
 /// Starts a process that does the task.

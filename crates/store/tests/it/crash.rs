@@ -11,7 +11,7 @@ use kiln_store::{LayerId, LayerInfo, Record, Store};
 use rusqlite::Connection;
 
 use super::children;
-use super::support::{add_image, key, names};
+use super::support::{add_image, key, names, prune};
 
 const FILES: usize = 20;
 
@@ -24,7 +24,7 @@ pub(crate) fn work(root: &Path) {
     for round in 0_u8.. {
         add(&store, round);
         if round % 8 == 7 {
-            store.prune(round % 16 == 7).unwrap();
+            prune(&store, round % 16 == 7);
         }
         if round == u8::MAX {
             return work(root);
@@ -36,8 +36,8 @@ pub(crate) fn work(root: &Path) {
 pub(crate) fn work_once(root: &Path) {
     let store = Store::open(root).unwrap();
     add(&store, 1);
-    store.prune(false).unwrap();
-    store.prune(true).unwrap();
+    prune(&store, false);
+    prune(&store, true);
 }
 
 fn add(store: &Store, round: u8) {
@@ -131,7 +131,7 @@ fn check(root: &Path) -> usize {
     }
     let store = Store::open(root).unwrap();
     let layers = check_rows(root);
-    store.prune(false).unwrap();
+    prune(&store, false);
     drop(store);
     check_files(root);
     layers

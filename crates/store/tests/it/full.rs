@@ -37,7 +37,7 @@ fn a_blob_that_does_not_fit_leaves_nothing_and_says_why() {
         return;
     };
     let store = Store::open(disk.0.path()).unwrap();
-    let mut writer = store.blob_writer().unwrap();
+    let mut writer = store.blob_writer(None).unwrap();
     let error = writer.write_all(&vec![1; 4 << 20]).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::StorageFull);
     drop(writer);

@@ -20,6 +20,7 @@ fn a_layer_is_there_once_it_is_committed() {
         size: 7,
         diff_id: Some(Digest::of("tar")),
         created: Some(1_000_000_000),
+        ..LayerInfo::default()
     };
     store.commit_layer(&unfinished, &id, &info).unwrap();
     drop(unfinished);

@@ -15,5 +15,6 @@ mod layers;
 mod locks;
 mod opening;
 mod prune;
+mod room;
 mod support;
 mod together;

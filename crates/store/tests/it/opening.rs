@@ -99,25 +99,26 @@ const FIRST_TABLES: &[&str] = &[
     "sqlite_sequence",
 ];
 
+/// Columns of those tables that came later.
+const LATER_COLUMNS: &[(&str, &str)] = &[
+    ("layers", "disk"),
+    ("layers", "used"),
+    ("records", "used"),
+    ("cache_mounts", "disk"),
+    ("cache_mounts", "created"),
+    ("builds", "disk"),
+    ("steps", "first_line"),
+    ("steps", "last_line"),
+    ("steps", "made_by"),
+    ("steps", "made_at"),
+];
+
 #[test]
 fn a_store_of_an_older_program_is_brought_up_to_date() {
     let (directory, store) = super::support::store();
+    let blob = store.put_blob(&[1; 9000]).unwrap();
     drop(store);
-    let database = Connection::open(directory.path().join("kiln.db")).unwrap();
-    let mut statement = database
-        .prepare("SELECT name FROM sqlite_schema WHERE type = 'table'")
-        .unwrap();
-    let tables = statement.query_map([], |row| row.get(0)).unwrap();
-    let tables: Vec<String> = tables.collect::<rusqlite::Result<_>>().unwrap();
-    for table in tables.iter().filter(|table| !FIRST_TABLES.contains(&table.as_str())) {
-        database.execute_batch(&format!("DROP TABLE {table}")).unwrap();
-    }
-    for column in ["first_line", "last_line", "made_by", "made_at"] {
-        database
-            .execute_batch(&format!("ALTER TABLE steps DROP COLUMN {column}"))
-            .unwrap();
-    }
-    database.pragma_update(None, "user_version", 1).unwrap();
+    make_old(&Connection::open(directory.path().join("kiln.db")).unwrap());
     let ready = Barrier::new(4);
     std::thread::scope(|scope| {
         for _ in 0..4 {
@@ -127,4 +128,41 @@ fn a_store_of_an_older_program_is_brought_up_to_date() {
             });
         }
     });
+    // What was there is known, with its size.
+    let contents = Store::open(directory.path()).unwrap().contents().unwrap();
+    let found: Vec<_> = contents
+        .items
+        .iter()
+        .map(|item| (&item.id, item.disk >= 9000))
+        .collect();
+    assert_eq!(found, [(&blob.hex(), true)]);
+}
+
+/// Makes the database one of the first version.
+fn make_old(database: &Connection) {
+    let names = |kind: &str| -> Vec<String> {
+        let mut statement = database
+            .prepare("SELECT name FROM sqlite_schema WHERE type = ? AND sql IS NOT NULL")
+            .unwrap();
+        let names = statement.query_map([kind], |row| row.get(0)).unwrap();
+        names.collect::<rusqlite::Result<_>>().unwrap()
+    };
+    for trigger in names("trigger") {
+        database.execute_batch(&format!("DROP TRIGGER {trigger}")).unwrap();
+    }
+    for table in names("table")
+        .iter()
+        .filter(|table| !FIRST_TABLES.contains(&table.as_str()))
+    {
+        database.execute_batch(&format!("DROP TABLE {table}")).unwrap();
+    }
+    for index in names("index").iter().filter(|index| *index != "records_layer") {
+        database.execute_batch(&format!("DROP INDEX {index}")).unwrap();
+    }
+    for (table, column) in LATER_COLUMNS {
+        database
+            .execute_batch(&format!("ALTER TABLE {table} DROP COLUMN {column}"))
+            .unwrap();
+    }
+    database.pragma_update(None, "user_version", 1).unwrap();
 }

@@ -1,11 +1,9 @@
 //! Pruning.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use kiln_image::{Digest, Platform};
 use kiln_store::{LayerId, Store};
 
-use super::support::{add_cache, add_image, add_layer, add_step, key, names, store};
+use super::support::{add_cache, add_image, add_layer, add_step, key, names, prune, store};
 
 fn has_layer(store: &Store, id: &LayerId) -> bool {
     let (row, directory) = (store.layer(id).unwrap().is_some(), store.layer_path(id).exists());
@@ -37,16 +35,16 @@ fn what_nothing_names_goes_and_the_rest_stays() {
     std::fs::create_dir(root.join("logs/77")).unwrap();
     let cache = add_cache(&store, "cache");
 
-    assert!(store.prune(false).unwrap() >= 100_000);
+    assert!(prune(&store, false) >= 100_000);
 
     for layer in [&recorded, &replacing, &pulled, &of_image] {
         assert!(has_layer(&store, layer));
     }
     assert!(!has_layer(&store, &replaced));
     for blob in [&config, &compressed, &asked_config, &manifest] {
-        assert!(store.has_blob(blob));
+        assert!(store.has_blob(blob).unwrap());
     }
-    assert!(!store.has_blob(&unnamed));
+    assert!(!store.has_blob(&unnamed).unwrap());
     assert_eq!(names(&root.join("layers")).len(), 4);
     assert_eq!(names(&root.join("logs")), [""; 0]);
     assert!(cache.exists());
@@ -62,10 +60,10 @@ fn all_leaves_named_images_only() {
     let unnamed = add_image(&store, "{ }", std::slice::from_ref(&recorded));
     add_cache(&store, "cache");
 
-    store.prune(true).unwrap();
+    prune(&store, true);
 
     assert!(has_layer(&store, &kept) && !has_layer(&store, &recorded));
-    assert!(store.has_blob(&config) && !store.has_blob(&unnamed));
+    assert!(store.has_blob(&config).unwrap() && !store.has_blob(&unnamed).unwrap());
     assert_eq!(store.images().unwrap().len(), 1);
     assert_eq!(store.record(&key(1)).unwrap(), None);
     assert_eq!(names(&directory.path().join("cache")), [""; 0]);
@@ -73,38 +71,44 @@ fn all_leaves_named_images_only() {
 }
 
 #[test]
-fn a_prune_waits_for_those_who_use_the_store() {
+fn what_is_in_use_stays_and_nobody_waits_for_it() {
     let (directory, store) = store();
-    let layer = add_step(&store, 1, "in use");
+    let (looked_up, other) = (add_step(&store, 1, "looked up"), add_step(&store, 2, "other"));
+    let (blob, other_blob) = (store.put_blob(b"looked up").unwrap(), store.put_blob(b"other").unwrap());
+    let unnamed = add_image(&store, "[1]", std::slice::from_ref(&other));
+    let cache = add_cache(&store, "looked up");
+    let other_cache = add_cache(&store, "other");
     let in_use = store.in_use().unwrap();
-    let done = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            // As another process would.
-            Store::open(directory.path()).unwrap().prune(true).unwrap();
-            done.store(true, Ordering::SeqCst);
-        });
-        // Whenever the other thread comes to it: it has not pruned.
-        for _ in 0..50 {
-            assert!(has_layer(&store, &layer) && !done.load(Ordering::SeqCst));
-            std::thread::sleep(std::time::Duration::from_millis(2));
-        }
-        drop(in_use);
-    });
-    assert!(!has_layer(&store, &layer));
+    assert!(store.layer(&looked_up).unwrap().is_some() && store.has_blob(&blob).unwrap());
+    assert_eq!(store.cache_mount("looked up").unwrap().as_ref(), Some(&cache));
+    let made = add_step(&store, 3, "made");
+    let made_blob = store.put_blob(b"made").unwrap();
+
+    // As another process would.
+    let second = Store::open(directory.path()).unwrap();
+    prune(&second, true);
+
+    assert!(has_layer(&store, &looked_up) && has_layer(&store, &made) && !has_layer(&store, &other));
+    assert!(store.has_blob(&blob).unwrap() && store.has_blob(&made_blob).unwrap());
+    assert!(!store.has_blob(&other_blob).unwrap());
+    assert!(cache.exists() && !other_cache.exists());
+    assert_eq!(store.image(&unnamed).unwrap(), None);
+    drop(in_use);
+    prune(&second, true);
+    assert!(!has_layer(&second, &looked_up) && !has_layer(&second, &made));
+    assert!(!second.has_blob(&blob).unwrap() && !cache.exists());
 }
 
 #[test]
-fn pinned_layers_stay_until_they_are_let_go() {
+fn an_image_that_is_in_use_stays_with_all_that_it_has() {
     let (directory, store) = store();
-    let (pinned, other) = (add_step(&store, 1, "pinned"), add_step(&store, 2, "other"));
-    let pins = store.pin(std::slice::from_ref(&pinned)).unwrap();
+    let layer = add_step(&store, 1, "of the image");
+    let image = add_image(&store, "{}", std::slice::from_ref(&layer));
+    let _in_use = store.in_use().unwrap();
+    assert!(store.image(&image).unwrap().is_some());
     let second = Store::open(directory.path()).unwrap();
-    second.prune(true).unwrap();
-    assert!(has_layer(&store, &pinned) && !has_layer(&store, &other));
-    drop(pins);
-    second.prune(true).unwrap();
-    assert!(!has_layer(&store, &pinned));
+    prune(&second, true);
+    assert!(second.image(&image).unwrap().is_some() && has_layer(&second, &layer));
 }
 
 #[test]
@@ -116,7 +120,7 @@ fn what_dead_processes_left_is_swept() {
     let _own = store.new_layer().unwrap();
     let other = Store::open(directory.path()).unwrap();
     let unfinished = other.new_layer().unwrap();
-    assert!(store.prune(false).unwrap() >= 10_000);
+    assert!(prune(&store, false) >= 10_000);
     assert!(!dead.exists());
     assert!(unfinished.fs().exists());
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use kiln_image::{Digest, Platform};
-use kiln_store::{Image, Key, LayerId, LayerInfo, Record, Store};
+use kiln_store::{Image, Item, Key, Kind, LayerId, LayerInfo, Need, Pruning, Record, Store};
 use tempfile::TempDir;
 
 /// A new store, and its directory, which goes with the value.
@@ -11,6 +11,16 @@ pub(crate) fn store() -> (TempDir, Store) {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(directory.path()).unwrap();
     (directory, store)
+}
+
+/// Removes what nothing needs; with `all` everything that no image with a name needs. Gives the bytes that were freed.
+pub(crate) fn prune(store: &Store, all: bool) -> u64 {
+    let pruning = Pruning {
+        unnamed_images: all,
+        ..Pruning::default()
+    };
+    let may_go = |item: &Item| item.kind != Kind::Log && (all || item.need == Need::Nothing);
+    store.prune(pruning, may_go).unwrap().freed
 }
 
 /// Adds a layer with one file.

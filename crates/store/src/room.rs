@@ -1,0 +1,187 @@
+//! The cap: how much the store may hold, and making room below it.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use rusqlite::{Connection, params};
+
+use crate::contents::{Item, Kind, Need};
+use crate::error::{Error, Result};
+use crate::layers::{from_sql, to_sql};
+use crate::upkeep::{Scope, least_recent};
+use crate::{Store, schema};
+
+/// How much a store may hold.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Cap {
+    /// Whatever there is.
+    #[default]
+    None,
+    /// So many bytes.
+    Bytes(u64),
+    /// So many hundredths of the disk.
+    Percent(u8),
+    /// A share of the disk, as `BuildKit` has it by default: 80 %, at most 100 GB, and as little as it takes for 20 % of
+    /// the disk to stay free; but 10 %, at most 10 GB, in any case.
+    OfDisk,
+}
+
+/// See [`Cap::OfDisk`].
+const MOST: (u64, u64) = (80, 100_000_000_000);
+const LEAST: (u64, u64) = (10, 10_000_000_000);
+const FREE: u64 = 20;
+
+/// A store that holds more than it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Excess {
+    /// What it holds.
+    pub held: u64,
+    /// What it may hold.
+    pub cap: u64,
+}
+
+/// Room that is kept for something, until it is dropped.
+#[derive(Debug)]
+pub struct Room<'a> {
+    store: &'a Store,
+    /// `None` where there is no cap to keep.
+    number: Option<i64>,
+}
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        if let (Some(number), Ok(process)) = (self.number, self.store.process()) {
+            let query = "DELETE FROM reservations WHERE process = ? AND number = ?";
+            // If not now it goes with the process.
+            let _goes_later = self.store.db().execute(query, params![process, number]);
+        }
+    }
+}
+
+impl Store {
+    /// Makes room for `bytes` that will be written, and keeps it until the guard is dropped; drop it when they are written.
+    ///
+    /// What was used least recently goes, and never what is in use, or what images with a name need. If that is not
+    /// enough, there is room all the same: [`Store::excess`] tells. Nothing goes for what will never fit: it may be a lie.
+    pub fn reserve(&self, bytes: u64) -> Result<Room<'_>> {
+        static NUMBER: AtomicI64 = AtomicI64::new(0);
+        if self.cap == Cap::None {
+            return Ok(Room {
+                store: self,
+                number: None,
+            });
+        }
+        if bytes > self.held_and_cap(&self.db())?.1 {
+            return Ok(Room {
+                store: self,
+                number: None,
+            });
+        }
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        self.db().execute(
+            "INSERT INTO reservations (process, number, bytes) VALUES (?, ?, ?)",
+            params![self.process()?, number, to_sql(bytes)],
+        )?;
+        let room = Room {
+            store: self,
+            number: Some(number),
+        };
+        self.make_room(0)?;
+        Ok(room)
+    }
+
+    /// By how much the store holds more than it may, after all that may go went.
+    pub fn excess(&self) -> Result<Option<Excess>> {
+        self.make_room(0)?;
+        let (held, cap) = self.held_and_cap(&self.db())?;
+        Ok((held > cap).then_some(Excess { held, cap }))
+    }
+
+    /// Brings the store below the cap, by `bytes`. Cheap where it is: two numbers are compared.
+    pub(crate) fn make_room(&self, bytes: u64) -> Result<()> {
+        if self.cap == Cap::None {
+            return Ok(());
+        }
+        let (held, cap) = self.held_and_cap(&self.db())?;
+        let goal = cap.saturating_sub(bytes);
+        if held <= goal || bytes > cap {
+            return Ok(());
+        }
+        // By now another process may have made room.
+        let choose = |mut items: Vec<Item>, held: u64| {
+            // Whoever asks what happened asks for the last build.
+            let logs = items.iter().filter(|item| item.kind == Kind::Log);
+            let last_build = logs.map(|log| log.created).max().unwrap_or_default();
+            items.retain(|item| item.need <= Need::Image && item.disk > 0);
+            items.retain(|item| item.kind != Kind::Log || item.created < last_build);
+            least_recent(items, held.saturating_sub(goal))
+        };
+        self.remove(choose, Scope::Chosen)?;
+        Ok(())
+    }
+
+    /// Bytes on disk of everything, and those that room is kept for. Known, not measured now.
+    pub(crate) fn held(&self, db: &Connection) -> Result<u64> {
+        let query = "SELECT bytes + (SELECT coalesce(sum(bytes), 0) FROM reservations) FROM held";
+        let held = from_sql(db.prepare_cached(query)?.query_row([], |row| row.get(0))?);
+        Ok(held + self.database_size())
+    }
+
+    fn held_and_cap(&self, db: &Connection) -> Result<(u64, u64)> {
+        let held = self.held(db)?;
+        let cap = match self.cap {
+            Cap::None => u64::MAX,
+            Cap::Bytes(bytes) => bytes,
+            Cap::Percent(percent) => self.disk()?.0 / 100 * u64::from(percent),
+            Cap::OfDisk => {
+                let (size, free) = self.disk()?;
+                share(held, size, free)
+            }
+        };
+        Ok((held, cap))
+    }
+
+    /// Bytes of the disk that the store is on, and how many of them are free for it.
+    pub fn disk(&self) -> Result<(u64, u64)> {
+        let disk = rustix::fs::statvfs(&self.root);
+        let disk = disk.map_err(|error| Error::io("examine", &self.root)(error.into()))?;
+        let bytes = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
+        Ok((bytes(disk.f_blocks), bytes(disk.f_bavail)))
+    }
+
+    /// Bytes on disk of the database and its journal.
+    pub(crate) fn database_size(&self) -> u64 {
+        schema::database_size(&self.root)
+    }
+
+    /// What this process is called in the store.
+    fn process(&self) -> Result<String> {
+        let name = self.temp()?.path().file_name().unwrap_or_default();
+        Ok(name.to_string_lossy().into_owned())
+    }
+}
+
+/// How much a store may hold that holds `held`, of a disk of so many bytes, of which some are free.
+fn share(held: u64, disk: u64, free: u64) -> u64 {
+    let of_disk = |(percent, most): (u64, u64)| (disk / 100 * percent).min(most);
+    let lacking = (disk / 100 * FREE).saturating_sub(free);
+    of_disk(MOST).min(held.saturating_sub(lacking)).max(of_disk(LEAST))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares() {
+        const GB: u64 = 1_000_000_000;
+        for (what, held, disk, free, cap) in [
+            ("a disk that is large and empty", 0, 1000 * GB, 1000 * GB, 100 * GB),
+            ("the store alone fills 80 %", 40 * GB, 50 * GB, 10 * GB, 40 * GB),
+            ("others leave too little", 40 * GB, 100 * GB, 15 * GB, 35 * GB),
+            ("others leave nothing", 40 * GB, 200 * GB, 0, 10 * GB),
+            ("a small disk that is full", 2 * GB, 10 * GB, 0, GB),
+        ] {
+            assert_eq!(share(held, disk, free), cap, "{what}");
+        }
+    }
+}
