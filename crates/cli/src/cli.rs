@@ -59,7 +59,7 @@ pub(crate) enum Command {
     Prune(commands::prune::Args),
     /// Show what the store uses
     Du(commands::du::Args),
-    /// Say how much isolation this machine allows, and what would allow more
+    /// Say how much isolation this machine allows and what would allow more, or whether the store is damaged
     Doctor(commands::doctor::Args),
     /// Explain an error's or a warning's code
     Explain(commands::explain::Args),

@@ -88,7 +88,7 @@ fn run(command: Command, settings: &Settings) -> Outcome {
         Command::Why(args) => commands::why::run(&args, settings),
         Command::Prune(args) => commands::prune::run(&args, settings),
         Command::Du(args) => commands::du::run(&args, settings),
-        Command::Doctor(args) => commands::doctor::run(&args),
+        Command::Doctor(args) => commands::doctor::run(&args, settings),
         Command::Explain(args) => commands::explain::run(&args),
         Command::Version(args) => commands::version::run(&args),
         Command::Completions(args) => commands::completions::run(&args),

@@ -14,6 +14,7 @@
 mod blobs;
 mod builds;
 mod caches;
+mod check;
 mod contents;
 mod downloads;
 mod error;
@@ -40,6 +41,7 @@ use rusqlite::Connection;
 
 pub use blobs::BlobWriter;
 pub use builds::{Build, BuildStep};
+pub use check::{Damage, Fault};
 pub use contents::{Contents, Item, Kind, Need};
 pub use downloads::Download;
 pub use error::Error;

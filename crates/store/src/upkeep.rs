@@ -136,7 +136,7 @@ impl Store {
         Ok(chosen)
     }
 
-    fn path_of(&self, item: &Item) -> PathBuf {
+    pub(crate) fn path_of(&self, item: &Item) -> PathBuf {
         let directory = match item.kind {
             Kind::Layer => "layers",
             Kind::Blob => "blobs/sha256",

@@ -5,6 +5,7 @@
 mod blobs;
 mod builds;
 mod caches;
+mod check;
 mod children;
 mod crash;
 mod downloads;
