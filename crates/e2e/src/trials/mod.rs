@@ -1,5 +1,6 @@
 //! Tests that data cannot say: signals at the right moment, registries that lie, disks that are full, other tools.
 
+mod caches;
 mod hostile;
 mod interrupt;
 mod processors;
@@ -26,6 +27,7 @@ pub struct Trial {
 /// All of them.
 pub fn all() -> Vec<Trial> {
     [
+        caches::TRIALS,
         hostile::TRIALS,
         interrupt::TRIALS,
         processors::TRIALS,
