@@ -52,6 +52,21 @@ impl Store {
         self.make_room(0)
     }
 
+    /// Notes that a step writes to a cache mount, and gives who else did so, if it is the first time for this writer: then
+    /// one may leave what the other cannot use. A writer is what the step runs on; what the text means the store does not
+    /// know.
+    pub fn add_cache_writer(&self, name: &str, writer: &str) -> Result<Vec<String>> {
+        let db = self.db();
+        let mut add = db.prepare_cached("INSERT OR IGNORE INTO cache_mount_writers (name, writer) VALUES (?, ?)")?;
+        if add.execute([name, writer])? == 0 {
+            return Ok(Vec::new());
+        }
+        let query = "SELECT writer FROM cache_mount_writers WHERE name = ? AND writer <> ? ORDER BY writer";
+        let mut statement = db.prepare_cached(query)?;
+        let others = statement.query_map([name, writer], |row| row.get(0))?;
+        Ok(others.collect::<rusqlite::Result<_>>()?)
+    }
+
     fn cache_path(&self, name: &str) -> PathBuf {
         self.root.join("cache").join(Digest::of(name).hex())
     }

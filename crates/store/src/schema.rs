@@ -22,7 +22,7 @@ const JOURNAL_PAGES: u32 = 250;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Each makes a database of the version that is its index into one of the next. What was released stays as it is.
-const CHANGES: &[&str] = &[TABLES, STAT_INDEX, DOWNLOADS, INDEXES, RUNS, SIZES];
+const CHANGES: &[&str] = &[TABLES, STAT_INDEX, DOWNLOADS, INDEXES, RUNS, SIZES, WRITERS];
 
 const TABLES: &str = "
 CREATE TABLE layers (
@@ -144,6 +144,13 @@ CREATE TRIGGER build_added AFTER INSERT ON builds BEGIN UPDATE held SET bytes = 
 CREATE TRIGGER build_removed AFTER DELETE ON builds BEGIN UPDATE held SET bytes = bytes - old.disk; END;
 CREATE TRIGGER build_changed AFTER UPDATE OF disk ON builds
     BEGIN UPDATE held SET bytes = bytes - old.disk + new.disk; END;
+";
+
+/// What steps wrote to cache mounts, by what they run on.
+const WRITERS: &str = "
+CREATE TABLE cache_mount_writers (
+    name TEXT NOT NULL REFERENCES cache_mounts(name) ON DELETE CASCADE, writer TEXT NOT NULL, PRIMARY KEY (name, writer)
+) WITHOUT ROWID;
 ";
 
 /// The version from which on blobs have rows.

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 
-use kiln_plan::{Exec, MountKind, Sharing};
+use kiln_plan::{Exec, MountKind, Op, Sharing, Source, StepId};
 use kiln_store::LockGuard;
 
 use super::Solver;
 use crate::error::{StepError, StepResult};
-use crate::event::TaskId;
+use crate::event::{Event, TaskId};
 use crate::waiting::Share;
 
 /// The cache mounts of one step: which directories it has, and their locks.
@@ -88,7 +88,7 @@ impl Solver<'_> {
     }
 
     /// The directory of a cache mount, made and filled if it is new.
-    pub(super) fn cache(&self, caches: &Caches, kind: &MountKind) -> StepResult<PathBuf> {
+    pub(super) fn cache(&self, caches: &Caches, exec: &Exec, kind: &MountKind) -> StepResult<PathBuf> {
         let not_locked = || StepError::Invalid("a cache mount was not locked".to_owned());
         let (identity, _) = identity(kind).ok_or_else(not_locked)?;
         let (name, _lock) = caches.0.get(&identity).ok_or_else(not_locked)?;
@@ -96,6 +96,7 @@ impl Solver<'_> {
             id,
             from,
             source,
+            read_only,
             mode,
             uid,
             gid,
@@ -105,15 +106,49 @@ impl Solver<'_> {
             return Err(not_locked());
         };
         let store = self.session.store;
-        if let Some(path) = store.cache_mount(name)? {
-            return Ok(path);
+        let path = if let Some(path) = store.cache_mount(name)? {
+            path
+        } else {
+            let directory = store.new_layer()?;
+            if let Some(from) = from {
+                self.seed(&directory.fs(), *from, source)?;
+            }
+            set_owner(&directory.fs(), *mode, *uid, *gid)?;
+            store.commit_cache_mount(&directory, name, id)?
+        };
+        if !read_only {
+            self.warn_of_writers(exec, name, id)?;
         }
-        let directory = store.new_layer()?;
-        if let Some(from) = from {
-            self.seed(&directory.fs(), *from, source)?;
+        Ok(path)
+    }
+
+    /// Says so when steps on another base or for another platform wrote to the mount before: once for each.
+    fn warn_of_writers(&self, exec: &Exec, name: &str, id: &str) -> StepResult<()> {
+        let writer = format!("{} ({})", self.base_name(exec.root), exec.platform);
+        let others = self.session.store.add_cache_writer(name, &writer)?;
+        if !others.is_empty() {
+            self.sink.event(Event::Notice(format!(
+                "the cache mount `{id}` is written on {writer} now, and was on {}: what one leaves the other may not be able \
+                 to use; another `id=` keeps them apart",
+                others.join(", ")
+            )));
         }
-        set_owner(&directory.fs(), *mode, *uid, *gid)?;
-        Ok(store.commit_cache_mount(&directory, name, id)?)
+        Ok(())
+    }
+
+    /// The image that a tree stands on, as the Dockerfile names it.
+    fn base_name(&self, root: Option<StepId>) -> String {
+        let mut root = root;
+        while let Some(id) = root {
+            let step = &self.plan.steps[id.0];
+            root = match &step.op {
+                Op::Source(Source::Image { reference, .. }) => return reference.familiar(),
+                Op::Source(_) => return step.name.clone(),
+                Op::Merge(inputs) => inputs.first().copied(),
+                Op::Exec(_) | Op::File(_) => step.root(),
+            };
+        }
+        "scratch".to_owned()
     }
 }
 

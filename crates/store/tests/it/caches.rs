@@ -1,6 +1,6 @@
 //! Cache mounts.
 
-use super::support::{add_cache, store};
+use super::support::{add_cache, prune, store};
 
 /// Who comes second takes what is there.
 #[test]
@@ -14,4 +14,20 @@ fn the_first_one_stays() {
     assert_eq!(add_cache(&store, "it"), path);
     assert_eq!(std::fs::read(path.join("file")).unwrap(), b"used");
     assert_ne!(add_cache(&store, "other"), path);
+}
+
+#[test]
+fn writers_are_told_of_each_other_once() {
+    let (_directory, store) = store();
+    add_cache(&store, "it");
+    let add = |writer| store.add_cache_writer("it", writer).unwrap();
+    assert_eq!(add("a"), [""; 0]);
+    assert_eq!(add("a"), [""; 0]);
+    assert_eq!(add("b"), ["a"]);
+    assert_eq!(add("b"), [""; 0]);
+    assert_eq!(add("c"), ["a", "b"]);
+    // They are forgotten with the mount.
+    prune(&store, true);
+    add_cache(&store, "it");
+    assert_eq!(add("b"), [""; 0]);
 }
