@@ -53,6 +53,8 @@ pub struct CopyOptions<'a> {
     pub times: Times,
     /// Whether a symbolic link that is the source itself is copied rather than what it leads to.
     pub no_follow: bool,
+    /// Whether a file replaces a symbolic link that is the destination itself rather than what it leads to.
+    pub replace_link: bool,
 }
 
 impl std::fmt::Debug for CopyOptions<'_> {
@@ -63,6 +65,7 @@ impl std::fmt::Debug for CopyOptions<'_> {
             .field("filter", &self.filter.is_some())
             .field("times", &self.times)
             .field("no_follow", &self.no_follow)
+            .field("replace_link", &self.replace_link)
             .finish()
     }
 }
@@ -83,7 +86,7 @@ pub struct CopyStats {
 /// hard links within what is copied.
 ///
 /// Paths are looked up as if the trees were root file systems of their own. Links that lead to the destination are
-/// followed; a file replaces what is there unless it is a directory. A directory's contents are merged into the
+/// followed, but for the last one if [`CopyOptions::replace_link`] says so; a file replaces what is there unless it is a directory. A directory's contents are merged into the
 /// destination: if that is there it keeps owner, mode and time; directories further down take the source's. A
 /// directory never replaces anything else, nor anything else a directory. Missing directories above the destination
 /// are made with mode 0755. Sockets become empty files, as with `BuildKit`.
@@ -103,7 +106,7 @@ pub fn copy_tree(
 }
 
 /// Writes a file with this content and mode, after `change`, in place of what is there; links that lead to it are
-/// followed inside `root`, missing directories above it made with mode 0755.
+/// followed inside `root`, the last one unless `replace_link`; missing directories above it are made with mode 0755.
 pub fn write_file(
     root: BorrowedFd<'_>,
     dest: &Path,
@@ -111,8 +114,9 @@ pub fn write_file(
     mode: u32,
     change: &ModeChange,
     (uid, gid): (u32, u32),
+    replace_link: bool,
 ) -> Result<(), Error> {
-    let place = locate(root, dest)?;
+    let place = locate(root, dest, replace_link)?;
     let file = place.create(|| create_file(&place), dest)?;
     let mut file = File::from(file);
     file.write_all(content).map_err(Error::at("write", dest))?;
@@ -226,8 +230,9 @@ fn create_file(place: &Place) -> Result<OwnedFd, Errno> {
     openat(&*place.directory, &*place.name, flags, Mode::RUSR | Mode::WUSR)
 }
 
-/// Where a file goes: links followed inside the root, the directories above made.
-fn locate(root: BorrowedFd<'_>, path: &Path) -> Result<Place, Error> {
+/// Where a file goes: links followed inside the root, the last one unless it is to be replaced; the directories above
+/// made.
+fn locate(root: BorrowedFd<'_>, path: &Path, replace_link: bool) -> Result<Place, Error> {
     let mut raw = clean_in_root(path);
     for _ in 0..40 {
         let (above, name) = split(&raw);
@@ -238,9 +243,9 @@ fn locate(root: BorrowedFd<'_>, path: &Path) -> Result<Place, Error> {
             root::make_directories(root, above, &mut |_| ()).map_err(Error::at("create the directory of", path))?;
         let name = CString::new(name).map_err(|_| Error::at("create", path)(Errno::INVAL))?;
         match readlinkat(&directory, &*name, Vec::new()) {
-            Ok(target) if target.as_bytes().starts_with(b"/") => raw = target.into_bytes(),
-            Ok(target) => raw = join(above, target.as_bytes()),
-            Err(Errno::INVAL | Errno::NOENT) => {
+            Ok(target) if !replace_link && target.as_bytes().starts_with(b"/") => raw = target.into_bytes(),
+            Ok(target) if !replace_link => raw = join(above, target.as_bytes()),
+            Ok(_) | Err(Errno::INVAL | Errno::NOENT) => {
                 let mtime = Meta::of_fd(&directory)
                     .map_err(Error::at("examine the directory of", path))?
                     .mtime;
@@ -262,7 +267,7 @@ fn copy_one(
     dest_path: &Path,
     options: &CopyOptions<'_>,
 ) -> Result<CopyStats, Error> {
-    let place = locate(dest_root, dest_path)?;
+    let place = locate(dest_root, dest_path, options.replace_link)?;
     let mut copier = Copier::new(options);
     copier.write(source, &place, dest_path)?;
     place

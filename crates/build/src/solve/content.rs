@@ -6,7 +6,7 @@ use kiln_layer::{DigestOptions, FileDigests, Filter, NoFileDigests};
 use kiln_plan::{CopyAction, CopyFrom, Exec, FileAction, FileOp, MountKind, Op, Step, StepId};
 
 use super::Solver;
-use super::copy::{Choice, context_filter, itself_alone, octal};
+use super::copy::{Choice, context_filter, octal};
 use super::sources::{Source, Tree};
 use crate::error::StepResult;
 use crate::inputs::{Input, Listing, TREE};
@@ -158,11 +158,11 @@ impl Reader<'_> {
 
     fn word_with_parents(&mut self, word: &str) -> StepResult<()> {
         let kept = self.tree.find_with_parents(word)?;
-        for source in &kept.sources {
-            for ancestor in kept.ancestors(&source.path) {
-                self.read(&ancestor, Path::new(&ancestor), &itself_alone(&ancestor))?;
-            }
-            self.source(source)?;
+        let choose = self.choose;
+        for base in &kept.bases {
+            self.read(&base.path, &base.real, &|path, directory| {
+                kept.filter(choose(base, path, directory), base, path, directory)
+            })?;
         }
         Ok(())
     }

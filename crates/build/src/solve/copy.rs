@@ -8,7 +8,6 @@ use kiln_layer::{CopyOptions, Filter, ModeChange};
 use kiln_plan::CopyAction;
 use rustix::fs::{FileType, Mode, OFlags};
 
-use super::parents::Kept;
 use super::sources::{Source, Tree};
 use crate::context::Context;
 use crate::error::{StepError, StepResult};
@@ -48,9 +47,15 @@ impl<'a> Target<'a> {
             return tree.find(word)?.iter().try_for_each(|source| self.source(tree, source));
         }
         let kept = tree.find_with_parents(word)?;
-        kept.sources
-            .iter()
-            .try_for_each(|source| self.source_with_parents(tree, &kept, source))
+        for base in &kept.bases {
+            self.make_parents(&self.copy.destination, true)?;
+            let filter = |path: &Path, directory: bool| {
+                let chosen = self.choice.decide(tree.context, base, path, directory);
+                kept.filter(chosen, base, path, directory)
+            };
+            self.copy(tree, &base.real, &self.copy.destination, &filter, false)?;
+        }
+        kept.check(tree)
     }
 
     pub(super) fn source(&self, tree: &Tree<'_>, source: &Source) -> StepResult<()> {
@@ -58,29 +63,19 @@ impl<'a> Target<'a> {
         if self.copy.unpack && source.kind == FileType::RegularFile && self.extract(tree, source)? {
             return Ok(());
         }
-        let destination = if directory {
-            self.copy.destination.clone()
+        let (destination, inside) = if directory {
+            (self.copy.destination.clone(), false)
         } else {
             self.file_destination(&source.path)?
         };
         self.make_parents(&destination, directory)?;
-        self.copy_below(tree, source, &destination)
-    }
-
-    fn source_with_parents(&self, tree: &Tree<'_>, kept: &Kept, source: &Source) -> StepResult<()> {
-        self.make_parents(&self.copy.destination, true)?;
-        let top = self.copy.destination.trim_end_matches('/');
-        for ancestor in kept.ancestors(&source.path) {
-            let destination = format!("{top}/{}", kept.relative(&ancestor));
-            self.copy(tree, Path::new(&ancestor), &destination, &itself_alone(&ancestor))?;
-        }
-        self.copy_below(tree, source, &format!("{top}/{}", kept.relative(&source.path)))
+        self.copy_below(tree, source, &destination, inside)
     }
 
     /// Copies a file, or what of a directory neither the ignore file nor `--exclude` leaves out.
-    fn copy_below(&self, tree: &Tree<'_>, source: &Source, destination: &str) -> StepResult<()> {
+    fn copy_below(&self, tree: &Tree<'_>, source: &Source, destination: &str, replace_link: bool) -> StepResult<()> {
         let filter = |path: &Path, directory: bool| self.choice.decide(tree.context, source, path, directory);
-        self.copy(tree, &source.real, destination, &filter)
+        self.copy(tree, &source.real, destination, &filter, replace_link)
     }
 
     fn copy(
@@ -89,12 +84,14 @@ impl<'a> Target<'a> {
         path: &Path,
         destination: &str,
         filter: &dyn Fn(&Path, bool) -> Filter,
+        replace_link: bool,
     ) -> StepResult<()> {
         let filter = tree.until_canceled(filter);
         let options = CopyOptions {
             owner: self.owner,
             mode: self.mode.clone(),
             filter: Some(&filter),
+            replace_link,
             ..CopyOptions::default()
         };
         kiln_layer::copy_tree(tree.root, path, self.root, Path::new(destination), &options)?;
@@ -103,14 +100,15 @@ impl<'a> Target<'a> {
 }
 
 impl Target<'_> {
-    /// Where a file goes: below the destination if that is a directory, else in its place.
-    fn file_destination(&self, source: &str) -> StepResult<String> {
+    /// Where a file goes: below the destination if that is a directory, else in its place. And whether it is below: as in
+    /// `BuildKit` a link that is there is replaced then, while one that the instruction names is followed.
+    fn file_destination(&self, source: &str) -> StepResult<(String, bool)> {
         let destination = &self.copy.destination;
         let name = source.rsplit('/').next().unwrap_or(source);
         if destination.ends_with('/') || self.is_directory(destination)? {
-            return Ok(format!("{}/{name}", destination.trim_end_matches('/')));
+            return Ok((format!("{}/{name}", destination.trim_end_matches('/')), true));
         }
-        Ok(destination.clone())
+        Ok((destination.clone(), false))
     }
 
     fn is_directory(&self, path: &str) -> StepResult<bool> {
@@ -140,7 +138,7 @@ impl Target<'_> {
     /// A here-document.
     pub(super) fn inline(&self, content: &str) -> StepResult<()> {
         let name = self.copy.sources.first().map_or("", String::as_str);
-        let destination = self.file_destination(name)?;
+        let (destination, inside) = self.file_destination(name)?;
         self.make_parents(&destination, false)?;
         let (uid, gid) = self.owner.unwrap_or((0, 0));
         kiln_layer::write_file(
@@ -150,6 +148,7 @@ impl Target<'_> {
             0o644,
             &self.mode,
             (uid, gid),
+            inside,
         )?;
         Ok(())
     }
@@ -200,24 +199,21 @@ impl Choice {
             return Filter::Include;
         };
         let below = path.strip_prefix(&source.real).unwrap_or(path).to_string_lossy();
-        if source.kind != FileType::Directory || below.is_empty() || !patterns.decide(&below).excluded {
-            Filter::Include
-        } else if directory && patterns.may_reinclude_below(&below) {
-            Filter::Descend
-        } else {
-            Filter::Exclude
+        if source.kind != FileType::Directory || below.is_empty() {
+            return Filter::Include;
         }
+        lets_in(patterns, &below, directory)
     }
 }
 
-/// Passes a directory without what is in it.
-pub(super) fn itself_alone(directory: &str) -> impl Fn(&Path, bool) -> Filter {
-    move |path, _| {
-        if path == Path::new(directory) {
-            Filter::Include
-        } else {
-            Filter::Exclude
-        }
+/// What patterns that leave out make of a path.
+pub(super) fn lets_in(patterns: &Ignore, path: &str, directory: bool) -> Filter {
+    if !patterns.decide(path).excluded {
+        Filter::Include
+    } else if directory && patterns.may_reinclude_below(path) {
+        Filter::Descend
+    } else {
+        Filter::Exclude
     }
 }
 

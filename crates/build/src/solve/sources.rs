@@ -109,7 +109,7 @@ impl Tree<'_> {
     }
 
     /// The type of a directory's entry itself, which may be a link.
-    pub(super) fn kind_of_entry(&self, path: &str) -> StepResult<Option<FileType>> {
+    fn kind_of_entry(&self, path: &str) -> StepResult<Option<FileType>> {
         use rustix::io::Errno;
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         match kiln_sandbox::open_in_root(self.root, path, flags, Mode::empty()) {
@@ -119,13 +119,8 @@ impl Tree<'_> {
         }
     }
 
-    /// Whether the ignore file leaves a path out, and all that is below it.
-    pub(super) fn excluded(&self, path: &str, kind: FileType) -> bool {
-        let Some(context) = self.context else { return false };
-        context.excluded(path) && !(kind == FileType::Directory && context.may_reinclude_below(path))
-    }
-
-    /// The same, by what is there: a directory that is left out is not there either if nothing below it is let in again.
+    /// Whether the ignore file leaves a path out. A directory that is left out is not there either if nothing below it is
+    /// let in again.
     fn is_left_out(&self, path: &str, kind: FileType) -> StepResult<bool> {
         let Some(context) = self.context.filter(|context| context.excluded(path)) else {
             return Ok(false);
@@ -149,21 +144,36 @@ impl Tree<'_> {
         Ok(true)
     }
 
+    /// What a pattern fits. Links are followed before its first special character, and those that it fits at its end.
     fn matches(&self, pattern: &str) -> StepResult<Vec<Source>> {
         let mut found = vec![String::new()];
+        let mut is_fixed = true;
         for segment in pattern.split('/') {
             let mut next = Vec::new();
             for directory in &found {
-                self.step_into(directory, segment, &mut next)?;
+                if is_fixed || self.kind_of_entry(directory)? == Some(FileType::Directory) {
+                    self.step_into(directory, segment, &mut next)?;
+                }
             }
             found = next;
+            is_fixed &= !glob::is_pattern(segment);
         }
         let mut sources = Vec::new();
         for path in found {
-            sources.extend(self.visible(&path)?);
+            match self.visible(&path)? {
+                Some(source) => sources.push(source),
+                None if self.is_dangling(&path)? => return Err(StepError::Missing(self.missing(&path, &path))),
+                None => {}
+            }
         }
         sources.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(sources)
+    }
+
+    /// Whether there is a link that leads to nothing that could be copied.
+    fn is_dangling(&self, path: &str) -> StepResult<bool> {
+        let is_link = self.kind_of_entry(path)? == Some(FileType::Symlink);
+        Ok(is_link && !self.is_left_out(path, FileType::Symlink)?)
     }
 
     fn step_into(&self, directory: &str, segment: &str, next: &mut Vec<String>) -> StepResult<()> {
@@ -215,7 +225,7 @@ impl Tree<'_> {
         Ok(names)
     }
 
-    fn missing(&self, written: &str, path: &str) -> Missing {
+    pub(super) fn missing(&self, written: &str, path: &str) -> Missing {
         let cause = self.cause(written, path).unwrap_or_else(|| MissingCause::Absent {
             nearest: self.nearest(path),
         });
@@ -295,7 +305,7 @@ impl Tree<'_> {
 }
 
 /// A name that a pattern fits, as text. What names nothing else is not left out in silence.
-pub(super) fn as_text<'a>(name: &'a OsStr, directory: &str) -> StepResult<&'a str> {
+fn as_text<'a>(name: &'a OsStr, directory: &str) -> StepResult<&'a str> {
     name.to_str().ok_or_else(|| {
         StepError::Invalid(format!(
             "the pattern fits `{}` in `/{directory}`, whose name is not UTF-8: copy the whole directory, or rename it",

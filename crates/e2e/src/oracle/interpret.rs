@@ -3,23 +3,13 @@
 use std::collections::BTreeMap;
 
 use crate::oracle::program::{Command, Copy, Instruction, Program, Word};
+use crate::oracle::tree::{
+    Content, LINK_MODE, Made, Node, Possibly, Tree, above, below, clean, follow, impossible, is_directory, lay_over,
+    make_directories, name, parent, put_directory, put_file, remove,
+};
 
 /// The usual search path, which every image has.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
-/// A file or, without content, a directory.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Node {
-    /// A file's content.
-    pub content: Option<String>,
-    /// The twelve bits.
-    pub mode: u32,
-    /// User and group.
-    pub owner: (u64, u64),
-}
-
-/// Paths without a leading slash. The root is not one of them: it is always there.
-pub type Tree = BTreeMap<String, Node>;
 
 /// What became of a stage.
 #[derive(Debug, Clone, Default)]
@@ -37,12 +27,6 @@ pub struct Image {
     /// What words see: ENV, and ARG over it.
     seen: BTreeMap<String, String>,
 }
-
-/// A program that cannot be built, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Impossible(pub String);
-
-type Possibly<T> = Result<T, Impossible>;
 
 /// Builds all stages that the last one needs.
 pub fn interpret(program: &Program) -> Possibly<Image> {
@@ -92,25 +76,28 @@ fn step(program: &Program, image: &mut Image, instruction: &Instruction) -> Poss
         Instruction::Workdir(path) => {
             let path = absolute(image, &path.expand(&image.seen));
             let owner = image.user.unwrap_or((0, 0));
-            make_directories(&mut image.tree, &path, owner, 0o755)?;
+            let real = follow(&image.tree, &path, true)?;
+            make_directories(&mut image.tree, &real, (owner, 0o755))?;
             image.workdir = Some(format!("/{path}"));
         }
         Instruction::User(user, group) => image.user = Some((*user, *group)),
         Instruction::Copy(copy) => copy_all(program, image, copy)?,
         Instruction::Heredoc(content, path) => {
             let node = Node {
-                content: Some(content.expand(&image.seen) + "\n"),
+                content: Content::File(content.expand(&image.seen) + "\n"),
                 mode: 0o644,
                 owner: (0, 0),
             };
             let (path, into) = destination(image, path);
+            let path = follow(&image.tree, &path, true)?;
             put_file(&mut image.tree, &node, "EOF", &path, into, ((0, 0), 0o755))?;
         }
         Instruction::Run(commands) => {
             image.user = Some((0, 0));
             // The step starts in the working directory, which is made if it is gone.
             let directory = clean(image.workdir.as_deref().unwrap_or_default());
-            make_directories(&mut image.tree, &directory, (0, 0), 0o755)?;
+            let directory = follow(&image.tree, &directory, true)?;
+            make_directories(&mut image.tree, &directory, MADE_BY_ROOT)?;
             commands.iter().try_for_each(|command| run(&mut image.tree, command))?;
         }
     }
@@ -122,50 +109,77 @@ fn copy_all(program: &Program, image: &mut Image, copy: &Copy) -> Possibly<()> {
         Some(number) => stage(program, number)?.tree,
         None => context(program),
     };
-    let changed = |node: &Node| Node {
-        content: node.content.clone(),
-        mode: copy.mode.unwrap_or(node.mode),
-        owner: copy.owner.unwrap_or(node.owner),
-    };
-    let above = (copy.owner.unwrap_or((0, 0)), copy.mode.unwrap_or(0o755));
+    let made = (copy.owner.unwrap_or((0, 0)), copy.mode.unwrap_or(0o755));
     let (path, into) = destination(image, &copy.destination);
     // With --link the files are put on nothing first, and all of that over what is there. --chmod switches it off.
     let link = copy.link && copy.mode.is_none();
     let mut linked = Tree::new();
     let tree = if link { &mut linked } else { &mut image.tree };
-    for found in sources(&source, &copy.sources)? {
-        if let Some(file) = source.get(&found).filter(|node| node.content.is_some()) {
-            let name = found.rsplit('/').next().unwrap_or_default();
-            put_file(tree, &changed(file), name, &path, into, above)?;
-        } else {
-            let kept = below(&source, &found).filter(|(name, _)| !excluded(&copy.exclude, name));
-            put_directory(tree, kept.map(|(name, node)| (name, changed(node))), &path, above)?;
+    let path = follow(tree, &path, true)?;
+    for word in &copy.sources {
+        if copy.parents {
+            put_directory(tree, with_parents(&source, word, copy)?.into_iter(), &path, made)?;
+            continue;
+        }
+        for (name, found) in sources(&source, word)? {
+            if let Some(file) = source.get(&found).filter(|node| !node.is_directory()) {
+                put_file(tree, &changed(copy, file), &name, &path, into, made)?;
+            } else {
+                let kept = below(&source, &found).filter(|(name, _)| !excluded(&copy.exclude, name));
+                put_directory(tree, kept.map(|(name, node)| (name, changed(copy, node))), &path, made)?;
+            }
         }
     }
     lay_over(&mut image.tree, linked);
     Ok(())
 }
 
-/// Puts a tree over another: what is of another kind goes, directories come together and are as the upper one says.
-fn lay_over(tree: &mut Tree, upper: Tree) {
-    for (path, node) in upper {
-        if node.content.is_some() {
-            let inside = format!("{path}/");
-            tree.retain(|name, _| !name.starts_with(&inside));
-        }
-        tree.insert(path, node);
+/// A node with the owner and the mode that the flags say. Links have no mode.
+fn changed(copy: &Copy, node: &Node) -> Node {
+    let has_mode = !matches!(node.content, Content::Link(_));
+    Node {
+        content: node.content.clone(),
+        mode: copy.mode.filter(|_| has_mode).unwrap_or(node.mode),
+        owner: copy.owner.unwrap_or(node.owner),
     }
 }
 
-/// What lies below a directory, by its path from there.
-fn below<'a>(tree: &'a Tree, directory: &'a str) -> impl Iterator<Item = (&'a str, &'a Node)> {
-    tree.iter().filter_map(move |(name, node)| {
-        let below = match directory {
-            "" => name.as_str(),
-            directory => name.strip_prefix(directory)?.strip_prefix('/')?,
-        };
-        Some((below, node))
-    })
+/// What `--parents` copies for a source, by the paths that stay: what fits, what is below, and the directories that it is
+/// in. Nothing is followed but for what stands before the pivot.
+fn with_parents<'a>(source: &'a Tree, word: &'a str, copy: &Copy) -> Possibly<Vec<(&'a str, Node)>> {
+    let (base, pattern) = word.split_once("/./").unwrap_or(("", word));
+    let (base, pattern) = (follow(source, &clean(base), true)?, clean(pattern));
+    let required = Some(pattern.clone()).filter(|path| !path.contains('*'));
+    if !is_directory(source, &base) {
+        return impossible(format!("{base} is no directory"));
+    }
+    // Of the tree the names are borrowed for longer than of `base`.
+    let start = if base.is_empty() { 0 } else { base.len() + 1 };
+    let inside = source
+        .iter()
+        .filter(|(path, _)| base.is_empty() || path.starts_with(&format!("{base}/")));
+    let inside: Vec<(&str, &Node)> = inside.map(|(path, node)| (&path[start..], node)).collect();
+    let pattern: Vec<&str> = pattern.split('/').collect();
+    let chosen = |path: &str| {
+        let fits = |path: &str| fits_at_depth(&pattern, &path.split('/').collect::<Vec<_>>());
+        above(path).chain([path]).any(fits) && !excluded(&copy.exclude, path)
+    };
+    let named = |path: &str| {
+        required
+            .as_ref()
+            .is_some_and(|required| above(path).chain([path]).any(|path| path == required))
+    };
+    if required.is_some() && !inside.iter().any(|(path, _)| named(path) && chosen(path)) {
+        return impossible(format!("{word} is not there"));
+    }
+    let needed = |path: &str| {
+        let mut below = inside
+            .iter()
+            .filter_map(|(name, _)| name.strip_prefix(path)?.strip_prefix('/').map(|_| *name));
+        chosen(path) || below.any(chosen)
+    };
+    let kept = inside.iter().filter(|(path, _)| needed(path));
+    Ok(kept.map(|(path, node)| (*path, changed(copy, node))).collect())
 }
 
 /// Whether patterns leave a path out: the last one that fits it, or a directory it is in, decides.
@@ -194,94 +208,143 @@ fn fits_at_depth(pattern: &[&str], path: &[&str]) -> bool {
     }
 }
 
+/// What root makes in a step.
+const MADE_BY_ROOT: Made = ((0, 0), 0o755);
+
 /// A command of a step, whose paths are clean but for the slash.
 fn run(tree: &mut Tree, command: &Command) -> Possibly<()> {
     match command {
         Command::Write(text, path) => write(tree, &clean(path), |_| format!("{text}\n")),
         Command::Append(text, path) => write(tree, &clean(path), |before| format!("{before}{text}\n")),
-        Command::Mkdir(path) => make_directories(tree, &clean(path), (0, 0), 0o755),
-        Command::Remove(path) => {
+        Command::Mkdir(path) => {
             let path = clean(path);
-            if above(&path).any(|above| tree.get(above).is_some_and(|node| node.content.is_some())) {
-                return Err(Impossible(format!("{path} is in a file")));
+            for directory in above(&path).chain([path.as_str()]) {
+                let real = follow(tree, directory, true)?;
+                let dangling = !tree.contains_key(&real) && tree.contains_key(&follow(tree, directory, false)?);
+                if dangling {
+                    return impossible(format!("{directory} leads nowhere"));
+                }
+                make_directories(tree, &real, MADE_BY_ROOT)?;
             }
-            let inside = format!("{path}/");
-            tree.retain(|name, _| *name != path && !name.starts_with(&inside));
             Ok(())
         }
-        Command::Chmod(mode, path) => {
-            let node = tree.get_mut(&clean(path));
-            let node = node.ok_or_else(|| Impossible(format!("{path} is not there")))?;
-            node.mode = *mode;
+        Command::Remove(path) => {
+            let path = follow(tree, &clean(path), false)?;
+            if above(&path).any(|above| tree.get(above).is_some_and(|node| !node.is_directory())) {
+                return impossible(format!("{path} is in a file"));
+            }
+            remove(tree, &path);
+            Ok(())
+        }
+        Command::Chmod(mode, path) => match tree.get_mut(&follow(tree, &clean(path), true)?) {
+            Some(node) => {
+                node.mode = *mode;
+                Ok(())
+            }
+            None => impossible(format!("{path} is not there")),
+        },
+        Command::Link(target, path) => {
+            let path = clean(path);
+            let real = follow(tree, &path, true)?;
+            // Into a directory it goes under its own name.
+            let path = if is_directory(tree, &real) {
+                clean(&format!("{real}/{}", name(target)))
+            } else {
+                follow(tree, &path, false)?
+            };
+            if tree.contains_key(&path) || !is_directory(tree, parent(&path)) {
+                return impossible(format!("{path} cannot be a link"));
+            }
+            tree.insert(path, link(target));
             Ok(())
         }
     }
 }
 
-/// The directories that a path is in, but for the root.
-fn above(path: &str) -> impl Iterator<Item = &str> {
-    path.match_indices('/').map(|(at, _)| &path[..at])
+fn link(target: &str) -> Node {
+    Node {
+        content: Content::Link(target.to_owned()),
+        mode: LINK_MODE,
+        owner: (0, 0),
+    }
 }
 
 fn write(tree: &mut Tree, path: &str, content: impl Fn(&str) -> String) -> Possibly<()> {
-    let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
-    if !is_directory(tree, parent) || is_directory(tree, path) {
-        return Err(Impossible(format!("{path} cannot be written")));
+    let path = follow(tree, path, true)?;
+    if !is_directory(tree, parent(&path)) || is_directory(tree, &path) {
+        return impossible(format!("{path} cannot be written"));
     }
     let new = Node {
-        content: Some(String::new()),
+        content: Content::File(String::new()),
         mode: 0o644,
         owner: (0, 0),
     };
-    let file = tree.entry(path.to_owned()).or_insert(new);
-    file.content = file.content.as_deref().map(content);
+    if let Content::File(text) = &mut tree.entry(path).or_insert(new).content {
+        *text = content(text);
+    }
     Ok(())
 }
 
 /// The context as a tree: everything is root's.
 fn context(program: &Program) -> Tree {
-    let mut tree = Tree::new();
-    for (path, (mode, content)) in &program.context {
-        let kept = !excluded(&program.ignored, path);
-        // A directory is there if nothing leaves it out, or for something in it.
-        for (at, _) in path.match_indices('/') {
-            if !kept && excluded(&program.ignored, &path[..at]) {
-                continue;
-            }
-            let directory = Node {
-                content: None,
-                mode: 0o755,
-                owner: (0, 0),
-            };
-            tree.insert(path[..at].to_owned(), directory);
-        }
-        if !kept {
-            continue;
-        }
-        let file = Node {
-            content: Some(content.clone()),
+    let file = |(path, (mode, content)): (&String, &(u32, String))| {
+        let node = Node {
+            content: Content::File(content.clone()),
             mode: *mode,
             owner: (0, 0),
         };
-        tree.insert(path.clone(), file);
+        (path.clone(), node)
+    };
+    let files = program.context.iter().map(file);
+    let links = program.links.iter().map(|(path, target)| (path.clone(), link(target)));
+    let mut tree = Tree::new();
+    for (path, node) in files.chain(links) {
+        let kept = !excluded(&program.ignored, &path);
+        // A directory is there if nothing leaves it out, or for something in it.
+        for directory in above(&path) {
+            if !kept && excluded(&program.ignored, directory) {
+                continue;
+            }
+            let node = Node {
+                content: Content::Directory,
+                mode: 0o755,
+                owner: (0, 0),
+            };
+            tree.insert(directory.to_owned(), node);
+        }
+        if kept {
+            tree.insert(path, node);
+        }
     }
     tree
 }
 
-/// What the words of a COPY name, in order. The empty path is the root.
-fn sources(tree: &Tree, words: &[String]) -> Possibly<Vec<String>> {
-    let mut all = Vec::new();
-    for word in words {
-        let word = clean(word);
-        if word.contains('*') {
-            all.extend(tree.keys().filter(|path| fits(&word, path)).cloned());
-        } else if word.is_empty() || tree.contains_key(&word) {
-            all.push(word);
-        } else {
-            return Err(Impossible(format!("{word} is not there")));
+/// What a word of a COPY names, in order: the name it goes by, and where it really is. The empty path is the root. Links
+/// are followed, but not where a star stands for them on the way.
+fn sources(tree: &Tree, word: &str) -> Possibly<Vec<(String, String)>> {
+    let word = clean(word);
+    let Some(star) = word.find('*') else {
+        let real = follow(tree, &word, true)?;
+        if !real.is_empty() && !tree.contains_key(&real) {
+            return impossible(format!("{word} is not there"));
         }
+        return Ok(vec![(name(&word).to_owned(), real)]);
+    };
+    let fixed = parent(&word[..star]);
+    // Where there is no such directory nothing fits.
+    let Ok(directory) = follow(tree, fixed, true) else {
+        return Ok(Vec::new());
+    };
+    let pattern = word[fixed.len()..].trim_start_matches('/');
+    let mut found = Vec::new();
+    for (path, _) in below(tree, &directory).filter(|(path, _)| fits(pattern, path)) {
+        let real = follow(tree, &clean(&format!("{directory}/{path}")), true)?;
+        if !real.is_empty() && !tree.contains_key(&real) {
+            return impossible(format!("{path} leads nowhere"));
+        }
+        found.push((name(path).to_owned(), real));
     }
-    Ok(all)
+    Ok(found)
 }
 
 /// A star is anything in one segment; patterns here have at most one in each.
@@ -307,78 +370,6 @@ fn absolute(image: &Image, path: &str) -> String {
     clean(&format!("{}/{path}", image.workdir.as_deref().unwrap_or_default()))
 }
 
-fn clean(path: &str) -> String {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()),
-            part => parts.push(part),
-        }
-    }
-    parts.join("/")
-}
-
-fn make_directories(tree: &mut Tree, path: &str, owner: (u64, u64), mode: u32) -> Possibly<()> {
-    let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
-    for end in ends.filter(|&end| end > 0) {
-        let directory = Node {
-            content: None,
-            mode,
-            owner,
-        };
-        let there = tree.entry(path[..end].to_owned()).or_insert(directory);
-        if there.content.is_some() {
-            return Err(Impossible(format!("{} is a file", &path[..end])));
-        }
-    }
-    Ok(())
-}
-
-fn is_directory(tree: &Tree, path: &str) -> bool {
-    path.is_empty() || tree.get(path).is_some_and(|node| node.content.is_none())
-}
-
-fn put_file(
-    tree: &mut Tree,
-    file: &Node,
-    name: &str,
-    path: &str,
-    into: bool,
-    (owner, mode): ((u64, u64), u32),
-) -> Possibly<()> {
-    let target = if into || is_directory(tree, path) {
-        clean(&format!("{path}/{name}"))
-    } else {
-        path.to_owned()
-    };
-    let parent = target.rsplit_once('/').map_or("", |(parent, _)| parent);
-    make_directories(tree, parent, owner, mode)?;
-    if is_directory(tree, &target) {
-        return Err(Impossible(format!("{target} is a directory")));
-    }
-    tree.insert(target, file.clone());
-    Ok(())
-}
-
-fn put_directory<'a>(
-    tree: &mut Tree,
-    below: impl Iterator<Item = (&'a str, Node)>,
-    path: &str,
-    (owner, mode): ((u64, u64), u32),
-) -> Possibly<()> {
-    make_directories(tree, path, owner, mode)?;
-    for (name, node) in below {
-        let target = clean(&format!("{path}/{name}"));
-        let same_kind = |there: &Node| there.content.is_some() == node.content.is_some();
-        if !tree.get(&target).is_none_or(same_kind) {
-            return Err(Impossible(format!("{target} is of another kind")));
-        }
-        tree.insert(target, node);
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -395,6 +386,7 @@ mod tests {
             owner: None,
             mode: None,
             link: false,
+            parents: false,
             exclude: Vec::new(),
             sources: sources.iter().map(|&source| source.to_owned()).collect(),
             destination: word(destination),
@@ -405,6 +397,9 @@ mod tests {
         let file = |path: &str| (path.to_owned(), (0o600, path.to_owned()));
         interpret(&Program {
             context: ["a", "d/b", "d/e/c"].map(file).into(),
+            links: [("l", "d"), ("d/up", "../a")]
+                .map(|(path, target)| (path.to_owned(), target.to_owned()))
+                .into(),
             ignored: Vec::new(),
             arguments: BTreeMap::new(),
             stages: vec![Stage {
@@ -426,10 +421,13 @@ mod tests {
         let table = [
             (vec![copy(&["a"], "/x/y")], "x x/y"),
             (vec![copy(&["a"], "/x/")], "x x/a"),
-            (vec![copy(&["d"], "/x")], "x x/b x/e x/e/c"),
-            (vec![copy(&["d/*"], "/x")], "! x is a file"),
-            (vec![copy(&["d/*", "a"], "/x/")], "x x/a x/b x/c"),
-            (vec![copy(&["a"], "/x"), copy(&["d"], "/x")], "! x is a file"),
+            (vec![copy(&["d"], "/x")], "x x/b x/e x/e/c x/up"),
+            (vec![copy(&["d/*"], "/x")], "! x is no directory"),
+            (vec![copy(&["d/*", "a"], "/x/")], "x x/a x/b x/c x/up"),
+            (vec![copy(&["a"], "/x"), copy(&["d"], "/x")], "! x is no directory"),
+            (vec![copy(&["l/e"], "/x")], "x x/c"),
+            (vec![copy(&["l*/up"], "/x")], ""),
+            (vec![copy(&["l/u*"], "/x/")], "x x/up"),
             (vec![copy(&["nope"], "/x")], "! nope is not there"),
             (vec![copy(&["nope*"], "/x")], ""),
             (vec![Instruction::Workdir(word("w")), copy(&["a"], "../x")], "w x"),
@@ -469,7 +467,26 @@ mod tests {
                 ])],
                 "x x/f x/y",
             ),
-            (vec![copy(&["d"], "/x"), run(&[Command::Remove(path("/x/e"))])], "x x/b"),
+            (
+                vec![copy(&["d"], "/x"), run(&[Command::Remove(path("/x/e"))])],
+                "x x/b x/up",
+            ),
+            (
+                vec![run(&[
+                    Command::Mkdir(path("/x")),
+                    Command::Link(path("x"), path("/l")),
+                    Command::Mkdir(path("/l/y")),
+                    Command::Link(path("nowhere"), path("/l")),
+                ])],
+                "l x x/nowhere x/y",
+            ),
+            (
+                vec![run(&[
+                    Command::Link(path("x"), path("/l")),
+                    Command::Mkdir(path("/l/y")),
+                ])],
+                "! l leads nowhere",
+            ),
             (
                 vec![run(&[Command::Write(path("a"), path("/x/f"))])],
                 "! x/f cannot be written",
@@ -493,8 +510,32 @@ mod tests {
         };
         let table = [
             (vec![copy(&["d"], "/x"), link("a", "/x")], "x"),
-            (vec![copy(&["d"], "/x"), link("a", "/x/")], "x x/a x/b x/e x/e/c"),
+            (vec![copy(&["d"], "/x"), link("a", "/x/")], "x x/a x/b x/e x/e/c x/up"),
             (vec![copy(&["a"], "/x"), link("a", "/x/y")], "x x/y"),
+        ];
+        for (instructions, wanted) in table {
+            assert_eq!(paths(instructions.clone()), wanted, "{instructions:?}");
+        }
+    }
+
+    #[test]
+    fn parents_stay() {
+        let parents = |sources: &[&str], exclude: &[&str]| match copy(sources, "/x") {
+            Instruction::Copy(copy) => vec![Instruction::Copy(Copy {
+                parents: true,
+                exclude: exclude.iter().map(|&pattern| pattern.to_owned()).collect(),
+                ..copy
+            })],
+            other => vec![other],
+        };
+        let table = [
+            (parents(&["d/e/c"], &[]), "x x/d x/d/e x/d/e/c"),
+            (parents(&["d/./e"], &[]), "x x/e x/e/c"),
+            (parents(&["l/./e/c"], &[]), "x x/e x/e/c"),
+            (parents(&["l", "a"], &[]), "x x/a x/l"),
+            (parents(&["d/nope"], &[]), "! d/nope is not there"),
+            (parents(&["**/c"], &[]), "x x/d x/d/e x/d/e/c"),
+            (parents(&["d"], &["**/c"]), "x x/d x/d/b x/d/e x/d/up"),
         ];
         for (instructions, wanted) in table {
             assert_eq!(paths(instructions.clone()), wanted, "{instructions:?}");

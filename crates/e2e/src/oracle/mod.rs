@@ -4,3 +4,4 @@
 pub mod interpret;
 pub mod program;
 pub mod random;
+pub mod tree;

@@ -8,6 +8,8 @@ use std::fmt::{self, Display};
 pub struct Program {
     /// Files of the context: mode and content.
     pub context: BTreeMap<String, (u32, String)>,
+    /// Symbolic links of the context, and where they lead.
+    pub links: BTreeMap<String, String>,
     /// The lines of its ignore file.
     pub ignored: Vec<String>,
     /// `--build-arg`
@@ -59,6 +61,8 @@ pub enum Command {
     Remove(String),
     /// `chmod mode path`
     Chmod(u32, String),
+    /// `ln -s target path`
+    Link(String, String),
 }
 
 /// Programs begin with nothing, so the tool of their steps comes from elsewhere.
@@ -77,6 +81,8 @@ pub struct Copy {
     pub mode: Option<u32>,
     /// `--link`
     pub link: bool,
+    /// `--parents`
+    pub parents: bool,
     /// `--exclude`
     pub exclude: Vec<String>,
     /// Paths and patterns.
@@ -164,6 +170,7 @@ impl Display for Command {
             Self::Append(text, path) => write!(f, "echo {text} >>{path}"),
             Self::Mkdir(path) => write!(f, "{TOOL} mkdir -p {path}"),
             Self::Remove(path) => write!(f, "{TOOL} rm -rf {path}"),
+            Self::Link(target, path) => write!(f, "{TOOL} ln -s {target} {path}"),
             Self::Chmod(mode, path) => write!(f, "{TOOL} chmod {mode:04o} {path}"),
         }
     }
@@ -183,6 +190,9 @@ impl Display for Copy {
         }
         if self.link {
             f.write_str(" --link")?;
+        }
+        if self.parents {
+            f.write_str(" --parents")?;
         }
         for pattern in &self.exclude {
             write!(f, " --exclude={pattern}")?;

@@ -8,6 +8,13 @@ use crate::oracle::program::{Command, Copy, Instruction, Piece, Program, Stage, 
 /// The files of every context.
 const FILES: [&str; 7] = ["a", "b.txt", "d/a", "d/b.txt", "d/e/c", "d/e/a", "f/a"];
 
+/// The links of some contexts, and where they may lead.
+const LINKS: [(&str, &[&str]); 3] = [
+    ("l", &["d", "d/e", "a", "/f/a", "nowhere", "../d"]),
+    ("d/l", &["a", "e", "../f", "/b.txt", "l"]),
+    ("f/l", &["../d/e/c", "/d", "."]),
+];
+
 /// Lines of ignore files; few, so that most sources are still there.
 const IGNORED: &[&str] = &["d/e", "**/a", "*.txt", "d/*", "!d/a", "!**/b.txt", "f", "*/a", "!f/a"];
 
@@ -18,13 +25,18 @@ const EXCLUDED: &[&str] = &["a", "*.txt", "**/a", "e", "e/c", "d/e", "*/*.txt", 
 pub fn programs() -> impl Strategy<Value = Program> {
     let file = (select(vec![0o644, 0o600, 0o755]), select(vec!["one", "two", ""]));
     let files = prop::collection::vec(file, FILES.len());
+    let links = LINKS.map(|(path, targets)| {
+        let target = prop::option::weighted(0.4, select(targets));
+        target.prop_map(move |target| target.map(|target| (path.to_owned(), target.to_owned())))
+    });
     let ignored = prop_oneof![4 => Just(Vec::new()), 1 => patterns(1..4, IGNORED)];
     let arguments = prop::collection::btree_map(variable(), text(), 0..3);
     let stages = prop::collection::vec((any::<prop::sample::Index>(), any::<bool>(), instructions()), 1..5);
-    (files, ignored, arguments, stages).prop_map(|(files, ignored, arguments, stages)| {
+    (files, links, ignored, arguments, stages).prop_map(|(files, links, ignored, arguments, stages)| {
         let files = files.into_iter().map(|(mode, content)| (mode, content.to_owned()));
         Program {
             context: FILES.map(str::to_owned).into_iter().zip(files).collect(),
+            links: links.into_iter().flatten().collect(),
             ignored,
             arguments,
             stages: stages.into_iter().enumerate().map(stage).collect(),
@@ -60,20 +72,41 @@ fn instructions() -> impl Strategy<Value = Vec<Instruction>> {
 }
 
 fn command() -> impl Strategy<Value = Command> {
-    let path = || select(vec!["/x", "/x/a", "/x/y", "/d", "/d/a", "/a", "/x/b.txt"]).prop_map(str::to_owned);
+    let path =
+        || select(vec!["/x", "/x/a", "/x/y", "/d", "/d/a", "/a", "/x/b.txt", "/l", "/x/l"]).prop_map(str::to_owned);
+    let target = select(vec!["x", "/d", "a", "../x/y", "l"]).prop_map(str::to_owned);
     prop_oneof![
         2 => (text(), path()).prop_map(|(text, path)| Command::Write(text, path)),
         1 => (text(), path()).prop_map(|(text, path)| Command::Append(text, path)),
         3 => path().prop_map(Command::Mkdir),
         3 => path().prop_map(Command::Remove),
+        2 => (target, path()).prop_map(|(target, path)| Command::Link(target, path)),
         1 => (select(vec![0o700, 0o755, 0o2750]), path()).prop_map(|(mode, path)| Command::Chmod(mode, path)),
     ]
 }
 
 fn copy() -> impl Strategy<Value = Copy> {
     prop_oneof![
-        2 => copy_of(Just(None), plain().boxed()),
-        1 => copy_of((0_usize..4).prop_map(Some), pattern().boxed()),
+        4 => copy_of(Just(None), plain().boxed()),
+        2 => copy_of((0_usize..4).prop_map(Some), pattern().boxed()),
+        1 => copy_of(Just(None), with_parents().boxed()).prop_map(keep_parents),
+        1 => copy_of((0_usize..4).prop_map(Some), with_parents().boxed()).prop_map(keep_parents),
+    ]
+}
+
+fn keep_parents(copy: Copy) -> Copy {
+    Copy {
+        add: false,
+        parents: true,
+        ..copy
+    }
+}
+
+/// Sources of `--parents`; no link is on their way, of which nobody says what it means.
+fn with_parents() -> impl Strategy<Value = &'static str> {
+    prop_oneof![
+        2 => select(vec!["a", "/d", "d/", "d/e", "./d/e/c", "d/./e", "f/./a", "l"]),
+        3 => select(vec!["*", "**/a", "d/*", "*/a", "d/**/c", "**/*.txt", "d/./*", "x/*", "nothing/*"]),
     ]
 }
 
@@ -82,13 +115,15 @@ fn plain() -> impl Strategy<Value = &'static str> {
     prop_oneof![
         20 => select(vec![".", "a", "/b.txt", "d", "d/", "d/e", "d/a", "../f", "d/./e/../b.txt"]),
         5 => pattern(),
-        1 => select(vec!["nothing", "a/x"]),
+        1 => select(vec!["nothing", "a/x", "l", "l/", "l/a", "d/l", "f/l", "f/l/a"]),
     ]
 }
 
 /// Of a stage, of which one cannot know what it holds.
 fn pattern() -> impl Strategy<Value = &'static str> {
-    select(vec!["/", "*", "*.txt", "d/*", "*/a", "/x*", "x/*/*", "nothing*"])
+    select(vec![
+        "/", "*", "*.txt", "d/*", "*/a", "/x*", "x/*/*", "nothing*", "l*", "*/l", "l/*", "x/l/*",
+    ])
 }
 
 fn copy_of(
@@ -107,6 +142,7 @@ fn copy_of(
         owner,
         mode,
         link,
+        parents: false,
         exclude,
         sources,
         destination,
@@ -140,7 +176,9 @@ fn word() -> impl Strategy<Value = Word> {
 
 /// Paths begin with text, so that none is empty, and may end in a slash.
 fn path() -> impl Strategy<Value = Word> {
-    let start = select(vec!["/", "/x", "/x/", "/d/", "x", ".", "./", "../", "/x/y/"]);
+    let start = select(vec![
+        "/", "/x", "/x/", "/d/", "x", ".", "./", "../", "/x/y/", "/l", "/l/", "/x/l/",
+    ]);
     let end = select(vec!["", "", "/"]);
     (start, prop::option::of(piece()), end).prop_map(|(start, middle, end)| {
         let start = Piece::Text(start.to_owned());

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -11,9 +11,10 @@ use xtask::command;
 
 use super::{Trial, trial};
 use crate::layout;
-use crate::oracle::interpret::{self, Image, Node, Tree};
+use crate::oracle::interpret::{self, Image};
 use crate::oracle::program::Program;
 use crate::oracle::random;
+use crate::oracle::tree::{Content, Node, Tree};
 use crate::stage::Stage;
 
 pub(super) const TRIALS: &[Trial] = &[trial("random::oracle", agrees)];
@@ -38,8 +39,9 @@ fn agrees(stage: &Stage) -> Result<()> {
     match runner.run(&random::programs(), agree) {
         Ok(()) => Ok(()),
         Err(TestError::Fail(why, program)) => bail!(
-            "{why}\n--- the context: {:?}, without {:?}\n{program}",
+            "{why}\n--- the context: {:?}, {:?}, without {:?}\n{program}",
             program.context,
+            program.links,
             program.ignored
         ),
         Err(TestError::Abort(why)) => bail!("{why}"),
@@ -85,6 +87,9 @@ fn write(place: &Path, program: &Program) -> Result<()> {
         fs::set_permissions(&file, fs::Permissions::from_mode(*mode))?;
         fs::set_permissions(parent, fs::Permissions::from_mode(0o755))?;
     }
+    for (path, target) in &program.links {
+        symlink(target, place.join(path))?;
+    }
     fs::write(place.join("Dockerfile"), program.to_string())?;
     // It is no file of the program's own.
     let ignored = format!("Dockerfile*\n{}\n", program.ignored.join("\n"));
@@ -94,9 +99,13 @@ fn write(place: &Path, program: &Program) -> Result<()> {
 
 fn same(wanted: &Image, found: &layout::Image) -> Result<()> {
     let tree = found.tree.nodes.iter().map(|(path, node)| {
-        let content = String::from_utf8_lossy(&node.content).into_owned();
+        let content = match node.kind {
+            "dir" => Content::Directory,
+            "link" => Content::Link(node.link.clone()),
+            _ => Content::File(String::from_utf8_lossy(&node.content).into_owned()),
+        };
         let node = Node {
-            content: (node.kind == "file").then_some(content),
+            content,
             mode: node.mode,
             owner: (node.uid, node.gid),
         };

@@ -237,12 +237,56 @@ fn written_files() {
             0o644,
             &ModeChange::parse("u+x").unwrap(),
             owner,
+            false,
         )
         .unwrap();
         assert_eq!(fs::read_to_string(trees.to("real")).unwrap(), content);
         assert_eq!(fs::metadata(trees.to("real")).unwrap().mode() & 0o7777, 0o744);
     }
-    write_file(root.as_fd(), Path::new("a/b/c"), b"", 0o600, &ModeChange::Keep, owner).unwrap();
-    assert!(write_file(root.as_fd(), Path::new("a/b"), b"", 0o600, &ModeChange::Keep, owner).is_err());
-    assert!(write_file(root.as_fd(), Path::new("/"), b"", 0o600, &ModeChange::Keep, owner).is_err());
+    write_file(
+        root.as_fd(),
+        Path::new("link"),
+        b"new",
+        0o600,
+        &ModeChange::Keep,
+        owner,
+        true,
+    )
+    .unwrap();
+    assert!(fs::symlink_metadata(trees.to("link")).unwrap().is_file());
+    assert_eq!(fs::read_to_string(trees.to("real")).unwrap(), "second");
+    write_file(
+        root.as_fd(),
+        Path::new("a/b/c"),
+        b"",
+        0o600,
+        &ModeChange::Keep,
+        owner,
+        false,
+    )
+    .unwrap();
+    assert!(
+        write_file(
+            root.as_fd(),
+            Path::new("a/b"),
+            b"",
+            0o600,
+            &ModeChange::Keep,
+            owner,
+            false
+        )
+        .is_err()
+    );
+    assert!(
+        write_file(
+            root.as_fd(),
+            Path::new("/"),
+            b"",
+            0o600,
+            &ModeChange::Keep,
+            owner,
+            false
+        )
+        .is_err()
+    );
 }
