@@ -22,7 +22,7 @@ use crate::step::{
 };
 
 /// The version of the encoding.
-pub const VERSION: u8 = 4;
+pub const VERSION: u8 = 5;
 
 /// One thing that an operation is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
