@@ -261,14 +261,16 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets an image, which no index may have, and its names. Its layers stay for the cache until [`Store::prune`].
+    /// Forgets an image, which no index may have, and its names. Its layers stay for the cache until [`Store::prune`], or
+    /// until their room is needed.
     pub fn remove_image(&self, id: &Digest) -> Result<()> {
         let mut db = self.db();
         let transaction = immediate(&mut db)?;
         transaction.execute("DELETE FROM tags WHERE image = ?", [id.to_string()])?;
         transaction.execute("DELETE FROM images WHERE id = ?", [id.to_string()])?;
         transaction.commit()?;
-        Ok(())
+        drop(db);
+        self.make_room(0)
     }
 
     /// What a name stood for when a registry was last asked: the manifest for the platform.

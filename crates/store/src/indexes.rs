@@ -125,7 +125,8 @@ impl Store {
             )?;
         }
         transaction.commit()?;
-        Ok(())
+        drop(db);
+        self.make_room(0)
     }
 }
 

@@ -108,6 +108,9 @@ fn what_images_with_names_need_and_what_is_in_use_stays() {
     assert!(capped.image(&image).unwrap().is_some());
     assert_eq!(capped.image(&other).unwrap(), None);
     assert!(capped.has_blob(&image).unwrap());
+    // Without its name it is needed no longer.
+    capped.remove_image(&image).unwrap();
+    assert_eq!(has(&capped, &[&named, &used]), [false, true]);
 }
 
 #[test]
