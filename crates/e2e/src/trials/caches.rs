@@ -3,12 +3,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::thread::sleep;
+use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
+use rustix::process::Signal;
 use serde_json::Value;
 
 use super::{Trial, trial};
-use crate::forged::MANIFEST;
+use crate::forged::{MANIFEST, noise};
+use crate::running::Running;
 use crate::server::{Answer, Break, Server};
 use crate::stage::Stage;
 
@@ -19,6 +23,7 @@ pub(super) const TRIALS: &[Trial] = &[
     trial("caches::blobs_break_off", blobs_break_off),
     trial("caches::document_is_lost", document_is_lost),
     trial("caches::nothing_is_allowed", nothing_is_allowed),
+    trial("caches::killed_at_any_moment", killed_at_any_moment),
 ];
 
 const DOCKERFILE: &str = "\
@@ -198,4 +203,42 @@ fn nothing_is_allowed(stage: &Stage) -> Result<()> {
     let said = String::from_utf8_lossy(&written.stderr).into_owned();
     ensure!(written.status.success() && said.contains("was not written"), "{said}");
     Ok(())
+}
+
+/// At how many moments a build is killed that writes a cache.
+const MOMENTS: u32 = 6;
+
+/// What is written when a build is killed is in nobody's way: the cache is what it was, and the next build completes it.
+fn killed_at_any_moment(stage: &Stage) -> Result<()> {
+    stage.write("big", noise(8 << 20))?;
+    let big = "FROM busybox:1.35 AS made\nCOPY big /big\nRUN cat /big /big > /twice\n";
+    stage.write(
+        "Dockerfile",
+        format!("{big}FROM busybox:1.35\nCOPY --from=made /twice /\n"),
+    )?;
+    let cache = "type=local,dest=../out/cache,mode=max";
+    let arguments = ["build", "--progress=plain", "--no-cache", "--cache-to", cache, "."];
+    let start = Instant::now();
+    Running::start(stage, stage.kiln(&arguments))?.end()?.expect(&[0])?;
+    let length = start.elapsed();
+    let mut killed = 0;
+    for moment in 1..=MOMENTS {
+        let mut build = Running::start(stage, stage.kiln(&arguments))?;
+        sleep(length * moment / (MOMENTS + 1));
+        build.signal(Signal::KILL)?;
+        let ended = build.end()?;
+        killed += u32::from(ended.code() != 0);
+        stage.wait_until_nothing_runs()?;
+        let said = stage.shell_ok(&format!(
+            "kiln --root ../out/{moment} build --progress=plain --cache-from type=local,src=../out/cache -o ../out/files . 2>&1
+             cat big big | cmp - ../out/files/twice"
+        ))?;
+        let cached = said.matches("CACHED").count();
+        ensure!(
+            cached == 3 && !said.contains("warning"),
+            "after {moment}/{MOMENTS} of {length:?}:\n{said}"
+        );
+    }
+    ensure!(killed > 0, "none of {MOMENTS} builds was killed: all were too quick");
+    Running::start(stage, stage.kiln(&arguments))?.end()?.expect(&[0])
 }

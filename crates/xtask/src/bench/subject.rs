@@ -127,6 +127,12 @@ pub(super) fn all(directory: &Path, options: &Options) -> Vec<Subject> {
     );
     let mut cached = build(format!("{steps} trivial RUN steps, fully cached"), "all", "small", &[]);
     cached.at_most = Some(30.0);
+    let mut written = build("the same, and --cache-to type=local".to_owned(), "all", "small", &[]);
+    let cache = format!("type=local,mode=max,dest={}", directory.join("cache").display());
+    written.kiln.extend(["--cache-to".to_owned(), cache]);
+    written.before = Some(written.kiln.clone());
+    written.buildah.clear();
+    written.at_most = Some(80.0);
     let (files, more) = (options.files, 5 * options.files);
     let mut many = build(
         format!("{steps} steps, fully cached, {files} files"),
@@ -163,6 +169,7 @@ pub(super) fn all(directory: &Path, options: &Options) -> Vec<Subject> {
         build("no step".to_owned(), "none", "small", fresh),
         build(format!("{steps} trivial RUN steps"), "all", "small", fresh),
         cached,
+        written,
         build("two stages that sleep 1 s".to_owned(), "stages", "small", fresh),
         build(
             format!("COPY of {megabytes} MiB and {SMALL_FILES} files"),
