@@ -3,6 +3,7 @@
 mod caches;
 mod hostile;
 mod interrupt;
+mod killed;
 mod processors;
 mod random;
 mod together;
@@ -30,6 +31,7 @@ pub fn all() -> Vec<Trial> {
         caches::TRIALS,
         hostile::TRIALS,
         interrupt::TRIALS,
+        killed::TRIALS,
         processors::TRIALS,
         random::TRIALS,
         together::TRIALS,
