@@ -6,7 +6,7 @@ use kiln_build::{Difference, Look, Value, Why};
 use kiln_store::BuildId;
 use serde_json::json;
 
-use crate::progress::text::{cut, sanitise};
+use crate::progress::text::{cut, one_line, sanitise};
 use crate::time;
 use crate::values::size;
 
@@ -119,14 +119,14 @@ fn difference(difference: &Difference) -> String {
 /// What the step stands on: another image, another step, or another result of the same step.
 fn base(old: &str, new: &str) -> String {
     if old == new {
-        format!("{} came out anew", sanitise(new.as_bytes()))
+        format!("{} came out anew", step_name(new))
     } else {
-        format!(
-            "based on {}, was {}",
-            sanitise(new.as_bytes()),
-            sanitise(old.as_bytes())
-        )
+        format!("based on {}, was {}", step_name(new), step_name(old))
     }
+}
+
+fn step_name(name: &str) -> String {
+    cut(&one_line(name), SHOWN, '…')
 }
 
 /// Of texts of several lines the first line that is not the same.
