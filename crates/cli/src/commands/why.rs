@@ -60,8 +60,8 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
             .collect()
     } else {
         // Of contexts and images there is nothing to say.
-        let explained = steps.iter().filter_map(|(step, why)| Some(cells(step, why.as_ref()?)));
-        let cells: Vec<_> = explained.collect();
+        let explained = steps.iter().filter(|(step, why)| step.lines.is_some() || why.is_some());
+        let cells: Vec<_> = explained.map(|(step, why)| cells(step, why.as_ref())).collect();
         table::render(["LINE", "STEP", "RESULT", "WHY"], &cells)
     })
 }
@@ -76,12 +76,12 @@ impl Args {
     }
 }
 
-fn cells(step: &StepRow, why: &Why) -> [String; 4] {
+fn cells(step: &StepRow, why: Option<&Why>) -> [String; 4] {
     [
         step.lines.map(|(first, _)| first.to_string()).unwrap_or_default(),
         cut(&step.shown_name(), WIDEST, '…'),
         step.outcome.clone(),
-        why::sentence(why),
+        why.map_or_else(|| "no longer known".to_owned(), why::sentence),
     ]
 }
 
