@@ -19,6 +19,7 @@ mod known_files;
 mod layout;
 mod load;
 mod measure;
+mod mounts;
 mod output;
 mod package;
 mod parallel;

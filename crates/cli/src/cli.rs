@@ -57,6 +57,9 @@ pub(crate) enum Command {
     Why(commands::why::Args),
     /// Remove what no image needs
     Prune(commands::prune::Args),
+    /// List, remove, export and import cache mounts
+    #[command(subcommand)]
+    Cache(commands::cache::Action),
     /// Show what the store uses
     Du(commands::du::Args),
     /// Say how much isolation this machine allows and what would allow more, or whether the store is damaged
@@ -86,6 +89,7 @@ impl Command {
             | Self::Load(_)
             | Self::Save(_)
             | Self::Prune(_)
+            | Self::Cache(_)
             | Self::Du(_) => true,
             Self::Images(_)
             | Self::History(_)

@@ -87,6 +87,7 @@ fn run(command: Command, settings: &Settings) -> Outcome {
         Command::Logs(args) => commands::logs::run(&args, settings),
         Command::Why(args) => commands::why::run(&args, settings),
         Command::Prune(args) => commands::prune::run(&args, settings),
+        Command::Cache(action) => commands::cache::run(&action, settings),
         Command::Du(args) => commands::du::run(&args, settings),
         Command::Doctor(args) => commands::doctor::run(&args, settings),
         Command::Explain(args) => commands::explain::run(&args),

@@ -2,9 +2,11 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use crate::Error;
 use crate::ahead::read_ahead;
@@ -83,27 +85,44 @@ pub fn extract<R: Read>(
             let style = Style::Tree { owner: chown };
             let extractor = Extractor::new(root, base, style, Limits::default());
             let mut extractor = extractor.map_err(Error::at("open the root of", dest))?;
-            extractor.run(&mut Reader::new(tar))?;
-            if let Some((link, target)) = extractor.missing_links.first() {
-                let what = format!(
-                    "it is a hard link to `{}`, which is not there",
-                    path_of(target).display()
-                );
-                return Err(Error::refused(link, what));
-            }
-            let skipped_devices = extractor
-                .skipped_devices
-                .iter()
-                .map(|path| path_of(path).to_owned())
-                .collect();
-            Ok(Extracted {
-                size: extractor.size,
-                entries: extractor.entries,
-                skipped_devices,
-            })
+            run(&mut extractor, tar)
         },
     );
     extracted.map_err(Error::Read)?
+}
+
+/// Unpacks what [`pack_whole`](crate::pack_whole) wrote into the empty directory `into`. Devices are left out.
+///
+/// Whatever the archive says, nothing outside of `into` is touched; the caller throws it away on any error.
+pub fn unpack_whole<R: Read>(tar: R, into: &Path, limits: Limits) -> Result<Extracted, Error> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = openat(CWD, into, flags, Mode::empty()).map_err(Error::at("open the directory", into))?;
+    let extractor = Extractor::new(root.as_fd(), Vec::new(), Style::Tree { owner: None }, limits);
+    let mut extractor = extractor.map_err(Error::at("open the directory", into))?;
+    extractor.devices = false;
+    run(&mut extractor, tar)
+}
+
+/// Extracts all, hard links too.
+fn run(extractor: &mut Extractor<'_>, tar: impl Read) -> Result<Extracted, Error> {
+    extractor.run(&mut Reader::new(tar))?;
+    if let Some((link, target)) = extractor.missing_links.first() {
+        let what = format!(
+            "it is a hard link to `{}`, which is not there",
+            path_of(target).display()
+        );
+        return Err(Error::refused(link, what));
+    }
+    let skipped_devices = extractor
+        .skipped_devices
+        .iter()
+        .map(|path| path_of(path).to_owned())
+        .collect();
+    Ok(Extracted {
+        size: extractor.size,
+        entries: extractor.entries,
+        skipped_devices,
+    })
 }
 
 /// The beginning, a block of tar at least if there is as much.

@@ -55,6 +55,8 @@ pub(crate) enum Style {
 pub(crate) struct Extractor<'a> {
     style: Style,
     limits: Limits,
+    /// Whether device nodes are made, where that can be.
+    pub(crate) devices: bool,
     /// Where in the root the archive's own root is; clean.
     base: Vec<u8>,
     pub(crate) cursor: Cursor<'a>,
@@ -82,6 +84,7 @@ impl<'a> Extractor<'a> {
         Ok(Self {
             style,
             limits,
+            devices: true,
             base,
             cursor: Cursor::new(root)?,
             targets: Cursor::new(root)?,
@@ -333,6 +336,10 @@ impl<'a> Extractor<'a> {
             Kind::Block => FileType::BlockDevice,
             _ => FileType::Fifo,
         };
+        if !self.devices && kind != FileType::Fifo {
+            self.skipped_devices.push(place.path.to_vec());
+            return Ok(());
+        }
         let device = makedev(entry.device.0, entry.device.1);
         let make = || mknodat(&*place.directory, place.name, kind, Mode::RUSR | Mode::WUSR, device);
         match self.replace(place, make) {

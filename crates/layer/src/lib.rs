@@ -30,7 +30,7 @@ mod usage;
 mod walk;
 mod xattr;
 
-pub use archive::{ArchiveKind, Extracted, extract, is_archive, newest_entry, sniff, uncompressed};
+pub use archive::{ArchiveKind, Extracted, extract, is_archive, newest_entry, sniff, uncompressed, unpack_whole};
 pub use complete::complete;
 pub use compress::{BlobInfo, Compressor, pack_compressed};
 pub use copy::{CopyOptions, CopyStats, Filter, FilterFn, copy_tree, write_file};
@@ -39,7 +39,7 @@ pub use error::Error;
 pub use extract::Limits;
 pub use mode::{ModeChange, ModeError};
 pub use overlap::overlap;
-pub use pack::{PackOptions, PackStats, diff_id, pack, pack_trees};
+pub use pack::{PackOptions, PackStats, diff_id, pack, pack_trees, pack_whole};
 pub use times::Times;
 pub use unpack::{UnpackOptions, Unpacked, unpack};
 pub use usage::{Usage, disk_usage};

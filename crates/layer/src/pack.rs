@@ -55,10 +55,8 @@ pub struct PackStats {
 ///
 /// Memory is bounded by the largest directory and by the number of files with several names.
 pub fn pack<W: Write>(dir: &Path, options: &PackOptions, out: W) -> Result<PackStats, Error> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let top = openat(CWD, dir, flags, Mode::empty()).map_err(Error::at("open the layer directory", dir))?;
     let mut packer = Packer::new(options, Format::Layer, out);
-    packer.tree(top)?;
+    packer.tree(open_top(dir)?)?;
     packer.end()
 }
 
@@ -81,6 +79,20 @@ pub fn pack_trees<W: Write>(
     packer.end()
 }
 
+/// Writes the tar of a directory that is to be had again as it is ([`unpack_whole`](crate::unpack_whole)): times to the
+/// nanosecond, and whiteouts and opaque directories mean nothing. Sockets and devices are left out.
+pub fn pack_whole<W: Write>(dir: &Path, out: W) -> Result<PackStats, Error> {
+    let options = PackOptions::default();
+    let mut packer = Packer::new(&options, Format::Whole, out);
+    packer.tree(open_top(dir)?)?;
+    packer.end()
+}
+
+fn open_top(dir: &Path) -> Result<OwnedFd, Error> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    openat(CWD, dir, flags, Mode::empty()).map_err(Error::at("open the directory", dir))
+}
+
 /// The digest and the length of the tar that [`pack`] writes.
 pub fn diff_id(dir: &Path, options: &PackOptions) -> Result<(Digest, u64), Error> {
     let mut hasher = Hasher::new();
@@ -92,6 +104,8 @@ pub fn diff_id(dir: &Path, options: &PackOptions) -> Result<(Digest, u64), Error
 enum Format {
     Layer,
     Tree,
+    /// A directory that only Kiln unpacks.
+    Whole,
 }
 
 struct Packer<'a, W: Write> {
@@ -173,6 +187,7 @@ impl<'a, W: Write> Packer<'a, W> {
             FileType::RegularFile => self.file(dir.as_fd(), &name.name, path).map(|()| None),
             FileType::Directory => self.directory(dir.as_fd(), &name.name, path).map(Some),
             FileType::Socket => Ok(None),
+            FileType::CharacterDevice | FileType::BlockDevice if self.format == Format::Whole => Ok(None),
             _ => self.special(dir.as_fd(), &name.name, path).map(|()| None),
         }
     }
@@ -265,10 +280,12 @@ impl<'a, W: Write> Packer<'a, W> {
     }
 
     fn describe(&self, path: Vec<u8>, kind: Kind, meta: &Meta) -> Entry {
+        let (seconds, nanoseconds) = self.options.times.of(meta.mtime);
+        let exact = self.format == Format::Whole;
         Entry {
             uid: meta.uid,
             gid: meta.gid,
-            mtime: (self.options.times.of(meta.mtime).0, 0),
+            mtime: (seconds, if exact { nanoseconds } else { 0 }),
             ..Entry::new(path, kind, meta.mode)
         }
     }

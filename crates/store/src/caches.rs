@@ -7,8 +7,10 @@ use rusqlite::params;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
+use crate::contents::{Item, Kind, Need};
 use crate::error::{Error, Result};
 use crate::layers::to_sql;
+use crate::upkeep::{Pruned, Scope};
 use crate::uses::Use;
 use crate::{LayerDir, Store, now, now_in_milliseconds, tree};
 
@@ -65,6 +67,20 @@ impl Store {
         let mut statement = db.prepare_cached(query)?;
         let others = statement.query_map([name, writer], |row| row.get(0))?;
         Ok(others.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// The names and ids of all cache mounts.
+    pub fn cache_mounts(&self) -> Result<Vec<(String, String)>> {
+        let db = self.db();
+        let mut statement = db.prepare("SELECT name, id FROM cache_mounts ORDER BY id, name")?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Removes the cache mounts that nobody uses and that `may_go`.
+    pub fn remove_cache_mounts(&self, may_go: impl Fn(&Item) -> bool) -> Result<Pruned> {
+        let goes = |item: &Item| item.kind == Kind::CacheMount && item.need < Need::InUse && may_go(item);
+        self.remove(|items, _| items.into_iter().filter(goes).collect(), Scope::Chosen)
     }
 
     fn cache_path(&self, name: &str) -> PathBuf {

@@ -9,6 +9,7 @@ use kiln_image::{Descriptor, Digest, Manifest, media_type};
 use kiln_store::{Key, LayerId};
 use serde::{Deserialize, Serialize};
 
+use super::mounts::{Mounts, WrittenMounts};
 use crate::assemble::to_json_pretty;
 use crate::error::{StepError, StepResult};
 use crate::images::MAX_DOCUMENT;
@@ -26,6 +27,8 @@ const MOST_NAME: usize = 200;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Document {
     pub(crate) layers: BTreeMap<LayerId, Entry>,
+    /// Cache mounts.
+    pub(crate) mounts: Mounts,
     /// Whether it is in an image: that image's tag is no place for another document.
     pub(crate) inline: bool,
 }
@@ -58,6 +61,8 @@ pub(crate) struct StepFacts {
 #[derive(Serialize, Deserialize)]
 struct WrittenDocument {
     layers: Vec<WrittenEntry>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mounts: Option<WrittenMounts>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -131,7 +136,11 @@ impl Document {
             let (id, step) = step.read()?;
             layers.insert(id, Entry { step, blob, diff_id });
         }
-        Ok(Self { layers, inline: false })
+        Ok(Self {
+            layers,
+            mounts: written.mounts.map(WrittenMounts::read).transpose()?.unwrap_or_default(),
+            inline: false,
+        })
     }
 
     fn bytes(&self) -> StepResult<Vec<u8>> {
@@ -142,6 +151,7 @@ impl Document {
         });
         let written = WrittenDocument {
             layers: layers.collect(),
+            mounts: WrittenMounts::new(&self.mounts),
         };
         serde_json::to_vec(&written).map_err(|error| StepError::Invalid(format!("cannot encode: {error}")))
     }
@@ -154,6 +164,7 @@ impl Document {
             .layers
             .values()
             .map(|entry| (entry.blob.digest, &entry.blob))
+            .chain(self.mounts.packs.iter().map(|(digest, pack)| (*digest, pack)))
             .collect();
         let manifest = Manifest {
             schema_version: 2,
@@ -190,6 +201,7 @@ impl Document {
             self.layers.insert(id.clone(), entry);
         }
         self.layers.retain(|_, entry| !entry.step.keys.is_empty());
+        self.mounts.update(&later.mounts);
     }
 
     /// Drops the oldest layers until it is no larger than readers take it. Those of `keep` go last.
@@ -251,6 +263,7 @@ mod tests {
             .map(|(number, created, keys)| (id(*number), entry(*created, keys)));
         Document {
             layers: layers.collect(),
+            mounts: Mounts::default(),
             inline: false,
         }
     }

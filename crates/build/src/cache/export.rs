@@ -8,12 +8,13 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::{Scope, ScopedJoinHandle};
 
 use kiln_image::media_type::Family;
-use kiln_plan::{Op, Plan, StepId};
+use kiln_plan::{Mount, MountKind, Op, Plan, StepId};
 use kiln_store::LayerId;
 
 use super::backend::{Backend, backend};
 use super::document::{Document, Entry};
 use super::import::Found;
+use super::mounts::{self, Wanted};
 use super::request::{CacheExport, CacheMode};
 use crate::assemble;
 use crate::error::{StepError, StepResult};
@@ -21,6 +22,7 @@ use crate::event::TaskOutcome;
 use crate::images::Images;
 use crate::request::LayerOptions;
 use crate::session::Task;
+use crate::solve::identity;
 
 /// The caches that a build writes, each on a thread of its own.
 pub(crate) struct Exports<'s> {
@@ -28,6 +30,8 @@ pub(crate) struct Exports<'s> {
     /// Steps whose layers the images have.
     in_images: BTreeSet<StepId>,
     done: Mutex<BTreeMap<StepId, LayerId>>,
+    /// The cache mounts of the plan's steps, by their whole identities.
+    mounts: Mutex<BTreeMap<String, Wanted>>,
     /// The build failed: nothing is written.
     given_up: &'s AtomicBool,
 }
@@ -41,8 +45,8 @@ struct Worker<'s> {
 enum Message {
     /// A step is done that made this layer.
     Layer(LayerId),
-    /// The build is: the cache gets these layers.
-    End(BTreeSet<LayerId>),
+    /// The build is: the cache gets these layers, and these mounts.
+    End(BTreeSet<LayerId>, BTreeMap<String, Wanted>),
 }
 
 impl<'s> Exports<'s> {
@@ -56,14 +60,7 @@ impl<'s> Exports<'s> {
     ) -> Self {
         let start = |to: &'e CacheExport| {
             let (messages, received) = channel();
-            let writer = Writer {
-                images,
-                to,
-                backend: backend(&to.place, &images.registry),
-                given_up,
-                old: Document::default(),
-                own: Document::default(),
-            };
+            let writer = Writer::new(images, to, given_up);
             Worker {
                 mode: to.mode,
                 messages,
@@ -74,6 +71,7 @@ impl<'s> Exports<'s> {
             workers: wanted.iter().map(start).collect(),
             in_images: in_images(plan),
             done: Mutex::default(),
+            mounts: Mutex::new(mounts_of(plan)),
             given_up,
         }
     }
@@ -91,6 +89,14 @@ impl<'s> Exports<'s> {
         }
     }
 
+    /// A step ran with a cache mount.
+    pub(crate) fn used_mount(&self, name: &str) {
+        let mut mounts = self.mounts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(mount) = mounts.get_mut(name) {
+            mount.ran = true;
+        }
+    }
+
     fn takes(&self, worker: &Worker<'_>, step: StepId) -> bool {
         worker.mode == CacheMode::Max || self.in_images.contains(&step)
     }
@@ -102,7 +108,11 @@ impl<'s> Exports<'s> {
         for worker in &self.workers {
             let steps = done.iter().filter(|(step, _)| self.takes(worker, **step));
             let layers = steps.map(|(_, layer)| layer.clone()).collect();
-            let _ended = worker.messages.send(Message::End(layers));
+            let mounts = match worker.mode {
+                CacheMode::Min => BTreeMap::new(),
+                CacheMode::Max => self.mounts.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            };
+            let _ended = worker.messages.send(Message::End(layers, mounts));
         }
         drop(done);
         for worker in self.workers {
@@ -127,6 +137,23 @@ fn in_images(plan: &Plan) -> BTreeSet<StepId> {
     found
 }
 
+/// The cache mounts of all steps.
+fn mounts_of(plan: &Plan) -> BTreeMap<String, Wanted> {
+    let execs = plan.steps.iter().filter_map(|step| match &step.op {
+        Op::Exec(exec) => Some(exec),
+        _ => None,
+    });
+    let mount = |mount: &Mount| {
+        let (name, _) = identity(&mount.kind)?;
+        let MountKind::Cache { id, .. } = &mount.kind else {
+            return None;
+        };
+        let (id, ran) = (id.clone(), false);
+        Some((name, Wanted { id, ran }))
+    };
+    execs.flat_map(|exec| &exec.mounts).filter_map(mount).collect()
+}
+
 /// Writes one cache.
 struct Writer<'e> {
     images: &'e Images<'e>,
@@ -139,7 +166,38 @@ struct Writer<'e> {
     own: Document,
 }
 
-impl Writer<'_> {
+/// Writes mounts of the store, by their names and ids, into a cache.
+pub(crate) fn export_mounts<'e>(
+    images: &'e Images<'e>,
+    to: &'e CacheExport,
+    wanted: impl Iterator<Item = (String, String)>,
+) -> StepResult<()> {
+    let mut writer = Writer::new(images, to, &NEVER);
+    let wanted = wanted.map(|(name, id)| (name, Wanted { id, ran: true })).collect();
+    let task = images
+        .tasks
+        .start(format!("exporting cache to {}", writer.backend.name()));
+    let written = writer
+        .read_old()
+        .and_then(|()| writer.finish(&BTreeSet::new(), &wanted, &task));
+    task.end(written)
+}
+
+/// Of what is no build: it is not given up.
+static NEVER: AtomicBool = AtomicBool::new(false);
+
+impl<'e> Writer<'e> {
+    fn new(images: &'e Images<'e>, to: &'e CacheExport, given_up: &'e AtomicBool) -> Self {
+        Self {
+            images,
+            to,
+            backend: backend(&to.place, &images.registry),
+            given_up,
+            old: Document::default(),
+            own: Document::default(),
+        }
+    }
+
     fn work(mut self, messages: &Receiver<Message>) {
         let task = self
             .images
@@ -169,7 +227,7 @@ impl Writer<'_> {
             }
             match message {
                 Message::Layer(layer) => self.take(&layer, task)?,
-                Message::End(layers) => return self.finish(&layers, task),
+                Message::End(layers, mounts) => return self.finish(&layers, &mounts, task),
             }
         }
         Err(StepError::Canceled)
@@ -235,8 +293,14 @@ impl Writer<'_> {
     }
 
     /// Writes the document, unless it is there already.
-    fn finish(&mut self, layers: &BTreeSet<LayerId>, task: &Task<'_>) -> StepResult<()> {
+    fn finish(
+        &mut self,
+        layers: &BTreeSet<LayerId>,
+        mounts: &BTreeMap<String, Wanted>,
+        task: &Task<'_>,
+    ) -> StepResult<()> {
         self.own.layers.retain(|layer, _| layers.contains(layer));
+        self.take_mounts(mounts, task)?;
         self.add_keys()?;
         if self.merged()? == self.old {
             task.say("nothing to write: the cache has it all");
@@ -246,19 +310,29 @@ impl Writer<'_> {
         self.read_old()?;
         match self.backend.write(&self.merged()?) {
             // It may name what is no longer there: then it is written anew, without what others wrote.
-            Err(error) if !self.old.layers.is_empty() && !self.is_over() => {
+            Err(error) if self.old != Document::default() && !self.is_over() => {
                 task.say(&format!("writing it anew, since {error}"));
                 self.old = Document::default();
                 self.own = Document::default();
                 for layer in layers {
                     self.take(layer, task)?;
                 }
+                self.take_mounts(mounts, task)?;
                 self.add_keys()?;
                 self.backend.write(&self.merged()?)
             }
             written => written,
         }?;
         task.did("writing cache manifest");
+        Ok(())
+    }
+
+    /// Sees to it that the cache has the mounts.
+    fn take_mounts(&mut self, wanted: &BTreeMap<String, Wanted>, task: &Task<'_>) -> StepResult<()> {
+        let (old, options) = (&self.old.mounts, &self.to.mounts);
+        let is_over = || self.is_over();
+        let mounts = mounts::export(self.images, self.backend.as_ref(), old, wanted, options, task, &is_over)?;
+        self.own.mounts = mounts;
         Ok(())
     }
 
@@ -285,6 +359,7 @@ impl Writer<'_> {
     fn merged(&self) -> StepResult<Document> {
         let mut merged = self.old.clone();
         merged.layers.retain(|_, entry| self.backend.still_has(&entry.blob));
+        merged.mounts.retain(|pack| self.backend.still_has(pack));
         merged.update(&self.own);
         merged.bound(&self.own)?;
         Ok(merged)

@@ -9,6 +9,7 @@ use kiln_store::{BuildId, Key, LayerId, Record};
 
 use super::backend::{Backend, backend};
 use super::document::{Document, Entry, StepFacts};
+use super::mounts::Mounts;
 use super::request::CachePlace;
 use crate::error::StepResult;
 use crate::images::Images;
@@ -32,6 +33,8 @@ pub(crate) struct Caches<'a> {
 struct Known {
     by_key: HashMap<Key, Vec<LayerId>>,
     layers: HashMap<LayerId, Vec<Found>>,
+    /// The mounts of each cache.
+    mounts: Vec<(usize, Arc<Mounts>)>,
     /// How many layers each cache could not give.
     failures: HashMap<usize, usize>,
 }
@@ -78,12 +81,33 @@ impl<'a> Caches<'a> {
 
     /// The record of a key. Nothing of its layer is fetched.
     pub(crate) fn lookup(&self, key: &Key) -> Option<Record> {
+        let known = self.known()?;
+        let mut layers = known.by_key.get(key)?.iter();
+        layers.find_map(|layer| Some(known.layers.get(layer)?.first()?.record(layer)))
+    }
+
+    /// What the caches have; `None` if there are none.
+    fn known(&self) -> Option<MutexGuard<'_, Known>> {
         if self.sources.is_empty() {
             return None;
         }
-        let known = lock(self.known.get_or_init(|| Mutex::new(self.read_all())));
-        let mut layers = known.by_key.get(key)?.iter();
-        layers.find_map(|layer| Some(known.layers.get(layer)?.first()?.record(layer)))
+        Some(lock(self.known.get_or_init(|| Mutex::new(self.read_all()))))
+    }
+
+    /// The caches that have mounts, and which.
+    pub(super) fn mounts(&self) -> Vec<(&dyn Backend, Arc<Mounts>)> {
+        let mounts = self.known().map(|known| known.mounts.clone());
+        let with_backend = |(source, mounts): (usize, Arc<Mounts>)| (self.sources[source].as_ref(), mounts);
+        mounts.into_iter().flatten().map(with_backend).collect()
+    }
+
+    /// The names and ids of all mounts, each once.
+    pub(crate) fn mount_names(&self) -> BTreeMap<String, String> {
+        let mut names = BTreeMap::new();
+        for (_, mounts) in self.mounts() {
+            names.extend(mounts.names().map(|(name, id)| (name.to_owned(), id.to_owned())));
+        }
+        names
     }
 
     /// Where a layer is to be had.
@@ -207,6 +231,7 @@ enum Forgotten {
 impl Known {
     fn add(&mut self, source: usize, backend: &dyn Backend, document: Document) {
         let cache: Arc<str> = backend.name().into();
+        self.mounts.push((source, Arc::new(document.mounts)));
         for (layer, entry) in document.layers {
             for key in &entry.step.keys {
                 let layers = self.by_key.entry(*key).or_default();

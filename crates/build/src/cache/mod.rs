@@ -11,10 +11,12 @@ mod export;
 mod import;
 mod inline;
 mod local;
+mod mounts;
 mod registry;
 mod request;
 
-pub(crate) use export::Exports;
+pub(crate) use export::{Exports, export_mounts};
 pub(crate) use import::{Caches, Found};
 pub(crate) use inline::{embed, forget};
-pub use request::{CacheExport, CacheMode, CachePlace};
+pub(crate) use mounts::lock_name;
+pub use request::{CacheExport, CacheMode, CachePlace, MountChoice, MountExport};

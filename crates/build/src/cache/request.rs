@@ -32,6 +32,38 @@ pub struct CacheExport {
     pub compression: Compression,
     /// How hard; the kind's default where not given.
     pub level: Option<i32>,
+    /// Which cache mounts go with it, in mode max.
+    pub mounts: MountExport,
+}
+
+/// Which cache mounts a cache gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MountExport {
+    /// Which of those that the build's steps use.
+    pub choice: MountChoice,
+    /// Bytes of files that one may hold.
+    pub most: u64,
+}
+
+/// Some cache mounts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MountChoice {
+    /// All.
+    All,
+    /// None.
+    None,
+    /// Those of these ids.
+    Only(Vec<String>),
+}
+
+impl Default for MountExport {
+    /// All that hold no more than 1 GiB.
+    fn default() -> Self {
+        Self {
+            choice: MountChoice::All,
+            most: 1 << 30,
+        }
+    }
 }
 
 /// Which steps a cache has.

@@ -5,9 +5,10 @@ use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 
 use kiln_plan::{Exec, MountKind, Op, Sharing, Source, StepId};
-use kiln_store::LockGuard;
+use kiln_store::{LayerDir, LockGuard};
 
 use super::Solver;
+use crate::cache::lock_name;
 use crate::error::{StepError, StepResult};
 use crate::event::{Event, TaskId};
 use crate::waiting::Share;
@@ -18,7 +19,7 @@ pub(super) struct Caches(BTreeMap<String, (String, LockGuard)>);
 
 /// Who the mount is: owner and mode are part of it, as in `BuildKit`, for a directory that was made for one user is no
 /// use to another. `None` for other kinds of mount.
-fn identity(kind: &MountKind) -> Option<(String, Sharing)> {
+pub(crate) fn identity(kind: &MountKind) -> Option<(String, Sharing)> {
     let MountKind::Cache {
         id,
         from,
@@ -33,6 +34,18 @@ fn identity(kind: &MountKind) -> Option<(String, Sharing)> {
     };
     let seeded = from.is_some();
     Some((format!("{id}\n{mode:o} {uid} {gid} {seeded}"), *sharing))
+}
+
+/// Mode, user and group of the mount of that identity; `None` if it is none.
+pub(crate) fn owner(identity: &str) -> Option<(u32, u32, u32)> {
+    let (_, owner) = identity.rsplit_once('\n')?;
+    let mut words = owner.split(' ');
+    let mode = u32::from_str_radix(words.next()?, 8)
+        .ok()
+        .filter(|mode| *mode <= 0o7777)?;
+    let (uid, gid) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+    let whole = matches!(words.next()?, "true" | "false") && words.next().is_none();
+    whole.then_some((mode, uid, gid))
 }
 
 impl Solver<'_> {
@@ -67,10 +80,20 @@ impl Solver<'_> {
 
     /// Measures the cache mounts of a step that ended, and lets go of them.
     pub(super) fn release_caches(&self, caches: Caches) -> StepResult<()> {
-        for (name, _lock) in caches.0.into_values() {
+        for (identity, (name, _lock)) in caches.0 {
+            self.exports.used_mount(&identity);
             self.session.store.measure_cache_mount(&name)?;
         }
         Ok(())
+    }
+
+    /// What a mount begins with that nobody has: nothing, or a copy of its `from`.
+    fn new_mount(&self, from: Option<StepId>, source: &str) -> StepResult<LayerDir> {
+        let directory = self.session.store.new_layer()?;
+        if let Some(from) = from {
+            self.seed(&directory.fs(), from, source)?;
+        }
+        Ok(directory)
     }
 
     fn private_cache(&self, name: &str) -> StepResult<(String, LockGuard)> {
@@ -109,10 +132,10 @@ impl Solver<'_> {
         let path = if let Some(path) = store.cache_mount(name)? {
             path
         } else {
-            let directory = store.new_layer()?;
-            if let Some(from) = from {
-                self.seed(&directory.fs(), *from, source)?;
-            }
+            let directory = match self.images.bring_mount(&identity)? {
+                Some(brought) => brought,
+                None => self.new_mount(*from, source)?,
+            };
             set_owner(&directory.fs(), *mode, *uid, *gid)?;
             store.commit_cache_mount(&directory, name, id)?
         };
@@ -152,11 +175,8 @@ impl Solver<'_> {
     }
 }
 
-fn lock_name(name: &str) -> String {
-    format!("cache-{name}")
-}
-
-fn set_owner(path: &Path, mode: u32, uid: u32, gid: u32) -> StepResult<()> {
+/// Says in the directory whose it is.
+pub(crate) fn set_owner(path: &Path, mode: u32, uid: u32, gid: u32) -> StepResult<()> {
     chown(path, Some(uid), Some(gid)).map_err(StepError::io("change the owner of", path))?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
         .map_err(StepError::io("change the mode of", path))

@@ -15,6 +15,7 @@ mod runs;
 mod schedule;
 mod sources;
 
+pub(crate) use caches::{identity, owner, set_owner};
 pub(crate) use exec::network;
 pub(crate) use sources::Tree;
 

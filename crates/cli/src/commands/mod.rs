@@ -1,6 +1,7 @@
 //! One command per file: its arguments, whose comments are the help text, and what it does.
 
 pub(crate) mod build;
+pub(crate) mod cache;
 pub(crate) mod completions;
 pub(crate) mod doctor;
 pub(crate) mod du;

@@ -20,6 +20,11 @@ impl Engine {
         self.store.prune(pruning, may_go).map_err(Failure::internal)
     }
 
+    /// Removes cache mounts that may go and nobody uses.
+    pub(crate) fn remove_cache_mounts(&self, may_go: impl Fn(&Item) -> bool) -> Result<Pruned, Failure> {
+        self.store.remove_cache_mounts(may_go).map_err(Failure::internal)
+    }
+
     /// What of the store is damaged.
     pub(crate) fn check(&self) -> Result<Vec<Damage>, Failure> {
         let digest = |layer: &Path| {

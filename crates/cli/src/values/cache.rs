@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use kiln_build::request::{CacheExport, CacheMode, CachePlace};
+use kiln_build::request::{CacheExport, CacheMode, CachePlace, MountChoice, MountExport};
 use kiln_image::Reference;
 use kiln_image::media_type::Compression;
 
-use super::{csv, output};
+use super::{csv, output, size};
 
 /// What one `--cache-to` asks for.
 #[derive(Debug, PartialEq, Eq)]
@@ -76,12 +76,13 @@ pub(crate) fn parse_to(text: &str) -> Result<Vec<CacheTo>, String> {
 }
 
 /// What is meant where nobody says more.
-const fn at(place: CachePlace) -> CacheExport {
+pub(crate) fn at(place: CachePlace) -> CacheExport {
     CacheExport {
         place,
         mode: CacheMode::Min,
         compression: Compression::Zstd,
         level: None,
+        mounts: MountExport::default(),
     }
 }
 
@@ -193,6 +194,7 @@ impl<'t> Attributes<'t> {
         let level = self.text("compression-level")?;
         let number = |text: String| text.parse().map_err(|_| self.wrong(&"compression-level is a number"));
         let level = level.map(number).transpose()?;
+        let mounts = self.mounts()?;
         // What Kiln does anyway.
         self.flag("force-compression", true)?;
         self.flag("ignore-error", true)?;
@@ -206,7 +208,22 @@ impl<'t> Attributes<'t> {
             mode,
             compression,
             level,
+            mounts,
         })
+    }
+
+    /// Which cache mounts go with it.
+    fn mounts(&mut self) -> Result<MountExport, String> {
+        let mut mounts = MountExport::default();
+        match self.text("mounts")?.as_deref() {
+            None | Some("true") => {}
+            Some("false") => mounts.choice = MountChoice::None,
+            Some(id) => mounts.choice = MountChoice::Only(vec![id.to_owned()]),
+        }
+        if let Some(most) = self.text("mount-max")? {
+            mounts.most = size::parse(&most).map_err(|message| self.wrong(&message))?;
+        }
+        Ok(mounts)
     }
 
     /// All attributes were known.
@@ -261,7 +278,20 @@ mod tests {
                 mode: CacheMode::Max,
                 compression: Compression::Gzip,
                 level: Some(3),
+                mounts: MountExport::default(),
             })
+        );
+        let mounts = |choice, most| CacheExport {
+            mounts: MountExport { choice, most },
+            ..at(registry("a"))
+        };
+        assert_eq!(
+            parse_to("type=registry,ref=a,mounts=false"),
+            to(mounts(MountChoice::None, 1 << 30))
+        );
+        assert_eq!(
+            parse_to("type=registry,ref=a,mounts=npm,mount-max=2m"),
+            to(mounts(MountChoice::Only(vec!["npm".to_owned()]), 2 << 20))
         );
         assert_eq!(
             parse_to("type=registry,ref=a,oci-mediatypes=true,image-manifest=true,force-compression=false"),
@@ -275,6 +305,7 @@ mod tests {
             ("type=registry", "ref="),
             ("type=local", "dest="),
             ("type=local,dest=", "needs a value"),
+            ("type=local,dest=d,mount-max=much", "is not a size"),
             ("type=local,dest=d,mode=most", "min and max"),
             ("type=local,dest=d,src=x", "dest, tag, mode"),
             ("type=registry,ref=a,image-manifest=false", "artefacts"),

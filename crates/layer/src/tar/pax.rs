@@ -99,6 +99,16 @@ pub(super) fn time(text: &[u8]) -> Option<(i64, u32)> {
     })
 }
 
+/// The text that [`time`] reads.
+pub(super) fn time_text((seconds, nanoseconds): (i64, u32)) -> String {
+    match (seconds, nanoseconds) {
+        (seconds, 0) => seconds.to_string(),
+        (0.., nanoseconds) => format!("{seconds}.{nanoseconds:09}"),
+        // Nanoseconds are added: what stands after the dot is taken away.
+        (_, nanoseconds) => format!("-{}.{:09}", -(seconds + 1), 1_000_000_000 - nanoseconds),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,6 +139,20 @@ mod tests {
         ];
         for data in cases.into_iter().chain(["99999999999999999999999 a=b\n", "6 a=b\n\0"]) {
             assert!(parse(data.as_bytes()).is_err(), "{data:?}");
+        }
+    }
+
+    #[test]
+    fn times_are_read_as_they_were_written() {
+        for time in [
+            (0, 0),
+            (-1, 0),
+            (7, 1),
+            (-1, 750_000_000),
+            (-3, 999_999_999),
+            (1_700_000_000, 5),
+        ] {
+            assert_eq!(super::time(time_text(time).as_bytes()), Some(time));
         }
     }
 

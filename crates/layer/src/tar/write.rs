@@ -190,12 +190,14 @@ fn put_number(block: &mut Block, field: std::ops::Range<usize>, value: u128, key
     }
 }
 
-fn put_mtime(block: &mut Block, (seconds, _): (i64, u32), records: &mut pax::Records) {
+fn put_mtime(block: &mut Block, (seconds, nanoseconds): (i64, u32), records: &mut pax::Records) {
     let field = &mut block[header::MTIME];
     let fits = u64::try_from(seconds).is_ok_and(|seconds| header::put_octal(field, seconds));
     if !fits {
         header::put_octal(field, 0);
-        records.add("mtime", seconds.to_string().as_bytes());
+    }
+    if !fits || nanoseconds > 0 {
+        records.add("mtime", pax::time_text((seconds, nanoseconds)).as_bytes());
     }
 }
 

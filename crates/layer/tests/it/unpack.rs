@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use kiln_image::Digest;
 use kiln_image::media_type::Compression;
 use kiln_layer::tar::{Entry, Kind};
-use kiln_layer::{PackOptions, UnpackOptions, Unpacked, complete, pack, pack_compressed, unpack};
+use kiln_layer::{
+    Limits, PackOptions, UnpackOptions, Unpacked, complete, pack, pack_compressed, pack_whole, unpack, unpack_whole,
+};
 
 use crate::tree::{archive, describe, dir, file, is_root, link, symlink, xattrs};
 
@@ -28,6 +30,61 @@ fn is_opaque(path: &Path) -> bool {
     xattrs(path)
         .get("user.overlay.opaque")
         .is_some_and(|value| value == b"y")
+}
+
+/// Names that mean something in layers mean nothing here, and times are exact.
+#[test]
+fn whole_directories_are_had_again() {
+    let source = tempfile::tempdir().unwrap();
+    crate::pack::specimen(source.path());
+    fs::write(source.path().join(".wh.name"), b"a file").unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(source.path().join("socket")).unwrap();
+    let mut tar = Vec::new();
+    pack_whole(source.path(), &mut tar).unwrap();
+    let mut again = Vec::new();
+    pack_whole(source.path(), &mut again).unwrap();
+    assert_eq!(tar, again);
+
+    let out = tempfile::tempdir().unwrap();
+    let limits = Limits {
+        bytes: tar.len() as u64,
+        ..Limits::default()
+    };
+    unpack_whole(&tar[..], out.path(), limits).unwrap();
+    let mut expected = describe(source.path());
+    expected.retain(|_, file| !matches!(file.kind, 's' | 'c' | 'b' | 'w'));
+    for file in expected.values_mut() {
+        file.xattrs
+            .retain(|name, _| !name.starts_with("user.overlay.") && !name.starts_with("trusted."));
+    }
+    assert_eq!(describe(out.path()), expected);
+    let nanoseconds = |dir: &Path| fs::metadata(dir.join(".wh.name")).unwrap().mtime_nsec();
+    assert_eq!(nanoseconds(out.path()), nanoseconds(source.path()));
+}
+
+/// Whoever wrote the archive: no devices are made.
+#[test]
+fn whole_directories_have_no_devices() {
+    let device = Entry {
+        device: (1, 3),
+        ..Entry::new("null", Kind::Char, 0o666)
+    };
+    let tar = archive([
+        (device, &b""[..]),
+        (Entry::new("file", Kind::File, 0o644), &b"content"[..]),
+    ]);
+    let out = tempfile::tempdir().unwrap();
+    let extracted = unpack_whole(&tar[..], out.path(), Limits::default()).unwrap();
+    assert_eq!(extracted.skipped_devices, [PathBuf::from("null")]);
+    assert_eq!(
+        describe(out.path()).into_keys().collect::<Vec<_>>(),
+        [PathBuf::from("file")]
+    );
+    let limits = Limits {
+        bytes: 6,
+        ..Limits::default()
+    };
+    assert!(unpack_whole(&tar[..], tempfile::tempdir().unwrap().path(), limits).is_err());
 }
 
 #[test]

@@ -10,12 +10,13 @@ use crate::values::cache::{self, CacheTo};
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Cache")]
 pub(crate) struct CacheArgs {
-    /// A cache to look in for steps that the store does not know:
+    /// A cache to look in for steps and cache mounts that the store does not know:
     /// REFERENCE, type=registry,ref=REFERENCE or type=local,src=DIR[,tag=TAG]
     #[arg(long, value_name = "CACHE")]
     cache_from: Vec<String>,
     /// A cache to write: type=registry,ref=REFERENCE, type=local,dest=DIR[,tag=TAG] (both with
-    /// mode=min|max, compression=zstd|gzip and compression-level=N) or type=inline, in the image
+    /// mode=min|max, compression=zstd|gzip and compression-level=N) or type=inline, in the image.
+    /// With mode=max the cache mounts of its steps go along: mounts=false|ID, mount-max=SIZE [default: 1g]
     #[arg(long, value_name = "CACHE")]
     cache_to: Vec<String>,
 }

@@ -1,0 +1,225 @@
+//! `kiln cache`
+
+use clap::Subcommand;
+use kiln_build::request::{CacheExport, CacheMode, CachePlace, MountChoice};
+use kiln_store::{Item, Kind, Need};
+use serde_json::json;
+
+use crate::engine::{self, Engine};
+use crate::failure::{Failure, Outcome};
+use crate::format::{Format, rows};
+use crate::progress::{Mode, Progress};
+use crate::settings::Settings;
+use crate::signals::Interrupt;
+use crate::values::cache::{self, CacheTo};
+use crate::values::size;
+use crate::{table, terminal, time};
+
+/// What to do with cache mounts.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Action {
+    /// List cache mounts
+    #[command(visible_alias = "list")]
+    Ls(List),
+    /// Remove cache mounts
+    #[command(visible_alias = "remove")]
+    Rm(Remove),
+    /// Write cache mounts into a cache, as `kiln build --cache-to` does
+    Export(Export),
+    /// Bring cache mounts out of a cache; those that are here stay as they are
+    Import(Import),
+}
+
+/// Arguments of `kiln cache ls`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct List {
+    /// `table`, `json`, or a template like `{{.Id}}`
+    #[arg(long)]
+    format: Option<String>,
+}
+
+/// Arguments of `kiln cache rm`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Remove {
+    /// The `id`s of the mounts: where a Dockerfile gives none, the target
+    #[arg(value_name = "ID", required = true)]
+    ids: Vec<String>,
+}
+
+/// Arguments of `kiln cache export`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Export {
+    /// The `id`s of the mounts, all if there are none; and where to: a directory, or what --cache-to takes
+    #[arg(value_name = "[ID]... DEST", required = true)]
+    words: Vec<String>,
+    /// Leave out mounts that hold more
+    #[arg(long, value_name = "SIZE", value_parser = size::parse)]
+    mount_max: Option<u64>,
+    /// How to show progress
+    #[arg(long, value_enum)]
+    progress: Option<Mode>,
+}
+
+/// Arguments of `kiln cache import`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Import {
+    /// Where from: a directory, or what --cache-from takes
+    #[arg(value_name = "SRC")]
+    src: String,
+    /// The `id`s of the mounts, all if there are none
+    #[arg(value_name = "ID")]
+    ids: Vec<String>,
+    /// How to show progress
+    #[arg(long, value_enum)]
+    progress: Option<Mode>,
+}
+
+/// Does it.
+pub(crate) fn run(action: &Action, settings: &Settings) -> Outcome {
+    match action {
+        Action::Ls(args) => list(args, settings),
+        Action::Rm(args) => remove(args, settings),
+        Action::Export(args) => export(args, settings),
+        Action::Import(args) => import(args, settings),
+    }
+}
+
+fn id(item: &Item) -> &str {
+    item.description.as_deref().unwrap_or_default()
+}
+
+fn mounts(engine: &Engine) -> Result<Vec<Item>, Failure> {
+    let mut items = engine.contents()?.items;
+    items.retain(|item| item.kind == Kind::CacheMount);
+    items.sort_by(|one, other| (id(one), &one.id).cmp(&(id(other), &other.id)));
+    Ok(items)
+}
+
+fn list(args: &List, settings: &Settings) -> Outcome {
+    let format = Format::parse(args.format.as_deref())?;
+    let mounts = mounts(&Engine::open(settings)?)?;
+    let now = time::now();
+    let cells = |item: &Item| {
+        let used = time::ago(item.used / 1000, now);
+        [id(item).to_owned(), size::show(item.disk), used]
+    };
+    let value = |item: &Item| {
+        json!({
+            "Id": id(item),
+            "Size": item.disk,
+            "CreatedAt": time::show(item.created),
+            "LastUsedAt": time::show(item.used / 1000),
+            "InUse": item.need == Need::InUse,
+        })
+    };
+    terminal::print(match format {
+        Format::Table => table::render(
+            ["ID", "SIZE", "LAST USED"],
+            &mounts.iter().map(cells).collect::<Vec<_>>(),
+        ),
+        format => rows(&format, &mounts.iter().map(value).collect::<Vec<_>>())?,
+    })
+}
+
+fn remove(args: &Remove, settings: &Settings) -> Outcome {
+    let engine = Engine::open(settings)?;
+    let there = mounts(&engine)?;
+    if let Some(unknown) = args
+        .ids
+        .iter()
+        .find(|wanted| !there.iter().any(|item| id(item) == *wanted))
+    {
+        return Err(Failure::failed(anyhow::anyhow!("no such cache mount: {unknown}"))
+            .hint("`kiln cache ls` lists those that are there"));
+    }
+    let chosen = |item: &Item| args.ids.iter().any(|wanted| wanted == id(item));
+    let removed = engine.remove_cache_mounts(chosen)?;
+    for item in &removed.items {
+        terminal::print_line(format_args!("Deleted: {} ({})", id(item), size::show(item.disk)))?;
+    }
+    match mounts(&engine)?.iter().find(|item| chosen(item)) {
+        None => Ok(()),
+        Some(item) => Err(Failure::failed(anyhow::anyhow!("cache mount {} is in use", id(item)))
+            .hint("remove it when the builds are done that use it")),
+    }
+}
+
+fn export(args: &Export, settings: &Settings) -> Outcome {
+    let Some((dest, ids)) = args.words.split_last() else {
+        return Err(Failure::usage("where to?"));
+    };
+    let mut to = destination(dest)?;
+    to.mode = CacheMode::Max;
+    if !ids.is_empty() {
+        to.mounts.choice = MountChoice::Only(ids.to_vec());
+    }
+    to.mounts.most = args.mount_max.unwrap_or(to.mounts.most);
+    let engine = Engine::open(settings)?;
+    let interrupt = Interrupt::watch()?;
+    let progress = Progress::start(args.progress, false, settings)?;
+    let exported = engine.builder().export_mounts(&to, progress.sink(), &interrupt.cancel);
+    progress.finish();
+    let exported = exported.map_err(|error| engine::failure(error, &interrupt))?;
+    expect(ids, |id| exported.contains(id), "the store")
+}
+
+fn import(args: &Import, settings: &Settings) -> Outcome {
+    let from = source(&args.src)?;
+    let choice = match &args.ids[..] {
+        [] => MountChoice::All,
+        ids => MountChoice::Only(ids.to_vec()),
+    };
+    let engine = Engine::open(settings)?;
+    let interrupt = Interrupt::watch()?;
+    let progress = Progress::start(args.progress, false, settings)?;
+    let imported = engine
+        .builder()
+        .import_mounts(&from, &choice, progress.sink(), &interrupt.cancel);
+    progress.finish();
+    let (brought, there) = imported.map_err(|error| engine::failure(error, &interrupt))?;
+    for id in &brought {
+        terminal::print_line(format_args!("Imported: {id}"))?;
+    }
+    for id in &there {
+        terminal::warn(format_args!("the cache mount `{id}` is here and stays as it is"));
+    }
+    expect(&args.ids, |id| brought.contains(id) || there.contains(id), &args.src)
+}
+
+/// All that was asked for by its id was there.
+fn expect(ids: &[String], is_there: impl Fn(&String) -> bool, place: &str) -> Outcome {
+    match ids.iter().find(|id| !is_there(id)) {
+        None => Ok(()),
+        Some(id) => Err(Failure::failed(anyhow::anyhow!("{place} has no cache mount {id}"))),
+    }
+}
+
+/// What is no list of attributes and looks like a path is a directory.
+fn directory(text: &str) -> Option<CachePlace> {
+    let is_path = text.starts_with(['/', '.']) || std::path::Path::new(text).is_dir();
+    (is_path && !text.starts_with("type=")).then(|| CachePlace::Local {
+        directory: text.into(),
+        tag: "latest".to_owned(),
+        digest: None,
+    })
+}
+
+fn destination(text: &str) -> Result<CacheExport, Failure> {
+    if let Some(place) = directory(text) {
+        return Ok(cache::at(place));
+    }
+    match &cache::parse_to(text).map_err(Failure::usage)?[..] {
+        [CacheTo::Place(export)] => Ok(export.clone()),
+        _ => Err(Failure::usage(format!("`{text}` is no place for cache mounts"))),
+    }
+}
+
+fn source(text: &str) -> Result<CachePlace, Failure> {
+    if let Some(place) = directory(text) {
+        return Ok(place);
+    }
+    match &cache::parse_from(text).map_err(Failure::usage)?[..] {
+        [place] => Ok(place.clone()),
+        _ => Err(Failure::usage(format!("`{text}` is not one cache"))),
+    }
+}
