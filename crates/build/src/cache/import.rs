@@ -1,6 +1,6 @@
 //! Looking up in caches, and what becomes of those that do not keep their word.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -26,6 +26,8 @@ pub(crate) struct Caches<'a> {
     known: OnceLock<Mutex<Known>>,
     /// What caches did not give, by cache and layer, and why.
     blamed: Mutex<BTreeMap<(usize, LayerId), String>>,
+    /// The names of mounts that some cache did not give as it should.
+    lost_mounts: Mutex<BTreeSet<String>>,
 }
 
 /// What the caches have, without what they turned out not to have.
@@ -68,6 +70,7 @@ impl<'a> Caches<'a> {
             tasks,
             known: OnceLock::new(),
             blamed: Mutex::default(),
+            lost_mounts: Mutex::default(),
         }
     }
 
@@ -99,6 +102,16 @@ impl<'a> Caches<'a> {
         let mounts = self.known().map(|known| known.mounts.clone());
         let with_backend = |(source, mounts): (usize, Arc<Mounts>)| (self.sources[source].as_ref(), mounts);
         mounts.into_iter().flatten().map(with_backend).collect()
+    }
+
+    /// Remembers that a cache did not give a mount.
+    pub(super) fn lost_mount(&self, name: &str) {
+        lock(&self.lost_mounts).insert(name.to_owned());
+    }
+
+    /// The mounts that some cache did not give.
+    pub(super) fn lost_mounts(&self) -> BTreeSet<String> {
+        lock(&self.lost_mounts).clone()
     }
 
     /// The names and ids of all mounts, each once.

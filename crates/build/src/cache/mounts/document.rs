@@ -148,6 +148,12 @@ impl Mounts {
         self.forget_packs();
     }
 
+    /// Drops the mounts of these names.
+    pub(super) fn forget(&mut self, names: &BTreeSet<String>) {
+        self.mounts.retain(|name, _| !names.contains(name));
+        self.forget_packs();
+    }
+
     /// Keeps the mounts whose packs are all there.
     pub(in crate::cache) fn retain(&mut self, is_there: impl Fn(&Descriptor) -> bool) {
         self.packs.retain(|_, pack| is_there(pack));

@@ -34,6 +34,8 @@ pub(in crate::cache) fn export(
 ) -> StepResult<Mounts> {
     let mut old = old.clone();
     old.retain(|pack| backend.still_has(pack));
+    // What is damaged there is written anew.
+    old.forget(&images.caches.lost_mounts());
     let chosen = |name: &String, mount: &Wanted| {
         let known = old.mounts.contains_key(name);
         options.choice.takes(&mount.id) && (mount.ran || !known)

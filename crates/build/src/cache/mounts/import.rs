@@ -24,9 +24,12 @@ impl Images<'_> {
             match task.end(brought) {
                 Ok(directory) => return Ok(Some(directory)),
                 Err(_) if self.cancel.is_canceled() => return Err(StepError::Canceled),
-                Err(error) => self.tasks.notice(format!(
-                    "the cache {cache} cannot give the cache mount `{id}`, so nothing is taken from it: {error}"
-                )),
+                Err(error) => {
+                    self.caches.lost_mount(name);
+                    self.tasks.notice(format!(
+                        "the cache {cache} cannot give the cache mount `{id}`, so nothing is taken from it: {error}"
+                    ));
+                }
             }
         }
         Ok(None)
