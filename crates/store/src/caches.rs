@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use kiln_image::Digest;
-use rusqlite::params;
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
@@ -18,8 +18,15 @@ impl Store {
     /// The directory of the cache mount of that name (its whole identity), if there is one. Callers hold its lock.
     pub fn cache_mount(&self, name: &str) -> Result<Option<PathBuf>> {
         let path = self.cache_path(name);
+        let leftover = self.temp()?.name()?;
         let db = self.look_up()?;
         if !path.is_dir() {
+            return Ok(None);
+        }
+        if !is_known(&db, name)? && discard(&db, name, &path, &leftover)? {
+            drop(db);
+            // What cannot be removed now goes with the process's directory.
+            let _swept_later = tree::remove(&leftover);
             return Ok(None);
         }
         db.uses(Use::CacheMount(file_name(&path)))?;
@@ -86,6 +93,24 @@ impl Store {
     fn cache_path(&self, name: &str) -> PathBuf {
         self.root.join("cache").join(Digest::of(name).hex())
     }
+}
+
+/// Moves a directory away that a process left which was killed while it pruned. False if somebody made the mount
+/// meanwhile: then there is a row, which comes first.
+fn discard(db: &Connection, name: &str, path: &Path, leftover: &Path) -> Result<bool> {
+    let transaction = Transaction::new_unchecked(db, TransactionBehavior::Immediate)?;
+    if is_known(&transaction, name)? {
+        return Ok(false);
+    }
+    match std::fs::rename(path, leftover) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io("rename", path)(error)),
+        _ => Ok(true),
+    }
+}
+
+fn is_known(db: &Connection, name: &str) -> Result<bool> {
+    let mut statement = db.prepare_cached("SELECT 1 FROM cache_mounts WHERE name = ?")?;
+    Ok(statement.exists([name])?)
 }
 
 fn file_name(path: &Path) -> String {

@@ -31,3 +31,17 @@ fn writers_are_told_of_each_other_once() {
     add_cache(&store, "it");
     assert_eq!(add("b"), [""; 0]);
 }
+
+/// Rows of what is pruned go first. The process may be killed before the directory does.
+#[test]
+fn a_directory_that_a_killed_prune_left_is_no_mount() {
+    let (directory, store) = store();
+    let old = add_cache(&store, "it");
+    std::fs::write(old.join("old"), "").unwrap();
+    let database = rusqlite::Connection::open(directory.path().join("kiln.db")).unwrap();
+    database.execute("DELETE FROM cache_mounts", []).unwrap();
+    assert_eq!(store.cache_mount("it").unwrap(), None);
+    let new = add_cache(&store, "it");
+    assert!(!new.join("old").exists());
+    assert_eq!(store.add_cache_writer("it", "somebody").unwrap(), [""; 0]);
+}
