@@ -163,8 +163,8 @@ impl Store {
 /// How much a store may hold that holds `held`, of a disk of so many bytes, of which some are free.
 fn share(held: u64, disk: u64, free: u64) -> u64 {
     let of_disk = |(percent, most): (u64, u64)| (disk / 100 * percent).min(most);
-    let lacking = (disk / 100 * FREE).saturating_sub(free);
-    of_disk(MOST).min(held.saturating_sub(lacking)).max(of_disk(LEAST))
+    let left = (held + free).saturating_sub(disk / 100 * FREE);
+    of_disk(MOST).min(left).max(of_disk(LEAST))
 }
 
 #[cfg(test)]
