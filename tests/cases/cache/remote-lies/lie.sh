@@ -19,7 +19,11 @@ reseal() {
 }
 
 case $1 in
-    flipped) for layer in $layers; do printf 'X' | dd of=blobs/sha256/$layer bs=1 seek=30 conv=notrunc status=none; done ;;
+    flipped)
+        for layer in $layers; do
+            byte=$(od -An -tu1 -j30 -N1 blobs/sha256/$layer)
+            printf "\\$(printf %o $((byte ^ 1)))" | dd of=blobs/sha256/$layer bs=1 seek=30 conv=notrunc status=none
+        done ;;
     truncated) for layer in $layers; do truncate -s -7 blobs/sha256/$layer; done ;;
     longer) for layer in $layers; do echo more >> blobs/sha256/$layer; done ;;
     gone) for layer in $layers; do rm blobs/sha256/$layer; done ;;
