@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::thread::{Builder as Thread, Scope};
 use std::time::Duration;
 
 use kiln_plan::Plan;
@@ -55,9 +56,22 @@ impl Builder {
 
     /// Does it.
     pub fn build(&self, request: &Request, sink: &dyn Sink, cancel: &Cancel) -> Result<Built, Error> {
+        std::thread::scope(|scope| {
+            self.sync_earlier_builds(scope);
+            self.build_recorded(request, sink, cancel)
+        })
+    }
+
+    /// See `docs/decisions/layers-synced-in-background.md`. What it does not do, the next build does.
+    fn sync_earlier_builds<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) {
+        let _joined_at_the_end = Thread::new()
+            .name("sync".to_owned())
+            .spawn_scoped(scope, || self.store.make_durable(SYNC_AFTER));
+    }
+
+    fn build_recorded(&self, request: &Request, sink: &dyn Sink, cancel: &Cancel) -> Result<Built, Error> {
         let in_use = self.store.in_use().map_err(StepError::from)?;
         let id = self.store.begin_build(&request.title()).map_err(StepError::from)?;
-        self.sync_earlier_builds();
         let recorder = Recorder::new(sink);
         let result = self.build_as(id, request, &recorder, cancel);
         let outcome = match &result {
@@ -72,14 +86,6 @@ impl Builder {
             sink.event(Event::Notice(too_much(excess)));
         }
         result
-    }
-
-    /// See `docs/decisions/layers-synced-in-background.md`. Nobody waits for it: what it does not reach, the next build does.
-    fn sync_earlier_builds(&self) {
-        let store = Arc::clone(&self.store);
-        let _detached = std::thread::Builder::new()
-            .name("sync".to_owned())
-            .spawn(move || store.make_durable(SYNC_AFTER));
     }
 
     fn build_as(&self, id: BuildId, request: &Request, sink: &dyn Sink, cancel: &Cancel) -> Result<Built, Error> {
