@@ -21,8 +21,6 @@ use crate::vars::{Words, used};
 pub(crate) struct Head {
     /// What it starts from; an error counts only where the stage is needed.
     pub(crate) base: Result<Origin, Diagnostic>,
-    /// The text after FROM, expanded.
-    pub(crate) base_name: String,
     /// What it is built for.
     pub(crate) platform: Platform,
     /// Whether `--platform` says so here or in the stage it builds on.
@@ -79,7 +77,6 @@ impl Reader<'_> {
         };
         let mut head = Head {
             base: Ok(Origin::Scratch),
-            base_name,
             platform,
             explicit_platform: explicit.is_some(),
             replaced: false,
@@ -90,18 +87,18 @@ impl Reader<'_> {
         if let Some(context) = stand_in {
             head.base = Ok(context);
             head.replaced = true;
-        } else if let Some(base) = self.stage_named(&head.base_name) {
+        } else if let Some(base) = self.stage_named(&base_name) {
             let parent = &earlier[base];
             head.base = Ok(Origin::Stage(base));
             head.platform = parent.platform.clone();
             head.explicit_platform = parent.explicit_platform;
         } else {
-            head.base = Origin::outside(&head.base_name, &head.platform, self.options).map_err(|cause| Diagnostic {
-                help: self.stage_hint(&head.base_name),
+            head.base = Origin::outside(&base_name, &head.platform, self.options).map_err(|cause| Diagnostic {
+                help: self.stage_hint(&base_name),
                 ..error(
                     "BadReference",
                     from.image.span,
-                    format!("failed to parse stage name \"{}\": {cause}", head.base_name),
+                    format!("failed to parse stage name \"{base_name}\": {cause}"),
                 )
             });
         }

@@ -5,25 +5,31 @@ use std::collections::HashSet;
 use kiln_dockerfile::ast::Span;
 use kiln_dockerfile::diagnostic::{Diagnostic, Severity};
 
+/// Bytes of a message that are kept: many instructions may each have the same large value in theirs.
+const LONGEST: usize = 1000;
+
 /// The errors and warnings so far.
 #[derive(Debug, Default)]
 pub(crate) struct Report(Vec<Diagnostic>);
 
-/// An error about a place, not yet reported.
+/// An error about a place, not yet reported. Of a message that is too long the beginning is kept.
 pub(crate) fn error(code: &'static str, span: Span, message: impl Into<String>) -> Diagnostic {
     Diagnostic {
         code,
         severity: Severity::Error,
-        message: message.into(),
+        message: shortened(message.into()),
         span,
         help: None,
     }
 }
 
 impl Report {
-    /// Adds an error or warning.
+    /// Adds an error or warning, of the linter's too.
     pub(crate) fn push(&mut self, diagnostic: Diagnostic) {
-        self.0.push(diagnostic);
+        self.0.push(Diagnostic {
+            message: shortened(diagnostic.message),
+            ..diagnostic
+        });
     }
 
     /// Adds a warning.
@@ -55,4 +61,12 @@ impl Report {
         });
         self.0
     }
+}
+
+fn shortened(message: String) -> String {
+    if message.len() <= LONGEST {
+        return message;
+    }
+    let end = (0..=LONGEST).rev().find(|at| message.is_char_boundary(*at));
+    format!("{}…", &message[..end.unwrap_or(0)])
 }

@@ -158,6 +158,25 @@ fn small_texts_for_much_work() {
     assert!(found.contains(&"ExpansionTooCostly"), "{found:?}");
 }
 
+/// What is wrong with each of many instructions is told without the large value that each of them has.
+#[test]
+fn small_texts_for_long_messages() {
+    let value = "ä".repeat(30_000);
+    for line in [
+        "ENV x=${y:?$v}\n",
+        "ENV x=${v#$v\\a}\n",
+        "STOPSIGNAL $v\n",
+        "EXPOSE $v\n",
+        "EXPOSE 1.2.3.4:80/$v\n",
+    ] {
+        let lines = line.repeat(MANY / 50);
+        let found = planned(&format!("FROM scratch\nENV v={value}\n{lines}")).expect_err(line);
+        let longest = found.iter().map(|each| each.message.len()).max();
+        assert!(longest < Some(1100), "{line}: {longest:?}");
+        assert!(found.len() >= MANY / 50, "{line}: {}", found.len());
+    }
+}
+
 /// Each stage does what its base's ONBUILD says.
 #[test]
 fn triggers_of_many_stages() {
