@@ -72,8 +72,7 @@ pub enum Value {
 }
 
 impl Builder {
-    /// Why a step of a build ran; `None` where nothing is known of it: it was cached, it makes no layer, or the layer
-    /// that it made was pruned.
+    /// Why a step of a build ran; `None` where nothing is known of it: it was cached, or it makes no layer.
     pub fn why(&self, build: BuildId, step: usize) -> Result<Option<Why>, Error> {
         let run = self.store.run(build, step).map_err(StepError::from)?;
         Ok(run.map(|run| of_run(&self.store, &run)).transpose()?.flatten())

@@ -91,7 +91,7 @@ impl Store {
         Ok(statement.query_row([digest], |row| row.get(0)).optional()?)
     }
 
-    /// The run of a build's step; `None` if it did not run, or its layer was pruned since.
+    /// The run of a build's step; `None` if it did not run, or neither its layer nor its build is remembered.
     pub fn run(&self, build: BuildId, step: usize) -> Result<Option<PastRun>> {
         let db = self.db();
         let query = format!("SELECT {COLUMNS} FROM runs WHERE build = ? AND step = ? ORDER BY number DESC");
@@ -101,8 +101,8 @@ impl Store {
             .optional()?)
     }
 
-    /// Runs before `number` that made a layer and are like this one: the newest that do the same, that stand in the same
-    /// place, and that have the same words. Some may come twice.
+    /// Runs before `number` that made a layer, which may be gone since, and are like this one: the newest that do the
+    /// same, that stand in the same place, and that have the same words. Some may come twice.
     pub fn earlier_runs(&self, number: i64, run: &Run) -> Result<Vec<PastRun>> {
         let db = self.db();
         let mut all = Vec::new();
@@ -112,7 +112,7 @@ impl Store {
             ("title", &run.title),
         ] {
             let query = format!(
-                "SELECT {COLUMNS} FROM runs WHERE {column} = ? AND number < ? AND layer IS NOT NULL
+                "SELECT {COLUMNS} FROM runs WHERE {column} = ? AND number < ? AND (layer IS NOT NULL OR lost)
                  ORDER BY number DESC LIMIT {NEAREST}"
             );
             let mut statement = db.prepare_cached(&query)?;

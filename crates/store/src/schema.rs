@@ -22,7 +22,7 @@ const JOURNAL_PAGES: u32 = 250;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Each makes a database of the version that is its index into one of the next. What was released stays as it is.
-const CHANGES: &[&str] = &[TABLES, STAT_INDEX, DOWNLOADS, INDEXES, RUNS, SIZES, WRITERS];
+const CHANGES: &[&str] = &[TABLES, STAT_INDEX, DOWNLOADS, INDEXES, RUNS, SIZES, WRITERS, LOST_RUNS];
 
 const TABLES: &str = "
 CREATE TABLE layers (
@@ -83,7 +83,7 @@ CREATE TABLE index_images (
 CREATE INDEX index_images_image ON index_images(image);
 ";
 
-/// Runs go with their layers, those that failed with their builds.
+/// Runs without a layer failed; see [`LOST_RUNS`].
 const RUNS: &str = "
 CREATE TABLE runs (
     number INTEGER PRIMARY KEY AUTOINCREMENT, started INTEGER NOT NULL, build INTEGER NOT NULL, step INTEGER NOT NULL,
@@ -151,6 +151,14 @@ const WRITERS: &str = "
 CREATE TABLE cache_mount_writers (
     name TEXT NOT NULL REFERENCES cache_mounts(name) ON DELETE CASCADE, writer TEXT NOT NULL, PRIMARY KEY (name, writer)
 ) WITHOUT ROWID;
+";
+
+/// A run stays as long as its layer or its build does. One that lost its layer did not fail.
+const LOST_RUNS: &str = "
+ALTER TABLE runs ADD COLUMN lost INTEGER NOT NULL DEFAULT 0;
+CREATE TRIGGER layer_lost BEFORE DELETE ON layers BEGIN
+    UPDATE runs SET layer = NULL, lost = 1 WHERE layer = old.id AND build IN (SELECT id FROM builds);
+END;
 ";
 
 /// The version from which on blobs have rows.

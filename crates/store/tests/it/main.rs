@@ -17,5 +17,6 @@ mod locks;
 mod opening;
 mod prune;
 mod room;
+mod runs;
 mod support;
 mod together;
