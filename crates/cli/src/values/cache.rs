@@ -48,6 +48,21 @@ pub(crate) fn parse_from(text: &str) -> Result<Vec<CachePlace>, String> {
 
 /// One `--cache-to`; nothing for a type that Kiln does not have.
 pub(crate) fn parse_to(text: &str) -> Result<Vec<CacheTo>, String> {
+    let all = read_to(text)?;
+    let has_digest = |to: &CacheTo| match to {
+        CacheTo::Place(CacheExport {
+            place: CachePlace::Registry(reference),
+            ..
+        }) => reference.digest().is_some(),
+        _ => false,
+    };
+    if all.iter().any(has_digest) {
+        return Err(format!("`{text}`: a cache cannot be given a digest"));
+    }
+    Ok(all)
+}
+
+fn read_to(text: &str) -> Result<Vec<CacheTo>, String> {
     if let Some(references) = references(text)? {
         let to = |reference| CacheTo::Place(at(CachePlace::Registry(reference)));
         return Ok(references.into_iter().map(to).collect());
@@ -177,11 +192,6 @@ impl<'t> Attributes<'t> {
     }
 
     fn export(&mut self, place: CachePlace) -> Result<CacheExport, String> {
-        if let CachePlace::Registry(reference) = &place
-            && reference.digest().is_some()
-        {
-            return Err(self.wrong(&"a cache cannot be given a digest"));
-        }
         let mode = match self.text("mode")?.as_deref() {
             None | Some("min") => CacheMode::Min,
             Some("max") => CacheMode::Max,
@@ -311,6 +321,10 @@ mod tests {
             ("type=registry,ref=a,image-manifest=false", "artefacts"),
             (
                 "type=registry,ref=a@sha256:0000000000000000000000000000000000000000000000000000000000000000",
+                "digest",
+            ),
+            (
+                "a@sha256:0000000000000000000000000000000000000000000000000000000000000000",
                 "digest",
             ),
             ("type=inline,mode=max", "no attribute `mode`"),
