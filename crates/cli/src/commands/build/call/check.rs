@@ -55,7 +55,10 @@ impl<'a> Result<'a> {
             self.warning(warning, &mut text);
         }
         if let Some(more) = self.warnings.len().checked_sub(SHOWN).filter(|more| *more > 0) {
-            let _ = writeln!(text, "\n{more} more warnings are not shown: --format=json has them all");
+            let _ = writeln!(
+                text,
+                "\n{more} more warnings are not shown: --call=check,format=json has them all"
+            );
         }
         text
     }
@@ -194,7 +197,7 @@ Dockerfile:2
         let result = result(&source);
         let text = result.show(false);
         assert_eq!(text.matches("\nWARNING: ").count(), SHOWN);
-        assert!(text.ends_with("more warnings are not shown: --format=json has them all\n"));
+        assert!(text.ends_with("more warnings are not shown: --call=check,format=json has them all\n"));
         let value: Value = serde_json::from_str(&result.show(true)).unwrap();
         assert_eq!(value["warnings"].as_array().unwrap().len(), result.warnings.len());
     }
