@@ -6,7 +6,7 @@ use kiln_build::{Difference, Look, Value, Why};
 use kiln_store::BuildId;
 use serde_json::json;
 
-use crate::progress::text::{cut, one_line, sanitise};
+use crate::progress::text::{cut, escaped, one_line};
 use crate::time;
 use crate::values::size;
 
@@ -93,12 +93,12 @@ fn number(build: BuildId) -> serde_json::Value {
 
 fn difference(difference: &Difference) -> String {
     let Difference { kind, name, old, new } = difference;
+    let name = one_line(name);
     match (kind.as_str(), old, new) {
         ("base", Some(Value::Text(old)), Some(Value::Text(new))) => base(old, new),
         ("tree", Some(Value::Text(old)), Some(Value::Text(new))) => format!("mount {name}: {}", base(old, new)),
-        ("file", Some(Value::File(old)), Some(Value::File(new))) => file(&sanitise(name.as_bytes()), old, new),
+        ("file", Some(Value::File(old)), Some(Value::File(new))) => file(&name, old, new),
         _ => {
-            let name = sanitise(name.as_bytes());
             let what = if name.is_empty() {
                 kind.clone()
             } else {
@@ -131,29 +131,40 @@ fn step_name(name: &str) -> String {
 
 /// Of texts of several lines the first line that is not the same.
 fn text(what: &str, old: &str, new: &str) -> String {
-    let several = old.contains('\n') || new.contains('\n');
-    let lines = old.lines().map(Some).chain(std::iter::repeat(None));
-    let differ = lines
-        .zip(new.lines())
-        .enumerate()
-        .find(|(_, (old, new))| *old != Some(new));
-    match differ {
-        Some((at, (old, new))) if several => {
-            format!(
-                "{what} changed in line {}: {} → {}",
-                at + 1,
-                quoted(old.unwrap_or_default()),
-                quoted(new)
-            )
+    if !old.contains('\n') && !new.contains('\n') {
+        let (old, new) = (quoted(old), quoted(new));
+        return if old == new {
+            format!("{what} changed: {new}")
+        } else {
+            format!("{what}: {old} → {new}")
+        };
+    }
+    let (olds, news) = (old.split_inclusive('\n'), new.split_inclusive('\n'));
+    let same = olds.clone().zip(news.clone()).take_while(|(old, new)| old == new);
+    let same = same.count();
+    match (olds.clone().nth(same), news.clone().nth(same)) {
+        // Of very long texts only the beginning is known.
+        (None, None) => format!("{what} changed"),
+        (Some(_), None) => format!("{what} lost its last lines"),
+        (old, Some(new)) => {
+            let (old, new) = without_ends(old.unwrap_or_default(), new);
+            format!("{what} changed in line {}: {} → {}", same + 1, quoted(old), quoted(new))
         }
-        None if several => format!("{what} lost its last lines"),
-        _ if cut(old, SHOWN, '…') == cut(new, SHOWN, '…') => format!("{what} changed: {}", quoted(new)),
-        _ => format!("{what}: {} → {}", quoted(old), quoted(new)),
+    }
+}
+
+/// Lines without their ends, unless those are the difference.
+fn without_ends<'a>(old: &'a str, new: &'a str) -> (&'a str, &'a str) {
+    let bare = |line: &'a str| line.strip_suffix('\n').unwrap_or(line);
+    if bare(old) == bare(new) {
+        (old, new)
+    } else {
+        (bare(old), bare(new))
     }
 }
 
 fn quoted(text: &str) -> String {
-    format!("\"{}\"", cut(&sanitise(text.as_bytes()), SHOWN, '…'))
+    format!("\"{}\"", cut(&escaped(text), SHOWN, '…'))
 }
 
 fn file(path: &str, old: &Look, new: &Look) -> String {
@@ -180,4 +191,47 @@ fn file(path: &str, old: &Look, new: &Look) -> String {
 
 fn beginning(digest: &str) -> &str {
     digest.get(..8).unwrap_or(digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_of_several_lines() {
+        for (old, new, expected) in [
+            ("a", "b", r#"x: "a" → "b""#),
+            ("a\nb", "a\nc", r#"x changed in line 2: "b" → "c""#),
+            ("a\nb\nc\n", "a\nB\nc\n", r#"x changed in line 2: "b" → "B""#),
+            ("a\nb\n", "a\nb\nc\n", r#"x changed in line 3: "" → "c""#),
+            ("a\nb\nc\n", "a\nb\n", "x lost its last lines"),
+            ("a\nb", "a", r#"x changed in line 1: "a\n" → "a""#),
+            ("a\nb", "a\nb\n", r#"x changed in line 2: "b" → "b\n""#),
+            ("a\nb\n", "a\nb", r#"x changed in line 2: "b\n" → "b""#),
+            ("a\nb\n", "a\nb\n\n", r#"x changed in line 3: "" → "\n""#),
+            ("a\r\nb", "a\nb", r#"x changed in line 1: "a\r" → "a""#),
+            ("a\n… (9999 bytes)", "a\n… (9999 bytes)", "x changed"),
+        ] {
+            assert_eq!(text("x", old, new), expected, "{old:?} {new:?}");
+        }
+        let long = |end| "a".repeat(SHOWN) + end;
+        let shown = "a".repeat(SHOWN - 1);
+        assert_eq!(text("x", &long("b"), &long("c")), format!("x changed: \"{shown}…\""));
+    }
+
+    #[test]
+    fn nothing_of_it_changes_a_terminal() {
+        let evil = "\x1b[2J\u{202e}";
+        let named = |kind: &str, value: &str| Difference {
+            kind: kind.to_owned(),
+            name: format!("/{evil}name"),
+            old: Some(Value::Text("old".to_owned())),
+            new: Some(Value::Text(value.to_owned())),
+        };
+        assert_eq!(difference(&named("tree", evil)), "mount /name: based on , was old");
+        assert_eq!(
+            difference(&named("variable", evil)),
+            r#"variable /name: "old" → "\u{1b}[2J\u{202e}""#
+        );
+    }
 }

@@ -45,6 +45,24 @@ pub(crate) fn one_line(text: &str) -> String {
     sanitise(text.replace(['\n', '\r'], " ").as_bytes())
 }
 
+/// A text with what terminals would not show as it is written in strings: `\n`, `\u{1b}`.
+pub(crate) fn escaped(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_hidden(c) {
+            shown.extend(c.escape_debug());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
+
+/// Control characters, and those that turn the direction of writing: they could disguise what is shown.
+fn is_hidden(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// A line as a terminal would leave it standing: what a carriage return overwrote is gone, control sequences and
 /// control characters are too, tabs are blanks, and bytes that are no text are `U+FFFD`.
 pub(crate) fn sanitise(line: &[u8]) -> String {
@@ -64,9 +82,7 @@ pub(crate) fn sanitise(line: &[u8]) -> String {
                 let column = shown.width();
                 shown.extend(std::iter::repeat_n(' ', 8 - column % 8));
             }
-            // Characters that turn the direction of writing could disguise what is shown.
-            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {}
-            c if c.is_control() => {}
+            c if is_hidden(c) => {}
             c => shown.push(c),
         }
     }
@@ -172,6 +188,12 @@ mod tests {
         ] {
             assert_eq!(sanitise(line), shown, "{line:?}");
         }
+    }
+
+    #[test]
+    fn lines_stay_lines() {
+        assert_eq!(one_line("a\nb\r\n\x1b[1mc"), "a b  c");
+        assert_eq!(escaped("a\n\t\x1b[\u{202e}\"ä"), "a\\n\\t\\u{1b}[\\u{202e}\"ä");
     }
 
     #[test]
