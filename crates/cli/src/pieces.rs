@@ -1,5 +1,6 @@
 //! Pieces of the store as people and programs see them, and filters that choose among them.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -43,6 +44,11 @@ pub(crate) fn stage(item: &Item) -> Option<&str> {
     words.split(' ').find(|word| !word.contains('/'))
 }
 
+/// What it is of: a step, an address, or the `id` of a cache mount.
+pub(crate) fn description(item: &Item) -> Cow<'_, str> {
+    item.description.as_deref().unwrap_or_default().into()
+}
+
 /// One for programs.
 pub(crate) fn json(item: &Item) -> Value {
     json!({
@@ -51,7 +57,7 @@ pub(crate) fn json(item: &Item) -> Value {
         "Size": item.disk,
         "CreatedAt": time::show(item.created),
         "LastUsedAt": time::show(item.used / 1000),
-        "Description": item.description.as_deref().unwrap_or_default(),
+        "Description": description(item),
         "Project": item.project.as_deref().unwrap_or_default(),
         "Stage": stage(item).unwrap_or_default(),
         "InUse": item.need == Need::InUse,
@@ -75,7 +81,7 @@ pub(crate) fn lines(item: &Item, now: i64) -> String {
     line("Reclaimable", &is_reclaimable(item).to_string());
     line("Shared", &is_shared(item).to_string());
     line("Size", &size::show(item.disk));
-    line("Description", item.description.as_deref().unwrap_or_default());
+    line("Description", &description(item));
     line("Project", item.project.as_deref().unwrap_or_default());
     line("Last used", &time::ago(item.used / 1000, now));
     line("Type", type_of(item.kind));
@@ -90,47 +96,51 @@ enum Comparison {
     Contains,
 }
 
+impl Comparison {
+    fn holds(self, found: &str, wanted: &str) -> bool {
+        match self {
+            Self::Is => found == wanted,
+            Self::IsNot => found != wanted,
+            Self::Contains => found.contains(wanted),
+        }
+    }
+}
+
 #[derive(Debug)]
 enum Filter {
     Unused(Duration),
-    Text(fn(&Item) -> &str, Comparison, String),
+    Type(Comparison, String),
+    Text(fn(&Item) -> Cow<'_, str>, Comparison, String),
     Flag(fn(&Item) -> bool, bool),
 }
 
 /// All of `--filter`: what is wanted passes each.
 #[derive(Debug, Default)]
-pub(crate) struct Filters {
-    filters: Vec<Filter>,
-    logs: bool,
-}
+pub(crate) struct Filters(Vec<Filter>);
 
 impl Filters {
     /// Reads docker's filters: `KEY=VALUE`, `KEY!=VALUE`, `KEY~=VALUE`.
     pub(crate) fn read(texts: &[String]) -> Result<Self, Failure> {
         let filters = texts.iter().map(|text| filter(text).map_err(Failure::usage));
-        Ok(Self {
-            filters: filters.collect::<Result<_, _>>()?,
-            logs: texts.iter().any(|text| text == "type=log"),
-        })
+        Ok(Self(filters.collect::<Result<_, _>>()?))
     }
 
     /// Whether there is none.
     pub(crate) fn is_empty(&self) -> bool {
-        self.filters.is_empty()
+        self.0.is_empty()
     }
 
-    /// Whether logs are asked for.
-    pub(crate) fn want_logs(&self) -> bool {
-        self.logs
+    /// Whether anything is said of types: logs are meant only then, and if it is said of them.
+    pub(crate) fn name_types(&self) -> bool {
+        self.0.iter().any(|filter| matches!(filter, Filter::Type(..)))
     }
 
     /// Whether it is wanted at that moment, in milliseconds since 1970.
     pub(crate) fn want(&self, item: &Item, now: i64) -> bool {
-        self.filters.iter().all(|filter| match filter {
+        self.0.iter().all(|filter| match filter {
             Filter::Unused(least) => i128::from(now - item.used) >= least.as_millis().cast_signed(),
-            Filter::Text(field, Comparison::Is, wanted) => field(item) == wanted,
-            Filter::Text(field, Comparison::IsNot, unwanted) => field(item) != unwanted,
-            Filter::Text(field, Comparison::Contains, part) => field(item).contains(part.as_str()),
+            Filter::Type(comparison, wanted) => comparison.holds(type_of(item.kind), wanted),
+            Filter::Text(field, comparison, wanted) => comparison.holds(&field(item), wanted),
             Filter::Flag(flag, wanted) => flag(item) == *wanted,
         })
     }
@@ -149,15 +159,9 @@ fn filter(text: &str) -> Result<Filter, String> {
             Ok(Filter::Unused(span))
         }
         // As with docker, a part of an ID is enough.
-        "id" if comparison == Comparison::Is => {
-            Ok(Filter::Text(|item| &item.id, Comparison::Contains, value.to_owned()))
-        }
-        "id" => text_filter(|item| &item.id, comparison, value),
-        "description" => text_filter(
-            |item| item.description.as_deref().unwrap_or_default(),
-            comparison,
-            value,
-        ),
+        "id" if comparison == Comparison::Is => Ok(Filter::Text(id, Comparison::Contains, value.to_owned())),
+        "id" => Ok(Filter::Text(id, comparison, plain(comparison, value)?)),
+        "description" => Ok(Filter::Text(description, comparison, plain(comparison, value)?)),
         "type" => {
             let mut known = TYPES.iter().map(|(_, word)| *word).chain(OTHER_TYPES);
             if comparison != Comparison::Contains && !known.any(|word| word == value) {
@@ -165,7 +169,7 @@ fn filter(text: &str) -> Result<Filter, String> {
                     "--filter {text}: there is no type `{value}`; there are regular, exec.cachemount, blob and log"
                 ));
             }
-            text_filter(|item| type_of(item.kind), comparison, value)
+            Ok(Filter::Type(comparison, plain(comparison, value)?))
         }
         "inuse" => flag(text, |item| item.need == Need::InUse, comparison, value),
         "shared" => flag(text, is_shared, comparison, value),
@@ -179,14 +183,18 @@ fn filter(text: &str) -> Result<Filter, String> {
     }
 }
 
+fn id(item: &Item) -> Cow<'_, str> {
+    Cow::Borrowed(&item.id)
+}
+
 /// With docker `~=` has a regular expression; texts that are no more than themselves mean the same to both.
-fn text_filter(field: fn(&Item) -> &str, comparison: Comparison, value: &str) -> Result<Filter, String> {
+fn plain(comparison: Comparison, value: &str) -> Result<String, String> {
     if comparison == Comparison::Contains && value.contains(|c| "\\+*?()|[]{}^$".contains(c)) {
         return Err(format!(
             "`{value}` is a regular expression: behind `~=` Kiln knows only text that is to be found"
         ));
     }
-    Ok(Filter::Text(field, comparison, value.to_owned()))
+    Ok(value.to_owned())
 }
 
 fn flag(text: &str, flag: fn(&Item) -> bool, comparison: Comparison, value: &str) -> Result<Filter, String> {
@@ -243,6 +251,31 @@ mod tests {
         ] {
             let filters = Filters::read(&[text.to_owned()]).unwrap();
             assert_eq!(filters.want(&item(), 7_200_000), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn logs_are_meant_where_types_are() {
+        let log = Item {
+            kind: Kind::Log,
+            ..item()
+        };
+        for (texts, meant) in [
+            (&[][..], false),
+            (&["until=1h"], false),
+            (&["type=log"], true),
+            (&["type~=lo"], true),
+            (&["type!=regular", "until=1h"], true),
+            (&["type=blob"], false),
+            (&["type!=log"], false),
+        ] {
+            let texts: Vec<String> = texts.iter().map(|&text| text.to_owned()).collect();
+            let filters = Filters::read(&texts).unwrap();
+            assert_eq!(
+                filters.name_types() && filters.want(&log, 7_200_000),
+                meant,
+                "{texts:?}"
+            );
         }
     }
 

@@ -57,7 +57,7 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
     let now = time::now();
     let pruned = engine.prune(pruning, |item| {
         // Logs are remembered as long as their builds are; only who asks for them removes them.
-        let logs = item.kind != Kind::Log || filters.want_logs();
+        let logs = item.kind != Kind::Log || filters.name_types();
         logs && args.may_go(item) && filters.want(item, now * 1000)
     })?;
     if args.dry_run || args.verbose {
@@ -129,7 +129,7 @@ fn list(pruned: &Pruned, now: i64) -> String {
             pieces::type_of(item.kind).to_owned(),
             size::show(item.disk),
             time::ago(item.used / 1000, now),
-            item.description.clone().unwrap_or_default(),
+            pieces::description(item).into_owned(),
         ]
     };
     table::render(
