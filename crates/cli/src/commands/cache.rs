@@ -135,7 +135,11 @@ fn remove(args: &Remove, settings: &Settings) -> Outcome {
     let chosen = |item: &Item| args.ids.iter().any(|wanted| wanted == id(item));
     let removed = engine.remove_cache_mounts(chosen)?;
     for item in &removed.items {
-        terminal::print_line(format_args!("Deleted: {} ({})", id(item), size::show(item.disk)))?;
+        terminal::print_line(format_args!(
+            "Deleted: {} ({})",
+            id(item),
+            size::show(item.disk)
+        ))?;
     }
     match mounts(&engine)?.iter().find(|item| chosen(item)) {
         None => Ok(()),
@@ -148,13 +152,21 @@ fn export(args: &Export, settings: &Settings) -> Outcome {
     let Some((dest, ids)) = args.words.split_last() else {
         return Err(Failure::usage("where to?"));
     };
+    let engine = Engine::open(settings)?;
+    if mounts(&engine)?.iter().any(|item| id(item) == dest) {
+        return Err(Failure::usage(format!(
+            "`{dest}` is a cache mount, and nothing says where to write it to"
+        ))
+        .hint(format!(
+            "`kiln cache export {dest} DEST` does; into a directory of that name `type=local,dest={dest}`"
+        )));
+    }
     let mut to = destination(dest)?;
     to.mode = CacheMode::Max;
     if !ids.is_empty() {
         to.mounts.choice = MountChoice::Only(ids.to_vec());
     }
     to.mounts.most = args.mount_max.unwrap_or(to.mounts.most);
-    let engine = Engine::open(settings)?;
     let interrupt = Interrupt::watch()?;
     let progress = Progress::start(args.progress, false, settings)?;
     let exported = engine.builder().export_mounts(&to, progress.sink(), &interrupt.cancel);
