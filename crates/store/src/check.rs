@@ -32,8 +32,15 @@ pub struct Damage {
     pub fault: Fault,
 }
 
+impl Damage {
+    /// Whether that is the piece.
+    pub fn is_of(&self, item: &Item) -> bool {
+        self.item.kind == item.kind && self.item.id == item.id
+    }
+}
+
 impl Store {
-    /// Looks at everything, which takes as long as it takes to read it. `digest` gives that of a layer's tar; layers whose
+    /// Looks at all layers and blobs, which takes as long as it takes to read them. `digest` gives that of a layer's tar; layers whose
     /// digest was never asked for can only be looked for.
     pub fn check(&self, digest: &dyn Fn(&Path) -> io::Result<Digest>) -> Result<Vec<Damage>> {
         self.check_database()?;
@@ -41,7 +48,8 @@ impl Store {
         for item in self.contents()?.items {
             let path = self.path_of(&item);
             let fault = match item.kind {
-                // A build that wrote nothing has no log, and mounts are not there before they are used.
+                // A build that wrote nothing has no log, mounts are not there before they are used, and what steps write
+                // to them has no digest.
                 Kind::Log | Kind::CacheMount => None,
                 Kind::Blob => blob_fault(&path, &item.id)?,
                 Kind::Layer => self.layer_fault(&path, &item.id, digest)?,
@@ -53,7 +61,7 @@ impl Store {
         if !damages.is_empty() {
             // What was removed meanwhile is no damage.
             let items = self.contents()?.items;
-            let is_there = |damage: &Damage| items.iter().any(|item| is_same(item, &damage.item));
+            let is_there = |damage: &Damage| items.iter().any(|item| damage.is_of(item));
             damages.retain(is_there);
         }
         Ok(damages)
@@ -61,8 +69,7 @@ impl Store {
 
     /// Drops what is damaged and not in use, so that it is fetched or made again, and measures everything anew.
     pub fn repair(&self, damages: &[Damage]) -> Result<Pruned> {
-        let is_damaged =
-            |item: &Item| item.need != Need::InUse && damages.iter().any(|damage| is_same(item, &damage.item));
+        let is_damaged = |item: &Item| item.need != Need::InUse && damages.iter().any(|damage| damage.is_of(item));
         let choose = |items: Vec<Item>, _| items.into_iter().filter(is_damaged).collect();
         let scope = Scope::Everything { unnamed_images: false };
         let dropped = self.remove(choose, scope)?;
@@ -117,10 +124,6 @@ impl Store {
         }
         Ok(())
     }
-}
-
-fn is_same(one: &Item, other: &Item) -> bool {
-    one.kind == other.kind && one.id == other.id
 }
 
 fn blob_fault(path: &Path, hex: &str) -> Result<Option<Fault>> {

@@ -52,8 +52,10 @@ fn look_at_store(repair: bool, format: &Format, settings: &Settings) -> Outcome 
                 .hint("`kiln doctor --store --repair` drops what is")),
         };
     }
-    let dropped = engine.repair(&damages)?.items.len();
-    match damages.len() - dropped.min(damages.len()) {
+    engine.repair(&damages)?;
+    let items = engine.contents()?.items;
+    let stays = |damage: &&Damage| items.iter().any(|item| damage.is_of(item));
+    match damages.iter().filter(stays).count() {
         0 => Ok(()),
         left => Err(
             Failure::failed(anyhow::anyhow!("{left} of it stay, since builds use them"))
@@ -67,8 +69,11 @@ fn damage_for_people(damage: &Damage) -> String {
         Fault::Missing => "is missing",
         Fault::Changed => "has other bytes than were written",
     };
-    let description = damage.item.description.as_deref();
-    let of = description.map_or(String::new(), |text| format!(" ({text})"));
+    let description = pieces::description(&damage.item);
+    let of = match &*description {
+        "" => String::new(),
+        text => format!(" ({text})"),
+    };
     let need = match damage.item.need {
         Need::Image | Need::NamedImage => "; an image has it",
         _ => "",
