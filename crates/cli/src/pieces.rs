@@ -4,10 +4,12 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use kiln_plan::without_password;
 use kiln_store::{Item, Kind, Need};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
+use crate::progress::text::one_line;
 use crate::time;
 use crate::values::{duration, size};
 
@@ -44,9 +46,14 @@ pub(crate) fn stage(item: &Item) -> Option<&str> {
     words.split(' ').find(|word| !word.contains('/'))
 }
 
-/// What it is of: a step, an address, or the `id` of a cache mount.
+/// What it is of: a step, an address without its password, or the `id` of a cache mount.
 pub(crate) fn description(item: &Item) -> Cow<'_, str> {
-    item.description.as_deref().unwrap_or_default().into()
+    let text = item.description.as_deref().unwrap_or_default();
+    if item.kind == Kind::Layer {
+        without_password(text).into()
+    } else {
+        text.into()
+    }
 }
 
 /// One for programs.
@@ -72,7 +79,7 @@ pub(crate) fn lines(item: &Item, now: i64) -> String {
     let mut text = String::new();
     let mut line = |name: &str, value: &str| {
         if !value.is_empty() {
-            let _ = writeln!(text, "{:<15} {value}", format!("{name}:"));
+            let _ = writeln!(text, "{:<15} {}", format!("{name}:"), one_line(value));
         }
     };
     line("ID", &item.id);
@@ -277,6 +284,24 @@ mod tests {
                 "{texts:?}"
             );
         }
+    }
+
+    #[test]
+    fn people_see_no_password_and_no_control_sequence() {
+        let item = Item {
+            description: Some("file https://user:hunter2@a/\x1b[2Jfile".to_owned()),
+            project: Some("a\nType: b".to_owned()),
+            ..item()
+        };
+        let text = lines(&item, 0);
+        assert!(
+            text.contains("Description:    file https://user:xxxxx@a/file\n"),
+            "{text}"
+        );
+        assert!(text.contains("Project:        a Type: b\n"), "{text}");
+        assert!(!json(&item).to_string().contains("hunter2"));
+        let filters = Filters::read(&["description~=hunter2".to_owned()]).unwrap();
+        assert!(!filters.want(&item, 0));
     }
 
     #[test]

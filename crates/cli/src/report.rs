@@ -7,7 +7,7 @@ use kiln_dockerfile::diagnostic::{Diagnostic, Severity};
 use kiln_dockerfile::source::{File, Source};
 
 use crate::failure::{FailedStep, Failure, Report};
-use crate::progress::text::{cut, sanitise};
+use crate::progress::text::{cut, lines, sanitise};
 use crate::settings::Settings;
 use crate::terminal;
 
@@ -61,12 +61,12 @@ impl Reporter {
 
     fn plain_error(&self, error: &anyhow::Error, hint: Option<&str>, id: Option<&str>) -> String {
         let id = id.map(|id| self.bold(&format!("[{id}]"))).unwrap_or_default();
-        let mut text = format!("{}{id}: {}\n", self.word("error"), sentence(error));
+        let mut text = format!("{}{id}: {}\n", self.word("error"), lines(&sentence(error)));
         if self.debug {
             let _ = writeln!(text, "{error:?}");
         }
         for hint in hint.into_iter().flat_map(str::lines) {
-            let _ = writeln!(text, "{}: {hint}", self.word("hint"));
+            let _ = writeln!(text, "{}: {}", self.word("hint"), sanitise(hint.as_bytes()));
         }
         text
     }
@@ -111,7 +111,7 @@ impl Reporter {
             group = group.element(Level::NOTE.message(format!("included from {name}:{line}")));
         }
         if let Some(help) = &diagnostic.help {
-            group = group.element(Level::HELP.message(help.as_str()));
+            group = group.element(Level::HELP.message(lines(help)));
         }
         self.render(group)
     }
@@ -283,7 +283,7 @@ mod tests {
             severity: Severity::Error,
             message: "unknown instruction `RNU`".to_owned(),
             span: Span { start, end },
-            help: Some("did you mean `RUN`?".to_owned()),
+            help: Some("did you mean `RUN\x1b[2J`?".to_owned()),
         }
     }
 
@@ -341,7 +341,7 @@ error[UnknownInstruction]: unknown instruction `RNU`
             source: source(),
             name: "[2/2] RUN a && b".to_owned(),
             lines: Some((3, 4)),
-            error: anyhow::anyhow!("process \"/bin/sh -c a\" did not complete successfully: exit code: 1"),
+            error: anyhow::anyhow!("process \"/bin/sh -c a\x1b[2J\" did not complete successfully: exit code: 1"),
             tail: vec!["\x1b[31ma: no such thing".to_owned()],
             hint: Some("kiln logs shows all of its output".to_owned()),
             id: "StepFailed",

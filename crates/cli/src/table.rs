@@ -2,24 +2,28 @@
 
 use std::fmt::Write as _;
 
-use crate::progress::text::width;
+use crate::progress::text::{one_line, width};
 
-/// Lines of a table. An empty `header` gives rows only.
+/// Lines of a table. Cells are made fit to be shown: much of them others wrote. An empty `header` gives rows only.
 pub(crate) fn render<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> String {
     render_apart(3, header, rows)
 }
 
 /// The same with another number of blanks between columns.
 pub(crate) fn render_apart<const N: usize>(apart: usize, header: [&str; N], rows: &[[String; N]]) -> String {
+    let rows: Vec<_> = rows
+        .iter()
+        .map(|row| row.each_ref().map(|cell| one_line(cell)))
+        .collect();
     let mut widths = header.map(width);
-    for row in rows {
+    for row in &rows {
         for (widest, cell) in widths.iter_mut().zip(row) {
             *widest = (*widest).max(width(cell));
         }
     }
     let mut text = String::new();
     line(&mut text, apart, &header.map(ToOwned::to_owned), &widths);
-    for row in rows {
+    for row in &rows {
         line(&mut text, apart, row, &widths);
     }
     text
@@ -47,5 +51,11 @@ mod tests {
             render(["NAME", "TAG"], &rows),
             "NAME     TAG\ndebian   12\na        1\n"
         );
+    }
+
+    #[test]
+    fn cells_stay_in_their_lines() {
+        let rows = [["\x1b[2Ja\nb".to_owned(), "\x1b]0;title\x07c\r".to_owned()]];
+        assert_eq!(render(["", ""], &rows)[1..], *"a b   c\n");
     }
 }

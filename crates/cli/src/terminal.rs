@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal as _, Write};
 
 use crate::failure::{Failure, Outcome};
+use crate::progress::text::lines;
 
 /// Writes data to standard output.
 pub(crate) fn print(text: impl AsRef<[u8]>) -> Outcome {
@@ -23,9 +24,9 @@ pub(crate) fn say(text: impl AsRef<[u8]>) {
     let _nobody_listens = err.write_all(text.as_ref());
 }
 
-/// Writes a warning to standard error.
+/// Writes a warning to standard error, made fit to be shown.
 pub(crate) fn warn(text: impl std::fmt::Display) {
-    say(format!("warning: {text}\n"));
+    say(format!("warning: {}\n", lines(&text.to_string())));
 }
 
 /// Whether standard output is a terminal.

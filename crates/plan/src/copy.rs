@@ -301,7 +301,10 @@ impl Dispatch<'_, '_> {
             checksum: checksum.transpose()?,
             file_name,
         };
-        Ok(self.planner.steps.source(source, Some(unit.lines()), || url.to_owned()))
+        Ok(self
+            .planner
+            .steps
+            .source(source, Some(unit.lines()), || without_password(url)))
     }
 
     fn repository(

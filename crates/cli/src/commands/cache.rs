@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::engine::{self, Engine};
 use crate::failure::{Failure, Outcome};
 use crate::format::{Format, rows};
+use crate::progress::text::one_line;
 use crate::progress::{Mode, Progress};
 use crate::settings::Settings;
 use crate::signals::Interrupt;
@@ -137,7 +138,7 @@ fn remove(args: &Remove, settings: &Settings) -> Outcome {
     for item in &removed.items {
         terminal::print_line(format_args!(
             "Deleted: {} ({})",
-            id(item),
+            one_line(id(item)),
             size::show(item.disk)
         ))?;
     }
@@ -190,7 +191,7 @@ fn import(args: &Import, settings: &Settings) -> Outcome {
     progress.finish();
     let (brought, there) = imported.map_err(|error| engine::failure(error, &interrupt))?;
     for id in &brought {
-        terminal::print_line(format_args!("Imported: {id}"))?;
+        terminal::print_line(format_args!("Imported: {}", one_line(id)))?;
     }
     for id in &there {
         terminal::warn(format_args!("the cache mount `{id}` is here and stays as it is"));

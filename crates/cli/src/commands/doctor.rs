@@ -7,6 +7,7 @@ use kiln_store::{Damage, Fault, Need};
 use crate::engine::Engine;
 use crate::failure::{FAILED, Failure, Outcome};
 use crate::format::{Format, rows};
+use crate::progress::text::one_line;
 use crate::settings::Settings;
 use crate::{pieces, table, terminal};
 
@@ -69,8 +70,8 @@ fn damage_for_people(damage: &Damage) -> String {
         Fault::Missing => "is missing",
         Fault::Changed => "has other bytes than were written",
     };
-    let description = pieces::description(&damage.item);
-    let of = match &*description {
+    let description = one_line(&pieces::description(&damage.item));
+    let of = match description.as_str() {
         "" => String::new(),
         text => format!(" ({text})"),
     };

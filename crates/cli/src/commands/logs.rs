@@ -44,7 +44,12 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
             continue;
         }
         found = true;
-        terminal::print_line(format_args!("==> {} {} ({})", step.number, step.name, step.outcome))?;
+        terminal::print_line(format_args!(
+            "==> {} {} ({})",
+            step.number,
+            step.shown_name(),
+            step.outcome
+        ))?;
         if terminal::stdout_is_terminal() {
             engine.copy_log(&build, step, &mut Sanitised::new(std::io::stdout().lock()))?;
         } else {

@@ -45,6 +45,12 @@ pub(crate) fn one_line(text: &str) -> String {
     sanitise(text.replace(['\n', '\r'], " ").as_bytes())
 }
 
+/// A text of several lines for terminals.
+pub(crate) fn lines(text: &str) -> String {
+    let lines: Vec<String> = text.split('\n').map(|line| sanitise(line.as_bytes())).collect();
+    lines.join("\n")
+}
+
 /// A text with what terminals would not show as it is written in strings: `\n`, `\u{1b}`.
 pub(crate) fn escaped(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
@@ -192,6 +198,7 @@ mod tests {
 
     #[test]
     fn lines_stay_lines() {
+        assert_eq!(lines("a\x1b[2J\n\n\x07b\n"), "a\n\nb\n");
         assert_eq!(one_line("a\nb\r\n\x1b[1mc"), "a b  c");
         assert_eq!(escaped("a\n\t\x1b[\u{202e}\"ä"), "a\\n\\t\\u{1b}[\\u{202e}\"ä");
     }

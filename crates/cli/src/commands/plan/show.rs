@@ -141,7 +141,7 @@ fn source(step: &Step) -> Value {
             json!({"image": reference.to_string(), "manifest": manifest, "platform": platform.to_string()})
         }
         Source::Local { name } => json!({"context": name}),
-        Source::Http { url, .. } => json!({"url": url}),
+        Source::Http { url, .. } => json!({"url": without_password(url)}),
         Source::Git(git) => json!({"git": without_password(&git.url), "reference": git.reference}),
     }
 }
