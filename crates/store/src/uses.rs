@@ -1,7 +1,8 @@
 //! What processes use, and what was used when.
 //!
 //! Who builds holds an [`InUse`]. From then on the names of all layers, blobs and cache mounts that are looked up or made
-//! are written into a file in the process's own directory, before it can rely on them; what is named there stays.
+//! are written into a file in the process's own directory, before it can rely on them; what is named there stays. Who
+//! comes after the last one let go begins another file, so that nobody's names go with those of somebody else.
 //!
 //! Who removes something has the gate closed meanwhile: a lock on the directory `tmp`, which a look-up shares from before
 //! it looks until the name is written. So each look-up is over before somebody removes, and what it found is named; or it
@@ -9,7 +10,7 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -21,8 +22,8 @@ use crate::error::{Error, Result};
 use crate::schema::immediate;
 use crate::{Key, LayerId, Store, locks, now_in_milliseconds};
 
-/// The file in a process's directory with the names of what it uses.
-const FILE: &str = "uses";
+/// How files in a process's directory are called that have the names of what it uses.
+const EXTENSION: &str = "uses";
 
 /// Something that is used.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -73,7 +74,7 @@ pub(crate) struct OfProcess {
     touched: Mutex<HashSet<Use>>,
 }
 
-/// The file with the names.
+/// A file with names.
 #[derive(Debug)]
 struct Names {
     path: PathBuf,
@@ -84,11 +85,10 @@ struct Names {
 }
 
 impl Names {
-    fn create(process: &Path, gate: &Path) -> Result<Self> {
-        let path = process.join(FILE);
-        let create = File::options().create(true).append(true).open(&path);
+    /// At a `path` that nobody uses.
+    fn create(path: PathBuf, gate: &Path) -> Result<Self> {
         Ok(Self {
-            file: create.map_err(Error::io("create", &path))?,
+            file: File::create_new(&path).map_err(Error::io("create", &path))?,
             gate: File::open(gate).map_err(Error::io("open", gate))?,
             path,
             written: Mutex::default(),
@@ -166,7 +166,8 @@ impl Store {
         if let Some(names) = names.upgrade() {
             return Ok(InUse { _names: names });
         }
-        let created = Arc::new(Names::create(self.temp()?.path(), &self.root.join("tmp"))?);
+        let path = self.temp()?.name()?.with_extension(EXTENSION);
+        let created = Arc::new(Names::create(path, &self.root.join("tmp"))?);
         *names = Arc::downgrade(&created);
         Ok(InUse { _names: created })
     }
@@ -201,16 +202,7 @@ impl Store {
         let (mut uses, mut processes) = (HashSet::new(), Vec::new());
         for entry in std::fs::read_dir(&parent).map_err(Error::io("read", &parent))? {
             let path = entry.map_err(Error::io("read", &parent))?.path();
-            match std::fs::read_to_string(path.join(FILE)) {
-                Ok(names) => uses.extend(names.lines().map(str::to_owned)),
-                // A lock, or a process that uses nothing.
-                Err(error)
-                    if matches!(
-                        error.kind(),
-                        std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
-                    ) => {}
-                Err(error) => return Err(Error::io("read", path.join(FILE))(error)),
-            }
+            add_uses_of(&path, &mut uses)?;
             processes.extend(path.file_name().map(|name| name.to_string_lossy().into_owned()));
         }
         Ok((uses, processes))
@@ -244,6 +236,55 @@ impl Store {
     }
 }
 
+/// Adds what a process uses; nothing where `process` is a lock, or gone.
+fn add_uses_of(process: &Path, uses: &mut HashSet<String>) -> Result<()> {
+    let Some(entries) = unless_absent(std::fs::read_dir(process), process)? else {
+        return Ok(());
+    };
+    for entry in entries {
+        let Some(entry) = unless_absent(entry, process)? else {
+            break;
+        };
+        let path = entry.path();
+        if path.extension().is_some_and(|extension| extension == EXTENSION) {
+            // One that is gone by now named what is used no longer.
+            let names = unless_absent(std::fs::read_to_string(&path), &path)?.unwrap_or_default();
+            uses.extend(names.lines().map(str::to_owned));
+        }
+    }
+    Ok(())
+}
+
+fn unless_absent<T>(read: io::Result<T>, path: &Path) -> Result<Option<T>> {
+    match read {
+        Ok(read) => Ok(Some(read)),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(error) => Err(Error::io("read", path)(error)),
+    }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever let go last removes a file only after another may have begun anew.
+    #[test]
+    fn names_do_not_go_with_those_of_somebody_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path()).unwrap();
+        let last = store.in_use().unwrap();
+        // What others find between the last reference to the names and the removal of their file.
+        *lock(&store.uses.names) = Weak::new();
+        let next = store.in_use().unwrap();
+        let layer = LayerId::random().unwrap();
+        store.uses(Use::Layer(layer.clone())).unwrap();
+        drop(last);
+        assert!(store.all_uses().unwrap().0.contains(&of_layer(layer.as_str())));
+        drop(next);
+        assert_eq!(store.all_uses().unwrap().0, HashSet::new());
+    }
 }
