@@ -146,6 +146,9 @@ impl Write for BlobWriter<'_> {
         let count = file.write(bytes)?;
         self.hasher.update(&bytes[..count]);
         self.size += count as u64;
+        if let Some(room) = &mut self.room {
+            room.wrote(count as u64);
+        }
         Ok(count)
     }
 

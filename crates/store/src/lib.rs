@@ -35,6 +35,7 @@ mod uses;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rusqlite::Connection;
@@ -66,6 +67,8 @@ pub struct Store {
     connection: Mutex<Connection>,
     temp: OnceLock<temp::TempRoot>,
     cap: Cap,
+    /// Bytes on the disk of what room is kept for.
+    unfinished: AtomicU64,
     uses: uses::OfProcess,
     /// Builds that this process runs.
     running: Mutex<HashMap<BuildId, LockGuard>>,
@@ -80,6 +83,7 @@ impl Store {
             connection: Mutex::new(connection),
             temp: OnceLock::new(),
             cap: Cap::None,
+            unfinished: AtomicU64::default(),
             uses: uses::OfProcess::default(),
             running: Mutex::default(),
         })

@@ -1,8 +1,8 @@
 //! The cap: how much the store may hold, and making room below it.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 
 use crate::contents::{Item, Kind, Need};
 use crate::error::{Error, Result};
@@ -45,10 +45,28 @@ pub struct Room<'a> {
     store: &'a Store,
     /// `None` where there is no cap to keep.
     number: Option<i64>,
+    written: u64,
+}
+
+impl<'a> Room<'a> {
+    fn new(store: &'a Store, number: Option<i64>) -> Self {
+        Self {
+            store,
+            number,
+            written: 0,
+        }
+    }
+
+    /// Says that so many more of its bytes are on the disk.
+    pub(crate) fn wrote(&mut self, bytes: u64) {
+        self.written += bytes;
+        self.store.unfinished.fetch_add(bytes, Ordering::Relaxed);
+    }
 }
 
 impl Drop for Room<'_> {
     fn drop(&mut self) {
+        self.store.unfinished.fetch_sub(self.written, Ordering::Relaxed);
         if let (Some(number), Ok(process)) = (self.number, self.store.process()) {
             let query = "DELETE FROM reservations WHERE process = ? AND number = ?";
             // If not now it goes with the process.
@@ -64,27 +82,15 @@ impl Store {
     /// enough, there is room all the same: [`Store::excess`] tells. Nothing goes for what will never fit: it may be a lie.
     pub fn reserve(&self, bytes: u64) -> Result<Room<'_>> {
         static NUMBER: AtomicI64 = AtomicI64::new(0);
-        if self.cap == Cap::None {
-            return Ok(Room {
-                store: self,
-                number: None,
-            });
-        }
-        if bytes > self.held_and_cap(&self.db())?.1 {
-            return Ok(Room {
-                store: self,
-                number: None,
-            });
+        if self.cap == Cap::None || bytes > self.held_and_cap(&self.db())?.1 {
+            return Ok(Room::new(self, None));
         }
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         self.db().execute(
             "INSERT INTO reservations (process, number, bytes) VALUES (?, ?, ?)",
             params![self.process()?, number, to_sql(bytes)],
         )?;
-        let room = Room {
-            store: self,
-            number: Some(number),
-        };
+        let room = Room::new(self, Some(number));
         self.make_room(0)?;
         Ok(room)
     }
@@ -121,23 +127,30 @@ impl Store {
 
     /// Bytes on disk of everything, and those that room is kept for. Known, not measured now.
     pub(crate) fn held(&self, db: &Connection) -> Result<u64> {
-        let query = "SELECT bytes + (SELECT coalesce(sum(bytes), 0) FROM reservations) FROM held";
-        let held = from_sql(db.prepare_cached(query)?.query_row([], |row| row.get(0))?);
-        Ok(held + self.database_size())
+        let (stored, reserved) = self.stored_and_reserved(db)?;
+        Ok(stored + reserved)
+    }
+
+    fn stored_and_reserved(&self, db: &Connection) -> Result<(u64, u64)> {
+        let query = "SELECT bytes, (SELECT coalesce(sum(bytes), 0) FROM reservations) FROM held";
+        let row = |row: &Row<'_>| Ok((from_sql(row.get(0)?), from_sql(row.get(1)?)));
+        let (stored, reserved) = db.prepare_cached(query)?.query_row([], row)?;
+        Ok((stored + self.database_size(), reserved))
     }
 
     fn held_and_cap(&self, db: &Connection) -> Result<(u64, u64)> {
-        let held = self.held(db)?;
+        let (stored, reserved) = self.stored_and_reserved(db)?;
         let cap = match self.cap {
             Cap::None => u64::MAX,
             Cap::Bytes(bytes) => bytes,
             Cap::Percent(percent) => self.disk()?.0 / 100 * u64::from(percent),
             Cap::OfDisk => {
                 let (size, free) = self.disk()?;
-                share(held, size, free)
+                // What room is kept for is not on the disk yet; what of it was written is free no longer.
+                share(stored + self.unfinished.load(Ordering::Relaxed), size, free)
             }
         };
-        Ok((held, cap))
+        Ok((stored + reserved, cap))
     }
 
     /// Bytes of the disk that the store is on, and how many of them are free for it.
@@ -160,10 +173,10 @@ impl Store {
     }
 }
 
-/// How much a store may hold that holds `held`, of a disk of so many bytes, of which some are free.
-fn share(held: u64, disk: u64, free: u64) -> u64 {
+/// How much a store may hold that has `stored` on the disk, of a disk of so many bytes, of which some are free.
+fn share(stored: u64, disk: u64, free: u64) -> u64 {
     let of_disk = |(percent, most): (u64, u64)| (disk / 100 * percent).min(most);
-    let left = (held + free).saturating_sub(disk / 100 * FREE);
+    let left = (stored + free).saturating_sub(disk / 100 * FREE);
     of_disk(MOST).min(left).max(of_disk(LEAST))
 }
 
@@ -174,14 +187,14 @@ mod tests {
     #[test]
     fn shares() {
         const GB: u64 = 1_000_000_000;
-        for (what, held, disk, free, cap) in [
+        for (what, stored, disk, free, cap) in [
             ("a disk that is large and empty", 0, 1000 * GB, 1000 * GB, 100 * GB),
             ("the store alone fills 80 %", 40 * GB, 50 * GB, 10 * GB, 40 * GB),
             ("others leave too little", 40 * GB, 100 * GB, 15 * GB, 35 * GB),
             ("others leave nothing", 40 * GB, 200 * GB, 0, 10 * GB),
             ("a small disk that is full", 2 * GB, 10 * GB, 0, GB),
         ] {
-            assert_eq!(share(held, disk, free), cap, "{what}");
+            assert_eq!(share(stored, disk, free), cap, "{what}");
         }
     }
 }
