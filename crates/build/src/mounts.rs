@@ -65,6 +65,5 @@ fn commit(
 ) -> StepResult<()> {
     solve::set_owner(&directory.fs(), mode, uid, gid)?;
     builder.store.commit_cache_mount(directory, name, id)?;
-    builder.store.measure_cache_mount(name)?;
     Ok(())
 }

@@ -33,8 +33,8 @@ impl Store {
         Ok(Some(path))
     }
 
-    /// Makes what is in `directory` the cache mount of that name and gives its path. If somebody else was faster, theirs
-    /// stays. `id` is what people know it by.
+    /// Makes what is in `directory` the cache mount of that name, measures it, and gives its path. If somebody else was
+    /// faster, theirs stays. `id` is what people know it by.
     pub fn commit_cache_mount(&self, directory: &LayerDir, name: &str, id: &str) -> Result<PathBuf> {
         let path = self.cache_path(name);
         self.uses(Use::CacheMount(file_name(&path)))?;
@@ -45,7 +45,11 @@ impl Store {
             params![name, id, file_name(&path), now(), now_in_milliseconds()],
         )?;
         match renameat_with(CWD, directory.fs(), CWD, &path, RenameFlags::NOREPLACE) {
-            Ok(()) | Err(Errno::EXIST) => Ok(path),
+            Ok(()) => {
+                self.measure_cache_mount(name)?;
+                Ok(path)
+            }
+            Err(Errno::EXIST) => Ok(path),
             Err(error) => Err(Error::io("rename to", &path)(error.into())),
         }
     }

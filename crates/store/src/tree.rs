@@ -86,7 +86,11 @@ fn enter(dir: &OwnedFd, name: CString, remove: bool, bytes: &mut u64) -> Result<
     let mut buffer = [MaybeUninit::uninit(); 16 * 1024];
     let mut entries = RawDir::new(dir, &mut buffer);
     while let Some(entry) = entries.next() {
-        let entry = entry?;
+        let entry = match entry {
+            // The directory was removed since it was opened: there is nothing in it.
+            Err(Errno::NOENT) => break,
+            entry => entry?,
+        };
         let name = entry.file_name();
         if name == c"." || name == c".." {
             continue;
@@ -161,4 +165,23 @@ fn open_directory(dir: impl AsFd, name: &CStr, change: bool) -> Result<OwnedFd, 
         }
     }
     openat(dir, name, flags | OFlags::RDONLY, Mode::empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_that_is_removed_while_it_is_open_is_empty() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("removed");
+        std::fs::create_dir(&path).unwrap();
+        let name = CString::new(path.as_os_str().as_encoded_bytes()).unwrap();
+        let open = open_directory(CWD, &name, false).unwrap();
+        std::fs::remove_dir(&path).unwrap();
+        let level = enter(&open, CString::default(), false, &mut 0).unwrap();
+        assert_eq!(level.pending, Vec::<CString>::new());
+        // Nor is the way back gone.
+        assert!(open_directory(&open, c"..", false).is_ok());
+    }
 }

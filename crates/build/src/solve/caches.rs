@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 
-use kiln_plan::{Exec, MountKind, Op, Sharing, Source, StepId};
+use kiln_plan::{Exec, Mount, MountKind, Op, Sharing, Source, StepId};
 use kiln_store::{LayerDir, LockGuard};
 
 use super::Solver;
@@ -13,9 +13,40 @@ use crate::error::{StepError, StepResult};
 use crate::event::{Event, TaskId};
 use crate::waiting::Share;
 
-/// The cache mounts of one step: which directories it has, and their locks.
+/// The cache mounts of one step, by identity.
 #[derive(Default)]
-pub(super) struct Caches(BTreeMap<String, (String, LockGuard)>);
+pub(super) struct Caches(BTreeMap<String, Locked>);
+
+/// A cache mount that a step has.
+struct Locked {
+    /// The name of its directory in the store.
+    name: String,
+    writable: bool,
+    _lock: LockGuard,
+}
+
+/// What a step wants of a cache mount, which it may have in several places.
+#[derive(Debug, PartialEq, Eq)]
+struct Wanted {
+    sharing: Sharing,
+    writable: bool,
+}
+
+fn wanted(mounts: &[Mount]) -> BTreeMap<String, Wanted> {
+    let mut all: BTreeMap<String, Wanted> = BTreeMap::new();
+    for mount in mounts {
+        let Some((identity, sharing)) = identity(&mount.kind) else {
+            continue;
+        };
+        let writable = matches!(mount.kind, MountKind::Cache { read_only: false, .. });
+        let known = all.entry(identity).or_insert(Wanted { sharing, writable });
+        known.writable |= writable;
+        if sharing != Sharing::Shared {
+            known.sharing = sharing;
+        }
+    }
+    all
+}
 
 /// Who the mount is: owner and mode are part of it, as in `BuildKit`, for a directory that was made for one user is no
 /// use to another. `None` for other kinds of mount.
@@ -52,17 +83,15 @@ impl Solver<'_> {
     /// Locks the cache mounts of a step: each once, and all steps in the same order, so that no two of them wait for
     /// each other.
     pub(super) fn lock_caches(&self, task: TaskId, exec: &Exec) -> StepResult<Caches> {
-        let mut wanted: BTreeMap<String, Sharing> = BTreeMap::new();
-        for (name, sharing) in exec.mounts.iter().filter_map(|mount| identity(&mount.kind)) {
-            let known = wanted.entry(name).or_insert(sharing);
-            if sharing != Sharing::Shared {
-                *known = sharing;
-            }
-        }
         let mut caches = Caches::default();
-        for (name, sharing) in wanted {
-            let locked = self.lock_cache(task, &name, sharing)?;
-            caches.0.insert(name, locked);
+        for (identity, wanted) in wanted(&exec.mounts) {
+            let (name, lock) = self.lock_cache(task, &identity, wanted.sharing)?;
+            let locked = Locked {
+                name,
+                writable: wanted.writable,
+                _lock: lock,
+            };
+            caches.0.insert(identity, locked);
         }
         Ok(caches)
     }
@@ -78,13 +107,19 @@ impl Solver<'_> {
         Ok((name.to_owned(), lock))
     }
 
-    /// Measures the cache mounts of a step that ended, and lets go of them.
-    pub(super) fn release_caches(&self, caches: Caches) -> StepResult<()> {
-        for (identity, (name, _lock)) in caches.0 {
+    /// Measures the cache mounts that a step which ended may have written to, and lets go of all. What the step came to
+    /// does not depend on it.
+    pub(super) fn release_caches(&self, caches: Caches) {
+        for (identity, cache) in caches.0 {
             self.exports.used_mount(&identity);
-            self.session.store.measure_cache_mount(&name)?;
+            if cache.writable
+                && let Err(error) = self.session.store.measure_cache_mount(&cache.name)
+            {
+                self.sink.event(Event::Notice(format!(
+                    "a cache mount counts in the store as large as it was before this step: {error}"
+                )));
+            }
         }
-        Ok(())
     }
 
     /// What a mount begins with that nobody has: nothing, or a copy of its `from`.
@@ -114,7 +149,7 @@ impl Solver<'_> {
     pub(super) fn cache(&self, caches: &Caches, exec: &Exec, kind: &MountKind) -> StepResult<PathBuf> {
         let not_locked = || StepError::Invalid("a cache mount was not locked".to_owned());
         let (identity, _) = identity(kind).ok_or_else(not_locked)?;
-        let (name, _lock) = caches.0.get(&identity).ok_or_else(not_locked)?;
+        let Locked { name, .. } = caches.0.get(&identity).ok_or_else(not_locked)?;
         let MountKind::Cache {
             id,
             from,
@@ -180,4 +215,37 @@ pub(crate) fn set_owner(path: &Path, mode: u32, uid: u32, gid: u32) -> StepResul
     chown(path, Some(uid), Some(gid)).map_err(StepError::io("change the owner of", path))?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
         .map_err(StepError::io("change the mode of", path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mount(id: &str, sharing: Sharing, read_only: bool) -> Mount {
+        Mount {
+            target: "/m".to_owned(),
+            kind: MountKind::Cache {
+                id: id.to_owned(),
+                from: None,
+                source: String::new(),
+                sharing,
+                read_only,
+                mode: 0o755,
+                uid: 0,
+                gid: 0,
+            },
+        }
+    }
+
+    #[test]
+    fn a_mount_in_several_places_is_wanted_once_for_all_of_them() {
+        let found = wanted(&[
+            mount("twice", Sharing::Locked, true),
+            mount("twice", Sharing::Shared, false),
+            mount("read", Sharing::Shared, true),
+        ]);
+        let found: Vec<_> = found.into_values().collect();
+        let expected = [(Sharing::Shared, false), (Sharing::Locked, true)];
+        assert_eq!(found, expected.map(|(sharing, writable)| Wanted { sharing, writable }));
+    }
 }

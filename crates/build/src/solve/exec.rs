@@ -54,7 +54,7 @@ impl Solver<'_> {
             self.sink.event(Event::Emulated { id: task, platform });
         }
         let followed = output.follow(&mut child, self.cancel, request.step_timeout);
-        self.release_caches(std::mem::take(&mut mounted.caches))?;
+        self.release_caches(std::mem::take(&mut mounted.caches));
         let (exit, late) = followed?;
         if exit.code == Some(0) {
             return Ok(Made {
