@@ -270,7 +270,7 @@ impl Store {
         transaction.execute("DELETE FROM images WHERE id = ?", [id.to_string()])?;
         transaction.commit()?;
         drop(db);
-        self.make_room(0)
+        self.make_room_again()
     }
 
     /// What a name stood for when a registry was last asked: the manifest for the platform.

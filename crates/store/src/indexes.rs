@@ -126,7 +126,7 @@ impl Store {
         }
         transaction.commit()?;
         drop(db);
-        self.make_room(0)
+        self.make_room_again()
     }
 }
 

@@ -35,7 +35,6 @@ mod uses;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rusqlite::Connection;
@@ -67,8 +66,7 @@ pub struct Store {
     connection: Mutex<Connection>,
     temp: OnceLock<temp::TempRoot>,
     cap: Cap,
-    /// Bytes on the disk of what room is kept for.
-    unfinished: AtomicU64,
+    room: room::OfProcess,
     uses: uses::OfProcess,
     /// Builds that this process runs.
     running: Mutex<HashMap<BuildId, LockGuard>>,
@@ -83,7 +81,7 @@ impl Store {
             connection: Mutex::new(connection),
             temp: OnceLock::new(),
             cap: Cap::None,
-            unfinished: AtomicU64::default(),
+            room: room::OfProcess::default(),
             uses: uses::OfProcess::default(),
             running: Mutex::default(),
         })

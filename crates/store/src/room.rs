@@ -30,6 +30,24 @@ const MOST: (u64, u64) = (80, 100_000_000_000);
 const LEAST: (u64, u64) = (10, 10_000_000_000);
 const FREE: u64 = 20;
 
+/// What of the cap is free after something had to go: a twentieth. Looking through the store takes as long as it is
+/// large, and must not be done for every write to a full one.
+const SPARE: u64 = 20;
+
+/// How much a store must have grown that was above the cap, though nothing more could go, to be looked through again: a
+/// hundredth of the cap.
+const NOTICEABLE: u64 = 100;
+
+/// What this process knows besides the database.
+#[derive(Debug, Default)]
+pub(crate) struct OfProcess {
+    /// Bytes on the disk of what room is kept for.
+    unfinished: AtomicU64,
+    /// What the store held after all had gone that might, or less if it held less since. Where that was above the cap,
+    /// nothing more could go.
+    left: AtomicU64,
+}
+
 /// A store that holds more than it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Excess {
@@ -60,13 +78,13 @@ impl<'a> Room<'a> {
     /// Says that so many more of its bytes are on the disk.
     pub(crate) fn wrote(&mut self, bytes: u64) {
         self.written += bytes;
-        self.store.unfinished.fetch_add(bytes, Ordering::Relaxed);
+        self.store.room.unfinished.fetch_add(bytes, Ordering::Relaxed);
     }
 }
 
 impl Drop for Room<'_> {
     fn drop(&mut self) {
-        self.store.unfinished.fetch_sub(self.written, Ordering::Relaxed);
+        self.store.room.unfinished.fetch_sub(self.written, Ordering::Relaxed);
         if let (Some(number), Ok(process)) = (self.number, self.store.process()) {
             let query = "DELETE FROM reservations WHERE process = ? AND number = ?";
             // If not now it goes with the process.
@@ -97,19 +115,22 @@ impl Store {
 
     /// By how much the store holds more than it may, after all that may go went.
     pub fn excess(&self) -> Result<Option<Excess>> {
-        self.make_room(0)?;
+        self.make_room_again()?;
         let (held, cap) = self.held_and_cap(&self.db())?;
         Ok((held > cap).then_some(Excess { held, cap }))
     }
 
-    /// Brings the store below the cap, by `bytes`. Cheap where it is: two numbers are compared.
+    /// Brings the store below the cap, by `bytes`; where something must go, with some room to spare. Cheap where it is
+    /// below, or above and hardly more than when nothing else could go: numbers are compared.
     pub(crate) fn make_room(&self, bytes: u64) -> Result<()> {
         if self.cap == Cap::None {
             return Ok(());
         }
         let (held, cap) = self.held_and_cap(&self.db())?;
-        let goal = cap.saturating_sub(bytes);
-        if held <= goal || bytes > cap {
+        let limit = cap.saturating_sub(bytes);
+        let left = self.room.left.fetch_min(held, Ordering::Relaxed).min(held);
+        let in_vain = left > limit && held <= left + cap / NOTICEABLE;
+        if held <= limit || bytes > cap || in_vain {
             return Ok(());
         }
         // By now another process may have made room.
@@ -119,10 +140,20 @@ impl Store {
             let last_build = logs.map(|log| log.created).max().unwrap_or_default();
             items.retain(|item| item.need <= Need::Image && item.disk > 0);
             items.retain(|item| item.kind != Kind::Log || item.created < last_build);
-            least_recent(items, held.saturating_sub(goal))
+            let goal = limit.saturating_sub(cap / SPARE);
+            let chosen = least_recent(items, held.saturating_sub(goal));
+            let freed = chosen.iter().map(|item| item.disk).sum();
+            self.room.left.store(held.saturating_sub(freed), Ordering::Relaxed);
+            chosen
         };
         self.remove(choose, Scope::Chosen)?;
         Ok(())
+    }
+
+    /// The same after something may go that could not before.
+    pub(crate) fn make_room_again(&self) -> Result<()> {
+        self.room.left.store(0, Ordering::Relaxed);
+        self.make_room(0)
     }
 
     /// Bytes on disk of everything, and those that room is kept for. Known, not measured now.
@@ -147,7 +178,7 @@ impl Store {
             Cap::OfDisk => {
                 let (size, free) = self.disk()?;
                 // What room is kept for is not on the disk yet; what of it was written is free no longer.
-                share(stored + self.unfinished.load(Ordering::Relaxed), size, free)
+                share(stored + self.room.unfinished.load(Ordering::Relaxed), size, free)
             }
         };
         Ok((stored + reserved, cap))

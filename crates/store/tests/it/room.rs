@@ -170,6 +170,48 @@ fn cache_mounts_count_as_they_are_measured() {
     assert!(!old.exists() && other.exists());
 }
 
+/// To look through a store takes as long as it is large.
+#[test]
+fn when_something_goes_there_is_room_for_a_while() {
+    let (directory, store) = store();
+    for _ in 0..20 {
+        add_large(&store, 1);
+    }
+    let capped = capped(directory.path(), 20);
+    let layers = || names(&directory.path().join("layers")).len();
+    add_large(&capped, 1);
+    assert_eq!(layers(), 19);
+    add_large(&capped, 1);
+    assert_eq!(layers(), 20);
+}
+
+#[test]
+fn where_nothing_can_go_the_store_is_looked_through_when_it_has_grown() {
+    let (directory, store) = store();
+    let _in_use = store.in_use().unwrap();
+    add_large(&store, 400);
+    let capped = capped(directory.path(), 200);
+    let in_use = capped.in_use().unwrap();
+    // Whoever looks sweeps what dead processes left.
+    let dead = directory.path().join("tmp/0123456789abcdef");
+    let looks_for = |megabytes| {
+        std::fs::create_dir_all(&dead).unwrap();
+        let layer = add_large(&capped, megabytes);
+        (!dead.exists(), layer)
+    };
+    let made = [0, 0, 1, 2, 0].map(looks_for);
+    assert_eq!(
+        made.each_ref().map(|(looks, _)| *looks),
+        [true, false, false, true, false]
+    );
+    drop(in_use);
+    assert!(capped.excess().unwrap().is_some());
+    assert_eq!(
+        has(&capped, &made.each_ref().map(|(_, layer)| layer)),
+        [true, true, false, false, true]
+    );
+}
+
 /// Of what one build used, what was made last goes first.
 #[test]
 fn what_stands_on_something_goes_before_it() {
