@@ -79,11 +79,18 @@ impl Builder {
             Err(_) if cancel.is_canceled() && !recorder.failed() => "canceled",
             Err(_) => "failed",
         };
-        recorder.write(&self.store, id).map_err(StepError::from)?;
-        self.store.finish_build(id, outcome).map_err(StepError::from)?;
+        let written = recorder.write(&self.store, id);
+        let finished = self.store.finish_build(id, outcome);
         drop(in_use);
-        if let Some(excess) = self.store.excess().map_err(StepError::from)? {
-            sink.event(Event::Notice(too_much(excess)));
+        // What was built is there, and what failed has failed, whatever comes of the rest.
+        let not_noted = |error| format!("what is remembered of this build is not all that it did: {error}");
+        let untidy = match self.store.excess() {
+            Ok(excess) => excess.map(too_much),
+            Err(error) => Some(format!("the store may hold more than it is to: {error}")),
+        };
+        let notices = [written.err().map(not_noted), finished.err().map(not_noted), untidy];
+        for text in notices.into_iter().flatten() {
+            sink.event(Event::Notice(text));
         }
         result
     }
@@ -144,3 +151,87 @@ fn check_epoch(request: &Request, plan: &Plan) -> StepResult<()> {
 
 /// Tasks that are no steps are numbered from here: no Dockerfile has that many steps.
 pub(crate) const FIRST_TASK: usize = 1 << 24;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::path::PathBuf;
+    use std::sync::Mutex;
+
+    use kiln_dockerfile::source::Source;
+    use kiln_plan::Options;
+
+    use super::*;
+    use crate::request::{Access, Annotations, Limits};
+
+    /// Puts a file in the place of the store's logs while something is built, and keeps notices.
+    struct Saboteur {
+        logs: PathBuf,
+        notices: Mutex<Vec<String>>,
+    }
+
+    impl Sink for Saboteur {
+        fn event(&self, event: Event) {
+            if self.logs.is_dir() {
+                std::fs::remove_dir(&self.logs).unwrap();
+                std::fs::write(&self.logs, "").unwrap();
+            }
+            if let Event::Notice(text) = event {
+                self.notices.lock().unwrap().push(text);
+            }
+        }
+    }
+
+    fn request(dockerfile: &str, context: PathBuf) -> Request {
+        Request {
+            dockerfile: Source::new("Dockerfile", dockerfile.to_owned()),
+            context: Some(context),
+            context_time: None,
+            ignore: None,
+            named_contexts: BTreeMap::new(),
+            layouts: BTreeMap::new(),
+            options: Options::default(),
+            access: Access::default(),
+            device_directories: Vec::new(),
+            pull: false,
+            explain: false,
+            jobs: 1,
+            epoch: None,
+            limits: Limits::default(),
+            step_timeout: None,
+            tags: Vec::new(),
+            outputs: Vec::new(),
+            annotations: Annotations::default(),
+            cache_from: Vec::new(),
+            cache_to: Vec::new(),
+            inline_cache: false,
+        }
+    }
+
+    /// Builds while the build cannot be noted. Gives the result and the notices.
+    fn build(dockerfile: &str) -> (Result<Built, Error>, Vec<String>) {
+        let (root, context) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let store = Arc::new(Store::open(root.path()).unwrap());
+        let registry = kiln_registry::Client::new(kiln_registry::Settings::default()).unwrap();
+        let saboteur = Saboteur {
+            logs: root.path().join("logs"),
+            notices: Mutex::default(),
+        };
+        let request = request(dockerfile, context.path().to_owned());
+        let builder = Builder::new(store, Arc::new(registry));
+        let result = builder.build(&request, &saboteur, &Cancel::new().unwrap());
+        assert!(saboteur.logs.is_file());
+        (result, saboteur.notices.into_inner().unwrap())
+    }
+
+    #[test]
+    fn what_a_build_comes_to_does_not_depend_on_what_is_noted_of_it() {
+        let (built, notices) = build("FROM scratch\nLABEL a=b\n");
+        assert!(built.unwrap().config.is_some());
+        assert!(notices.len() == 1 && notices[0].contains("logs"), "{notices:?}");
+        let (failed, notices) = build("FROM scratch\nCOPY missing /\n");
+        let failed = failed.unwrap_err().to_string();
+        assert!(failed.contains("missing"), "{failed}");
+        assert_eq!(notices.len(), 1, "{notices:?}");
+    }
+}

@@ -133,7 +133,7 @@ impl BlobWriter<'_> {
         self.file = None;
         drop(self.room.take());
         self.store.add_blob(&found, disk)?;
-        self.store.make_room(0)?;
+        self.store.settle();
         Ok((found, self.size))
     }
 }

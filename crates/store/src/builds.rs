@@ -91,8 +91,9 @@ impl Store {
         Ok(())
     }
 
-    /// Says how a build ended.
+    /// Says how a build ended, which runs no longer, whatever comes of this.
     pub fn finish_build(&self, id: BuildId, outcome: &str) -> Result<()> {
+        let _running_until_the_end = self.running().remove(&id);
         self.write_uses()?;
         let logs = self.logs(id);
         let disk = tree::measure(&logs).map_err(Error::io("measure", &logs))?;
@@ -100,7 +101,6 @@ impl Store {
             "UPDATE builds SET outcome = ?, disk = ? WHERE id = ?",
             params![outcome, to_sql(disk), id.0],
         )?;
-        self.running().remove(&id);
         Ok(())
     }
 

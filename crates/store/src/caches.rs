@@ -62,7 +62,8 @@ impl Store {
             "UPDATE cache_mounts SET disk = ? WHERE name = ? AND disk <> ?1",
             params![to_sql(disk), name],
         )?;
-        self.make_room(0)
+        self.settle();
+        Ok(())
     }
 
     /// Notes that a step writes to a cache mount, and gives who else did so, if it is the first time for this writer: then

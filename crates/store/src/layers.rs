@@ -130,7 +130,8 @@ impl Store {
         drop(db);
         // What cannot be removed now goes with the process's directory.
         let _swept_later = tree::remove(&leftover);
-        self.make_room(0)
+        self.settle();
+        Ok(())
     }
 
     /// What is known of a layer; `None` if there is none, or if its files may not have survived a power failure.

@@ -150,6 +150,11 @@ impl Store {
         Ok(())
     }
 
+    /// The same after something became part of the store, which it is whatever comes of this: [`Store::excess`] tells.
+    pub(crate) fn settle(&self) {
+        let _told_later = self.make_room(0);
+    }
+
     /// The same after something may go that could not before.
     pub(crate) fn make_room_again(&self) -> Result<()> {
         self.room.left.store(0, Ordering::Relaxed);

@@ -212,6 +212,22 @@ fn where_nothing_can_go_the_store_is_looked_through_when_it_has_grown() {
     );
 }
 
+#[test]
+fn what_is_committed_stays_though_no_room_can_be_made() {
+    let (directory, store) = store();
+    add_large(&store, 4);
+    let capped = capped(directory.path(), 4);
+    let mut blob = capped.blob_writer(None).unwrap();
+    std::io::Write::write_all(&mut blob, b"blob").unwrap();
+    // Nobody can read whose image that is.
+    let database = Connection::open(directory.path().join("kiln.db")).unwrap();
+    database.execute("INSERT INTO tags VALUES ('a', x'ff')", []).unwrap();
+    let layer = add_large(&capped, 4);
+    let (digest, _) = blob.commit(None).unwrap();
+    assert!(capped.layer(&layer).unwrap().is_some() && capped.has_blob(&digest).unwrap());
+    assert!(capped.excess().is_err());
+}
+
 /// Of what one build used, what was made last goes first.
 #[test]
 fn what_stands_on_something_goes_before_it() {
