@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use kiln_store::{BuildId, PastRun, Store};
+use kiln_store::{BuildId, Run, Store};
 use serde::Serialize;
 
 use crate::builder::Builder;
@@ -75,19 +75,22 @@ impl Builder {
     /// Why a step of a build ran; `None` where nothing is known of it: it was cached, or it makes no layer.
     pub fn why(&self, build: BuildId, step: usize) -> Result<Option<Why>, Error> {
         let run = self.store.run(build, step).map_err(StepError::from)?;
-        Ok(run.map(|run| of_run(&self.store, &run)).transpose()?.flatten())
+        Ok(run
+            .map(|past| of_run(&self.store, past.number, &past.run))
+            .transpose()?
+            .flatten())
     }
 }
 
-/// `None` if another version of the program noted the run.
-pub(crate) fn of_run(store: &Store, run: &PastRun) -> StepResult<Option<Why>> {
-    let Some(inputs) = Inputs::from_bytes(&run.run.inputs) else {
+/// Why the run of that number ran; `None` if another version of the program noted it.
+pub(crate) fn of_run(store: &Store, number: i64, run: &Run) -> StepResult<Option<Why>> {
+    let Some(inputs) = Inputs::from_bytes(&run.inputs) else {
         return Ok(None);
     };
     if inputs.no_cache {
         return Ok(Some(Why::NoCache));
     }
-    let earlier = store.earlier_runs(run.number, &run.run)?;
+    let earlier = store.earlier_runs(number, run)?;
     let earlier = earlier.into_iter().filter_map(|past| {
         let old = Inputs::from_bytes(&past.run.inputs)?;
         old.are_like(&inputs).then_some((past, old))

@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::ids::BuildId;
 use crate::layers::{from_sql, to_sql};
 use crate::locks::{self, LockGuard};
+use crate::runs::forget_listings;
 use crate::schema::immediate;
 use crate::{Store, now, temp, tree};
 
@@ -83,9 +84,13 @@ impl Store {
             if let Some(_ended) = locks::try_exclusive(&self.root, &running(BuildId(id)))? {
                 let logs = self.logs(BuildId(id));
                 tree::remove(&logs).map_err(Error::io("remove", &logs))?;
-                let db = self.db();
-                db.execute("DELETE FROM runs WHERE build = ? AND layer IS NULL", [id])?;
-                db.execute("DELETE FROM builds WHERE id = ?", [id])?;
+                let mut db = self.db();
+                let transaction = immediate(&mut db)?;
+                if transaction.execute("DELETE FROM runs WHERE build = ? AND layer IS NULL", [id])? > 0 {
+                    forget_listings(&transaction)?;
+                }
+                transaction.execute("DELETE FROM builds WHERE id = ?", [id])?;
+                transaction.commit()?;
             }
         }
         Ok(())

@@ -67,7 +67,7 @@ pub struct Contents {
     pub images: u64,
     /// How many records of steps.
     pub records: u64,
-    /// Bytes on disk of the database, which has the records.
+    /// Bytes on disk of the database, which has the records, but for what of it is free.
     pub database: u64,
 }
 
@@ -139,7 +139,7 @@ impl Store {
             items: self.items(&db, &self.needs(&db)?)?,
             images: count("SELECT count(*) FROM images")?,
             records: count("SELECT count(*) FROM records")?,
-            database: self.database_size(),
+            database: self.database_size(&db)?,
         })
     }
 

@@ -171,7 +171,7 @@ impl Store {
         let query = "SELECT bytes, (SELECT coalesce(sum(bytes), 0) FROM reservations) FROM held";
         let row = |row: &Row<'_>| Ok((from_sql(row.get(0)?), from_sql(row.get(1)?)));
         let (stored, reserved) = db.prepare_cached(query)?.query_row([], row)?;
-        Ok((stored + self.database_size(), reserved))
+        Ok((stored + self.database_size(db)?, reserved))
     }
 
     fn held_and_cap(&self, db: &Connection) -> Result<(u64, u64)> {
@@ -197,9 +197,9 @@ impl Store {
         Ok((bytes(disk.f_blocks), bytes(disk.f_bavail)))
     }
 
-    /// Bytes on disk of the database and its journal.
-    pub(crate) fn database_size(&self) -> u64 {
-        schema::database_size(&self.root)
+    /// See [`schema::database_size`].
+    pub(crate) fn database_size(&self, db: &Connection) -> Result<u64> {
+        schema::database_size(db, &self.root)
     }
 
     /// What this process is called in the store.

@@ -1,6 +1,6 @@
 //! What steps were made of when they ran, so that two runs can be compared.
 
-use rusqlite::{OptionalExtension as _, Row, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use crate::Store;
 use crate::error::Result;
@@ -121,6 +121,15 @@ impl Store {
         }
         Ok(all)
     }
+}
+
+/// Forgets the lists that no run has any more.
+pub(crate) fn forget_listings(db: &Connection) -> Result<()> {
+    db.execute(
+        "DELETE FROM listings WHERE digest NOT IN (SELECT digest FROM run_listings)",
+        [],
+    )?;
+    Ok(())
 }
 
 fn past_run(row: &Row<'_>) -> rusqlite::Result<PastRun> {

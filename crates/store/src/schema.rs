@@ -10,14 +10,16 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
 
 use crate::error::{Error, Result};
-use crate::layers::to_sql;
+use crate::layers::{from_sql, to_sql};
 use crate::{locks, tree};
 
 /// The database's name in the store.
 const DATABASE: &str = "kiln.db";
 
-/// Pages of the journal, of 4 KiB, after which it is moved into the database.
+/// Pages of the journal after which it is moved into the database.
 const JOURNAL_PAGES: u32 = 250;
+/// Bytes of a page, about.
+const PAGE: u32 = 4096;
 /// How long a process waits for another's transaction; they last milliseconds.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -194,6 +196,7 @@ pub(crate) fn open(root: &Path) -> Result<Connection> {
     // when the store is opened.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     connection.pragma_update(None, "wal_autocheckpoint", JOURNAL_PAGES)?;
+    connection.pragma_update(None, "journal_size_limit", JOURNAL_PAGES * PAGE)?;
     check(&mut connection, root, &path)?;
     Ok(connection)
 }
@@ -297,11 +300,15 @@ fn adopt_blobs(transaction: &Transaction<'_>, root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Bytes on disk of the database and its journal.
-pub(crate) fn database_size(root: &Path) -> u64 {
+/// Bytes on disk of the database and its journal, but for pages that are free: the database does not grow before they are
+/// filled, and never shrinks.
+pub(crate) fn database_size(connection: &Connection, root: &Path) -> Result<u64> {
+    let query = "SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size";
+    let free = connection.prepare_cached(query)?.query_row([], |row| row.get(0))?;
     let files = ["", "-wal"].map(|suffix| root.join(format!("{DATABASE}{suffix}")));
     let size = |path: &PathBuf| std::fs::metadata(path).map_or(0, |meta| tree::disk_of(&meta));
-    files.iter().map(size).sum()
+    let all: u64 = files.iter().map(size).sum();
+    Ok(all.saturating_sub(from_sql(free)))
 }
 
 /// A transaction that has the right to write from its beginning: it waits for others then, and never fails for them later.

@@ -8,6 +8,7 @@ use crate::contents::{Item, Kind, Need, Needs, strings};
 use crate::error::{Error, Result};
 use crate::ids::random_name;
 use crate::layers::boot_id;
+use crate::runs::forget_listings;
 use crate::schema::immediate;
 use crate::{Store, temp, tree, uses};
 
@@ -128,10 +129,7 @@ impl Store {
         if scope != Scope::Chosen {
             transaction.execute("DELETE FROM records WHERE layer NOT IN (SELECT id FROM layers)", [])?;
         }
-        transaction.execute(
-            "DELETE FROM listings WHERE digest NOT IN (SELECT digest FROM run_listings)",
-            [],
-        )?;
+        forget_listings(&transaction)?;
         transaction.commit()?;
         Ok(chosen)
     }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::Read as _;
+use std::rc::Rc;
 
 use kiln_layer::Counted;
 use rustix::fs::FileType;
@@ -11,11 +12,35 @@ use serde::Serialize;
 /// Bytes of a list. What comes after is not listed; that it is different is noticed all the same.
 const MOST: usize = 32 << 20;
 
+/// Bytes of an entry of a list besides the path, at most.
+const LONGEST: usize = 70;
+
 /// Fast: a list is written whenever a file of a context changes.
 const LEVEL: i32 = 1;
 
-/// A list while it is made. Each entry is a line of what there is to say, a tab, the path, and a zero byte.
+/// What was read, while nobody knows whether there must be a list of it: of a step that is cached there is none.
 #[derive(Debug, Default)]
+pub(crate) struct Seen {
+    entries: Vec<Entry>,
+    /// Bytes of the list, at most.
+    length: usize,
+}
+
+/// What was at a path.
+#[derive(Debug)]
+struct Entry {
+    /// The path of what `path` is relative to.
+    above: Rc<str>,
+    path: Vec<u8>,
+    kind: FileType,
+    mode: u32,
+    owner: (u32, u32),
+    size: u64,
+    digest: u64,
+}
+
+/// A list. Each entry is a line of what there is to say, a tab, the path, and a zero byte.
+#[derive(Debug)]
 pub(crate) struct Listing {
     text: Vec<u8>,
 }
@@ -35,10 +60,11 @@ pub struct Look {
     pub digest: String,
 }
 
-impl Listing {
+impl Seen {
     /// Adds what is at a path of a tree. `above` is the path of what the entry's path is relative to.
-    pub(crate) fn add(&mut self, above: &str, entry: &Counted) {
-        if self.text.len() >= MOST {
+    pub(crate) fn add(&mut self, above: &Rc<str>, entry: Counted) {
+        self.length += above.len() + entry.path.len() + LONGEST;
+        if self.length > MOST {
             return;
         }
         let digest = if entry.kind == FileType::Symlink {
@@ -46,23 +72,45 @@ impl Listing {
         } else {
             entry.digest
         };
-        let (uid, gid) = entry.owner;
-        let line = format!(
-            "{} {:04o} {uid}:{gid} {} {:016x}\t",
-            letter(entry.kind),
-            entry.mode,
-            entry.size,
-            u64::from_be_bytes(*digest.first_chunk().expect("digests are longer")),
-        );
-        self.text.extend_from_slice(line.as_bytes());
-        self.text.extend_from_slice(above.as_bytes());
-        if !above.is_empty() && !entry.path.is_empty() {
-            self.text.push(b'/');
-        }
-        self.text.extend_from_slice(&entry.path);
-        self.text.push(0);
+        self.entries.push(Entry {
+            above: Rc::clone(above),
+            path: entry.path,
+            kind: entry.kind,
+            mode: entry.mode,
+            owner: entry.owner,
+            size: entry.size,
+            digest: u64::from_be_bytes(*digest.first_chunk().expect("digests are longer")),
+        });
     }
 
+    /// The list of it.
+    pub(crate) fn listing(&self) -> Listing {
+        let mut text = Vec::with_capacity(self.length.min(MOST));
+        for entry in &self.entries {
+            entry.write(&mut text);
+        }
+        Listing { text }
+    }
+}
+
+impl Entry {
+    fn write(&self, text: &mut Vec<u8>) {
+        let (kind, (uid, gid)) = (letter(self.kind), self.owner);
+        let line = format!(
+            "{kind} {:04o} {uid}:{gid} {} {:016x}\t",
+            self.mode, self.size, self.digest
+        );
+        text.extend_from_slice(line.as_bytes());
+        text.extend_from_slice(self.above.as_bytes());
+        if !self.above.is_empty() && !self.path.is_empty() {
+            text.push(b'/');
+        }
+        text.extend_from_slice(&self.path);
+        text.push(0);
+    }
+}
+
+impl Listing {
     /// For the store.
     pub(crate) fn compressed(&self) -> std::io::Result<Vec<u8>> {
         zstd::encode_all(self.text.as_slice(), LEVEL)
@@ -71,7 +119,7 @@ impl Listing {
     /// From the store; `None` for what is none.
     pub(crate) fn decompress(bytes: &[u8]) -> Option<Self> {
         let mut text = Vec::new();
-        // One entry may end behind the limit.
+        // Earlier versions let one entry end behind the limit.
         let most = (MOST as u64) * 2;
         zstd::Decoder::new(bytes).ok()?.take(most).read_to_end(&mut text).ok()?;
         Some(Self { text })
@@ -175,17 +223,18 @@ mod tests {
     use super::*;
 
     fn listing(directory: &Path) -> Listing {
-        let mut listing = Listing::default();
+        let mut seen = Seen::default();
         let options = DigestOptions {
             owner: Some((0, 0)),
             ..DigestOptions::default()
         };
         let root = File::open(directory).unwrap();
+        let above = Rc::from("src");
         digest_tree(root.as_fd(), Path::new(""), &options, &mut |entry| {
-            listing.add("src", &entry);
+            seen.add(&above, entry);
         })
         .unwrap();
-        Listing::decompress(&listing.compressed().unwrap()).unwrap()
+        Listing::decompress(&seen.listing().compressed().unwrap()).unwrap()
     }
 
     #[test]

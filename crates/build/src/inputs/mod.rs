@@ -2,8 +2,8 @@
 
 mod listing;
 
-pub(crate) use listing::Listing;
 pub use listing::Look;
+pub(crate) use listing::{Listing, Seen};
 
 use kiln_plan::{Op, Source, Step};
 use serde::{Deserialize, Serialize};

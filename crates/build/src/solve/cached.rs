@@ -182,7 +182,7 @@ impl Solver<'_> {
         let mut key = KeyBuilder::new(&step.definition);
         key.tree(&self.base(step));
         let content = self.add_content(step, &mut key)?;
-        let reads = !content.listings.is_empty();
+        let reads = !content.files.is_empty();
         Ok((reads.then(|| key.finish()), content))
     }
 

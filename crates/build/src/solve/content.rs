@@ -1,6 +1,7 @@
 //! What steps read, by content: what content keys are made of, and what a run is remembered by.
 
 use std::path::Path;
+use std::rc::Rc;
 
 use kiln_layer::{DigestOptions, FileDigests, Filter, NoFileDigests};
 use kiln_plan::{CopyAction, CopyFrom, Exec, FileAction, FileOp, MountKind, Op, Step, StepId};
@@ -9,7 +10,7 @@ use super::Solver;
 use super::copy::{Choice, context_filter, octal};
 use super::sources::{Source, Tree};
 use crate::error::StepResult;
-use crate::inputs::{Input, Listing, TREE};
+use crate::inputs::{Input, Seen, TREE};
 use crate::key::{KeyBuilder, tree_digest};
 
 /// What a step reads besides its root.
@@ -17,15 +18,15 @@ use crate::key::{KeyBuilder, tree_digest};
 pub(super) struct Content {
     /// By name, in order.
     pub(super) inputs: Vec<Input>,
-    /// The files that were read, each list with its digest.
-    pub(super) listings: Vec<([u8; 32], Listing)>,
+    /// The files that were read, those of each input with their digest.
+    pub(super) files: Vec<([u8; 32], Seen)>,
 }
 
 impl Content {
     fn add(&mut self, name: String, files: Files, key: &mut KeyBuilder) {
         let digest = key.contents(&files.digests);
         self.inputs.push(Input::files(name, &digest));
-        self.listings.push((digest, files.listing));
+        self.files.push((digest, files.seen));
     }
 }
 
@@ -137,7 +138,7 @@ type Choose<'a> = dyn Fn(&Source, &Path, bool) -> Filter + 'a;
 struct Files {
     /// Of each source, its name, which counts where it becomes the name of the copy, and its content.
     digests: Vec<[u8; 32]>,
-    listing: Listing,
+    seen: Seen,
 }
 
 /// A tree whose content is digested.
@@ -182,8 +183,8 @@ impl Reader<'_> {
             mode: self.mode,
             known: self.known,
         };
-        let listing = &mut self.files.listing;
-        let digested = kiln_layer::digest_tree(self.tree.root, path, &options, &mut |entry| listing.add(name, &entry))?;
+        let (above, seen) = (Rc::from(name), &mut self.files.seen);
+        let digested = kiln_layer::digest_tree(self.tree.root, path, &options, &mut |entry| seen.add(&above, entry))?;
         self.tree.check()?;
         let name = *blake3::hash(name.as_bytes()).as_bytes();
         self.files.digests.extend([name, digested.digest]);

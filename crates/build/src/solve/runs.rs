@@ -31,15 +31,13 @@ impl Solver<'_> {
             inputs: inputs.to_bytes(),
         };
         let number = store.begin_run(&run)?;
-        for (digest, listing) in &content.listings {
-            let listing = listing
-                .compressed()
-                .map_err(StepError::io("compress", "a list of files"))?;
+        for (digest, seen) in &content.files {
+            let listing = seen.listing().compressed();
+            let listing = listing.map_err(StepError::io("compress", "a list of files"))?;
             store.put_listing(number, digest, &listing)?;
         }
         if self.session.request.explain
-            && let Some(noted) = store.run(run.build, run.step)?
-            && let Some(why) = why::of_run(store, &noted)?
+            && let Some(why) = why::of_run(store, number, &run)?
         {
             let id = TaskId(id.0);
             self.sink.event(Event::Explained { id, why });

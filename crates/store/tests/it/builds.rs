@@ -2,7 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 
-use kiln_store::{BuildId, BuildStep, Store};
+use kiln_store::{BuildId, BuildStep, Run, Store};
 
 use super::support::{names, store};
 
@@ -72,4 +72,33 @@ fn steps_are_remembered_by_number() {
     store.put_step(build, &second).unwrap();
     store.put_step(build, &first).unwrap();
     assert_eq!(store.build_steps(build).unwrap(), [first, second]);
+}
+
+/// A list of what a step read that failed. The database takes no more room without it, though its file is as large.
+#[test]
+fn lists_of_what_failed_go_with_their_build() {
+    const MIB: u64 = 1 << 20;
+    let (_directory, store) = store();
+    let database = || store.contents().unwrap().database;
+    let build = store.begin_build("failed").unwrap();
+    let run = Run {
+        build,
+        step: 1,
+        definition: [1; 32],
+        place: [2; 32],
+        title: [3; 32],
+        inputs: Vec::new(),
+    };
+    let number = store.begin_run(&run).unwrap();
+    let before = database();
+    store.put_listing(number, &[7; 32], &vec![1; 8 << 20]).unwrap();
+    store.finish_build(build, "failed").unwrap();
+    assert!(store.listing(&[7; 32]).unwrap().is_some());
+    assert!(database() > before + 8 * MIB);
+    for _ in 0..60 {
+        let id = store.begin_build("later").unwrap();
+        store.finish_build(id, "done").unwrap();
+    }
+    assert!(store.listing(&[7; 32]).unwrap().is_none());
+    assert!(database() < before + 2 * MIB, "{} {before}", database());
 }
