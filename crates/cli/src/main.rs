@@ -8,6 +8,7 @@
 )]
 
 mod atomic;
+mod aws;
 mod cli;
 mod commands;
 mod context;

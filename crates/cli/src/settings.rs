@@ -52,7 +52,7 @@ impl Environment {
     }
 
     /// A variable that counts only if it is text and not empty.
-    fn filled(&self, name: &str) -> Option<String> {
+    pub(crate) fn filled(&self, name: &str) -> Option<String> {
         self.text(name).ok().flatten().filter(|text| !text.is_empty())
     }
 
@@ -65,7 +65,7 @@ impl Environment {
         self.path(name).filter(|path| path.is_absolute())
     }
 
-    fn home(&self) -> Option<PathBuf> {
+    pub(crate) fn home(&self) -> Option<PathBuf> {
         self.path("HOME")
     }
 }

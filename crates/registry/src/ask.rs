@@ -103,7 +103,7 @@ impl Inner {
     }
 
     /// How long to wait for the answer once everything is sent.
-    fn patience_for(&self, method: &Method, payload: &Payload<'_>) -> Duration {
+    pub(crate) fn patience_for(&self, method: &Method, payload: &Payload<'_>) -> Duration {
         let timeouts = self.settings.timeouts;
         match payload {
             Payload::Stream(_) => timeouts.commit,
@@ -155,8 +155,8 @@ fn redirect_error(what: &What, to: &Url, reason: String) -> Error {
     }
 }
 
-/// The errors in a body as the distribution specification has them, or the beginning of the body.
-fn message(body: &str) -> String {
+/// What a body says of an error: as the distribution specification has it, or as others do; else its beginning.
+pub(crate) fn message(body: &str) -> String {
     #[derive(serde::Deserialize)]
     struct Errors {
         errors: Vec<One>,
@@ -168,8 +168,10 @@ fn message(body: &str) -> String {
         #[serde(default)]
         message: String,
     }
+    /// Docker Hub's token server; the services of CI systems.
     #[derive(serde::Deserialize)]
     struct Details {
+        #[serde(alias = "message", alias = "msg")]
         details: String,
     }
     if let Ok(Errors { errors }) = serde_json::from_str(body) {
@@ -183,15 +185,25 @@ fn message(body: &str) -> String {
             });
         return clean(&said.collect::<Vec<_>>().join("; "));
     }
-    // Docker Hub's token server.
     if let Ok(Details { details }) = serde_json::from_str(body) {
         return clean(&details);
+    }
+    // Object storage.
+    if let (Some(code), Some(text)) = (element(body, "Code"), element(body, "Message")) {
+        return clean(&format!("{code}: {text}"));
     }
     // A page for people with browsers says nothing here.
     if body.trim_start().starts_with('<') {
         return String::new();
     }
     clean(body)
+}
+
+/// The text of the first such element of XML.
+fn element<'b>(body: &'b str, name: &str) -> Option<&'b str> {
+    let (_, after) = body.split_once(&format!("<{name}>"))?;
+    let (text, _) = after.split_once('<')?;
+    Some(text)
 }
 
 #[cfg(test)]
@@ -210,6 +222,11 @@ mod tests {
             (
                 r#"{"details":"incorrect username or password"}"#,
                 "incorrect username or password",
+            ),
+            (r#"{"code":"already_exists","msg":"it is there"}"#, "it is there"),
+            (
+                "<?xml version=\"1.0\"?>\n<Error><Code>NoSuchBucket</Code><Message>no such bucket</Message></Error>",
+                "NoSuchBucket: no such bucket",
             ),
             ("<html><body>502</body></html>", ""),
             ("plain\u{1b}[31m text\n", "plain [31m text"),

@@ -11,6 +11,7 @@ use reqwest::header::{
 };
 use reqwest::{Method, Response, StatusCode, Url};
 
+use crate::ask::message;
 use crate::client::Inner;
 use crate::error::{DOWNLOAD, Refusal, What};
 use crate::http::{Answer, Call, Payload, Trust};
@@ -36,7 +37,7 @@ impl Validators {
     }
 }
 
-/// A file on its way. Reading fails where the connection breaks or ends early.
+/// A file, or another answer, on its way. Reading fails where the connection breaks or ends early.
 pub struct Download {
     inner: Arc<Inner>,
     what: What,
@@ -92,7 +93,7 @@ impl Client {
             })
     }
 
-    fn file(&self, what: What, answer: Answer<'_>) -> Download {
+    pub(crate) fn file(&self, what: What, answer: Answer<'_>) -> Download {
         let text = |name| answer.header(name).map(ToOwned::to_owned);
         let time = |name| answer.header(name).and_then(seconds);
         let (modified, sent) = (time(LAST_MODIFIED), time(DATE));
@@ -164,11 +165,11 @@ impl Inner {
             if status.is_success() || status == StatusCode::NOT_MODIFIED {
                 return Ok(answer);
             }
-            if !status.is_redirection() {
-                return Err(refused(what, &answer));
-            }
             let next = answer.header(LOCATION).and_then(|to| answer.url().join(to).ok());
-            url = next.ok_or_else(|| refused(what, &answer))?;
+            match next.filter(|_| status.is_redirection()) {
+                Some(next) => url = next,
+                None => return Err(refused(what, answer)),
+            }
         }
         Err(Error::Redirect {
             what: what.clone(),
@@ -178,7 +179,7 @@ impl Inner {
     }
 }
 
-fn trust(what: &What, url: &Url) -> Result<Trust, Error> {
+pub(crate) fn trust(what: &What, url: &Url) -> Result<Trust, Error> {
     match url.scheme() {
         "https" => Ok(Trust::Verified),
         "http" => Ok(Trust::Plain),
@@ -190,15 +191,17 @@ fn trust(what: &What, url: &Url) -> Result<Trust, Error> {
     }
 }
 
-fn refused(what: &What, answer: &Answer<'_>) -> Error {
+/// What an answer that is no success means, with what the server says of it.
+pub(crate) fn refused(what: &What, answer: Answer<'_>) -> Error {
     let status = answer.status();
     let retry_after = answer
         .header(RETRY_AFTER)
         .and_then(|text| RetryAfter::parse(text, SystemTime::now()));
+    let registry = answer.url().host_str().unwrap_or_default().to_owned();
     let refusal = Box::new(Refusal {
         status: status.as_u16(),
-        message: String::new(),
-        registry: answer.url().host_str().unwrap_or_default().to_owned(),
+        message: message(&answer.text(what)),
+        registry,
         credentials: None,
         retry_after,
     });

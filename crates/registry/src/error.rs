@@ -22,7 +22,7 @@ pub enum Error {
     #[error("{0}: not found ({1})")]
     NotFound(What, Box<Refusal>),
     /// Any other status that is no success.
-    #[error("{0}: the registry answered {1}")]
+    #[error("{0}: the server answered {1}")]
     Status(What, Box<Refusal>),
     /// The server could not be reached, or the connection broke.
     #[error("{what}: {doing} failed: {reason}")]

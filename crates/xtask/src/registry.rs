@@ -1,73 +1,37 @@
 //! A real registry on a free loopback port: Debian's `docker-registry`, started and stopped by us.
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
+
+use crate::service::Service;
 
 /// A registry that runs as long as this value lives.
 #[derive(Debug)]
-pub struct Registry {
-    child: Child,
-    port: u16,
-}
+pub struct Registry(Service);
 
 impl Registry {
     /// Starts a registry that keeps its blobs in `storage`; its configuration and log go to `work`.
     pub fn start(storage: &Path, work: &Path) -> Result<Self> {
         fs::create_dir_all(storage).with_context(|| format!("cannot make {}", storage.display()))?;
-        // Somebody may take the port between our look and the registry's: then another one.
-        for _ in 0..5 {
-            if let Some(registry) = Self::try_start(storage, work)? {
-                return Ok(registry);
-            }
-        }
-        bail!(
-            "docker-registry does not start; see {}",
-            work.join("registry.log").display()
-        )
-    }
-
-    fn try_start(storage: &Path, work: &Path) -> Result<Option<Self>> {
-        let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
         let config = work.join("registry.yml");
-        fs::write(&config, configuration(storage, port))
-            .with_context(|| format!("cannot write {}", config.display()))?;
-        let log = fs::File::create(work.join("registry.log"))?;
-        // setpriv: the kernel ends the registry with us, even if we are killed.
-        let child = Command::new("setpriv")
-            .args(["--pdeathsig=KILL", "docker-registry", "serve"])
-            .arg(&config)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()
-            .context("cannot start docker-registry (Debian package docker-registry) through setpriv (util-linux)")?;
-        let mut registry = Self { child, port };
-        Ok(registry.answers()?.then_some(registry))
-    }
-
-    fn answers(&mut self) -> Result<bool> {
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while Instant::now() < deadline {
-            if self.child.try_wait()?.is_some() {
-                return Ok(false);
-            }
-            if TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
-                return Ok(true);
-            }
-            sleep(Duration::from_millis(10));
-        }
-        Ok(false)
+        let command = |port| {
+            fs::write(&config, configuration(storage, port))
+                .with_context(|| format!("cannot write {}", config.display()))?;
+            let mut command = Command::new("docker-registry");
+            command.arg("serve").arg(&config);
+            Ok(command)
+        };
+        let service = Service::start(&work.join("registry.log"), command)
+            .context("there is no registry (Debian package docker-registry)")?;
+        Ok(Self(service))
     }
 
     /// `HOST:PORT`, as it stands in references.
     pub fn host(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        self.0.host()
     }
 
     /// Whether `name:tag` is there.
@@ -80,14 +44,6 @@ impl Registry {
             &reference,
         ]))?;
         Ok(output.status.success())
-    }
-}
-
-impl Drop for Registry {
-    fn drop(&mut self) {
-        // Both fail only if it has ended already.
-        let _ended = self.child.kill();
-        let _reaped = self.child.wait();
     }
 }
 
@@ -117,6 +73,8 @@ pub fn write_registries_conf(path: &Path, host: &str) -> Result<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpStream;
+
     use super::*;
 
     #[test]

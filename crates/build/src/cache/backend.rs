@@ -1,6 +1,7 @@
 //! A place for documents and blobs.
 
 use std::io::{self, Read};
+use std::path::Path;
 
 use kiln_image::{Descriptor, Hasher, Reference};
 
@@ -8,10 +9,8 @@ use super::document::Document;
 use super::local::Local;
 use super::registry::Registry;
 use super::request::CachePlace;
+use super::s3::S3;
 use crate::error::StepResult;
-
-/// Gives a blob's content from its start; called again after a cut.
-pub(crate) type Open<'o> = &'o dyn Fn() -> io::Result<Box<dyn Read + Send>>;
 
 /// A place for one document and its blobs, on this machine or another. All of it is hostile.
 pub(crate) trait Backend: Send + Sync {
@@ -26,6 +25,11 @@ pub(crate) trait Backend: Send + Sync {
     /// The document; `None` where there is none yet.
     fn read(&self) -> StepResult<Option<Document>>;
 
+    /// Whether writing what was read would change nothing.
+    fn is_current(&self) -> bool {
+        true
+    }
+
     /// The bytes of a blob. The reader fails at the latest at the end if they are not what the descriptor says.
     fn open<'r>(
         &'r self,
@@ -36,8 +40,14 @@ pub(crate) trait Backend: Send + Sync {
     /// Whether a blob that the document names is still there, as far as that is known without asking.
     fn still_has(&self, blob: &Descriptor) -> bool;
 
-    /// Makes sure that the blob is there.
-    fn put(&self, blob: &Descriptor, open: Open<'_>, report: &dyn Fn(u64)) -> StepResult<()>;
+    /// Whether a blob that the document names and this build needs is still there. Where old blobs are removed, it is not
+    /// old afterwards.
+    fn keep(&self, blob: &Descriptor) -> StepResult<bool> {
+        Ok(self.still_has(blob))
+    }
+
+    /// Makes sure that the blob is there, whose content is in `file`.
+    fn put(&self, blob: &Descriptor, file: &Path, report: &dyn Fn(u64)) -> StepResult<()>;
 
     /// Puts the document in the place of the one that is there. All blobs that it names are there.
     fn write(&self, document: &Document) -> StepResult<()>;
@@ -50,6 +60,7 @@ pub(crate) fn backend(place: &CachePlace, registry: &kiln_registry::Client) -> B
             client: registry.clone(),
             reference: reference.clone(),
         }),
+        CachePlace::S3(place) => Box::new(S3::new(registry, place)),
         CachePlace::Local { directory, tag, digest } => Box::new(Local::new(directory, tag, *digest)),
     }
 }

@@ -1,7 +1,6 @@
 //! Writing caches while a build goes on.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError};
@@ -239,7 +238,7 @@ impl<'e> Writer<'e> {
             return Ok(());
         }
         let entry = match self.old.layers.get(layer) {
-            Some(old) if self.backend.still_has(&old.blob) => Some(old.clone()),
+            Some(old) if self.backend.keep(&old.blob)? => Some(old.clone()),
             _ => self.bring(layer, task)?,
         };
         self.own.layers.extend(entry.map(|entry| (layer.clone(), entry)));
@@ -265,10 +264,9 @@ impl<'e> Writer<'e> {
         };
         let blob = assemble::blob(images, layer, options)?;
         let path = images.store.blob_path(&blob.digest);
-        let open = || -> std::io::Result<Box<dyn Read + Send>> { Ok(Box::new(std::fs::File::open(&path)?)) };
         let part = blob.digest.short();
         let report = |bytes| task.progress(&part, bytes, Some(blob.size));
-        self.backend.put(&blob, &open, &report)?;
+        self.backend.put(&blob, &path, &report)?;
         Ok(Some(Entry {
             step,
             blob,
@@ -287,8 +285,7 @@ impl<'e> Writer<'e> {
             spool.commit(Some(blob.digest))?;
         }
         let path = self.images.store.blob_path(&blob.digest);
-        let open = || -> std::io::Result<Box<dyn Read + Send>> { Ok(Box::new(std::fs::File::open(&path)?)) };
-        self.backend.put(blob, &open, &report)?;
+        self.backend.put(blob, &path, &report)?;
         Ok(Entry::clone(&found.entry))
     }
 
@@ -302,7 +299,7 @@ impl<'e> Writer<'e> {
         self.own.layers.retain(|layer, _| layers.contains(layer));
         self.take_mounts(mounts, task)?;
         self.add_keys()?;
-        if self.merged()? == self.old {
+        if self.merged()? == self.old && self.backend.is_current() {
             task.say("nothing to write: the cache has it all");
             return Ok(());
         }

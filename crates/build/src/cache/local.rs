@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use kiln_image::{Descriptor, Digest, Index, Manifest, media_type};
 use rustix::fs::FlockOperation;
 
-use super::backend::{Backend, Open, Verified};
+use super::backend::{Backend, Verified};
 use super::document::{CONFIG_TYPE, Document};
 use crate::error::{StepError, StepResult};
 use crate::export::{self, LAYOUT};
@@ -115,14 +115,14 @@ impl Backend for Local {
         std::fs::metadata(self.path(&blob.digest)).is_ok_and(|found| found.is_file() && found.len() == blob.size)
     }
 
-    fn put(&self, blob: &Descriptor, open: Open<'_>, report: &dyn Fn(u64)) -> StepResult<()> {
+    fn put(&self, blob: &Descriptor, file: &Path, report: &dyn Fn(u64)) -> StepResult<()> {
         self.create()?;
         let _alone = self.lock()?;
         if !self.is_whole(blob) {
             let path = self.path(&blob.digest);
             let failed = || StepError::io("write", &path);
             write(&path, |out| {
-                let mut content = Verified::new(open().map_err(failed())?, blob);
+                let mut content = Verified::new(File::open(file).map_err(failed())?, blob);
                 std::io::copy(&mut content, out).map(drop).map_err(failed())
             })?;
         }

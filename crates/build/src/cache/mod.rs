@@ -1,4 +1,4 @@
-//! Caches that travel: the records of steps, and the layers that they made, in a registry or a directory, where other
+//! Caches that travel: the records of steps, and the layers that they made, in a registry, a directory or object storage, where other
 //! machines find them. See `docs/decisions/remote-cache.md`.
 //!
 //! A [`Document`](document::Document) says which layers a cache has and by which keys steps find them; a
@@ -12,11 +12,14 @@ mod import;
 mod inline;
 mod local;
 mod mounts;
+mod ranged;
 mod registry;
 mod request;
+mod s3;
 
 pub(crate) use export::{Exports, export_mounts};
 pub(crate) use import::{Caches, Found};
 pub(crate) use inline::{embed, forget};
 pub(crate) use mounts::lock_name;
 pub use request::{CacheExport, CacheMode, CachePlace, MountChoice, MountExport};
+pub use s3::{S3Options, S3Place};

@@ -1,10 +1,12 @@
 //! A cache in a registry: an artefact under a tag, or what an image carries in its config.
 
-use std::io::Read;
+use std::fs::File;
+use std::io::{self, Cursor, Read};
+use std::path::Path;
 
 use kiln_image::{Descriptor, Document as Resolved, Manifest, Reference, media_type};
 
-use super::backend::{Backend, Open};
+use super::backend::Backend;
 use super::document::{CONFIG_TYPE, Document};
 use super::inline;
 use crate::error::StepResult;
@@ -20,6 +22,16 @@ pub(super) struct Registry {
 }
 
 impl Registry {
+    fn push(
+        &self,
+        blob: &Descriptor,
+        open: &dyn Fn() -> io::Result<Box<dyn Read + Send>>,
+        report: &dyn Fn(u64),
+    ) -> StepResult<()> {
+        self.client.push_blob(&self.reference, blob, open, &[], report)?;
+        Ok(())
+    }
+
     fn of_manifest(&self, manifest: &Manifest) -> StepResult<Document> {
         let config = self
             .client
@@ -80,17 +92,14 @@ impl Backend for Registry {
         true
     }
 
-    fn put(&self, blob: &Descriptor, open: Open<'_>, report: &dyn Fn(u64)) -> StepResult<()> {
-        self.client.push_blob(&self.reference, blob, open, &[], report)?;
-        Ok(())
+    fn put(&self, blob: &Descriptor, file: &Path, report: &dyn Fn(u64)) -> StepResult<()> {
+        self.push(blob, &|| Ok(Box::new(File::open(file)?)), report)
     }
 
     fn write(&self, document: &Document) -> StepResult<()> {
         let packed = document.pack()?;
-        let content = packed.config.clone();
-        let open =
-            move || -> std::io::Result<Box<dyn Read + Send>> { Ok(Box::new(std::io::Cursor::new(content.clone()))) };
-        self.put(&packed.config_descriptor, &open, &|_| {})?;
+        let content = || -> io::Result<Box<dyn Read + Send>> { Ok(Box::new(Cursor::new(packed.config.clone()))) };
+        self.push(&packed.config_descriptor, &content, &|_| {})?;
         self.client
             .push_manifest(&self.reference, media_type::OCI_MANIFEST, &packed.manifest)?;
         Ok(())

@@ -5,11 +5,15 @@ use std::path::PathBuf;
 use kiln_image::media_type::Compression;
 use kiln_image::{Digest, Reference};
 
+use super::s3::S3Place;
+
 /// A place for a cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CachePlace {
     /// A tag of a registry (`type=registry`). To read from, it may be that of an image that carries its own cache.
     Registry(Reference),
+    /// Object storage (`type=s3`).
+    S3(Box<S3Place>),
     /// An OCI layout (`type=local`).
     Local {
         /// Its directory.

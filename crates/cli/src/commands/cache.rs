@@ -10,7 +10,7 @@ use crate::failure::{Failure, Outcome};
 use crate::format::{Format, rows};
 use crate::progress::text::one_line;
 use crate::progress::{Mode, Progress};
-use crate::settings::Settings;
+use crate::settings::{Environment, Settings};
 use crate::signals::Interrupt;
 use crate::values::cache::{self, CacheTo};
 use crate::values::size;
@@ -162,7 +162,7 @@ fn export(args: &Export, settings: &Settings) -> Outcome {
             "`kiln cache export {dest} DEST` does; into a directory of that name `type=local,dest={dest}`"
         )));
     }
-    let mut to = destination(dest)?;
+    let mut to = destination(dest, &settings.environment)?;
     to.mode = CacheMode::Max;
     if !ids.is_empty() {
         to.mounts.choice = MountChoice::Only(ids.to_vec());
@@ -177,7 +177,7 @@ fn export(args: &Export, settings: &Settings) -> Outcome {
 }
 
 fn import(args: &Import, settings: &Settings) -> Outcome {
-    let from = source(&args.src)?;
+    let from = source(&args.src, &settings.environment)?;
     let choice = match &args.ids[..] {
         [] => MountChoice::All,
         ids => MountChoice::Only(ids.to_vec()),
@@ -217,21 +217,21 @@ fn directory(text: &str) -> Option<CachePlace> {
     })
 }
 
-fn destination(text: &str) -> Result<CacheExport, Failure> {
+fn destination(text: &str, environment: &Environment) -> Result<CacheExport, Failure> {
     if let Some(place) = directory(text) {
         return Ok(cache::at(place));
     }
-    match &cache::parse_to(text).map_err(Failure::usage)?[..] {
+    match &cache::parse_to(text, environment).map_err(Failure::usage)?[..] {
         [CacheTo::Place(export)] => Ok(export.clone()),
         _ => Err(Failure::usage(format!("`{text}` is no place for cache mounts"))),
     }
 }
 
-fn source(text: &str) -> Result<CachePlace, Failure> {
+fn source(text: &str, environment: &Environment) -> Result<CachePlace, Failure> {
     if let Some(place) = directory(text) {
         return Ok(place);
     }
-    match &cache::parse_from(text).map_err(Failure::usage)?[..] {
+    match &cache::parse_from(text, environment).map_err(Failure::usage)?[..] {
         [place] => Ok(place.clone()),
         _ => Err(Failure::usage(format!("`{text}` is not one cache"))),
     }

@@ -7,7 +7,8 @@ use kiln_build::request::{CacheExport, CacheMode, CachePlace, MountChoice, Mount
 use kiln_image::Reference;
 use kiln_image::media_type::Compression;
 
-use super::{csv, output, size};
+use super::{csv, output, s3, size};
+use crate::settings::Environment;
 
 /// What one `--cache-to` asks for.
 #[derive(Debug, PartialEq, Eq)]
@@ -19,7 +20,7 @@ pub(crate) enum CacheTo {
 }
 
 /// One `--cache-from`: references alone, or `type=…`; nothing for a type that Kiln does not have.
-pub(crate) fn parse_from(text: &str) -> Result<Vec<CachePlace>, String> {
+pub(crate) fn parse_from(text: &str, environment: &Environment) -> Result<Vec<CachePlace>, String> {
     if let Some(references) = references(text)? {
         return Ok(references.into_iter().map(CachePlace::Registry).collect());
     }
@@ -29,6 +30,7 @@ pub(crate) fn parse_from(text: &str) -> Result<Vec<CachePlace>, String> {
             attributes.no_insecure_flag()?;
             CachePlace::Registry(attributes.reference()?)
         }
+        "s3" => CachePlace::S3(Box::new(s3::place(&mut attributes, environment)?)),
         "local" => {
             let digest = attributes.text("digest")?;
             let digest = digest.map(|text| text.parse().map_err(|error| attributes.wrong(&error)));
@@ -47,8 +49,8 @@ pub(crate) fn parse_from(text: &str) -> Result<Vec<CachePlace>, String> {
 }
 
 /// One `--cache-to`; nothing for a type that Kiln does not have.
-pub(crate) fn parse_to(text: &str) -> Result<Vec<CacheTo>, String> {
-    let all = read_to(text)?;
+pub(crate) fn parse_to(text: &str, environment: &Environment) -> Result<Vec<CacheTo>, String> {
+    let all = read_to(text, environment)?;
     let has_digest = |to: &CacheTo| match to {
         CacheTo::Place(CacheExport {
             place: CachePlace::Registry(reference),
@@ -62,7 +64,7 @@ pub(crate) fn parse_to(text: &str) -> Result<Vec<CacheTo>, String> {
     Ok(all)
 }
 
-fn read_to(text: &str) -> Result<Vec<CacheTo>, String> {
+fn read_to(text: &str, environment: &Environment) -> Result<Vec<CacheTo>, String> {
     if let Some(references) = references(text)? {
         let to = |reference| CacheTo::Place(at(CachePlace::Registry(reference)));
         return Ok(references.into_iter().map(to).collect());
@@ -73,6 +75,7 @@ fn read_to(text: &str) -> Result<Vec<CacheTo>, String> {
             attributes.no_insecure_flag()?;
             CachePlace::Registry(attributes.reference()?)
         }
+        "s3" => CachePlace::S3(Box::new(s3::place(&mut attributes, environment)?)),
         "local" => CachePlace::Local {
             directory: attributes.path("dest")?,
             tag: attributes.tag()?,
@@ -112,7 +115,7 @@ fn references(text: &str) -> Result<Option<Vec<Reference>>, String> {
 }
 
 /// The attributes of one cache.
-struct Attributes<'t> {
+pub(super) struct Attributes<'t> {
     whole: &'t str,
     kind: String,
     values: BTreeMap<String, Option<String>>,
@@ -132,24 +135,24 @@ impl<'t> Attributes<'t> {
         })
     }
 
-    fn wrong(&self, message: &dyn std::fmt::Display) -> String {
+    pub(super) fn wrong(&self, message: &dyn std::fmt::Display) -> String {
         format!("`{}`: {message}", self.whole)
     }
 
     /// Whether docker has the type.
     fn is_of_others(&self) -> bool {
-        matches!(self.kind.as_str(), "gha" | "s3" | "azblob")
+        matches!(self.kind.as_str(), "gha" | "azblob")
     }
 
     fn no_such_type(&self) -> String {
-        let there_are = "there are type=registry, type=local and type=inline";
+        let there_are = "there are type=registry, type=local, type=s3 and type=inline";
         match self.kind.as_str() {
             "" => self.wrong(&format!("a type is needed: {there_are}")),
             other => self.wrong(&format!("there is no type `{other}`: {there_are}")),
         }
     }
 
-    fn text(&mut self, key: &'static str) -> Result<Option<String>, String> {
+    pub(super) fn text(&mut self, key: &'static str) -> Result<Option<String>, String> {
         self.known.push(key);
         match self.values.remove(key) {
             None => Ok(None),
@@ -163,7 +166,7 @@ impl<'t> Attributes<'t> {
         text.ok_or_else(|| self.wrong(&format!("`{key}=` is needed")))
     }
 
-    fn flag(&mut self, key: &'static str, default: bool) -> Result<bool, String> {
+    pub(super) fn flag(&mut self, key: &'static str, default: bool) -> Result<bool, String> {
         self.known.push(key);
         match self.values.remove(key) {
             None => Ok(default),
@@ -252,7 +255,19 @@ impl<'t> Attributes<'t> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use kiln_build::request::{S3Options, S3Place};
+
     use super::*;
+
+    fn parse_from(text: &str) -> Result<Vec<CachePlace>, String> {
+        super::parse_from(text, &Environment::of(&[]))
+    }
+
+    fn parse_to(text: &str) -> Result<Vec<CacheTo>, String> {
+        super::parse_to(text, &Environment::of(&[]))
+    }
 
     fn registry(name: &str) -> CachePlace {
         CachePlace::Registry(name.parse().unwrap())
@@ -307,6 +322,47 @@ mod tests {
             parse_to("type=registry,ref=a,oci-mediatypes=true,image-manifest=true,force-compression=false"),
             to(at(registry("a")))
         );
+    }
+
+    #[test]
+    fn object_storage() {
+        let keys = [
+            ("AWS_ACCESS_KEY_ID", "id"),
+            ("AWS_SECRET_ACCESS_KEY", "secret"),
+            ("AWS_REGION", "eu-north-1"),
+        ];
+        let environment = Environment::of(&keys);
+        let place = |endpoint: Option<&str>, path_style, prefix: &str, names: &[&str], keys: (&str, &str)| {
+            let options = S3Options {
+                bucket: "b".to_owned(),
+                region: "eu-north-1".to_owned(),
+                endpoint: endpoint.map(str::to_owned),
+                path_style,
+                manifests: format!("{prefix}manifests/"),
+                blobs: format!("{prefix}blobs/"),
+                names: names.iter().map(|&name| name.to_owned()).collect(),
+                keys: Some((keys.0.to_owned(), keys.1.to_owned(), None)),
+                refresh: Duration::from_secs(24 * 3600),
+            };
+            CachePlace::S3(Box::new(S3Place::new(options).unwrap()))
+        };
+        let known = ("id", "secret");
+        for (text, expected) in [
+            ("type=s3,bucket=b", place(None, false, "", &["kiln"], known)),
+            (
+                "type=s3,bucket=b,region=eu-north-1,name=1f3c;main,prefix=p/,upload_parallelism=8",
+                place(None, false, "p/", &["1f3c", "main"], known),
+            ),
+            (
+                "type=s3,bucket=b,endpoint_url=http://minio:9000,use_path_style=true,access_key_id=i,secret_access_key=s",
+                place(Some("http://minio:9000"), true, "", &["kiln"], ("i", "s")),
+            ),
+        ] {
+            assert_eq!(super::parse_from(text, &environment), Ok(vec![expected]), "{text}");
+        }
+        let to = super::parse_to("type=s3,bucket=b,name=x;y,mode=max", &environment).unwrap();
+        let shown = format!("{to:?}");
+        assert!(!shown.contains("\"secret\""), "{shown}");
     }
 
     #[test]

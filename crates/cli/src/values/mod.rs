@@ -9,6 +9,7 @@ pub(crate) mod duration;
 pub(crate) mod host;
 pub(crate) mod output;
 pub(crate) mod pair;
+mod s3;
 pub(crate) mod secret;
 pub(crate) mod size;
 pub(crate) mod ssh;

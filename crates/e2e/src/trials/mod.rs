@@ -4,6 +4,7 @@ mod caches;
 mod hostile;
 mod interrupt;
 mod killed;
+mod object_storage;
 mod processors;
 mod random;
 mod together;
@@ -32,6 +33,7 @@ pub fn all() -> Vec<Trial> {
         hostile::TRIALS,
         interrupt::TRIALS,
         killed::TRIALS,
+        object_storage::TRIALS,
         processors::TRIALS,
         random::TRIALS,
         together::TRIALS,

@@ -8,6 +8,7 @@
 
 mod auth;
 mod download;
+mod exchange;
 mod faults;
 mod hostile;
 mod mirrors;

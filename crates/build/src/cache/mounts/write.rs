@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
-use std::io::{self, Read, Write as _};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use kiln_image::{Descriptor, Digest, Hasher};
@@ -116,8 +116,7 @@ impl<'w> Writer<'w> {
         };
         let part = pack.digest.short();
         let report = |bytes| self.task.progress(&part, bytes, Some(pack.size));
-        let content = || -> io::Result<Box<dyn Read + Send>> { Ok(Box::new(File::open(&open.path)?)) };
-        self.backend.put(&pack, &content, &report)?;
+        self.backend.put(&pack, &open.path, &report)?;
         for (digest, length, offset, stored) in open.chunks {
             let chunk = Chunk {
                 digest,

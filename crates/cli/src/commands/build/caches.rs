@@ -3,6 +3,7 @@
 use kiln_build::request::{CachePlace, Request};
 
 use crate::failure::{Failure, Outcome};
+use crate::settings::Environment;
 use crate::terminal;
 use crate::values::cache::{self, CacheTo};
 
@@ -11,10 +12,11 @@ use crate::values::cache::{self, CacheTo};
 #[command(next_help_heading = "Cache")]
 pub(crate) struct CacheArgs {
     /// A cache to look in for steps and cache mounts that the store does not know:
-    /// REFERENCE, type=registry,ref=REFERENCE or type=local,src=DIR[,tag=TAG]
+    /// REFERENCE, type=registry,ref=REFERENCE, type=local,src=DIR[,tag=TAG] or type=s3,bucket=NAME,region=NAME
+    /// [,name=NAME,prefix=TEXT,endpoint_url=URL,use_path_style=true]
     #[arg(long, value_name = "CACHE")]
     cache_from: Vec<String>,
-    /// A cache to write: type=registry,ref=REFERENCE, type=local,dest=DIR[,tag=TAG] (both with
+    /// A cache to write: type=registry,ref=REFERENCE, type=local,dest=DIR[,tag=TAG] or type=s3 as above (all with
     /// mode=min|max, compression=zstd|gzip and compression-level=N) or type=inline, in the image.
     /// With mode=max the cache mounts of its steps go along: mounts=false|ID, mount-max=SIZE [default: 1g]
     #[arg(long, value_name = "CACHE")]
@@ -23,15 +25,15 @@ pub(crate) struct CacheArgs {
 
 impl CacheArgs {
     /// Puts them into the request, which has its names.
-    pub(crate) fn apply(&self, request: &mut Request) -> Outcome {
+    pub(crate) fn apply(&self, request: &mut Request, environment: &Environment) -> Outcome {
         for text in &self.cache_from {
-            let places = cache::parse_from(text);
+            let places = cache::parse_from(text, environment);
             let places = places.map_err(|message| Failure::usage(format!("--cache-from {message}")))?;
             warn_if_none("--cache-from", text, places.len());
             request.cache_from.extend(places);
         }
         for text in &self.cache_to {
-            let wanted = cache::parse_to(text);
+            let wanted = cache::parse_to(text, environment);
             let wanted = wanted.map_err(|message| Failure::usage(format!("--cache-to {message}")))?;
             warn_if_none("--cache-to", text, wanted.len());
             for one in wanted {

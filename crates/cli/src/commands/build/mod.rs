@@ -129,7 +129,7 @@ impl Args {
             annotations,
             ..request
         };
-        self.caches.apply(&mut request)?;
+        self.caches.apply(&mut request, &settings.environment)?;
         Ok(request)
     }
 

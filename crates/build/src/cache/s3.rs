@@ -1,0 +1,325 @@
+//! A cache in object storage that speaks S3: a document by its name, blobs by their digests. The signature of a request is
+//! in its address (AWS Signature Version 4, "Authenticating requests: using query parameters").
+
+use std::fs::File;
+use std::io::{self, Read, Seek as _, SeekFrom};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use kiln_image::{Descriptor, Digest};
+use kiln_registry::{Client, Content, Download, Error, Exchange};
+use rusty_s3::actions::{CompleteMultipartUploadResponse, CreateMultipartUpload, S3Action};
+use rusty_s3::{Bucket, Credentials, UrlStyle};
+
+use super::backend::{Backend, Verified};
+use super::document::Document;
+use super::ranged::Ranged;
+use crate::error::{StepError, StepResult};
+use crate::images::MAX_DOCUMENT;
+
+/// How long a signature is good. Each attempt has its own.
+const SIGNED_FOR: Duration = Duration::from_secs(3600);
+/// Larger blobs go in parts of so many bytes, so that a cut costs no more than one.
+const PART: u64 = 64 << 20;
+/// As many parts as an object may have.
+const MOST_PARTS: u64 = 10_000;
+/// Larger objects cannot be copied by one request.
+const MOST_COPIED: u64 = 5 << 30;
+/// No honest answer about an upload is longer.
+const MOST_ANSWER: u64 = 64 << 10;
+
+/// Where in object storage a cache is, and who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct S3Place {
+    bucket: Bucket,
+    credentials: Option<Credentials>,
+    documents: Vec<String>,
+    blobs: String,
+    refresh: Duration,
+}
+
+/// What an [`S3Place`] is made of.
+#[derive(Debug, Clone)]
+pub struct S3Options {
+    /// The bucket's name.
+    pub bucket: String,
+    /// The bucket's region.
+    pub region: String,
+    /// `http://…` or `https://…`; Amazon's for the region where not given.
+    pub endpoint: Option<String>,
+    /// Whether the bucket is in the path of addresses, and not in their host.
+    pub path_style: bool,
+    /// Before the keys of documents: the cache's name follows.
+    pub manifests: String,
+    /// Before the keys of blobs: the digest follows.
+    pub blobs: String,
+    /// The cache's names, at least one: all of them are read and written.
+    pub names: Vec<String>,
+    /// Key ID, secret and, for temporary ones, token; requests are not signed where there are none.
+    pub keys: Option<(String, String, Option<String>)>,
+    /// Blobs that are needed and were written so long ago are copied onto themselves, so that rules that remove old objects
+    /// let them stay.
+    pub refresh: Duration,
+}
+
+impl S3Place {
+    /// The place, or what is wrong with it.
+    pub fn new(options: S3Options) -> Result<Self, String> {
+        let S3Options { bucket, region, .. } = options;
+        let amazon = || format!("https://s3.{region}.amazonaws.com");
+        let endpoint = options.endpoint.unwrap_or_else(amazon);
+        let style = if options.path_style {
+            UrlStyle::Path
+        } else {
+            UrlStyle::VirtualHost
+        };
+        let url = endpoint
+            .parse()
+            .map_err(|error| format!("`{endpoint}` is no address: {error}"))?;
+        let bucket = Bucket::new(url, style, bucket, region).map_err(|error| format!("`{endpoint}`: {error}"))?;
+        let credentials = options.keys.map(|(id, secret, token)| match token {
+            Some(token) => Credentials::new_with_token(id, secret, token),
+            None => Credentials::new(id, secret),
+        });
+        if options.names.is_empty() {
+            return Err("a cache needs a name".to_owned());
+        }
+        let names = options.names.iter();
+        Ok(Self {
+            bucket,
+            credentials,
+            documents: names.map(|name| format!("{}{name}", options.manifests)).collect(),
+            blobs: options.blobs,
+            refresh: options.refresh,
+        })
+    }
+
+    fn blob(&self, digest: &Digest) -> String {
+        format!("{}{digest}", self.blobs)
+    }
+}
+
+/// A cache of a bucket.
+pub(super) struct S3 {
+    client: Client,
+    place: S3Place,
+    /// Whether all names had the same when they were last read.
+    agreed: AtomicBool,
+}
+
+impl S3 {
+    pub(super) fn new(client: &Client, place: &S3Place) -> Self {
+        Self {
+            client: client.clone(),
+            place: place.clone(),
+            agreed: AtomicBool::new(false),
+        }
+    }
+
+    fn credentials(&self) -> Option<&Credentials> {
+        self.place.credentials.as_ref()
+    }
+
+    /// Makes a request, signed anew for each attempt.
+    fn ask<'a, A: S3Action<'a>>(
+        &self,
+        what: &'static str,
+        key: &str,
+        action: &A,
+        headers: &[(&'static str, String)],
+        content: Content<'_>,
+    ) -> Result<Download, Error> {
+        self.client.exchange(&Exchange {
+            action: what,
+            object: &format!("{}/{key}", self.place.bucket.name()),
+            method: A::METHOD.to_str(),
+            url: &|| action.sign(SIGNED_FOR).to_string(),
+            headers,
+            content,
+        })
+    }
+
+    fn document(&self, key: &str) -> StepResult<Option<Document>> {
+        let answer = match self.get(key, 0) {
+            Err(error) if error.is_not_found() => return Ok(None),
+            answer => answer?,
+        };
+        let mut bytes = Vec::new();
+        let read = answer.take(MAX_DOCUMENT + 1).read_to_end(&mut bytes);
+        read.map_err(StepError::io("read", key))?;
+        if bytes.len() as u64 > MAX_DOCUMENT {
+            let message = format!("{key} has more than {MAX_DOCUMENT} bytes");
+            return Err(StepError::Invalid(message));
+        }
+        Document::parse(&bytes).map(Some)
+    }
+
+    /// When the object was written, in seconds since 1970 (0 where that is not said); `None` where there is none.
+    fn written(&self, key: &str) -> Result<Option<i64>, Error> {
+        let action = self.place.bucket.head_object(self.credentials(), key);
+        match self.ask("look for", key, &action, &[], Content::Empty) {
+            Ok(found) => Ok(Some(found.modified.unwrap_or(0))),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn get(&self, key: &str, offset: u64) -> Result<Download, Error> {
+        let action = self.place.bucket.get_object(self.credentials(), key);
+        let range = [("range", format!("bytes={offset}-"))];
+        let headers = if offset == 0 { &[][..] } else { &range };
+        self.ask("read", key, &action, headers, Content::Empty)
+    }
+
+    fn put_whole(&self, key: &str, content: Content<'_>) -> Result<(), Error> {
+        let action = self.place.bucket.put_object(self.credentials(), key);
+        self.ask("write", key, &action, &[], content).map(drop)
+    }
+
+    /// Writes a large object. What is there of one that failed is removed.
+    fn put_parts(&self, key: &str, size: u64, file: &Path, report: &dyn Fn(u64)) -> StepResult<()> {
+        let (bucket, credentials) = (&self.place.bucket, self.credentials());
+        let begin = bucket.create_multipart_upload(credentials, key);
+        let answer = text(self.ask("write", key, &begin, &[], Content::Empty)?)?;
+        let upload = CreateMultipartUpload::parse_response(&answer).map_err(|error| unclear(key, &error))?;
+        let id = upload.upload_id();
+        self.send_parts(key, id, size, file, report).inspect_err(|_| {
+            let abort = bucket.abort_multipart_upload(credentials, key, id);
+            // The first error says more.
+            let _aborted = self.ask("give up", key, &abort, &[], Content::Empty);
+        })
+    }
+
+    fn send_parts(&self, key: &str, id: &str, size: u64, file: &Path, report: &dyn Fn(u64)) -> StepResult<()> {
+        let (bucket, credentials) = (&self.place.bucket, self.credentials());
+        let most = PART.max(size.div_ceil(MOST_PARTS));
+        let mut tags = Vec::new();
+        for (number, start) in (1..).zip((0..size).step_by(usize::try_from(most).unwrap_or(usize::MAX))) {
+            let length = most.min(size - start);
+            let part = || -> io::Result<Box<dyn Read + Send>> {
+                let mut content = File::open(file)?;
+                content.seek(SeekFrom::Start(start))?;
+                Ok(Box::new(content.take(length)))
+            };
+            let content = Content::Stream {
+                open: &part,
+                length,
+                progress: &|bytes| report(start + bytes),
+            };
+            let action = bucket.upload_part(credentials, key, number, id);
+            let answer = self.ask("write", key, &action, &[], content)?;
+            tags.push(answer.validators.etag.unwrap_or_default());
+        }
+        let finish = bucket.complete_multipart_upload(credentials, key, id, tags.iter().map(String::as_str));
+        let body = finish.clone().body();
+        let answer = text(self.ask("write", key, &finish, &[], Content::Bytes(body.as_bytes()))?)?;
+        // It may fail after it said 200.
+        CompleteMultipartUploadResponse::parse(&answer).map_err(|error| unclear(key, &error))?;
+        Ok(())
+    }
+
+    /// Copies an object onto itself, which makes it a new one.
+    fn refresh(&self, key: &str) -> Result<(), Error> {
+        let bucket = &self.place.bucket;
+        let object = bucket.object_url(key);
+        let encoded = object.path().strip_prefix(bucket.base_url().path()).unwrap_or(key);
+        let headers = [
+            ("x-amz-copy-source", format!("/{}/{encoded}", bucket.name())),
+            ("x-amz-metadata-directive", "REPLACE".to_owned()),
+        ];
+        let mut action = bucket.put_object(self.credentials(), key);
+        for (name, value) in &headers {
+            action.headers_mut().insert(*name, value.clone());
+        }
+        self.ask("refresh", key, &action, &headers, Content::Empty).map(drop)
+    }
+}
+
+/// The whole of an answer about an upload.
+fn text(answer: Download) -> StepResult<String> {
+    let mut text = String::new();
+    let read = answer.take(MOST_ANSWER).read_to_string(&mut text);
+    read.map_err(StepError::io("read", "the answer"))?;
+    Ok(text)
+}
+
+fn unclear(key: &str, error: &dyn std::fmt::Display) -> StepError {
+    StepError::Invalid(format!("write {key}: the server's answer is not one of S3: {error}"))
+}
+
+impl Backend for S3 {
+    fn name(&self) -> String {
+        format!("s3://{}/{}", self.place.bucket.name(), self.place.documents.join(";"))
+    }
+
+    fn read(&self) -> StepResult<Option<Document>> {
+        let documents = self.place.documents.iter();
+        let found = documents
+            .map(|key| self.document(key))
+            .collect::<StepResult<Vec<_>>>()?;
+        let agree = found.windows(2).all(|two| two[0] == two[1]);
+        self.agreed.store(agree, Ordering::SeqCst);
+        Ok(found.into_iter().flatten().reduce(|mut all, later| {
+            all.update(&later);
+            all
+        }))
+    }
+
+    fn is_current(&self) -> bool {
+        self.agreed.load(Ordering::SeqCst)
+    }
+
+    fn open<'r>(
+        &'r self,
+        blob: &Descriptor,
+        report: Box<dyn Fn(u64) + Send + 'r>,
+    ) -> StepResult<Box<dyn Read + Send + 'r>> {
+        let key = self.place.blob(&blob.digest);
+        let from = move |offset| -> StepResult<Box<dyn Read + Send>> { Ok(Box::new(self.get(&key, offset)?)) };
+        let reader = Ranged::open(Box::new(from), blob.size, report)?;
+        Ok(Box::new(Verified::new(reader, blob)))
+    }
+
+    /// Rules of the bucket may have removed it; who needs it finds out.
+    fn still_has(&self, _: &Descriptor) -> bool {
+        true
+    }
+
+    fn keep(&self, blob: &Descriptor) -> StepResult<bool> {
+        let key = self.place.blob(&blob.digest);
+        let Some(written) = self.written(&key)? else {
+            return Ok(false);
+        };
+        let age = jiff::Timestamp::now().as_second().saturating_sub(written);
+        if blob.size <= MOST_COPIED && age >= i64::try_from(self.place.refresh.as_secs()).unwrap_or(i64::MAX) {
+            self.refresh(&key)?;
+        }
+        Ok(true)
+    }
+
+    fn put(&self, blob: &Descriptor, file: &Path, report: &dyn Fn(u64)) -> StepResult<()> {
+        if self.keep(blob)? {
+            report(blob.size);
+            return Ok(());
+        }
+        let key = self.place.blob(&blob.digest);
+        if blob.size > PART {
+            return self.put_parts(&key, blob.size, file, report);
+        }
+        let content = Content::Stream {
+            open: &|| Ok(Box::new(File::open(file)?)),
+            length: blob.size,
+            progress: report,
+        };
+        Ok(self.put_whole(&key, content)?)
+    }
+
+    fn write(&self, document: &Document) -> StepResult<()> {
+        let packed = document.pack()?;
+        for key in &self.place.documents {
+            self.put_whole(key, Content::Bytes(&packed.config))?;
+        }
+        Ok(())
+    }
+}
