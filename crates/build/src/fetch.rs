@@ -1,5 +1,7 @@
 //! Fetching layers: download, verify, decompress, unpack and hash in one pass, several layers at a time.
 
+use std::collections::BTreeSet;
+
 use kiln_layer::{UnpackOptions, Unpacked};
 use kiln_sandbox::Overlay;
 use kiln_store::{LayerDir, LayerId, LockGuard};
@@ -24,12 +26,9 @@ struct Fetched {
 
 /// Fetches `missing`, which are some of the layers of the tree `all` (lowest first).
 pub(crate) fn fetch_layers(images: &Images<'_>, all: &[LayerId], missing: &[&LayerId]) -> StepResult<()> {
-    // Always lowest first, so that two builds that want overlapping sets cannot wait for each other in a ring.
-    let mut locks: Vec<LockGuard> = Vec::new();
+    let _locks = lock_all(images, missing)?;
     let mut wanted: Vec<(&LayerId, Origin)> = Vec::new();
     for &layer in missing {
-        let name = format!("layer-{layer}");
-        locks.push(waiting::lock(images.store, images.cancel, &name, Share::Alone, || {})?);
         if images.store.layer(layer)?.is_none() {
             wanted.push((layer, origin(images, layer)?));
         }
@@ -45,6 +44,22 @@ pub(crate) fn fetch_layers(images: &Images<'_>, all: &[LayerId], missing: &[&Lay
         let mut all_fetched = wanted.iter().zip(fetched);
         all_fetched.try_for_each(|((layer, origin), fetched)| commit(images, all, layer, origin, fetched))
     }))
+}
+
+/// Keeps others from fetching the same layers. All take the locks in the order of the layers' names: in that of the tree,
+/// which COPY --link makes another one for the same layers, two that want the same could wait for each other for ever.
+fn lock_all(images: &Images<'_>, layers: &[&LayerId]) -> StepResult<Vec<LockGuard>> {
+    let layers: BTreeSet<&LayerId> = layers.iter().copied().collect();
+    let lock = |layer| {
+        waiting::lock(
+            images.store,
+            images.cancel,
+            &format!("layer-{layer}"),
+            Share::Alone,
+            || {},
+        )
+    };
+    layers.into_iter().map(lock).collect()
 }
 
 /// Who has them, as people call it.
