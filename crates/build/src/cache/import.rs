@@ -35,6 +35,8 @@ pub(crate) struct Caches<'a> {
 struct Known {
     by_key: HashMap<Key, Vec<LayerId>>,
     layers: HashMap<LayerId, Vec<Found>>,
+    /// The keys by which this build found layers.
+    keys: HashMap<LayerId, BTreeSet<Key>>,
     /// The mounts of each cache.
     mounts: Vec<(usize, Arc<Mounts>)>,
     /// How many layers each cache could not give.
@@ -84,9 +86,25 @@ impl<'a> Caches<'a> {
 
     /// The record of a key. Nothing of its layer is fetched.
     pub(crate) fn lookup(&self, key: &Key) -> Option<Record> {
-        let known = self.known()?;
+        let mut known = self.known()?;
         let mut layers = known.by_key.get(key)?.iter();
-        layers.find_map(|layer| Some(known.layers.get(layer)?.first()?.record(layer)))
+        let record = layers.find_map(|layer| Some(known.layers.get(layer)?.first()?.record(layer)))?;
+        known.note(key, &record.layer);
+        Some(record)
+    }
+
+    /// Notes that this build knows one more key of a layer that a cache has.
+    pub(crate) fn note(&self, key: &Key, layer: &LayerId) {
+        if let Some(known) = self.known.get() {
+            lock(known).note(key, layer);
+        }
+    }
+
+    /// The keys by which this build found a layer. What else a cache says of it may be a lie that a later build, which
+    /// does not read that cache, would believe.
+    fn own_keys(&self, layer: &LayerId) -> BTreeSet<Key> {
+        let keys = |known: &Mutex<Known>| lock(known).keys.get(layer).cloned();
+        self.known.get().and_then(keys).unwrap_or_default()
     }
 
     /// What the caches have; `None` if there are none.
@@ -262,6 +280,10 @@ impl Known {
         }
     }
 
+    fn note(&mut self, key: &Key, layer: &LayerId) {
+        self.keys.entry(layer.clone()).or_default().insert(*key);
+    }
+
     fn forget(&mut self, source: usize, layer: &LayerId) -> Forgotten {
         let failures = self.failures.entry(source).or_default();
         *failures += 1;
@@ -319,16 +341,27 @@ impl Images<'_> {
         }))
     }
 
-    /// Writes the records of a layer of a cache that is in the store now. Those that the store has stay.
+    /// Writes the records of a layer of a cache that is in the store now: of the keys by which this build found it. Those
+    /// that the store has stay.
     pub(crate) fn record_found(&self, layer: &LayerId, found: &Found) -> StepResult<()> {
-        for key in &found.entry.step.keys {
-            let present = match self.store.record(key)? {
+        for key in self.caches.own_keys(layer) {
+            let present = match self.store.record(&key)? {
                 Some(own) => self.store.layer(&own.layer)?.is_some(),
                 None => false,
             };
             if !present {
-                self.store.put_record(key, &found.record(layer))?;
+                self.store.put_record(&key, &found.record(layer))?;
             }
+        }
+        Ok(())
+    }
+
+    /// Writes one more record of a layer that was found; if it is in a cache only, as soon as the store has it.
+    pub(crate) fn record_also(&self, key: &Key, record: &Record) -> StepResult<()> {
+        // Noted before the look: the layer may come meanwhile.
+        self.caches.note(key, &record.layer);
+        if self.store.layer(&record.layer)?.is_some() {
+            self.store.put_record(key, record)?;
         }
         Ok(())
     }

@@ -93,7 +93,7 @@ impl Solver<'_> {
         {
             // A hit by content is a hit by definition next time.
             if let Some(key) = &definition {
-                self.session.store.put_record(key, &record)?;
+                self.images.record_also(key, &record)?;
             }
             return Ok(self.hit(id, &base, record));
         }
