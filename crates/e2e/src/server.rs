@@ -42,11 +42,14 @@ impl Answer {
 
     /// 200 with a body of a type.
     pub fn ok(content_type: &str, body: impl Into<Vec<u8>>) -> Self {
-        Self {
-            body: body.into(),
-            ..Self::status(200)
-        }
-        .header("Content-Type", content_type)
+        Self::status(200).body(content_type, body)
+    }
+
+    /// With a body of a type.
+    #[must_use]
+    pub fn body(mut self, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self.header("Content-Type", content_type)
     }
 
     /// With a header.

@@ -205,6 +205,17 @@ impl Error {
         }
     }
 
+    /// Whether the registry takes no such manifest, because of blobs that it names: not because it is down, or nobody may
+    /// write there.
+    pub fn is_refused_manifest(&self) -> bool {
+        match self {
+            Self::NotFound(what, refusal) | Self::Status(what, refusal) => {
+                what.0.action == PUSH_MANIFEST && refusal.is_of_manifest()
+            }
+            _ => false,
+        }
+    }
+
     /// Whether the same request may succeed a little later.
     pub(crate) fn is_transient(&self) -> bool {
         match self {
@@ -230,6 +241,9 @@ impl Error {
 
 /// What is done with files that belong to no image.
 pub(crate) const DOWNLOAD: &str = "download";
+
+/// What is done with manifests that are written.
+pub(crate) const PUSH_MANIFEST: &str = "push manifest";
 
 /// The object of a request, for messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -308,6 +322,12 @@ impl Refusal {
         matches!(self.status, 408 | 425 | 429 | 500 | 502 | 503 | 504) || self.message.contains("MANIFEST_BLOB_UNKNOWN")
     }
 
+    /// Whether what was sent is at fault (distribution specification 1.1, "Error Codes").
+    fn is_of_manifest(&self) -> bool {
+        const CODES: [&str; 3] = ["BLOB_UNKNOWN", "MANIFEST_INVALID", "MANIFEST_UNVERIFIED"];
+        (400..500).contains(&self.status) && CODES.iter().any(|code| self.message.contains(code))
+    }
+
     fn login_hint(&self) -> String {
         match &self.credentials {
             None => format!("no credentials were used: try `kiln login {}`", self.registry),
@@ -349,4 +369,43 @@ fn told(failures: &[(String, Error)]) -> String {
     failures.iter().fold(String::new(), |text, (mirror, error)| {
         format!("{text}\n  mirror {mirror}: {error}")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn which_refusals_are_about_the_manifest() {
+        for (action, status, message, expected) in [
+            (
+                PUSH_MANIFEST,
+                400,
+                "MANIFEST_BLOB_UNKNOWN: blob unknown to registry",
+                true,
+            ),
+            (PUSH_MANIFEST, 404, "BLOB_UNKNOWN", true),
+            (PUSH_MANIFEST, 400, "MANIFEST_INVALID: manifest invalid", true),
+            (PUSH_MANIFEST, 400, "TAG_INVALID", false),
+            (PUSH_MANIFEST, 404, "NAME_UNKNOWN", false),
+            (PUSH_MANIFEST, 413, "", false),
+            (PUSH_MANIFEST, 429, "TOOMANYREQUESTS", false),
+            (PUSH_MANIFEST, 500, "MANIFEST_INVALID", false),
+            ("push blob", 404, "BLOB_UNKNOWN", false),
+        ] {
+            let refusal = Box::new(Refusal {
+                status,
+                message: message.to_owned(),
+                registry: "registry.test".to_owned(),
+                credentials: None,
+                retry_after: None,
+            });
+            let what = What::new(action, "registry.test", "app", "cache");
+            let error = match status {
+                404 => Error::NotFound(what, refusal),
+                _ => Error::Status(what, refusal),
+            };
+            assert_eq!(error.is_refused_manifest(), expected, "{error}");
+        }
+    }
 }

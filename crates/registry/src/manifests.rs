@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::ask::Request;
 use crate::auth::Scopes;
 use crate::client::Inner;
-use crate::error::What;
+use crate::error::{PUSH_MANIFEST, What};
 use crate::http::{Answer, Payload};
 use crate::site::Site;
 use crate::{Client, Error};
@@ -107,7 +107,7 @@ impl Client {
     /// digest. Blobs that they name must be there already.
     pub fn push_manifest(&self, reference: &Reference, media_type: &str, bytes: &[u8]) -> Result<Digest, Error> {
         let digest = Digest::of(bytes);
-        let what = what(reference, "push manifest");
+        let what = what(reference, PUSH_MANIFEST);
         if let Some(wanted) = reference.digest()
             && wanted != digest
         {
@@ -122,7 +122,7 @@ impl Client {
             reason: format!("`{media_type}` is no media type"),
         })?;
         self.inner.push_to(reference, |site| {
-            let what = site.what("push manifest", &reference.selector());
+            let what = site.what(PUSH_MANIFEST, &reference.selector());
             let url = site.url(&what, &format!("manifests/{}", reference.selector()))?;
             let scopes = Scopes::push(&site.place.repository);
             let mut request = Request::new(what.clone(), Method::PUT, url, &scopes);

@@ -306,8 +306,8 @@ impl<'e> Writer<'e> {
         // Others may have written meanwhile.
         self.read_old()?;
         match self.backend.write(&self.merged()?) {
-            // It may name what is no longer there: then it is written anew, without what others wrote.
-            Err(error) if self.old != Document::default() && !self.is_over() => {
+            // It names what is no longer there: then it is written anew, without what others wrote.
+            Err(StepError::Registry(error)) if error.is_refused_manifest() && !self.is_over() => {
                 task.say(&format!("writing it anew, since {error}"));
                 self.old = Document::default();
                 self.own = Document::default();

@@ -2,7 +2,6 @@
 //! slower and its result the same.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::thread::sleep;
 use std::time::Instant;
 
@@ -23,6 +22,7 @@ pub(super) const TRIALS: &[Trial] = &[
     trial("caches::blobs_break_off", blobs_break_off),
     trial("caches::document_is_lost", document_is_lost),
     trial("caches::nothing_is_allowed", nothing_is_allowed),
+    trial("caches::writing_is_refused", writing_is_refused),
     trial("caches::killed_at_any_moment", killed_at_any_moment),
 ];
 
@@ -36,6 +36,7 @@ RUN cat /made /made > /twice
 const TWICE: &str = "made\nmade\n";
 
 /// A cache as a registry would hold it.
+#[derive(Clone)]
 struct Cache {
     manifest: Vec<u8>,
     /// The document and the layers, by digest.
@@ -87,25 +88,36 @@ impl Cache {
 
     /// A registry that has nothing but the cache; `layer` may change what it answers when a layer is asked for.
     fn serve(self, layer: impl Fn(Answer, &[u8]) -> Answer + Send + Sync + 'static) -> Result<Server> {
-        let cache = Arc::new(self);
-        Server::start(move |_, path| {
-            let name = path.rsplit('/').next().unwrap_or_default();
-            if path.contains("/manifests/") {
-                return Answer::ok(MANIFEST, cache.manifest.clone());
-            }
-            match cache.blobs.get(name) {
-                Some(blob) => {
-                    let answer = Answer::ok("application/octet-stream", blob.clone());
-                    if cache.is_layer(name) {
-                        layer(answer, blob)
-                    } else {
-                        answer
-                    }
-                }
-                None if path.contains("/blobs/") => Answer::status(404),
-                None => Answer::ok("application/json", "{}"),
-            }
+        Server::start(move |_, path| self.answer(path, &layer))
+    }
+
+    /// The same; it takes blobs, and answers this to whoever writes a manifest.
+    fn refuse(self, refusal: Answer) -> Result<Server> {
+        Server::start(move |method, path| match method {
+            "PUT" if path.contains("/manifests/") => refusal.clone(),
+            "PUT" => Answer::status(201),
+            "POST" | "PATCH" => Answer::status(202).header("Location", "/v2/cache/blobs/uploads/1"),
+            _ => self.answer(path, &|answer, _| answer),
         })
+    }
+
+    fn answer(&self, path: &str, layer: &dyn Fn(Answer, &[u8]) -> Answer) -> Answer {
+        let name = path.rsplit('/').next().unwrap_or_default();
+        if path.contains("/manifests/") {
+            return Answer::ok(MANIFEST, self.manifest.clone());
+        }
+        match self.blobs.get(name) {
+            Some(blob) => {
+                let answer = Answer::ok("application/octet-stream", blob.clone());
+                if self.is_layer(name) {
+                    layer(answer, blob)
+                } else {
+                    answer
+                }
+            }
+            None if path.contains("/blobs/") => Answer::status(404),
+            None => Answer::ok("application/json", "{}"),
+        }
     }
 }
 
@@ -202,6 +214,32 @@ fn nothing_is_allowed(stage: &Stage) -> Result<()> {
     ))?;
     let said = String::from_utf8_lossy(&written.stderr).into_owned();
     ensure!(written.status.success() && said.contains("was not written"), "{said}");
+    Ok(())
+}
+
+/// What others wrote is given up where the registry says that it lacks some of it, and for no other reason.
+fn writing_is_refused(stage: &Stage) -> Result<()> {
+    let cache = Cache::of_build(stage)?;
+    stage.write("Dockerfile", "FROM busybox:1.35\nRUN echo new > /new\n")?;
+    for (status, code, attempts) in [
+        (403, "DENIED", 1),
+        (501, "UNSUPPORTED", 1),
+        (400, "TAG_INVALID", 1),
+        (400, "MANIFEST_INVALID", 2),
+    ] {
+        let body = format!("{{\"errors\": [{{\"code\": \"{code}\"}}]}}");
+        let refusal = Answer::status(status).body("application/json", body);
+        let server = cache.clone().refuse(refusal)?;
+        let command = format!(
+            "kiln build --progress=plain --cache-to {}/cache:1 . 2>&1",
+            server.host()
+        );
+        let said = stage.shell_ok(&command)?;
+        ensure!(said.contains("was not written") && said.contains(code), "{said}");
+        let is_write = |request: &&String| request.starts_with("PUT") && request.contains("/manifests/");
+        let found = server.requests().iter().filter(is_write).count();
+        ensure!(found == attempts, "{status} {code}: {found} attempts\n{said}");
+    }
     Ok(())
 }
 
