@@ -115,6 +115,11 @@ impl WrittenStep {
     }
 }
 
+/// A blob without notes, and without addresses where else it may be had.
+pub(super) fn plain(blob: &Descriptor) -> Descriptor {
+    Descriptor::new(blob.media_type.clone(), blob.digest, blob.size)
+}
+
 /// A document as it is kept.
 pub(crate) struct Packed {
     pub(crate) config: Vec<u8>,
@@ -134,6 +139,14 @@ impl Document {
         let mut layers = BTreeMap::new();
         for WrittenEntry { step, diff_id, blob } in written.layers {
             let (id, step) = step.read()?;
+            // Others read what is written here of it, and it goes into manifests.
+            if blob != plain(&blob) {
+                let message = format!(
+                    "it is no cache of Kiln: more is said of {} than where it is",
+                    blob.digest
+                );
+                return Err(StepError::Invalid(message));
+            }
             layers.insert(id, Entry { step, blob, diff_id });
         }
         Ok(Self {
@@ -181,7 +194,7 @@ impl Document {
         })
     }
 
-    /// Adds what a later build found. A key names one layer: the later one.
+    /// Adds the layers that a later build found. A key names one layer: the later one.
     pub(crate) fn update(&mut self, later: &Self) {
         let owners: HashMap<Key, &LayerId> = later
             .layers
@@ -201,10 +214,9 @@ impl Document {
             self.layers.insert(id.clone(), entry);
         }
         self.layers.retain(|_, entry| !entry.step.keys.is_empty());
-        self.mounts.update(&later.mounts);
     }
 
-    /// Drops the oldest layers until it is no larger than readers take it. Those of `keep` go last.
+    /// Drops layers, the oldest first, until it is no larger than readers take it. Those of `keep` go last.
     pub(crate) fn bound(&mut self, keep: &Self) -> StepResult<()> {
         self.bound_to(keep, MOST_LAYERS, MAX_DOCUMENT)
     }
@@ -214,8 +226,13 @@ impl Document {
         loop {
             self.keep_newest(keep, most);
             let packed = self.pack()?;
-            if packed.config.len().max(packed.manifest.len()) as u64 <= most_bytes {
+            let bytes = packed.config.len().max(packed.manifest.len()) as u64;
+            if bytes <= most_bytes {
                 return Ok(());
+            }
+            if most == 0 {
+                let message = format!("it takes {bytes} bytes without any layer, and may take {most_bytes}");
+                return Err(StepError::Invalid(message));
             }
             most = most * 9 / 10;
         }
@@ -287,6 +304,14 @@ mod tests {
             (id(1).to_string(), "../../etc".to_owned()),
             (key(1).to_string(), chain[1..].to_owned()),
             ("\"layers\"".to_owned(), "\"others\"".to_owned()),
+            (
+                "\"size\":4}".to_owned(),
+                "\"size\":4,\"urls\":[\"http://a\"]}".to_owned(),
+            ),
+            (
+                "\"size\":4}".to_owned(),
+                "\"size\":4,\"annotations\":{\"a\":\"b\"}}".to_owned(),
+            ),
         ] {
             assert!(text.contains(&part), "{part}");
             assert!(Document::parse(text.replace(&part, &lie).as_bytes()).is_err(), "{lie}");
@@ -317,5 +342,12 @@ mod tests {
         let room = room.config.len().max(room.manifest.len()) as u64;
         few.bound_to(&own, 3, room).unwrap();
         assert_eq!(few, own);
+    }
+
+    #[test]
+    fn what_is_too_large_without_any_layer_is_an_error() {
+        let mut all = document(&[(1, 10, &[1]), (2, 5, &[2])]);
+        let error = all.bound_to(&Document::default(), 2, 10).unwrap_err();
+        assert!(error.to_string().contains("may take 10"), "{error}");
     }
 }

@@ -13,7 +13,7 @@ use kiln_store::LayerId;
 use super::backend::{Backend, backend};
 use super::document::{Document, Entry};
 use super::import::Found;
-use super::mounts::{self, Wanted};
+use super::mounts::{self, Exported, Mounts, Wanted};
 use super::request::{CacheExport, CacheMode};
 use crate::assemble;
 use crate::error::{StepError, StepResult};
@@ -163,6 +163,10 @@ struct Writer<'e> {
     old: Document,
     /// What this build has, but for the keys.
     own: Document,
+    /// The mounts that were there when it brought its own.
+    mounts_before: Mounts,
+    /// The names of the mounts that it brought.
+    brought: BTreeSet<String>,
 }
 
 /// Writes mounts of the store, by their names and ids, into a cache.
@@ -194,6 +198,8 @@ impl<'e> Writer<'e> {
             given_up,
             old: Document::default(),
             own: Document::default(),
+            mounts_before: Mounts::default(),
+            brought: BTreeSet::new(),
         }
     }
 
@@ -296,41 +302,76 @@ impl<'e> Writer<'e> {
         mounts: &BTreeMap<String, Wanted>,
         task: &Task<'_>,
     ) -> StepResult<()> {
-        self.own.layers.retain(|layer, _| layers.contains(layer));
-        self.take_mounts(mounts, task)?;
-        self.add_keys()?;
-        if self.merged()? == self.old && self.backend.is_current() {
+        self.complete(layers, mounts, task)?;
+        let (document, without) = self.merged()?;
+        if document == self.old && self.backend.is_current() {
             task.say("nothing to write: the cache has it all");
+            self.tell_of(&without);
             return Ok(());
         }
         // Others may have written meanwhile.
         self.read_old()?;
-        match self.backend.write(&self.merged()?) {
+        let (mut document, mut without) = self.merged()?;
+        let mut written = self.backend.write(&document);
+        if let Err(StepError::Registry(error)) = &written
+            && error.is_refused_manifest()
+            && !self.is_over()
+        {
             // It names what is no longer there: then it is written anew, without what others wrote.
-            Err(StepError::Registry(error)) if error.is_refused_manifest() && !self.is_over() => {
-                task.say(&format!("writing it anew, since {error}"));
-                self.old = Document::default();
-                self.own = Document::default();
-                for layer in layers {
-                    self.take(layer, task)?;
-                }
-                self.take_mounts(mounts, task)?;
-                self.add_keys()?;
-                self.backend.write(&self.merged()?)
-            }
-            written => written,
-        }?;
+            task.say(&format!("writing it anew, since {error}"));
+            self.old = Document::default();
+            self.own = Document::default();
+            layers.iter().try_for_each(|layer| self.take(layer, task))?;
+            self.complete(layers, mounts, task)?;
+            (document, without) = self.merged()?;
+            written = self.backend.write(&document);
+        }
+        written?;
         task.did("writing cache manifest");
+        self.tell_of(&without);
         Ok(())
+    }
+
+    /// Makes what this build has complete: these layers, as far as they were taken, with their keys, and these mounts.
+    fn complete(
+        &mut self,
+        layers: &BTreeSet<LayerId>,
+        mounts: &BTreeMap<String, Wanted>,
+        task: &Task<'_>,
+    ) -> StepResult<()> {
+        self.own.layers.retain(|layer, _| layers.contains(layer));
+        self.take_mounts(mounts, task)?;
+        self.add_keys()
     }
 
     /// Sees to it that the cache has the mounts.
     fn take_mounts(&mut self, wanted: &BTreeMap<String, Wanted>, task: &Task<'_>) -> StepResult<()> {
-        let (old, options) = (&self.old.mounts, &self.to.mounts);
+        self.mounts_before = self.old.mounts.clone();
+        let (there, options) = (&self.mounts_before, &self.to.mounts);
         let is_over = || self.is_over();
-        let mounts = mounts::export(self.images, self.backend.as_ref(), old, wanted, options, task, &is_over)?;
-        self.own.mounts = mounts;
+        let exported = mounts::export(
+            self.images,
+            self.backend.as_ref(),
+            there,
+            wanted,
+            options,
+            task,
+            &is_over,
+        )?;
+        Exported {
+            mounts: self.own.mounts,
+            brought: self.brought,
+        } = exported;
         Ok(())
+    }
+
+    /// Tells of the mounts for which there is no room.
+    fn tell_of(&self, ids: &[String]) {
+        let cache = self.backend.name();
+        for id in ids {
+            let tasks = self.images.tasks;
+            tasks.notice(format!("the cache {cache} has no room for the cache mount `{id}`"));
+        }
     }
 
     fn read_old(&mut self) -> StepResult<()> {
@@ -352,13 +393,15 @@ impl<'e> Writer<'e> {
         Ok(())
     }
 
-    /// What is there, with what this build has.
-    fn merged(&self) -> StepResult<Document> {
+    /// What is there, with what this build has; and the ids of the mounts for which there is no room.
+    fn merged(&self) -> StepResult<(Document, Vec<String>)> {
         let mut merged = self.old.clone();
         merged.layers.retain(|_, entry| self.backend.still_has(&entry.blob));
         merged.mounts.retain(|pack| self.backend.still_has(pack));
+        merged.mounts = Mounts::merged(&self.mounts_before, &self.own.mounts, &merged.mounts);
+        let without = merged.mounts.bound(&self.brought);
         merged.update(&self.own);
         merged.bound(&self.own)?;
-        Ok(merged)
+        Ok((merged, without))
     }
 }

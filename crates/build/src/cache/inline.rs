@@ -4,7 +4,7 @@ use kiln_image::{ImageConfig, Manifest};
 use kiln_store::LayerId;
 use serde::{Deserialize, Serialize};
 
-use super::document::{Document, Entry, WrittenStep};
+use super::document::{Document, Entry, WrittenStep, plain};
 use crate::error::{StepError, StepResult};
 use crate::images::Images;
 
@@ -59,7 +59,7 @@ pub(super) fn extract(manifest: &Manifest, mut config: ImageConfig) -> StepResul
         let (id, step) = step.read()?;
         let entry = Entry {
             step,
-            blob: blob.clone(),
+            blob: plain(blob),
             diff_id: *diff_id,
         };
         document.layers.insert(id, entry);

@@ -9,13 +9,15 @@ use super::cut::LONGEST;
 use crate::error::{StepError, StepResult};
 
 /// The media type of packs.
-pub(super) const PACK_TYPE: &str = "application/vnd.kiln.cache.pack.v1";
+const PACK_TYPE: &str = "application/vnd.kiln.cache.pack.v1";
 /// A pack that has so much is full.
 pub(super) const FULL_PACK: u64 = 64 << 20;
 /// No pack is larger: the last chunk may go beyond.
 const LARGEST_PACK: u64 = FULL_PACK + 2 * LONGEST as u64;
-/// Bytes of the document that mounts may take: half of what there is.
+/// Bytes of the document, and of the manifest, that mounts may take: half of what there is.
 const MOST_BYTES: usize = 2 << 20;
+/// A pack has no more of them.
+const PACK_BYTES: usize = 250;
 
 /// The mounts that a cache has, by their whole identities, and the packs that have their chunks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -68,10 +70,23 @@ struct WrittenMount {
 /// Digest, length, number of the pack, offset, length in the pack: many of them.
 type WrittenChunk = (Digest, u32, usize, u64, u32);
 
+/// The pack of that digest.
+pub(super) fn packed(digest: Digest, size: u64) -> Descriptor {
+    Descriptor::new(PACK_TYPE, digest, size)
+}
+
 impl StoredMount {
     /// Bytes of the tar.
     pub(super) fn size(&self) -> u64 {
         self.chunks.iter().map(|chunk| u64::from(chunk.length)).sum()
+    }
+
+    /// No fewer bytes than it has in JSON, but for its packs.
+    fn written_size(&self, name: &str) -> usize {
+        const CHUNK: usize = 130;
+        const MOUNT: usize = 200;
+        // A byte of a text becomes six at most: `\u0001`.
+        MOUNT + 6 * (name.len() + self.id.len()) + CHUNK * self.chunks.len()
     }
 
     pub(super) fn is_same(&self, other: &Self) -> bool {
@@ -110,6 +125,10 @@ impl WrittenMounts {
         if self.packs.iter().any(|pack| pack.size > LARGEST_PACK) {
             return Err(invalid("a pack is too large"));
         }
+        // Others read what is written here of it, and it goes into manifests.
+        if let Some(other) = self.packs.iter().find(|pack| **pack != packed(pack.digest, pack.size)) {
+            return Err(invalid(&format!("{} is no pack, or more is said of it", other.digest)));
+        }
         let chunk = |(digest, length, pack, offset, stored): WrittenChunk| {
             let pack = self.packs.get(pack)?;
             let end = offset.checked_add(u64::from(stored))?;
@@ -140,12 +159,23 @@ impl WrittenMounts {
 }
 
 impl Mounts {
-    /// Adds what a later build has.
-    pub(in crate::cache) fn update(&mut self, later: &Self) {
-        let mounts = later.mounts.iter().map(|(name, mount)| (name.clone(), mount.clone()));
-        self.mounts.extend(mounts);
-        self.packs.extend(later.packs.clone());
-        self.forget_packs();
+    /// What a build left that began with `before` and has `own` now, where others have made it `theirs` meanwhile: of what
+    /// both changed, its own.
+    pub(in crate::cache) fn merged(before: &Self, own: &Self, theirs: &Self) -> Self {
+        let names: BTreeSet<&String> = own.mounts.keys().chain(theirs.mounts.keys()).collect();
+        let mount = |name: &String| {
+            let mine = own.mounts.get(name);
+            let changed = mine != before.mounts.get(name);
+            let mount = if changed { mine } else { theirs.mounts.get(name) };
+            Some((name.clone(), mount?.clone()))
+        };
+        let mut merged = Self {
+            mounts: names.into_iter().filter_map(mount).collect(),
+            packs: theirs.packs.clone(),
+        };
+        merged.packs.extend(own.packs.clone());
+        merged.forget_packs();
+        merged
     }
 
     /// Drops the mounts of these names.
@@ -180,33 +210,148 @@ impl Mounts {
         self.packs.retain(|digest, _| used.contains_key(digest));
     }
 
-    /// Drops mounts until the document has room for them: the least recently used first, those of `keep` last. Gives the
-    /// ids of those.
-    pub(super) fn bound(&mut self, keep: &BTreeSet<String>) -> Vec<String> {
+    /// Drops the mounts for which the document has no room: those of `first` get theirs first, then those that were used
+    /// last. Gives the ids of what was dropped.
+    pub(in crate::cache) fn bound(&mut self, first: &BTreeSet<String>) -> Vec<String> {
         let mut order: Vec<_> = self
             .mounts
             .iter()
-            .map(|(name, mount)| (keep.contains(name), mount.used, name.clone()))
+            .map(|(name, mount)| (first.contains(name), mount.used, name.clone()))
             .collect();
         order.sort_unstable();
+        let mut room = MOST_BYTES;
+        let mut packs = BTreeSet::new();
         let mut dropped = Vec::new();
-        for (_, _, name) in order {
-            if self.written_size() <= MOST_BYTES {
-                break;
+        for (_, _, name) in order.into_iter().rev() {
+            let mount = &self.mounts[&name];
+            let new: BTreeSet<Digest> = mount.chunks.iter().map(|chunk| chunk.pack).collect();
+            let new: Vec<Digest> = new.difference(&packs).copied().collect();
+            match room.checked_sub(mount.written_size(&name) + PACK_BYTES * new.len()) {
+                Some(left) => {
+                    room = left;
+                    packs.extend(new);
+                }
+                None => dropped.extend(self.mounts.remove(&name).map(|mount| mount.id)),
             }
-            dropped.extend(self.mounts.remove(&name).map(|mount| mount.id));
         }
         self.forget_packs();
         dropped
     }
+}
 
-    /// About how long it is in JSON.
-    fn written_size(&self) -> usize {
-        const CHUNK: usize = 130;
-        const MOUNT: usize = 200;
-        let mount = |(name, mount): (&String, &StoredMount)| {
-            MOUNT + 2 * name.len() + 2 * mount.id.len() + CHUNK * mount.chunks.len()
-        };
-        self.mounts.iter().map(mount).sum()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn digest(what: &str) -> Digest {
+        Digest::of(what)
+    }
+
+    /// Mounts with so many chunks each, in packs of their own, used at these times.
+    fn mounts(all: &[(&str, usize, i64)]) -> Mounts {
+        let mut mounts = Mounts::default();
+        for (name, chunks, used) in all {
+            let pack = packed(digest(name), 1 << 20);
+            let chunk = |number: usize| Chunk {
+                digest: digest(&format!("{name} {number}")),
+                length: 7,
+                pack: pack.digest,
+                offset: number as u64,
+                stored: 1,
+            };
+            let mount = StoredMount {
+                id: format!("id of {name}"),
+                used: *used,
+                chunks: (0..*chunks).map(chunk).collect(),
+            };
+            mounts.mounts.insert((*name).to_owned(), mount);
+            mounts.packs.insert(pack.digest, pack);
+        }
+        mounts
+    }
+
+    fn names(mounts: &Mounts) -> Vec<&str> {
+        mounts.names().map(|(name, _)| name).collect()
+    }
+
+    #[test]
+    fn they_keep_to_their_part_of_the_document() {
+        const MANY: usize = 7_000;
+        let mut all = mounts(&[("own", MANY, 1), ("old", MANY, 2), ("small", 1, 3), ("new", MANY, 4)]);
+        let own = BTreeSet::from(["own".to_owned()]);
+        assert_eq!(all.bound(&own), ["id of old"]);
+        assert_eq!(names(&all), ["new", "own", "small"]);
+        assert_eq!(all.packs.len(), 3);
+        let written = serde_json::to_vec(&WrittenMounts::new(&all).unwrap()).unwrap();
+        assert!(written.len() <= MOST_BYTES, "{}", written.len());
+        assert!(all.bound(&own).is_empty());
+    }
+
+    #[test]
+    fn what_has_no_room_at_all_takes_nobody_elses() {
+        let mut all = mounts(&[("own", 100_000, 1), ("other", 1, 2)]);
+        assert_eq!(all.bound(&BTreeSet::from(["own".to_owned()])), ["id of own"]);
+        assert_eq!(names(&all), ["other"]);
+    }
+
+    /// Their descriptors are in the document and in the manifest.
+    #[test]
+    fn packs_take_room_too() {
+        let packs: Vec<String> = (0..10_000).map(|number| number.to_string()).collect();
+        let packs: Vec<_> = packs.iter().map(|name| (name.as_str(), 1, 0)).collect();
+        let mut all = mounts(&packs);
+        assert!(!all.bound(&BTreeSet::new()).is_empty());
+        let written = serde_json::to_vec(&WrittenMounts::new(&all).unwrap()).unwrap();
+        assert!(written.len() <= MOST_BYTES, "{}", written.len());
+    }
+
+    #[test]
+    fn what_two_builds_left() {
+        let before = mounts(&[
+            ("same", 1, 1),
+            ("mine", 1, 1),
+            ("both", 1, 1),
+            ("dropped", 1, 1),
+            ("gone", 1, 1),
+        ]);
+        let own = mounts(&[
+            ("same", 1, 1),
+            ("mine", 2, 1),
+            ("both", 2, 1),
+            ("gone", 1, 1),
+            ("my new", 1, 1),
+        ]);
+        let theirs = mounts(&[
+            ("same", 1, 2),
+            ("mine", 1, 1),
+            ("both", 3, 1),
+            ("dropped", 1, 1),
+            ("their new", 1, 1),
+        ]);
+        let expected = mounts(&[
+            ("same", 1, 2),
+            ("mine", 2, 1),
+            ("both", 2, 1),
+            ("my new", 1, 1),
+            ("their new", 1, 1),
+        ]);
+        assert_eq!(Mounts::merged(&before, &own, &theirs), expected);
+    }
+
+    #[test]
+    fn refuses_packs_of_which_more_is_said() {
+        let all = mounts(&[("it", 1, 1)]);
+        let text = serde_json::to_string(&WrittenMounts::new(&all).unwrap()).unwrap();
+        let read = |text: &str| serde_json::from_str::<WrittenMounts>(text).unwrap().read();
+        assert_eq!(read(&text).unwrap(), all);
+        for (part, lie) in [
+            ("\"size\":1048576}", "\"size\":1048576,\"urls\":[\"http://a\"]}"),
+            ("\"size\":1048576}", "\"size\":1048576,\"annotations\":{\"a\":\"b\"}}"),
+            ("\"size\":1048576}", "\"size\":104857600}"),
+            (PACK_TYPE, "text/html"),
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+            assert!(read(&text.replace(part, lie)).is_err(), "{lie}");
+        }
     }
 }

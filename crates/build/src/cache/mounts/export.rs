@@ -21,20 +21,28 @@ pub(in crate::cache) struct Wanted {
     pub(in crate::cache) ran: bool,
 }
 
-/// Brings mounts to a cache that has `old`, and gives all that it has then. A mount that cannot be had is told of, and left
-/// as it was.
+/// What a cache has of mounts.
+pub(in crate::cache) struct Exported {
+    /// All.
+    pub(in crate::cache) mounts: Mounts,
+    /// The names of those that are as this build left them.
+    pub(in crate::cache) brought: BTreeSet<String>,
+}
+
+/// Brings mounts to a cache that has `there`. A mount that cannot be had is told of, and left as it was.
 pub(in crate::cache) fn export(
     images: &Images<'_>,
     backend: &dyn Backend,
-    old: &Mounts,
+    there: &Mounts,
     wanted: &BTreeMap<String, Wanted>,
     options: &MountExport,
     task: &Task<'_>,
     is_over: &dyn Fn() -> bool,
-) -> StepResult<Mounts> {
-    let mut old = old.clone();
-    old.retain(|pack| backend.still_has(pack));
+) -> StepResult<Exported> {
+    let mut there = there.clone();
+    there.retain(|pack| backend.still_has(pack));
     // What is damaged there is written anew.
+    let mut old = there.clone();
     old.forget(&images.caches.lost_mounts());
     let chosen = |name: &String, mount: &Wanted| {
         let known = old.mounts.contains_key(name);
@@ -42,7 +50,8 @@ pub(in crate::cache) fn export(
     };
     let chosen: Vec<_> = wanted.iter().filter(|(name, mount)| chosen(name, mount)).collect();
     if chosen.is_empty() {
-        return Ok(old);
+        let brought = BTreeSet::new();
+        return Ok(Exported { mounts: there, brought });
     }
     let mut writer = Writer::new(backend, &old, images.store, task, is_over)?;
     let mut new = Vec::new();
@@ -65,15 +74,9 @@ pub(in crate::cache) fn export(
             }
         }
     }
-    let keep: BTreeSet<String> = new.iter().map(|mount| mount.name.clone()).collect();
-    let mut all = writer.end(old.mounts.clone(), new, images.store)?;
-    for id in all.bound(&keep) {
-        let cache = backend.name();
-        images
-            .tasks
-            .notice(format!("the cache {cache} has no room for the cache mount `{id}`"));
-    }
-    Ok(all)
+    let brought = new.iter().map(|mount| mount.name.clone()).collect();
+    let mounts = writer.end(there, new, images.store)?;
+    Ok(Exported { mounts, brought })
 }
 
 /// The chunks of a mount; `None` if the store does not have it.

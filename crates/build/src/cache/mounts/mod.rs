@@ -11,4 +11,4 @@ mod write;
 pub(super) use document::Mounts;
 pub(super) use document::WrittenMounts;
 pub(crate) use export::lock_name;
-pub(super) use export::{Wanted, export};
+pub(super) use export::{Exported, Wanted, export};

@@ -9,7 +9,7 @@ use kiln_image::{Descriptor, Digest, Hasher};
 use kiln_store::{LayerDir, Store};
 
 use super::cut::Cutter;
-use super::document::{Chunk, FULL_PACK, Mounts, PACK_TYPE, StoredMount};
+use super::document::{Chunk, FULL_PACK, Mounts, StoredMount, packed};
 use super::packs::Packs;
 use crate::cache::backend::Backend;
 use crate::error::{StepError, StepResult};
@@ -109,11 +109,7 @@ impl<'w> Writer<'w> {
         let Some(open) = self.open.take() else {
             return Ok(());
         };
-        let pack = Descriptor {
-            digest: open.hasher.finish(),
-            size: open.size,
-            ..Descriptor::of(PACK_TYPE, b"")
-        };
+        let pack = packed(open.hasher.finish(), open.size);
         let part = pack.digest.short();
         let report = |bytes| self.task.progress(&part, bytes, Some(pack.size));
         self.backend.put(&pack, &open.path, &report)?;
@@ -131,16 +127,12 @@ impl<'w> Writer<'w> {
         Ok(())
     }
 
-    /// Makes mounts of chunks, all of which have been taken.
-    pub(super) fn end(
-        mut self,
-        mounts: BTreeMap<String, StoredMount>,
-        new: Vec<NewMount>,
-        store: &Store,
-    ) -> StepResult<Mounts> {
+    /// Makes mounts of chunks, all of which have been taken, and puts them beside those that are there, or in their places.
+    pub(super) fn end(mut self, there: Mounts, new: Vec<NewMount>, store: &Store) -> StepResult<Mounts> {
         self.close()?;
+        self.packs.extend(there.packs);
         let mut all = Mounts {
-            mounts,
+            mounts: there.mounts,
             packs: self.packs.clone(),
         };
         for NewMount {
@@ -154,7 +146,7 @@ impl<'w> Writer<'w> {
             let mut mount = StoredMount { id, used, chunks };
             if let Some(old) = all.mounts.get(&name)
                 && old.is_same(&mount)
-                && used - old.used < A_DAY
+                && used.abs_diff(old.used) < A_DAY
             {
                 mount.used = old.used;
             }
@@ -173,9 +165,9 @@ impl<'w> Writer<'w> {
         }
         let before = all.clone();
         let mut packs = Packs::new(self.backend, &before, store, self.task)?;
-        let mut moved = HashSet::new();
+        let mut tried = HashSet::new();
         for chunk in before.mounts.values().flat_map(|mount| &mount.chunks) {
-            if !poor.contains(&chunk.pack) || !moved.insert(chunk.digest) {
+            if !poor.contains(&chunk.pack) || !tried.insert(chunk.digest) {
                 continue;
             }
             if let Ok((frame, content)) = packs.chunk(chunk) {
@@ -183,9 +175,9 @@ impl<'w> Writer<'w> {
             }
         }
         self.close()?;
-        for mount in all.mounts.values_mut() {
-            for chunk in mount.chunks.iter_mut().filter(|chunk| moved.contains(&chunk.digest)) {
-                *chunk = self.known[&chunk.digest];
+        for chunk in all.mounts.values_mut().flat_map(|mount| &mut mount.chunks) {
+            if let Some(now) = self.known.get(&chunk.digest).filter(|_| tried.contains(&chunk.digest)) {
+                *chunk = *now;
             }
         }
         all.packs = self.packs.clone();
@@ -194,7 +186,7 @@ impl<'w> Writer<'w> {
 }
 
 /// Seconds after which a mount that did not change is noted to be in use still.
-const A_DAY: i64 = 24 * 60 * 60;
+const A_DAY: u64 = 24 * 60 * 60;
 
 /// A mount whose chunks were taken.
 pub(super) struct NewMount {
