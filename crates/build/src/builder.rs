@@ -99,7 +99,7 @@ impl Builder {
         let tasks = Tasks::new(sink, FIRST_TASK);
         let images = Images::new(&self.store, &self.registry, &tasks, cancel)
             .with_layouts(&request.layouts)
-            .with_caches(&request.cache_from);
+            .with_caches(&request.cache_from, request.most_mount());
         let plan = plan(request, &images, sink)?;
         check_epoch(request, &plan)?;
         let known_files = KnownFiles::open(&self.store)?;

@@ -128,10 +128,10 @@ impl<'a> Images<'a> {
         Self { layouts, ..self }
     }
 
-    /// The same, with caches that have layers of steps.
-    pub(crate) fn with_caches(self, places: &[CachePlace]) -> Self {
+    /// The same, with caches that have layers of steps, and mounts whose archives have no more than `most_mount` bytes.
+    pub(crate) fn with_caches(self, places: &[CachePlace], most_mount: u64) -> Self {
         Self {
-            caches: Caches::new(places, &self.registry, self.tasks),
+            caches: Caches::new(places, most_mount, &self.registry, self.tasks),
             ..self
         }
     }

@@ -27,18 +27,20 @@ impl Builder {
         Ok(ids)
     }
 
-    /// Brings cache mounts into the store: those that `choice` takes. What the store has stays as it is. Gives the ids of
-    /// those that were brought, and of those that were there.
+    /// Brings cache mounts into the store: those that `choice` takes and whose archives have no more than `most` bytes. What
+    /// the store has stays as it is. Gives the ids of those that were brought, and of those that were there.
     pub fn import_mounts(
         &self,
         from: &CachePlace,
         choice: &MountChoice,
+        most: u64,
         sink: &dyn Sink,
         cancel: &Cancel,
     ) -> Result<(Vec<String>, Vec<String>), Error> {
         let _in_use = self.store.in_use().map_err(StepError::from)?;
         let tasks = Tasks::new(sink, FIRST_TASK);
-        let images = Images::new(&self.store, &self.registry, &tasks, cancel).with_caches(std::slice::from_ref(from));
+        let images = Images::new(&self.store, &self.registry, &tasks, cancel);
+        let images = images.with_caches(std::slice::from_ref(from), most);
         let (mut brought, mut there) = (Vec::new(), Vec::new());
         for (name, id) in images.caches.mount_names() {
             let Some(owner) = solve::owner(&name).filter(|_| choice.takes(&id)) else {

@@ -79,6 +79,13 @@ impl Request {
         names
     }
 
+    /// Bytes that the archive of a cache mount may have that comes from a cache: as many as one that goes to a cache, and
+    /// no fewer than by default.
+    pub(crate) fn most_mount(&self) -> u64 {
+        let exported = self.cache_to.iter().map(|to| to.mounts.most);
+        exported.fold(MountExport::default().most, u64::max)
+    }
+
     /// What people call this build: the image's names and the Dockerfile.
     pub(crate) fn title(&self) -> String {
         let names: Vec<String> = self.names().iter().map(Reference::familiar).collect();

@@ -22,6 +22,8 @@ const MOST_FAILURES: usize = 3;
 /// The caches that a build reads, first to be asked first. They are read when the store does not know a step.
 pub(crate) struct Caches<'a> {
     sources: Vec<Box<dyn Backend>>,
+    /// Bytes that the archive of a mount may have.
+    pub(super) most_mount: u64,
     tasks: &'a Tasks<'a>,
     known: OnceLock<Mutex<Known>>,
     /// What caches did not give, by cache and layer, and why.
@@ -69,6 +71,7 @@ impl<'a> Caches<'a> {
     pub(crate) fn none(tasks: &'a Tasks<'a>) -> Self {
         Self {
             sources: Vec::new(),
+            most_mount: 0,
             tasks,
             known: OnceLock::new(),
             blamed: Mutex::default(),
@@ -77,9 +80,15 @@ impl<'a> Caches<'a> {
     }
 
     /// Those of a build.
-    pub(crate) fn new(places: &[CachePlace], registry: &kiln_registry::Client, tasks: &'a Tasks<'a>) -> Self {
+    pub(crate) fn new(
+        places: &[CachePlace],
+        most_mount: u64,
+        registry: &kiln_registry::Client,
+        tasks: &'a Tasks<'a>,
+    ) -> Self {
         Self {
             sources: places.iter().map(|place| backend(place, registry)).collect(),
+            most_mount,
             ..Self::none(tasks)
         }
     }

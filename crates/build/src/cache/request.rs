@@ -45,7 +45,7 @@ pub struct CacheExport {
 pub struct MountExport {
     /// Which of those that the build's steps use.
     pub choice: MountChoice,
-    /// Bytes of files that one may hold.
+    /// Bytes of files that one may hold, and of the archive that is made of it.
     pub most: u64,
 }
 

@@ -146,7 +146,7 @@ impl Solver<'_> {
     }
 
     /// The directory of a cache mount, made and filled if it is new.
-    pub(super) fn cache(&self, caches: &Caches, exec: &Exec, kind: &MountKind) -> StepResult<PathBuf> {
+    pub(super) fn cache(&self, task: TaskId, caches: &Caches, exec: &Exec, kind: &MountKind) -> StepResult<PathBuf> {
         let not_locked = || StepError::Invalid("a cache mount was not locked".to_owned());
         let (identity, _) = identity(kind).ok_or_else(not_locked)?;
         let Locked { name, .. } = caches.0.get(&identity).ok_or_else(not_locked)?;
@@ -163,21 +163,42 @@ impl Solver<'_> {
         else {
             return Err(not_locked());
         };
-        let store = self.session.store;
-        let path = if let Some(path) = store.cache_mount(name)? {
-            path
-        } else {
+        let path = self.directory(task, name, id, || {
             let directory = match self.images.bring_mount(&identity)? {
                 Some(brought) => brought,
                 None => self.new_mount(*from, source)?,
             };
             set_owner(&directory.fs(), *mode, *uid, *gid)?;
-            store.commit_cache_mount(&directory, name, id)?
-        };
+            Ok(directory)
+        })?;
         if !read_only {
             self.warn_of_writers(exec, name, id)?;
         }
         Ok(path)
+    }
+
+    /// The directory of a cache mount. If nobody has it, one of the steps that share it makes it, and the others wait.
+    fn directory(
+        &self,
+        task: TaskId,
+        name: &str,
+        id: &str,
+        make: impl FnOnce() -> StepResult<LayerDir>,
+    ) -> StepResult<PathBuf> {
+        let store = self.session.store;
+        if let Some(path) = store.cache_mount(name)? {
+            return Ok(path);
+        }
+        let _alone = self.lock(
+            task,
+            &format!("new-{}", lock_name(name)),
+            Share::Alone,
+            "the cache mount",
+        )?;
+        match store.cache_mount(name)? {
+            Some(path) => Ok(path),
+            None => Ok(store.commit_cache_mount(&make()?, name, id)?),
+        }
     }
 
     /// Says so when steps on another base or for another platform wrote to the mount before: once for each.

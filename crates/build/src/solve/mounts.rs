@@ -148,7 +148,7 @@ impl Solver<'_> {
         let mut mounted = Mounted::default();
         let caches = self.lock_caches(task, exec)?;
         for mount in &exec.mounts {
-            self.mount(&mut mounted, &caches, exec, mount)?;
+            self.mount(task, &mut mounted, &caches, exec, mount)?;
         }
         mounted.caches = caches;
         self.ca_bundle(&mut mounted);
@@ -156,14 +156,21 @@ impl Solver<'_> {
         Ok(mounted)
     }
 
-    fn mount(&self, mounted: &mut Mounted, caches: &Caches, exec: &Exec, mount: &Mount) -> StepResult<()> {
+    fn mount(
+        &self,
+        task: TaskId,
+        mounted: &mut Mounted,
+        caches: &Caches,
+        exec: &Exec,
+        mount: &Mount,
+    ) -> StepResult<()> {
         let target = mount.target.as_str();
         match &mount.kind {
             MountKind::Bind { from, source, writable } => {
                 self.bind(mounted, target, &self.tree(*from), source, *writable)?;
             }
             MountKind::Cache { read_only, .. } => {
-                let path = self.cache(caches, exec, &mount.kind)?;
+                let path = self.cache(task, caches, exec, &mount.kind)?;
                 mounted.add(
                     target,
                     EntrySource::Path {

@@ -1,7 +1,7 @@
 //! `kiln cache`
 
 use clap::Subcommand;
-use kiln_build::request::{CacheExport, CacheMode, CachePlace, MountChoice};
+use kiln_build::request::{CacheExport, CacheMode, CachePlace, MountChoice, MountExport};
 use kiln_store::{Item, Kind, Need};
 use serde_json::json;
 
@@ -70,6 +70,9 @@ pub(crate) struct Import {
     /// The `id`s of the mounts, all if there are none
     #[arg(value_name = "ID")]
     ids: Vec<String>,
+    /// Leave out mounts that hold more
+    #[arg(long, value_name = "SIZE", value_parser = size::parse)]
+    mount_max: Option<u64>,
     /// How to show progress
     #[arg(long, value_enum)]
     progress: Option<Mode>,
@@ -182,12 +185,13 @@ fn import(args: &Import, settings: &Settings) -> Outcome {
         [] => MountChoice::All,
         ids => MountChoice::Only(ids.to_vec()),
     };
+    let most = args.mount_max.unwrap_or(MountExport::default().most);
     let engine = Engine::open(settings)?;
     let interrupt = Interrupt::watch()?;
     let progress = Progress::start(args.progress, false, settings)?;
     let imported = engine
         .builder()
-        .import_mounts(&from, &choice, progress.sink(), &interrupt.cancel);
+        .import_mounts(&from, &choice, most, progress.sink(), &interrupt.cancel);
     progress.finish();
     let (brought, there) = imported.map_err(|error| engine::failure(error, &interrupt))?;
     for id in &brought {

@@ -1,5 +1,7 @@
 //! Cache mounts.
 
+use kiln_store::Kind;
+
 use super::support::{add_cache, prune, store};
 
 /// Who comes second takes what is there.
@@ -44,4 +46,17 @@ fn a_directory_that_a_killed_prune_left_is_no_mount() {
     let new = add_cache(&store, "it");
     assert!(!new.join("old").exists());
     assert_eq!(store.add_cache_writer("it", "somebody").unwrap(), [""; 0]);
+}
+
+/// What was brought from elsewhere fills the disk before any step ran with it.
+#[test]
+fn a_mount_counts_as_soon_as_it_is_made() {
+    const SIZE: usize = 4 << 20;
+    let (_root, store) = store();
+    let directory = store.new_layer().unwrap();
+    std::fs::write(directory.fs().join("large"), vec![1; SIZE]).unwrap();
+    store.commit_cache_mount(&directory, "it", "id").unwrap();
+    let items = store.contents().unwrap().items;
+    let mount = items.iter().find(|item| item.kind == Kind::CacheMount).unwrap();
+    assert!(mount.disk >= SIZE as u64, "{}", mount.disk);
 }

@@ -193,6 +193,16 @@ impl Mounts {
         self.forget_packs();
     }
 
+    /// Bytes of the packs that have chunks of a mount.
+    pub(super) fn pack_bytes(&self, mount: &StoredMount) -> u64 {
+        let packs: BTreeSet<&Digest> = mount.chunks.iter().map(|chunk| &chunk.pack).collect();
+        packs
+            .iter()
+            .filter_map(|digest| self.packs.get(*digest))
+            .map(|pack| pack.size)
+            .sum()
+    }
+
     /// Bytes of each pack that some mount uses.
     pub(super) fn used_bytes(&self) -> BTreeMap<Digest, u64> {
         let mut seen = BTreeSet::new();

@@ -91,7 +91,7 @@ fn read(
         return Ok(None);
     };
     check_size(&directory, most)?;
-    writer.directory(&directory).map(Some)
+    writer.directory(&directory, most).map(Some)
 }
 
 fn check_size(directory: &Path, most: u64) -> StepResult<()> {

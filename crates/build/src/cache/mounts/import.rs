@@ -42,16 +42,37 @@ impl Images<'_> {
         mount: &StoredMount,
         task: &Task<'_>,
     ) -> StepResult<LayerDir> {
+        let (size, to_fetch) = (mount.size(), mounts.pack_bytes(mount));
+        check_size(size, to_fetch, self.caches.most_mount)?;
+        // Packs go as they are read, but a cache may have put the chunks in such an order that none does.
+        let _room = self.store.reserve(size + to_fetch)?;
         let directory = self.store.new_layer()?;
-        let mut packs = Packs::new(backend, mounts, self.store, task)?;
+        let mut packs = Packs::new(backend, mounts, &mount.chunks, self.store, task)?;
         let limits = Limits {
             // Files are no larger than their tar: there are no holes in it.
-            bytes: mount.size(),
+            bytes: size,
             ..Limits::default()
         };
         kiln_layer::unpack_whole(Content::new(&mut packs, mount), &directory.fs(), limits)?;
         Ok(directory)
     }
+}
+
+/// Whether it may be fetched. At least half of a pack is used, if not all of that by one mount.
+fn check_size(size: u64, to_fetch: u64, most: u64) -> StepResult<()> {
+    let too_large = |what: &str, bytes: u64, most: u64| {
+        let message =
+            format!("{what} {bytes} bytes, more than {most} (`kiln cache import --mount-max=SIZE` takes more)");
+        Err(StepError::Invalid(message))
+    };
+    if size > most {
+        return too_large("its archive has", size, most);
+    }
+    let most = most.saturating_mul(2);
+    if to_fetch > most {
+        return too_large("its packs have", to_fetch, most);
+    }
+    Ok(())
 }
 
 impl Mounts {

@@ -13,33 +13,54 @@ use crate::cache::backend::Backend;
 use crate::error::{StepError, StepResult};
 use crate::session::Task;
 
-/// Packs of one cache that were fetched; each is when its first chunk is needed.
+/// Packs of one cache that were fetched: each when its first chunk is needed, and until its last one was read.
 pub(super) struct Packs<'p> {
     backend: &'p dyn Backend,
     mounts: &'p Mounts,
     task: &'p Task<'p>,
     directory: LayerDir,
     files: BTreeMap<Digest, File>,
+    /// How many chunks of each pack are still to be read.
+    left: BTreeMap<Digest, usize>,
 }
 
 impl<'p> Packs<'p> {
+    /// To read these chunks, each as often as it is there.
     pub(super) fn new(
         backend: &'p dyn Backend,
         mounts: &'p Mounts,
+        chunks: &[Chunk],
         store: &Store,
         task: &'p Task<'p>,
     ) -> StepResult<Self> {
+        let mut left = BTreeMap::new();
+        for chunk in chunks {
+            *left.entry(chunk.pack).or_default() += 1;
+        }
         Ok(Self {
             backend,
             mounts,
             task,
             directory: store.new_layer()?,
             files: BTreeMap::new(),
+            left,
         })
     }
 
     /// The frame of a chunk, and the chunk, which is what it should be.
     pub(super) fn chunk(&mut self, chunk: &Chunk) -> StepResult<(Vec<u8>, Vec<u8>)> {
+        let read = self.read(chunk);
+        if let Some(left) = self.left.get_mut(&chunk.pack) {
+            *left -= 1;
+            if *left == 0 {
+                self.left.remove(&chunk.pack);
+                self.files.remove(&chunk.pack);
+            }
+        }
+        read
+    }
+
+    fn read(&mut self, chunk: &Chunk) -> StepResult<(Vec<u8>, Vec<u8>)> {
         let damaged = || StepError::Invalid(format!("chunk {} is damaged", chunk.digest));
         let mut frame = vec![0; chunk.stored as usize];
         let file = self.file(&chunk.pack)?;
@@ -73,6 +94,8 @@ impl<'p> Packs<'p> {
             .create_new(true)
             .open(&path)
             .map_err(StepError::io("create", &path))?;
+        // Without a name it goes when it is closed.
+        std::fs::remove_file(&path).map_err(StepError::io("remove", &path))?;
         io::copy(&mut content, &mut file).map_err(StepError::io("fetch", &part))?;
         Ok(file)
     }

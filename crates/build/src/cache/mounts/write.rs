@@ -67,10 +67,13 @@ impl<'w> Writer<'w> {
         })
     }
 
-    /// Takes what a directory holds; gives the digests of its chunks.
-    pub(super) fn directory(&mut self, directory: &Path) -> StepResult<Vec<Digest>> {
+    /// Takes what a directory holds; gives the digests of its chunks. An error if its archive has more than `most` bytes.
+    pub(super) fn directory(&mut self, directory: &Path, most: u64) -> StepResult<Vec<Digest>> {
         let mut digests = Vec::new();
+        let mut left = most;
         let mut cutter = Cutter::new(|chunk: &[u8]| {
+            let too_large = || io::Error::other(format!("it has more than {most} bytes (mount-max=SIZE allows more)"));
+            left = left.checked_sub(chunk.len() as u64).ok_or_else(too_large)?;
             digests.push(self.add(chunk).map_err(io::Error::other)?);
             Ok(())
         });
@@ -164,12 +167,12 @@ impl<'w> Writer<'w> {
             return Ok(());
         }
         let before = all.clone();
-        let mut packs = Packs::new(self.backend, &before, store, self.task)?;
         let mut tried = HashSet::new();
-        for chunk in before.mounts.values().flat_map(|mount| &mount.chunks) {
-            if !poor.contains(&chunk.pack) || !tried.insert(chunk.digest) {
-                continue;
-            }
+        let used = before.mounts.values().flat_map(|mount| &mount.chunks);
+        let in_poor = |chunk: &&Chunk| poor.contains(&chunk.pack) && tried.insert(chunk.digest);
+        let chunks: Vec<Chunk> = used.filter(in_poor).copied().collect();
+        let mut packs = Packs::new(self.backend, &before, &chunks, store, self.task)?;
+        for chunk in &chunks {
             if let Ok((frame, content)) = packs.chunk(chunk) {
                 self.append(chunk.digest, content.len(), &frame)?;
             }
