@@ -41,6 +41,7 @@ pub use builder::Builder;
 pub use cancel::Cancel;
 pub use error::{Error, Missing, MissingCause, StepError, StoppedBy};
 pub use event::Built;
+pub use mounts::MovedMounts;
 pub use planning::Checked;
 pub use remote::{FetchedContext, UnpackedContext};
 pub use why::{Difference, Look, Value, Why};

@@ -13,22 +13,42 @@ use crate::session::Tasks;
 use crate::solve;
 use crate::waiting::{self, Share};
 
+/// What became of the cache mounts that were chosen, by their ids.
+#[derive(Debug, Default)]
+pub struct MovedMounts {
+    /// They are there now as they are here.
+    pub moved: Vec<String>,
+    /// Of an import: the store has them, and they stay as they are.
+    pub kept: Vec<String>,
+    /// They could not be had, or are too large; a notice said so.
+    pub failed: Vec<String>,
+}
+
 impl Builder {
-    /// Writes cache mounts of the store into a cache: those that its choice takes. Gives their ids.
-    pub fn export_mounts(&self, to: &CacheExport, sink: &dyn Sink, cancel: &Cancel) -> Result<Vec<String>, Error> {
+    /// Writes cache mounts of the store into a cache: those that its choice takes. An error if the cache cannot be read or
+    /// written.
+    pub fn export_mounts(&self, to: &CacheExport, sink: &dyn Sink, cancel: &Cancel) -> Result<MovedMounts, Error> {
         let _in_use = self.store.in_use().map_err(StepError::from)?;
         let tasks = Tasks::new(sink, FIRST_TASK);
         let images = Images::new(&self.store, &self.registry, &tasks, cancel);
         let mut mounts = self.store.cache_mounts().map_err(StepError::from)?;
         // What was private while another had the mount is no other's.
         mounts.retain(|(name, id)| solve::owner(name).is_some() && to.mounts.choice.takes(id));
-        let ids = mounts.iter().map(|(_, id)| id.clone()).collect();
-        export_mounts(&images, to, mounts.into_iter())?;
-        Ok(ids)
+        let written = export_mounts(&images, to, mounts.iter().cloned())?;
+        let mut result = MovedMounts::default();
+        for (name, id) in mounts {
+            let ids = if written.contains(&name) {
+                &mut result.moved
+            } else {
+                &mut result.failed
+            };
+            ids.push(id);
+        }
+        Ok(result)
     }
 
     /// Brings cache mounts into the store: those that `choice` takes and whose archives have no more than `most` bytes. What
-    /// the store has stays as it is. Gives the ids of those that were brought, and of those that were there.
+    /// the store has stays as it is. An error if there is no cache, or it cannot be read.
     pub fn import_mounts(
         &self,
         from: &CachePlace,
@@ -36,25 +56,28 @@ impl Builder {
         most: u64,
         sink: &dyn Sink,
         cancel: &Cancel,
-    ) -> Result<(Vec<String>, Vec<String>), Error> {
+    ) -> Result<MovedMounts, Error> {
         let _in_use = self.store.in_use().map_err(StepError::from)?;
         let tasks = Tasks::new(sink, FIRST_TASK);
         let images = Images::new(&self.store, &self.registry, &tasks, cancel);
         let images = images.with_caches(std::slice::from_ref(from), most);
-        let (mut brought, mut there) = (Vec::new(), Vec::new());
+        images.caches.require()?;
+        let mut result = MovedMounts::default();
         for (name, id) in images.caches.mount_names() {
             let Some(owner) = solve::owner(&name).filter(|_| choice.takes(&id)) else {
                 continue;
             };
             let _lock = waiting::lock(&self.store, cancel, &lock_name(&name), Share::Alone, || {})?;
             if self.store.cache_mount(&name).map_err(StepError::from)?.is_some() {
-                there.push(id);
+                result.kept.push(id);
             } else if let Some(directory) = images.bring_mount(&name)? {
                 commit(self, &directory, &name, &id, owner)?;
-                brought.push(id);
+                result.moved.push(id);
+            } else {
+                result.failed.push(id);
             }
         }
-        Ok((brought, there))
+        Ok(result)
     }
 }
 

@@ -169,12 +169,12 @@ struct Writer<'e> {
     brought: BTreeSet<String>,
 }
 
-/// Writes mounts of the store, by their names and ids, into a cache.
+/// Writes mounts of the store, by their names and ids, into a cache. Gives the names of those that it has now.
 pub(crate) fn export_mounts<'e>(
     images: &'e Images<'e>,
     to: &'e CacheExport,
     wanted: impl Iterator<Item = (String, String)>,
-) -> StepResult<()> {
+) -> StepResult<BTreeSet<String>> {
     let mut writer = Writer::new(images, to, &NEVER);
     let wanted = wanted.map(|(name, id)| (name, Wanted { id, ran: true })).collect();
     let task = images
@@ -183,7 +183,9 @@ pub(crate) fn export_mounts<'e>(
     let written = writer
         .read_old()
         .and_then(|()| writer.finish(&BTreeSet::new(), &wanted, &task));
-    task.end(written)
+    let document = task.end(written)?;
+    writer.brought.retain(|name| document.mounts.has(name));
+    Ok(writer.brought)
 }
 
 /// Of what is no build: it is not given up.
@@ -232,7 +234,7 @@ impl<'e> Writer<'e> {
             }
             match message {
                 Message::Layer(layer) => self.take(&layer, task)?,
-                Message::End(layers, mounts) => return self.finish(&layers, &mounts, task),
+                Message::End(layers, mounts) => return self.finish(&layers, &mounts, task).map(drop),
             }
         }
         Err(StepError::Canceled)
@@ -295,19 +297,19 @@ impl<'e> Writer<'e> {
         Ok(Entry::clone(&found.entry))
     }
 
-    /// Writes the document, unless it is there already.
+    /// Writes the document, unless it is there already, and gives it.
     fn finish(
         &mut self,
         layers: &BTreeSet<LayerId>,
         mounts: &BTreeMap<String, Wanted>,
         task: &Task<'_>,
-    ) -> StepResult<()> {
+    ) -> StepResult<Document> {
         self.complete(layers, mounts, task)?;
         let (document, without) = self.merged()?;
         if document == self.old && self.backend.is_current() {
             task.say("nothing to write: the cache has it all");
             self.tell_of(&without);
-            return Ok(());
+            return Ok(document);
         }
         // Others may have written meanwhile.
         self.read_old()?;
@@ -329,7 +331,7 @@ impl<'e> Writer<'e> {
         written?;
         task.did("writing cache manifest");
         self.tell_of(&without);
-        Ok(())
+        Ok(document)
     }
 
     /// Makes what this build has complete: these layers, as far as they were taken, with their keys, and these mounts.

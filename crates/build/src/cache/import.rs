@@ -11,7 +11,7 @@ use super::backend::{Backend, backend};
 use super::document::{Document, Entry, StepFacts};
 use super::mounts::Mounts;
 use super::request::CachePlace;
-use crate::error::StepResult;
+use crate::error::{StepError, StepResult};
 use crate::images::Images;
 use crate::parallel;
 use crate::session::Tasks;
@@ -166,9 +166,22 @@ impl<'a> Caches<'a> {
         Some((layer.clone(), found.clone()))
     }
 
+    /// Reads the caches now, for whom there is no point in going on without one of them.
+    pub(crate) fn require(&self) -> StepResult<()> {
+        let mut known = Known::default();
+        for (source, backend) in self.sources.iter().enumerate() {
+            let name = backend.name();
+            let none = || StepError::Invalid(format!("there is no cache at {name}"));
+            known.add(source, backend.as_ref(), self.read(source)?.ok_or_else(none)?);
+        }
+        // Nothing was read before.
+        self.known.get_or_init(|| Mutex::new(known));
+        Ok(())
+    }
+
     fn read_all(&self) -> Known {
         let numbers: Vec<usize> = (0..self.sources.len()).collect();
-        let read = parallel::map(&numbers, numbers.len(), |&source| Ok(self.read(source)));
+        let read = parallel::map(&numbers, numbers.len(), |&source| Ok(self.read_if_possible(source)));
         let mut known = Known::default();
         for (source, document) in read.unwrap_or_default().into_iter().enumerate() {
             known.add(source, self.sources[source].as_ref(), document);
@@ -177,23 +190,27 @@ impl<'a> Caches<'a> {
     }
 
     /// What a cache has; nothing if it cannot be read, which ends no build.
-    fn read(&self, source: usize) -> Document {
+    fn read_if_possible(&self, source: usize) -> Document {
+        let document = self.read(source).unwrap_or_else(|error| {
+            let name = self.sources[source].name();
+            self.tasks.notice(format!(
+                "the cache {name} cannot be read, so nothing is taken from it: {error}"
+            ));
+            None
+        });
+        document.unwrap_or_default()
+    }
+
+    fn read(&self, source: usize) -> StepResult<Option<Document>> {
         let backend = &self.sources[source];
-        let name = backend.name();
-        let task = self.tasks.start(format!("importing cache manifest from {name}"));
+        let task = self
+            .tasks
+            .start(format!("importing cache manifest from {}", backend.name()));
         let read = backend.read();
         if let Ok(None) = read {
             task.say("there is no cache yet");
         }
-        match task.end(read) {
-            Ok(document) => document.unwrap_or_default(),
-            Err(error) => {
-                self.tasks.notice(format!(
-                    "the cache {name} cannot be read, so nothing is taken from it: {error}"
-                ));
-                Document::default()
-            }
-        }
+        task.end(read)
     }
 
     /// The bytes of a layer, for whoever cannot do without: that they are not to be had is remembered.

@@ -1,6 +1,7 @@
 //! `kiln cache`
 
 use clap::Subcommand;
+use kiln_build::MovedMounts;
 use kiln_build::request::{CacheExport, CacheMode, CachePlace, MountChoice, MountExport};
 use kiln_store::{Item, Kind, Need};
 use serde_json::json;
@@ -176,7 +177,10 @@ fn export(args: &Export, settings: &Settings) -> Outcome {
     let exported = engine.builder().export_mounts(&to, progress.sink(), &interrupt.cancel);
     progress.finish();
     let exported = exported.map_err(|error| engine::failure(error, &interrupt))?;
-    expect(ids, |id| exported.contains(id), "the store")
+    for id in &exported.moved {
+        terminal::print_line(format_args!("Exported: {}", one_line(id)))?;
+    }
+    expect(ids, &exported, "the store")
 }
 
 fn import(args: &Import, settings: &Settings) -> Outcome {
@@ -193,21 +197,29 @@ fn import(args: &Import, settings: &Settings) -> Outcome {
         .builder()
         .import_mounts(&from, &choice, most, progress.sink(), &interrupt.cancel);
     progress.finish();
-    let (brought, there) = imported.map_err(|error| engine::failure(error, &interrupt))?;
-    for id in &brought {
+    let imported = imported.map_err(|error| engine::failure(error, &interrupt))?;
+    for id in &imported.moved {
         terminal::print_line(format_args!("Imported: {}", one_line(id)))?;
     }
-    for id in &there {
+    for id in &imported.kept {
         terminal::warn(format_args!("the cache mount `{id}` is here and stays as it is"));
     }
-    expect(&args.ids, |id| brought.contains(id) || there.contains(id), &args.src)
+    expect(&args.ids, &imported, &args.src)
 }
 
-/// All that was asked for by its id was there.
-fn expect(ids: &[String], is_there: impl Fn(&String) -> bool, place: &str) -> Outcome {
-    match ids.iter().find(|id| !is_there(id)) {
-        None => Ok(()),
-        Some(id) => Err(Failure::failed(anyhow::anyhow!("{place} has no cache mount {id}"))),
+/// All that was asked for by its id was there and was moved; of all that there is, something.
+fn expect(ids: &[String], found: &MovedMounts, place: &str) -> Outcome {
+    let MovedMounts { moved, kept, failed } = found;
+    let is_there = |id: &String| [moved, kept, failed].iter().any(|some| some.contains(id));
+    if let Some(id) = ids.iter().find(|id| !is_there(id)) {
+        return Err(Failure::failed(anyhow::anyhow!("{place} has no cache mount {id}")));
+    }
+    match failed.first() {
+        Some(id) if !ids.is_empty() || moved.is_empty() && kept.is_empty() => {
+            let message = anyhow::anyhow!("the cache mount {id} was left out");
+            Err(Failure::failed(message).hint("the warning above says why"))
+        }
+        _ => Ok(()),
     }
 }
 

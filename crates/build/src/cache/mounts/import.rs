@@ -76,6 +76,11 @@ fn check_size(size: u64, to_fetch: u64, most: u64) -> StepResult<()> {
 }
 
 impl Mounts {
+    /// Whether there is one of that name.
+    pub(in crate::cache) fn has(&self, name: &str) -> bool {
+        self.mounts.contains_key(name)
+    }
+
     /// The names and the ids of all.
     pub(crate) fn names(&self) -> impl Iterator<Item = (&str, &str)> {
         self.mounts
