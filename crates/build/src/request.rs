@@ -13,7 +13,9 @@ use kiln_plan::Options;
 pub use kiln_sandbox::{CpuTime, Limits};
 
 pub use crate::agent::Agent;
-pub use crate::cache::{CacheExport, CacheMode, CachePlace, MountChoice, MountExport, S3Options, S3Place};
+pub use crate::cache::{
+    CacheExport, CacheMode, CachePlace, GhaApi, GhaPlace, MountChoice, MountExport, S3Options, S3Place,
+};
 use crate::error::{StepError, StepResult};
 
 /// Secrets are small (`BuildKit`'s limit).

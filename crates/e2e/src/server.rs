@@ -1,6 +1,6 @@
 //! An HTTP server whose answers are a function of the request, so that it can lie, break off and fall silent.
 
-use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, Read, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -52,6 +52,12 @@ impl Answer {
         self.header("Content-Type", content_type)
     }
 
+    /// With another status.
+    #[must_use]
+    pub fn with_status(self, status: u16) -> Self {
+        Self { status, ..self }
+    }
+
     /// With a header.
     #[must_use]
     pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
@@ -67,8 +73,31 @@ impl Answer {
     }
 }
 
-/// Gives the answer to a method and a path with its query.
-type Handler = dyn Fn(&str, &str) -> Answer + Send + Sync;
+/// The head of a request.
+#[derive(Debug, Default)]
+pub struct Head {
+    /// `GET`, …
+    pub method: String,
+    /// With its query.
+    pub path: String,
+    headers: Vec<(String, String)>,
+}
+
+impl Head {
+    /// A header's value.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(own, _)| own.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_str())
+    }
+
+    fn length(&self) -> io::Result<u64> {
+        let length = self.header("content-length").unwrap_or("0");
+        length.parse().map_err(io::Error::other)
+    }
+}
+
+/// Gives the answer to a request, of whose body it may read what it likes.
+type Handler = dyn Fn(&Head, &mut dyn Read) -> io::Result<Answer> + Send + Sync;
 
 /// A server that runs until it is dropped.
 #[derive(Debug)]
@@ -79,8 +108,15 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts one on a free loopback port.
+    /// Starts one on a free loopback port, which gives its answer to a method and a path with its query.
     pub fn start(handler: impl Fn(&str, &str) -> Answer + Send + Sync + 'static) -> Result<Self> {
+        Self::reading(move |head, _| Ok(handler(&head.method, &head.path)))
+    }
+
+    /// The same for answers that depend on what was sent.
+    pub fn reading(
+        handler: impl Fn(&Head, &mut dyn Read) -> io::Result<Answer> + Send + Sync + 'static,
+    ) -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         let server = Self {
             address: listener.local_addr()?,
@@ -123,16 +159,17 @@ impl Drop for Server {
 
 fn serve(stream: &TcpStream, handler: &Handler, requests: &Mutex<Vec<String>>) -> io::Result<()> {
     let mut reader = BufReader::new(stream);
-    while let Some((method, path, length)) = read_head(&mut reader)? {
-        let answer = handler(&method, &path);
+    while let Some(head) = read_head(&mut reader)? {
+        let mut body = reader.by_ref().take(head.length()?);
+        let answer = handler(&head, &mut body)?;
         requests
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .push(format!("{method} {path}"));
+            .push(format!("{} {}", head.method, head.path));
         let broken = answer.broken.map(|(_, how)| how);
         if broken != Some(Break::NoWord) {
-            io::copy(&mut reader.by_ref().take(length), &mut io::sink())?;
-            write(stream, &answer, method == "HEAD")?;
+            io::copy(&mut body, &mut io::sink())?;
+            write(stream, &answer, head.method == "HEAD")?;
         }
         match broken {
             None => {}
@@ -143,24 +180,22 @@ fn serve(stream: &TcpStream, handler: &Handler, requests: &Mutex<Vec<String>>) -
     Ok(())
 }
 
-/// Method, path and length of the body; `None` at the end of the connection.
-fn read_head(reader: &mut BufReader<&TcpStream>) -> io::Result<Option<(String, String, u64)>> {
+/// `None` at the end of the connection.
+fn read_head(reader: &mut BufReader<&TcpStream>) -> io::Result<Option<Head>> {
     let mut line = String::new();
     reader.read_line(&mut line)?;
     let mut words = line.split_whitespace().map(str::to_owned);
     let (Some(method), Some(path)) = (words.next(), words.next()) else {
         return Ok(None);
     };
-    let mut length = 0;
+    let mut headers = Vec::new();
     loop {
         let mut line = String::new();
         reader.read_line(&mut line)?;
         let Some((name, value)) = line.trim_end().split_once(':') else {
-            return Ok(Some((method, path, length)));
+            return Ok(Some(Head { method, path, headers }));
         };
-        if name.eq_ignore_ascii_case("content-length") {
-            length = value.trim().parse().map_err(io::Error::other)?;
-        }
+        headers.push((name.to_owned(), value.trim().to_owned()));
     }
 }
 

@@ -211,6 +211,25 @@ pub(crate) fn refused(what: &What, answer: Answer<'_>) -> Error {
     }
 }
 
+impl Download {
+    /// The whole of it, if it has no more than `limit` bytes.
+    pub fn bytes(mut self, limit: u64) -> Result<Vec<u8>, Error> {
+        let what = self.what.clone();
+        let mut all = Vec::new();
+        let read = self.by_ref().take(limit + 1).read_to_end(&mut all);
+        read.map_err(|error| Error::Transport {
+            what: what.clone(),
+            doing: "receiving",
+            reason: error.to_string(),
+            connect: false,
+        })?;
+        if all.len() as u64 > limit {
+            return Err(Error::TooLarge { what, limit });
+        }
+        Ok(all)
+    }
+}
+
 impl Read for Download {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.pending.is_empty() {

@@ -188,6 +188,17 @@ impl Error {
         }
     }
 
+    /// The HTTP status of a refusal.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Unauthorized(_, refusal)
+            | Self::Denied(_, refusal)
+            | Self::NotFound(_, refusal)
+            | Self::Status(_, refusal) => Some(refusal.status),
+            _ => None,
+        }
+    }
+
     /// Whether this is about a file ([`Client::download`](crate::Client::download)), and not about an image.
     pub fn is_about_file(&self) -> bool {
         match self {

@@ -6,6 +6,7 @@ use std::path::Path;
 use kiln_image::{Descriptor, Hasher, Reference};
 
 use super::document::Document;
+use super::gha::Gha;
 use super::local::Local;
 use super::registry::Registry;
 use super::request::CachePlace;
@@ -61,6 +62,7 @@ pub(crate) fn backend(place: &CachePlace, registry: &kiln_registry::Client) -> B
             reference: reference.clone(),
         }),
         CachePlace::S3(place) => Box::new(S3::new(registry, place)),
+        CachePlace::Gha(place) => Box::new(Gha::new(registry, place)),
         CachePlace::Local { directory, tag, digest } => Box::new(Local::new(directory, tag, *digest)),
     }
 }

@@ -1,4 +1,4 @@
-//! Caches that travel: the records of steps, and the layers that they made, in a registry, a directory or object storage, where other
+//! Caches that travel: the records of steps, and the layers that they made, in a registry, a directory, object storage or a CI's own cache, where other
 //! machines find them. See `docs/decisions/remote-cache.md`.
 //!
 //! A [`Document`](document::Document) says which layers a cache has and by which keys steps find them; a
@@ -8,6 +8,7 @@
 mod backend;
 mod document;
 mod export;
+mod gha;
 mod import;
 mod inline;
 mod local;
@@ -16,8 +17,10 @@ mod ranged;
 mod registry;
 mod request;
 mod s3;
+mod upload;
 
 pub(crate) use export::{Exports, export_mounts};
+pub use gha::{GhaApi, GhaPlace};
 pub(crate) use import::{Caches, Found};
 pub(crate) use inline::{embed, forget};
 pub(crate) use mounts::lock_name;

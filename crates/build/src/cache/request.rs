@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use kiln_image::media_type::Compression;
 use kiln_image::{Digest, Reference};
 
+use super::gha::GhaPlace;
 use super::s3::S3Place;
 
 /// A place for a cache.
@@ -14,6 +15,8 @@ pub enum CachePlace {
     Registry(Reference),
     /// Object storage (`type=s3`).
     S3(Box<S3Place>),
+    /// GitHub Actions' cache (`type=gha`).
+    Gha(GhaPlace),
     /// An OCI layout (`type=local`).
     Local {
         /// Its directory.

@@ -1,8 +1,7 @@
 //! A cache in object storage that speaks S3: a document by its name, blobs by their digests. The signature of a request is
 //! in its address (AWS Signature Version 4, "Authenticating requests: using query parameters").
 
-use std::fs::File;
-use std::io::{self, Read, Seek as _, SeekFrom};
+use std::io::Read;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -15,6 +14,7 @@ use rusty_s3::{Bucket, Credentials, UrlStyle};
 use super::backend::{Backend, Verified};
 use super::document::Document;
 use super::ranged::Ranged;
+use super::upload::Upload;
 use crate::error::{StepError, StepResult};
 use crate::images::MAX_DOCUMENT;
 
@@ -145,14 +145,7 @@ impl S3 {
             Err(error) if error.is_not_found() => return Ok(None),
             answer => answer?,
         };
-        let mut bytes = Vec::new();
-        let read = answer.take(MAX_DOCUMENT + 1).read_to_end(&mut bytes);
-        read.map_err(StepError::io("read", key))?;
-        if bytes.len() as u64 > MAX_DOCUMENT {
-            let message = format!("{key} has more than {MAX_DOCUMENT} bytes");
-            return Err(StepError::Invalid(message));
-        }
-        Document::parse(&bytes).map(Some)
+        Document::parse(&answer.bytes(MAX_DOCUMENT)?).map(Some)
     }
 
     /// When the object was written, in seconds since 1970 (0 where that is not said); `None` where there is none.
@@ -172,43 +165,35 @@ impl S3 {
         self.ask("read", key, &action, headers, Content::Empty)
     }
 
-    fn put_whole(&self, key: &str, content: Content<'_>) -> Result<(), Error> {
+    fn put_object(&self, key: &str, upload: &Upload<'_>) -> StepResult<()> {
+        if upload.size() > PART {
+            return self.put_parts(key, upload);
+        }
         let action = self.place.bucket.put_object(self.credentials(), key);
-        self.ask("write", key, &action, &[], content).map(drop)
+        upload.send_whole(|content| self.ask("write", key, &action, &[], content))?;
+        Ok(())
     }
 
     /// Writes a large object. What is there of one that failed is removed.
-    fn put_parts(&self, key: &str, size: u64, file: &Path, report: &dyn Fn(u64)) -> StepResult<()> {
+    fn put_parts(&self, key: &str, upload: &Upload<'_>) -> StepResult<()> {
         let (bucket, credentials) = (&self.place.bucket, self.credentials());
         let begin = bucket.create_multipart_upload(credentials, key);
         let answer = text(self.ask("write", key, &begin, &[], Content::Empty)?)?;
-        let upload = CreateMultipartUpload::parse_response(&answer).map_err(|error| unclear(key, &error))?;
-        let id = upload.upload_id();
-        self.send_parts(key, id, size, file, report).inspect_err(|_| {
+        let begun = CreateMultipartUpload::parse_response(&answer).map_err(|error| unclear(key, &error))?;
+        let id = begun.upload_id();
+        self.send_parts(key, id, upload).inspect_err(|_| {
             let abort = bucket.abort_multipart_upload(credentials, key, id);
             // The first error says more.
             let _aborted = self.ask("give up", key, &abort, &[], Content::Empty);
         })
     }
 
-    fn send_parts(&self, key: &str, id: &str, size: u64, file: &Path, report: &dyn Fn(u64)) -> StepResult<()> {
+    fn send_parts(&self, key: &str, id: &str, upload: &Upload<'_>) -> StepResult<()> {
         let (bucket, credentials) = (&self.place.bucket, self.credentials());
-        let most = PART.max(size.div_ceil(MOST_PARTS));
         let mut tags = Vec::new();
-        for (number, start) in (1..).zip((0..size).step_by(usize::try_from(most).unwrap_or(usize::MAX))) {
-            let length = most.min(size - start);
-            let part = || -> io::Result<Box<dyn Read + Send>> {
-                let mut content = File::open(file)?;
-                content.seek(SeekFrom::Start(start))?;
-                Ok(Box::new(content.take(length)))
-            };
-            let content = Content::Stream {
-                open: &part,
-                length,
-                progress: &|bytes| report(start + bytes),
-            };
+        for (number, part) in (1..).zip(upload.parts(PART.max(upload.size().div_ceil(MOST_PARTS)))) {
             let action = bucket.upload_part(credentials, key, number, id);
-            let answer = self.ask("write", key, &action, &[], content)?;
+            let answer = upload.send(part, |content| self.ask("write", key, &action, &[], content))?;
             tags.push(answer.validators.etag.unwrap_or_default());
         }
         let finish = bucket.complete_multipart_upload(credentials, key, id, tags.iter().map(String::as_str));
@@ -237,11 +222,8 @@ impl S3 {
 }
 
 /// The whole of an answer about an upload.
-fn text(answer: Download) -> StepResult<String> {
-    let mut text = String::new();
-    let read = answer.take(MOST_ANSWER).read_to_string(&mut text);
-    read.map_err(StepError::io("read", "the answer"))?;
-    Ok(text)
+fn text(answer: Download) -> Result<String, Error> {
+    Ok(String::from_utf8_lossy(&answer.bytes(MOST_ANSWER)?).into_owned())
 }
 
 fn unclear(key: &str, error: &dyn std::fmt::Display) -> StepError {
@@ -303,22 +285,19 @@ impl Backend for S3 {
             report(blob.size);
             return Ok(());
         }
-        let key = self.place.blob(&blob.digest);
-        if blob.size > PART {
-            return self.put_parts(&key, blob.size, file, report);
-        }
-        let content = Content::Stream {
-            open: &|| Ok(Box::new(File::open(file)?)),
-            length: blob.size,
-            progress: report,
+        let size = blob.size;
+        let upload = Upload::File {
+            path: file,
+            size,
+            report,
         };
-        Ok(self.put_whole(&key, content)?)
+        self.put_object(&self.place.blob(&blob.digest), &upload)
     }
 
     fn write(&self, document: &Document) -> StepResult<()> {
         let packed = document.pack()?;
         for key in &self.place.documents {
-            self.put_whole(key, Content::Bytes(&packed.config))?;
+            self.put_object(key, &Upload::Bytes(&packed.config))?;
         }
         Ok(())
     }

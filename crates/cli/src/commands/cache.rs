@@ -13,7 +13,7 @@ use crate::progress::text::one_line;
 use crate::progress::{Mode, Progress};
 use crate::settings::{Environment, Settings};
 use crate::signals::Interrupt;
-use crate::values::cache::{self, CacheTo};
+use crate::values::cache::{self, CacheTo, NotTaken};
 use crate::values::size;
 use crate::{table, terminal, time};
 
@@ -233,11 +233,18 @@ fn directory(text: &str) -> Option<CachePlace> {
     })
 }
 
+fn not_taken(not_taken: NotTaken) -> Failure {
+    match not_taken {
+        NotTaken::Wrong(message) => Failure::usage(message),
+        NotTaken::Ignored(reason) => Failure::usage(reason),
+    }
+}
+
 fn destination(text: &str, environment: &Environment) -> Result<CacheExport, Failure> {
     if let Some(place) = directory(text) {
         return Ok(cache::at(place));
     }
-    match &cache::parse_to(text, environment).map_err(Failure::usage)?[..] {
+    match &cache::parse_to(text, environment).map_err(not_taken)?[..] {
         [CacheTo::Place(export)] => Ok(export.clone()),
         _ => Err(Failure::usage(format!("`{text}` is no place for cache mounts"))),
     }
@@ -247,7 +254,7 @@ fn source(text: &str, environment: &Environment) -> Result<CachePlace, Failure> 
     if let Some(place) = directory(text) {
         return Ok(place);
     }
-    match &cache::parse_from(text, environment).map_err(Failure::usage)?[..] {
+    match &cache::parse_from(text, environment).map_err(not_taken)?[..] {
         [place] => Ok(place.clone()),
         _ => Err(Failure::usage(format!("`{text}` is not one cache"))),
     }

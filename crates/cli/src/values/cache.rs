@@ -7,7 +7,7 @@ use kiln_build::request::{CacheExport, CacheMode, CachePlace, MountChoice, Mount
 use kiln_image::Reference;
 use kiln_image::media_type::Compression;
 
-use super::{csv, output, s3, size};
+use super::{csv, gha, output, s3, size};
 use crate::settings::Environment;
 
 /// What one `--cache-to` asks for.
@@ -19,8 +19,23 @@ pub(crate) enum CacheTo {
     Place(CacheExport),
 }
 
-/// One `--cache-from`: references alone, or `type=…`; nothing for a type that Kiln does not have.
-pub(crate) fn parse_from(text: &str, environment: &Environment) -> Result<Vec<CachePlace>, String> {
+/// Why there is no cache.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum NotTaken {
+    /// It is wrong.
+    Wrong(String),
+    /// It is right, and cannot be had here. No cache changes an image, so this is no reason not to build.
+    Ignored(&'static str),
+}
+
+impl From<String> for NotTaken {
+    fn from(message: String) -> Self {
+        Self::Wrong(message)
+    }
+}
+
+/// One `--cache-from`: references alone, or `type=…`.
+pub(crate) fn parse_from(text: &str, environment: &Environment) -> Result<Vec<CachePlace>, NotTaken> {
     if let Some(references) = references(text)? {
         return Ok(references.into_iter().map(CachePlace::Registry).collect());
     }
@@ -30,6 +45,7 @@ pub(crate) fn parse_from(text: &str, environment: &Environment) -> Result<Vec<Ca
             attributes.no_insecure_flag()?;
             CachePlace::Registry(attributes.reference()?)
         }
+        "gha" => attributes.gha(environment)?,
         "s3" => CachePlace::S3(Box::new(s3::place(&mut attributes, environment)?)),
         "local" => {
             let digest = attributes.text("digest")?;
@@ -40,16 +56,15 @@ pub(crate) fn parse_from(text: &str, environment: &Environment) -> Result<Vec<Ca
                 digest: digest.transpose()?,
             }
         }
-        "inline" => return Err(attributes.wrong(&"an inline cache is read from its image: type=registry,ref=IMAGE")),
-        _ if attributes.is_of_others() => return Ok(Vec::new()),
+        "inline" => Err(attributes.wrong(&"an inline cache is read from its image: type=registry,ref=IMAGE"))?,
         _ => return Err(attributes.no_such_type()),
     };
     attributes.end()?;
     Ok(vec![place])
 }
 
-/// One `--cache-to`; nothing for a type that Kiln does not have.
-pub(crate) fn parse_to(text: &str, environment: &Environment) -> Result<Vec<CacheTo>, String> {
+/// One `--cache-to`.
+pub(crate) fn parse_to(text: &str, environment: &Environment) -> Result<Vec<CacheTo>, NotTaken> {
     let all = read_to(text, environment)?;
     let has_digest = |to: &CacheTo| match to {
         CacheTo::Place(CacheExport {
@@ -59,12 +74,12 @@ pub(crate) fn parse_to(text: &str, environment: &Environment) -> Result<Vec<Cach
         _ => false,
     };
     if all.iter().any(has_digest) {
-        return Err(format!("`{text}`: a cache cannot be given a digest"));
+        return Err(NotTaken::Wrong(format!("`{text}`: a cache cannot be given a digest")));
     }
     Ok(all)
 }
 
-fn read_to(text: &str, environment: &Environment) -> Result<Vec<CacheTo>, String> {
+fn read_to(text: &str, environment: &Environment) -> Result<Vec<CacheTo>, NotTaken> {
     if let Some(references) = references(text)? {
         let to = |reference| CacheTo::Place(at(CachePlace::Registry(reference)));
         return Ok(references.into_iter().map(to).collect());
@@ -75,6 +90,7 @@ fn read_to(text: &str, environment: &Environment) -> Result<Vec<CacheTo>, String
             attributes.no_insecure_flag()?;
             CachePlace::Registry(attributes.reference()?)
         }
+        "gha" => attributes.gha(environment)?,
         "s3" => CachePlace::S3(Box::new(s3::place(&mut attributes, environment)?)),
         "local" => CachePlace::Local {
             directory: attributes.path("dest")?,
@@ -85,7 +101,6 @@ fn read_to(text: &str, environment: &Environment) -> Result<Vec<CacheTo>, String
             attributes.end()?;
             return Ok(vec![CacheTo::Inline]);
         }
-        _ if attributes.is_of_others() => return Ok(Vec::new()),
         _ => return Err(attributes.no_such_type()),
     };
     let export = attributes.export(place)?;
@@ -139,17 +154,21 @@ impl<'t> Attributes<'t> {
         format!("`{}`: {message}", self.whole)
     }
 
-    /// Whether docker has the type.
-    fn is_of_others(&self) -> bool {
-        matches!(self.kind.as_str(), "gha" | "azblob")
-    }
-
-    fn no_such_type(&self) -> String {
-        let there_are = "there are type=registry, type=local, type=s3 and type=inline";
-        match self.kind.as_str() {
+    fn no_such_type(&self) -> NotTaken {
+        let there_are = "there are type=registry, type=local, type=s3, type=gha and type=inline";
+        NotTaken::Wrong(match self.kind.as_str() {
+            "azblob" => return NotTaken::Ignored("Kiln has no such cache yet"),
             "" => self.wrong(&format!("a type is needed: {there_are}")),
             other => self.wrong(&format!("there is no type `{other}`: {there_are}")),
-        }
+        })
+    }
+
+    fn gha(&mut self, environment: &Environment) -> Result<CachePlace, NotTaken> {
+        let place = gha::place(self, environment)?.map(CachePlace::Gha);
+        place.ok_or(NotTaken::Ignored(
+            "this is no job of GitHub Actions, or its token and address are not in the environment \
+             (ACTIONS_RUNTIME_TOKEN, ACTIONS_RESULTS_URL)",
+        ))
     }
 
     pub(super) fn text(&mut self, key: &'static str) -> Result<Option<String>, String> {
@@ -257,15 +276,15 @@ impl<'t> Attributes<'t> {
 mod tests {
     use std::time::Duration;
 
-    use kiln_build::request::{S3Options, S3Place};
+    use kiln_build::request::{GhaApi, GhaPlace, S3Options, S3Place};
 
     use super::*;
 
-    fn parse_from(text: &str) -> Result<Vec<CachePlace>, String> {
+    fn parse_from(text: &str) -> Result<Vec<CachePlace>, NotTaken> {
         super::parse_from(text, &Environment::of(&[]))
     }
 
-    fn parse_to(text: &str) -> Result<Vec<CacheTo>, String> {
+    fn parse_to(text: &str) -> Result<Vec<CacheTo>, NotTaken> {
         super::parse_to(text, &Environment::of(&[]))
     }
 
@@ -292,7 +311,9 @@ mod tests {
         ] {
             assert_eq!(parse_from(text), Ok(expected), "{text}");
         }
-        assert_eq!(parse_to("type=azblob,name=x"), Ok(Vec::new()));
+        for text in ["type=azblob,name=x", "type=gha,scope=x"] {
+            assert!(matches!(parse_to(text), Err(NotTaken::Ignored(_))), "{text}");
+        }
         let to = |export| Ok(vec![CacheTo::Place(export)]);
         assert_eq!(parse_to("type=inline"), Ok(vec![CacheTo::Inline]));
         assert_eq!(parse_to("app:cache"), to(at(registry("app:cache"))));
@@ -366,6 +387,39 @@ mod tests {
     }
 
     #[test]
+    fn a_job_of_github_actions() {
+        let job = [
+            ("ACTIONS_RUNTIME_TOKEN", "secret"),
+            ("ACTIONS_CACHE_URL", "https://one/"),
+            ("ACTIONS_RESULTS_URL", "https://two/"),
+        ];
+        let newer = [&job[..], &[("ACTIONS_CACHE_SERVICE_V2", "True")]].concat();
+        let place = |api, scope: &str| {
+            Ok(vec![CachePlace::Gha(GhaPlace {
+                api,
+                token: "secret".to_owned(),
+                scope: scope.to_owned(),
+            })])
+        };
+        let (first, second) = (
+            GhaApi::V1("https://one/".to_owned()),
+            GhaApi::V2("https://two/".to_owned()),
+        );
+        let parse = |text: &str, job: &[(&str, &str)]| super::parse_from(text, &Environment::of(job));
+        assert_eq!(parse("type=gha", &job), place(first.clone(), "kiln"));
+        assert_eq!(parse("type=gha,scope=app", &newer), place(second.clone(), "app"));
+        assert_eq!(parse("type=gha,version=2", &job), place(second, "kiln"));
+        assert_eq!(parse("type=gha,version=1", &newer), place(first, "kiln"));
+        let other = "type=gha,version=2,url_v2=https://own/,timeout=1m";
+        assert_eq!(
+            parse(other, &newer),
+            place(GhaApi::V2("https://own/".to_owned()), "kiln")
+        );
+        assert!(!format!("{:?}", parse("type=gha", &job)).contains("secret"));
+        assert!(matches!(parse("type=gha,version=3", &job), Err(NotTaken::Wrong(_))));
+    }
+
+    #[test]
     fn refuses_what_cannot_be() {
         for (text, part) in [
             ("type=registry", "ref="),
@@ -388,7 +442,9 @@ mod tests {
             ("ref=x", "a type is needed"),
             ("UPPER", "`UPPER`"),
         ] {
-            let message = parse_to(text).unwrap_err();
+            let Err(NotTaken::Wrong(message)) = parse_to(text) else {
+                panic!("{text} is taken");
+            };
             assert!(message.contains(part) && message.contains(text), "{text}: {message}");
         }
         for (text, part) in [
@@ -396,7 +452,9 @@ mod tests {
             ("type=local,src=d,digest=x", "`type=local"),
             ("type=local,dest=d", "src="),
         ] {
-            let message = parse_from(text).unwrap_err();
+            let Err(NotTaken::Wrong(message)) = parse_from(text) else {
+                panic!("{text} is taken");
+            };
             assert!(message.contains(part), "{text}: {message}");
         }
     }

@@ -6,6 +6,7 @@ pub(crate) mod cache;
 pub(crate) mod cap;
 pub(crate) mod csv;
 pub(crate) mod duration;
+mod gha;
 pub(crate) mod host;
 pub(crate) mod output;
 pub(crate) mod pair;

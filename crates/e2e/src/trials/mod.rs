@@ -1,6 +1,7 @@
 //! Tests that data cannot say: signals at the right moment, registries that lie, disks that are full, other tools.
 
 mod caches;
+mod github_actions;
 mod hostile;
 mod interrupt;
 mod killed;
@@ -30,6 +31,7 @@ pub struct Trial {
 pub fn all() -> Vec<Trial> {
     [
         caches::TRIALS,
+        github_actions::TRIALS,
         hostile::TRIALS,
         interrupt::TRIALS,
         killed::TRIALS,
