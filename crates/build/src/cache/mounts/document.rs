@@ -184,6 +184,14 @@ impl Mounts {
         self.forget_packs();
     }
 
+    /// The packs that have chunks of these mounts.
+    pub(super) fn packs_of(&self, is_one: impl Fn(&str) -> bool) -> impl Iterator<Item = &Descriptor> {
+        let mounts = self.mounts.iter().filter(|(name, _)| is_one(name));
+        let chunks = mounts.flat_map(|(_, mount)| &mount.chunks);
+        let packs: BTreeSet<&Digest> = chunks.map(|chunk| &chunk.pack).collect();
+        packs.into_iter().filter_map(|pack| self.packs.get(pack))
+    }
+
     /// Keeps the mounts whose packs are all there.
     pub(in crate::cache) fn retain(&mut self, is_there: impl Fn(&Descriptor) -> bool) {
         self.packs.retain(|_, pack| is_there(pack));

@@ -39,8 +39,15 @@ pub(in crate::cache) fn export(
     task: &Task<'_>,
     is_over: &dyn Fn() -> bool,
 ) -> StepResult<Exported> {
+    // Where old blobs are removed, those of the mounts at hand must not get old.
+    let mut gone = BTreeSet::new();
+    for pack in there.packs_of(|name| wanted.contains_key(name)) {
+        if !backend.keep(pack)? {
+            gone.insert(pack.digest);
+        }
+    }
     let mut there = there.clone();
-    there.retain(|pack| backend.still_has(pack));
+    there.retain(|pack| backend.still_has(pack) && !gone.contains(&pack.digest));
     // What is damaged there is written anew.
     let mut old = there.clone();
     old.forget(&images.caches.lost_mounts());
