@@ -14,6 +14,7 @@ use crate::http::{Answer, Call, Payload, Stream};
 use crate::{Client, Error};
 
 /// One request to a service.
+#[derive(Clone, Copy)]
 pub struct Exchange<'a> {
     /// What is done, for messages: `read`, `write`.
     pub action: &'static str,

@@ -6,11 +6,6 @@ use std::path::Path;
 use kiln_image::{Descriptor, Hasher, Reference};
 
 use super::document::Document;
-use super::gha::Gha;
-use super::local::Local;
-use super::registry::Registry;
-use super::request::CachePlace;
-use super::s3::S3;
 use crate::error::StepResult;
 
 /// A place for one document and its blobs, on this machine or another. All of it is hostile.
@@ -52,19 +47,6 @@ pub(crate) trait Backend: Send + Sync {
 
     /// Puts the document in the place of the one that is there. All blobs that it names are there.
     fn write(&self, document: &Document) -> StepResult<()>;
-}
-
-/// The place, to be read or written.
-pub(crate) fn backend(place: &CachePlace, registry: &kiln_registry::Client) -> Box<dyn Backend> {
-    match place {
-        CachePlace::Registry(reference) => Box::new(Registry {
-            client: registry.clone(),
-            reference: reference.clone(),
-        }),
-        CachePlace::S3(place) => Box::new(S3::new(registry, place)),
-        CachePlace::Gha(place) => Box::new(Gha::new(registry, place)),
-        CachePlace::Local { directory, tag, digest } => Box::new(Local::new(directory, tag, *digest)),
-    }
 }
 
 /// A reader that fails at the end if what passed is not what was wanted.

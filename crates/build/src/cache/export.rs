@@ -10,10 +10,11 @@ use kiln_image::media_type::Family;
 use kiln_plan::{Mount, MountKind, Op, Plan, StepId};
 use kiln_store::LayerId;
 
-use super::backend::{Backend, backend};
+use super::backend::Backend;
 use super::document::{Document, Entry};
 use super::import::Found;
 use super::mounts::{self, Exported, Mounts, Wanted};
+use super::places::backend;
 use super::request::{CacheExport, CacheMode};
 use crate::assemble;
 use crate::error::{StepError, StepResult};

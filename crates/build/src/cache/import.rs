@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use kiln_image::{Digest, Reference};
 use kiln_store::{BuildId, Key, LayerId, Record};
 
-use super::backend::{Backend, backend};
+use super::backend::Backend;
 use super::document::{Document, Entry, StepFacts};
 use super::mounts::Mounts;
+use super::places::backend;
 use super::request::CachePlace;
 use crate::error::{StepError, StepResult};
 use crate::images::Images;

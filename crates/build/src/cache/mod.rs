@@ -13,6 +13,7 @@ mod import;
 mod inline;
 mod local;
 mod mounts;
+mod places;
 mod ranged;
 mod registry;
 mod request;

@@ -1,5 +1,6 @@
 //! Tests that data cannot say: signals at the right moment, registries that lie, disks that are full, other tools.
 
+mod cached_build;
 mod caches;
 mod github_actions;
 mod hostile;

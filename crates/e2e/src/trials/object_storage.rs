@@ -3,22 +3,11 @@
 use anyhow::{Context as _, Result, ensure};
 use xtask::object_storage::ObjectStorage;
 
+use super::cached_build::{self, all_cached};
 use super::{Trial, trial};
-use crate::forged::noise;
 use crate::stage::Stage;
 
 pub(super) const TRIALS: &[Trial] = &[trial("caches::in_object_storage", in_object_storage)];
-
-/// The layer of `/big` is larger than one part of an upload.
-const DOCKERFILE: &str = "\
-FROM busybox:1.35 AS made
-RUN echo made > /made
-FROM busybox:1.35
-COPY --from=made /made /made
-COPY big /big
-RUN cat /proc/sys/kernel/random/uuid > /once
-";
-const BIG: usize = 65 << 20;
 
 /// A bucket, and builds with it.
 struct Bucket<'s> {
@@ -34,19 +23,16 @@ impl Bucket<'_> {
         ))
     }
 
-    /// Builds on one of the stores; `flag` has the rest of the cache's attributes.
+    /// Builds on one of the stores; `flag` has the cache's own attributes.
     fn build(&self, root: &str, flag: &str) -> Result<String> {
         let url = self.server.url();
-        let command = format!(
-            "AWS_ACCESS_KEY_ID=id AWS_SECRET_ACCESS_KEY=secret AWS_REGION=us-east-1 kiln --root ../out/{root} build \
-             --progress=plain '{flag},prefix=team/,endpoint_url={url},use_path_style=true' -o ../out/files ."
-        );
-        let output = self.stage.shell(&command)?;
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        ensure!(output.status.success(), "{}\n{said}", output.status);
+        let said = cached_build::play(
+            self.stage,
+            "AWS_ACCESS_KEY_ID=id AWS_SECRET_ACCESS_KEY=secret AWS_REGION=us-east-1",
+            root,
+            &format!("{flag},prefix=team/,endpoint_url={url},use_path_style=true"),
+        )?;
         ensure!(!said.contains("secret"), "{said}");
-        self.stage
-            .shell_ok("cmp big ../out/files/big && grep -q made ../out/files/made")?;
         Ok(said)
     }
 
@@ -57,8 +43,7 @@ impl Bucket<'_> {
 }
 
 fn in_object_storage(stage: &Stage) -> Result<()> {
-    stage.write("Dockerfile", DOCKERFILE)?;
-    stage.write("big", noise(BIG))?;
+    cached_build::prepare(stage)?;
     let bucket = Bucket {
         stage,
         server: ObjectStorage::start(&stage.path("tmp"))?,
@@ -84,10 +69,7 @@ fn in_object_storage(stage: &Stage) -> Result<()> {
     );
 
     let said = bucket.build("second", "--cache-from=type=s3,bucket=kept,name=main")?;
-    ensure!(
-        said.matches("CACHED").count() == 4 && !said.contains("warning"),
-        "{said}"
-    );
+    all_cached(&said)?;
 
     // What the bucket's rules would take for old is new again.
     let before = bucket.server.requests()?.len();
@@ -109,10 +91,7 @@ fn in_object_storage(stage: &Stage) -> Result<()> {
     ensure!(said.contains("cannot give a layer"), "{said}");
     bucket.build("first", "--cache-to=type=s3,bucket=kept,mode=max,name=main")?;
     let said = bucket.build("fourth", "--cache-from=type=s3,bucket=kept,name=main")?;
-    ensure!(
-        said.matches("CACHED").count() == 4 && !said.contains("warning"),
-        "{said}"
-    );
+    all_cached(&said)?;
 
     // A bucket that is not there ends no build.
     let said = bucket.build("first", "--cache-to=type=s3,bucket=none")?;

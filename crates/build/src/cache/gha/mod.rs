@@ -9,7 +9,7 @@ use std::io::Read;
 use std::path::Path;
 
 use kiln_image::{Descriptor, Digest};
-use kiln_registry::{Client, Content, Error, Exchange};
+use kiln_registry::{Client, Content, Download, Exchange};
 use serde::de::DeserializeOwned;
 
 use self::v1::V1;
@@ -77,59 +77,31 @@ trait Service: Send + Sync {
 
 /// A scope of the service.
 pub(super) struct Gha {
-    asker: Asker,
+    client: Client,
     service: Box<dyn Service>,
     scope: String,
 }
 
-/// Makes requests.
-#[derive(Clone)]
+/// Asks the service.
 struct Asker {
     client: Client,
     token: String,
 }
 
 impl Asker {
-    /// Asks the service itself.
-    fn ask<T: DeserializeOwned>(
-        &self,
-        action: &'static str,
-        key: &str,
-        method: &'static str,
-        url: &str,
-        headers: &[(&'static str, String)],
-        content: Content<'_>,
-    ) -> StepResult<Option<T>> {
+    /// Asks the service itself, with its token.
+    fn ask<T: DeserializeOwned>(&self, exchange: Exchange<'_>) -> StepResult<Option<T>> {
         let own = [("authorization", format!("Bearer {}", self.token))];
-        let headers = [&own[..], headers].concat();
-        let answer = self.send(action, key, method, url, &headers, content)?;
+        let headers = &[&own[..], exchange.headers].concat();
+        let answer = self.client.exchange(&Exchange { headers, ..exchange })?;
         let bytes = answer.bytes(MOST_ANSWER)?;
         if bytes.is_empty() {
             return Ok(None);
         }
-        let parsed = serde_json::from_slice(&bytes);
-        let unclear = |error| StepError::Invalid(format!("{action} {key}: the service's answer is unclear: {error}"));
-        parsed.map(Some).map_err(unclear)
-    }
-
-    /// Asks whoever is meant, without token.
-    fn send(
-        &self,
-        action: &'static str,
-        key: &str,
-        method: &'static str,
-        url: &str,
-        headers: &[(&'static str, String)],
-        content: Content<'_>,
-    ) -> Result<kiln_registry::Download, Error> {
-        self.client.exchange(&Exchange {
-            action,
-            object: key,
-            method,
-            url: &|| url.to_owned(),
-            headers,
-            content,
-        })
+        let Exchange { action, object, .. } = exchange;
+        let unclear =
+            |error| StepError::Invalid(format!("{action} {object}: the service's answer is unclear: {error}"));
+        serde_json::from_slice(&bytes).map(Some).map_err(unclear)
     }
 }
 
@@ -140,11 +112,11 @@ impl Gha {
             token: place.token.clone(),
         };
         let service: Box<dyn Service> = match &place.api {
-            GhaApi::V1(url) => Box::new(V1::new(asker.clone(), url)),
-            GhaApi::V2(url) => Box::new(V2::new(asker.clone(), url)),
+            GhaApi::V1(url) => Box::new(V1::new(asker, url)),
+            GhaApi::V2(url) => Box::new(V2::new(asker, url)),
         };
         Self {
-            asker,
+            client: client.clone(),
             service,
             scope: place.scope.clone(),
         }
@@ -169,11 +141,17 @@ impl Gha {
         }))
     }
 
-    fn get(&self, stored: &Stored, offset: u64) -> StepResult<kiln_registry::Download> {
+    fn get(&self, stored: &Stored, offset: u64) -> StepResult<Download> {
         let range = [("range", format!("bytes={offset}-"))];
         let headers = if offset == 0 { &[][..] } else { &range };
-        let (key, url) = (&stored.key, &stored.url);
-        Ok(self.asker.send("read", key, "GET", url, headers, Content::Empty)?)
+        Ok(self.client.exchange(&Exchange {
+            action: "read",
+            object: &stored.key,
+            method: "GET",
+            url: &|| stored.url.clone(),
+            headers,
+            content: Content::Empty,
+        })?)
     }
 }
 

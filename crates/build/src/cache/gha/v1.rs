@@ -1,8 +1,8 @@
 //! The service's first version, which GitHub Enterprise Server has: entries are reserved, filled in pieces and committed.
 
-use kiln_registry::Content;
+use kiln_registry::{Content, Exchange};
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::json;
 
 use super::v2::version;
@@ -41,11 +41,6 @@ impl V1 {
     }
 }
 
-fn headers(content_type: &str) -> Vec<(&'static str, String)> {
-    let accept = "application/json;api-version=6.0-preview.1";
-    vec![("accept", accept.to_owned()), ("content-type", content_type.to_owned())]
-}
-
 /// A value for the query of an address (RFC 3986, section 2.1).
 fn escaped(text: &str) -> String {
     let escape = |byte: u8| match byte {
@@ -55,11 +50,39 @@ fn escaped(text: &str) -> String {
     text.bytes().map(escape).collect()
 }
 
+impl V1 {
+    /// Asks for `path` below the service's address.
+    fn call<T: DeserializeOwned>(
+        &self,
+        (action, key): (&'static str, &str),
+        (method, path): (&'static str, &str),
+        range: Option<String>,
+        content: Content<'_>,
+    ) -> StepResult<Option<T>> {
+        let content_type = match range {
+            Some(_) => "application/octet-stream",
+            None => "application/json",
+        };
+        let mut headers = vec![
+            ("accept", "application/json;api-version=6.0-preview.1".to_owned()),
+            ("content-type", content_type.to_owned()),
+        ];
+        headers.extend(range.map(|range| ("content-range", range)));
+        self.asker.ask(Exchange {
+            action,
+            object: key,
+            method,
+            url: &|| format!("{}/{path}", self.base),
+            headers: &headers,
+            content,
+        })
+    }
+}
+
 impl Service for V1 {
     fn find(&self, key: &str) -> StepResult<Option<Stored>> {
-        let url = format!("{}/cache?keys={}&version={}", self.base, escaped(key), version());
-        let json = headers("application/json");
-        let found: Option<Found> = self.asker.ask("look for", key, "GET", &url, &json, Content::Empty)?;
+        let path = format!("cache?keys={}&version={}", escaped(key), version());
+        let found: Option<Found> = self.call(("look for", key), ("GET", &path), None, Content::Empty)?;
         Ok(found.map(|found| Stored {
             key: found.cache_key,
             url: found.archive_location,
@@ -67,28 +90,23 @@ impl Service for V1 {
     }
 
     fn save(&self, key: &str, upload: &Upload<'_>) -> StepResult<bool> {
-        let json = headers("application/json");
-        let caches = format!("{}/caches", self.base);
         let wanted = json!({ "key": key, "version": version(), "cacheSize": upload.size() }).to_string();
         let content = Content::Bytes(wanted.as_bytes());
-        let reserved = unless_taken(self.asker.ask("write", key, "POST", &caches, &json, content))?;
+        let reserved = unless_taken(self.call(("write", key), ("POST", "caches"), None, content))?;
         let Some(Reserved { cache_id }) = reserved else {
             return Ok(false);
         };
-        let url = format!("{caches}/{cache_id}");
+        let path = format!("caches/{cache_id}");
         for part in upload.parts(PIECE) {
             let (start, length) = part;
-            let mut piece = headers("application/octet-stream");
-            piece.push(("content-range", format!("bytes {start}-{}/*", start + length - 1)));
-            upload.send(part, |content| {
-                self.asker
-                    .ask::<IgnoredAny>("write", key, "PATCH", &url, &piece, content)
-            })?;
+            let range = format!("bytes {start}-{}/*", start + length - 1);
+            let send =
+                |content: Content<'_>| self.call::<IgnoredAny>(("write", key), ("PATCH", &path), Some(range), content);
+            upload.send(part, send)?;
         }
         let whole = json!({ "size": upload.size() }).to_string();
         let content = Content::Bytes(whole.as_bytes());
-        self.asker
-            .ask::<IgnoredAny>("write", key, "POST", &url, &json, content)?;
+        self.call::<IgnoredAny>(("write", key), ("POST", &path), None, content)?;
         Ok(true)
     }
 }

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use kiln_registry::Content;
+use kiln_registry::{Content, Exchange};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -59,17 +59,28 @@ impl V2 {
         method: &str,
         body: &Value,
     ) -> StepResult<Option<T>> {
-        let body = body.to_string();
-        let headers = [("content-type", "application/json".to_owned())];
-        let url = format!("{}/{method}", self.base);
-        self.asker
-            .ask(action, key, "POST", &url, &headers, Content::Bytes(body.as_bytes()))
+        self.asker.ask(Exchange {
+            action,
+            object: key,
+            method: "POST",
+            url: &|| format!("{}/{method}", self.base),
+            headers: &[("content-type", "application/json".to_owned())],
+            content: Content::Bytes(body.to_string().as_bytes()),
+        })
     }
 
     /// Writes content at a signed address ("Put Blob", "Put Block" and "Put Block List" of Azure's Blob service).
     fn upload(&self, key: &str, url: &str, upload: &Upload<'_>) -> StepResult<()> {
         let put = |url: &str, headers: &[(&'static str, String)], content: Content<'_>| {
-            self.asker.send("write", key, "PUT", url, headers, content).map(drop)
+            let exchange = Exchange {
+                action: "write",
+                object: key,
+                method: "PUT",
+                url: &|| url.to_owned(),
+                headers,
+                content,
+            };
+            self.asker.client.exchange(&exchange).map(drop)
         };
         if upload.size() <= BLOCK {
             let whole = [("x-ms-blob-type", "BlockBlob".to_owned())];

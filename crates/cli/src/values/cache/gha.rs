@@ -2,7 +2,7 @@
 
 use kiln_build::request::{GhaApi, GhaPlace};
 
-use super::cache::Attributes;
+use super::attributes::Attributes;
 use crate::settings::Environment;
 
 /// What BuildKit needs to find its entries by other ways, and its patience; Kiln has no use for it.

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use kiln_build::request::{S3Options, S3Place};
 
-use super::cache::Attributes;
-use super::duration;
+use super::attributes::Attributes;
 use crate::aws::Profile;
 use crate::settings::Environment;
+use crate::values::duration;
 
 /// As BuildKit has it.
 const REFRESH: Duration = Duration::from_secs(24 * 3600);

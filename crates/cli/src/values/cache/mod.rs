@@ -1,13 +1,15 @@
 //! `--cache-to type=registry,ref=NAME` and `--cache-from`, as docker buildx documents them.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+mod attributes;
+mod gha;
+mod s3;
 
 use kiln_build::request::{CacheExport, CacheMode, CachePlace, MountChoice, MountExport};
 use kiln_image::Reference;
 use kiln_image::media_type::Compression;
 
-use super::{csv, gha, output, s3, size};
+use self::attributes::Attributes;
+use super::{csv, output, size};
 use crate::settings::Environment;
 
 /// What one `--cache-to` asks for.
@@ -129,31 +131,8 @@ fn references(text: &str) -> Result<Option<Vec<Reference>>, String> {
     fields.iter().map(parse).collect::<Result<_, _>>().map(Some)
 }
 
-/// The attributes of one cache.
-pub(super) struct Attributes<'t> {
-    whole: &'t str,
-    kind: String,
-    values: BTreeMap<String, Option<String>>,
-    /// Those that its type has.
-    known: Vec<&'static str>,
-}
-
-impl<'t> Attributes<'t> {
-    fn read(whole: &'t str) -> Result<Self, String> {
-        let mut values: BTreeMap<_, _> = csv::pairs(whole)?.into_iter().collect();
-        let kind = values.remove("type").flatten().unwrap_or_default();
-        Ok(Self {
-            whole,
-            kind,
-            values,
-            known: Vec::new(),
-        })
-    }
-
-    pub(super) fn wrong(&self, message: &dyn std::fmt::Display) -> String {
-        format!("`{}`: {message}", self.whole)
-    }
-
+/// Those of caches.
+impl Attributes<'_> {
     fn no_such_type(&self) -> NotTaken {
         let there_are = "there are type=registry, type=local, type=s3, type=gha and type=inline";
         NotTaken::Wrong(match self.kind.as_str() {
@@ -169,32 +148,6 @@ impl<'t> Attributes<'t> {
             "this is no job of GitHub Actions, or its token and address are not in the environment \
              (ACTIONS_RUNTIME_TOKEN, ACTIONS_RESULTS_URL)",
         ))
-    }
-
-    pub(super) fn text(&mut self, key: &'static str) -> Result<Option<String>, String> {
-        self.known.push(key);
-        match self.values.remove(key) {
-            None => Ok(None),
-            Some(Some(value)) if !value.is_empty() => Ok(Some(value)),
-            Some(_) => Err(self.wrong(&format!("`{key}` needs a value"))),
-        }
-    }
-
-    fn needed(&mut self, key: &'static str) -> Result<String, String> {
-        let text = self.text(key)?;
-        text.ok_or_else(|| self.wrong(&format!("`{key}=` is needed")))
-    }
-
-    pub(super) fn flag(&mut self, key: &'static str, default: bool) -> Result<bool, String> {
-        self.known.push(key);
-        match self.values.remove(key) {
-            None => Ok(default),
-            Some(value) => csv::boolean(key, value.as_deref()).map_err(|message| self.wrong(&message)),
-        }
-    }
-
-    fn path(&mut self, key: &'static str) -> Result<PathBuf, String> {
-        self.needed(key).map(PathBuf::from)
     }
 
     fn tag(&mut self) -> Result<String, String> {
@@ -256,19 +209,6 @@ impl<'t> Attributes<'t> {
             mounts.most = size::parse(&most).map_err(|message| self.wrong(&message))?;
         }
         Ok(mounts)
-    }
-
-    /// All attributes were known.
-    fn end(self) -> Result<(), String> {
-        let Some(unknown) = self.values.keys().next() else {
-            return Ok(());
-        };
-        let known = match &self.known[..] {
-            [] => "none".to_owned(),
-            known => known.join(", "),
-        };
-        let message = format!("type={} has no attribute `{unknown}`; it has {known}", self.kind);
-        Err(self.wrong(&message))
     }
 }
 
