@@ -16,6 +16,7 @@ use crate::client::Inner;
 use crate::error::{DOWNLOAD, Refusal, What};
 use crate::http::{Answer, Call, Payload, Trust};
 use crate::retry::RetryAfter;
+use crate::site::without_query;
 use crate::{Client, Error};
 
 /// As many as Go's client follows, and so docker.
@@ -185,7 +186,7 @@ pub(crate) fn trust(what: &What, url: &Url) -> Result<Trust, Error> {
         "http" => Ok(Trust::Plain),
         other => Err(Error::Redirect {
             what: what.clone(),
-            to: url.to_string(),
+            to: without_query(url),
             reason: format!("Kiln does not speak `{other}`"),
         }),
     }

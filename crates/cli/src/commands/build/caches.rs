@@ -48,7 +48,7 @@ fn taken<T>(flag: &str, text: &str, parsed: Result<Vec<T>, NotTaken>) -> Result<
         Ok(taken) => Ok(taken),
         Err(NotTaken::Wrong(message)) => Err(Failure::usage(format!("{flag} {message}"))),
         Err(NotTaken::Ignored(reason)) => {
-            terminal::warn(format_args!("{flag} {text} is ignored: {reason}"));
+            terminal::warn(format_args!("{flag} {} is ignored: {reason}", cache::shown(text)));
             Ok(Vec::new())
         }
     }

@@ -5,6 +5,28 @@ use std::path::PathBuf;
 
 use crate::values::csv;
 
+/// What a flag says, with no secret in it.
+pub(crate) fn shown(text: &str) -> String {
+    let Ok(fields) = csv::fields(text) else {
+        return if is_secret(text) {
+            "…".to_owned()
+        } else {
+            text.to_owned()
+        };
+    };
+    let shown = fields.iter().map(|field| match field.split_once('=') {
+        Some((key, _)) if is_secret(key) => format!("{key}=xxxxx"),
+        _ => field.clone(),
+    });
+    shown.collect::<Vec<_>>().join(",")
+}
+
+/// Whether what has this key is nobody else's business.
+fn is_secret(key: &str) -> bool {
+    let key = key.to_ascii_lowercase();
+    ["secret", "token", "password"].iter().any(|word| key.contains(word))
+}
+
 /// The attributes of one cache.
 pub(super) struct Attributes<'t> {
     whole: &'t str,
@@ -27,7 +49,7 @@ impl<'t> Attributes<'t> {
     }
 
     pub(super) fn wrong(&self, message: &dyn std::fmt::Display) -> String {
-        format!("`{}`: {message}", self.whole)
+        format!("`{}`: {message}", shown(self.whole))
     }
 
     pub(super) fn text(&mut self, key: &'static str) -> Result<Option<String>, String> {
@@ -67,5 +89,27 @@ impl<'t> Attributes<'t> {
         };
         let message = format!("type={} has no attribute `{unknown}`; it has {known}", self.kind);
         Err(self.wrong(&message))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shown;
+
+    #[test]
+    fn secrets_are_not_shown() {
+        for (text, expected) in [
+            ("type=local,dest=d", "type=local,dest=d"),
+            ("app:cache", "app:cache"),
+            (
+                "type=s3,access_key_id=i,secret_access_key=s,Session_Token=t",
+                "type=s3,access_key_id=i,secret_access_key=xxxxx,Session_Token=xxxxx",
+            ),
+            ("type=gha,\"token=a,b\",ghtoken=c", "type=gha,token=xxxxx,ghtoken=xxxxx"),
+            ("type=gha,\"token=a", "…"),
+            ("type=local,\"dest=a", "type=local,\"dest=a"),
+        ] {
+            assert_eq!(shown(text), expected);
+        }
     }
 }

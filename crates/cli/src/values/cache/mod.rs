@@ -9,6 +9,7 @@ use kiln_image::Reference;
 use kiln_image::media_type::Compression;
 
 use self::attributes::Attributes;
+pub(crate) use self::attributes::shown;
 use super::{csv, output, size};
 use crate::settings::Environment;
 
@@ -123,7 +124,14 @@ pub(crate) fn at(place: CachePlace) -> CacheExport {
 
 /// References alone, which mean type=registry.
 fn references(text: &str) -> Result<Option<Vec<Reference>>, String> {
-    let fields = csv::fields(text)?;
+    let unclear = |message| {
+        if shown(text) == text {
+            message
+        } else {
+            "its quotes do not fit".to_owned()
+        }
+    };
+    let fields = csv::fields(text).map_err(unclear)?;
     if fields.iter().any(|field| field.contains('=')) {
         return Ok(None);
     }
@@ -357,6 +365,24 @@ mod tests {
         );
         assert!(!format!("{:?}", parse("type=gha", &job)).contains("secret"));
         assert!(matches!(parse("type=gha,version=3", &job), Err(NotTaken::Wrong(_))));
+    }
+
+    #[test]
+    fn secrets_are_in_no_message() {
+        for (text, part) in [
+            (
+                "type=s3,bucket=b,region=r,access_key_id=i,secret_access_key=hush,endpoint_url=x",
+                "`x` is no address",
+            ),
+            ("type=s3,bucket=b,region=r,secret_access_key=hush", "go together"),
+            ("type=gha,\"token=hush", "quotes"),
+            ("type=gha,token=hush,version=9", "no version"),
+        ] {
+            let Err(NotTaken::Wrong(message)) = parse_to(text) else {
+                panic!("{text} is taken");
+            };
+            assert!(message.contains(part) && !message.contains("hush"), "{message}");
+        }
     }
 
     #[test]
