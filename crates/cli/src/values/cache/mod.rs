@@ -43,25 +43,18 @@ pub(crate) fn parse_from(text: &str, environment: &Environment) -> Result<Vec<Ca
         return Ok(references.into_iter().map(CachePlace::Registry).collect());
     }
     let mut attributes = Attributes::read(text)?;
-    let place = match attributes.kind.as_str() {
-        "registry" => {
-            attributes.no_insecure_flag()?;
-            CachePlace::Registry(attributes.reference()?)
-        }
-        "gha" => attributes.gha(environment)?,
-        "s3" => CachePlace::S3(Box::new(s3::place(&mut attributes, environment)?)),
-        "local" => {
-            let digest = attributes.text("digest")?;
-            let digest = digest.map(|text| text.parse().map_err(|error| attributes.wrong(&error)));
-            CachePlace::Local {
-                directory: attributes.path("src")?,
-                tag: attributes.tag()?,
-                digest: digest.transpose()?,
-            }
-        }
-        "inline" => Err(attributes.wrong(&"an inline cache is read from its image: type=registry,ref=IMAGE"))?,
-        _ => return Err(attributes.no_such_type()),
-    };
+    if attributes.kind == "inline" {
+        Err(attributes.wrong(&"an inline cache is read from its image: type=registry,ref=IMAGE"))?;
+    }
+    let place = attributes.place(environment, |local| {
+        let digest = local.text("digest")?;
+        let digest = digest.map(|text| text.parse().map_err(|error| local.wrong(&error)));
+        Ok(CachePlace::Local {
+            directory: local.path("src")?,
+            tag: local.tag()?,
+            digest: digest.transpose()?,
+        })
+    })?;
     attributes.end()?;
     Ok(vec![place])
 }
@@ -88,24 +81,17 @@ fn read_to(text: &str, environment: &Environment) -> Result<Vec<CacheTo>, NotTak
         return Ok(references.into_iter().map(to).collect());
     }
     let mut attributes = Attributes::read(text)?;
-    let place = match attributes.kind.as_str() {
-        "registry" => {
-            attributes.no_insecure_flag()?;
-            CachePlace::Registry(attributes.reference()?)
-        }
-        "gha" => attributes.gha(environment)?,
-        "s3" => CachePlace::S3(Box::new(s3::place(&mut attributes, environment)?)),
-        "local" => CachePlace::Local {
-            directory: attributes.path("dest")?,
-            tag: attributes.tag()?,
+    if attributes.kind == "inline" {
+        attributes.end()?;
+        return Ok(vec![CacheTo::Inline]);
+    }
+    let place = attributes.place(environment, |local| {
+        Ok(CachePlace::Local {
+            directory: local.path("dest")?,
+            tag: local.tag()?,
             digest: None,
-        },
-        "inline" => {
-            attributes.end()?;
-            return Ok(vec![CacheTo::Inline]);
-        }
-        _ => return Err(attributes.no_such_type()),
-    };
+        })
+    })?;
     let export = attributes.export(place)?;
     attributes.end()?;
     Ok(vec![CacheTo::Place(export)])
@@ -141,6 +127,24 @@ fn references(text: &str) -> Result<Option<Vec<Reference>>, String> {
 
 /// Those of caches.
 impl Attributes<'_> {
+    /// The place that they say. A directory is said in one way to read and in another to write.
+    fn place(
+        &mut self,
+        environment: &Environment,
+        local: impl FnOnce(&mut Self) -> Result<CachePlace, String>,
+    ) -> Result<CachePlace, NotTaken> {
+        match self.kind.as_str() {
+            "registry" => {
+                self.no_insecure_flag()?;
+                Ok(CachePlace::Registry(self.reference()?))
+            }
+            "local" => Ok(local(self)?),
+            "s3" => Ok(CachePlace::S3(Box::new(s3::place(self, environment)?))),
+            "gha" => self.gha(environment),
+            _ => Err(self.no_such_type()),
+        }
+    }
+
     fn no_such_type(&self) -> NotTaken {
         let there_are = "there are type=registry, type=local, type=s3, type=gha and type=inline";
         NotTaken::Wrong(match self.kind.as_str() {
