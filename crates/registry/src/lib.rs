@@ -1,4 +1,5 @@
-//! The OCI distribution protocol: resolve, pull, push, mount, authentication, mirrors.
+//! The OCI distribution protocol: resolve, pull, push, mount, authentication, mirrors. And, with the same connections,
+//! proxies, certificates and patience, files and services by HTTP ([`Client::download`], [`Client::exchange`]).
 //!
 //! [`Client`] is blocking and cheap to make: threads, connections and the system's certificates are set up
 //! when the first request needs them. All methods take `&self` and may be called from many threads at once;
