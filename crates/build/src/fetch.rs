@@ -24,8 +24,16 @@ struct Fetched {
     unpacked: Unpacked,
 }
 
+/// Of how many layers the locks are held at the same time: each is an open file, of which users often have 1024.
+const LOCKED: usize = 256;
+
 /// Fetches `missing`, which are some of the layers of the tree `all` (lowest first).
 pub(crate) fn fetch_layers(images: &Images<'_>, all: &[LayerId], missing: &[&LayerId]) -> StepResult<()> {
+    let mut some = missing.chunks(LOCKED);
+    some.try_for_each(|missing| fetch_some(images, all, missing))
+}
+
+fn fetch_some(images: &Images<'_>, all: &[LayerId], missing: &[&LayerId]) -> StepResult<()> {
     let _locks = lock_all(images, missing)?;
     let mut wanted: Vec<(&LayerId, Origin)> = Vec::new();
     for &layer in missing {

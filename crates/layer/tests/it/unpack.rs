@@ -65,6 +65,9 @@ fn whole_directories_are_had_again() {
 /// Whoever wrote the archive: no devices are made.
 #[test]
 fn whole_directories_have_no_devices() {
+    if !is_root() {
+        return;
+    }
     let device = Entry {
         device: (1, 3),
         ..Entry::new("null", Kind::Char, 0o666)
