@@ -3,8 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use aws_lc_rs::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 /// A SHA-256 digest of some bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,7 +24,9 @@ pub enum DigestError {
 impl Digest {
     /// The digest of `bytes`.
     pub fn of(bytes: impl AsRef<[u8]>) -> Self {
-        Self(Sha256::digest(bytes.as_ref()).into())
+        let mut hasher = Hasher::new();
+        hasher.update(bytes.as_ref());
+        hasher.finish()
     }
 
     /// The digest with the given raw bytes.
@@ -110,8 +112,14 @@ impl<'de> Deserialize<'de> for Digest {
 }
 
 /// Computes a [`Digest`] piece by piece; also a [`std::io::Write`].
-#[derive(Clone, Default)]
-pub struct Hasher(Sha256);
+#[derive(Clone)]
+pub struct Hasher(Context);
+
+impl Default for Hasher {
+    fn default() -> Self {
+        Self(Context::new(&SHA256))
+    }
+}
 
 impl Hasher {
     /// A hasher that has seen nothing.
@@ -126,7 +134,8 @@ impl Hasher {
 
     /// The digest of everything added.
     pub fn finish(self) -> Digest {
-        Digest(self.0.finalize().into())
+        let digest = self.0.finish();
+        Digest(digest.as_ref().try_into().expect("SHA-256 has 32 bytes"))
     }
 }
 

@@ -36,6 +36,7 @@ const BANNED: &[(&str, &str)] = &[
     ("openssl-sys", "TLS is rustls with aws-lc-rs"),
     ("native-tls", "TLS is rustls with aws-lc-rs"),
     ("ring", "one provider of cryptography: aws-lc-rs"),
+    ("sha2", "one provider of cryptography: aws-lc-rs"),
     ("nix", "system calls go through rustix"),
     ("serde_yml", "unsound"),
     ("async-std", "one runtime: tokio"),
