@@ -70,8 +70,16 @@ pub struct Request {
 }
 
 impl Request {
+    /// Whether there is to be no image at all.
+    pub fn is_cache_only(&self) -> bool {
+        !self.outputs.is_empty() && self.outputs.iter().all(|output| *output == Output::CacheOnly)
+    }
+
     /// All names that the image is given.
     pub fn names(&self) -> Vec<Reference> {
+        if self.is_cache_only() {
+            return Vec::new();
+        }
         let mut names = self.tags.clone();
         for output in &self.outputs {
             if let Output::Image { names: more, .. } = output {
@@ -268,6 +276,8 @@ pub enum Output {
         /// As with [`Output::Local`].
         split: Option<bool>,
     },
+    /// Nothing: what steps made is in the store for the next build, and there is no image (`type=cacheonly`).
+    CacheOnly,
 }
 
 impl Output {
@@ -277,7 +287,7 @@ impl Output {
             Self::Image { layers, .. } | Self::Oci { layers, .. } | Self::Docker { layers, .. } => {
                 layers.rewrite_timestamp
             }
-            Self::Local { .. } | Self::Tar { .. } => false,
+            Self::Local { .. } | Self::Tar { .. } | Self::CacheOnly => false,
         }
     }
 }

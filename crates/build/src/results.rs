@@ -28,6 +28,9 @@ pub(crate) fn finish(
     solver: &Solver<'_>,
 ) -> StepResult<Built> {
     let images = solver.images;
+    if request.is_cache_only() {
+        return cache_only(images, layers);
+    }
     let task = images.tasks.start("exporting to image".to_owned());
     let epoch = request.epoch.or(plan.epoch);
     let each = plan.targets.iter().zip(layers);
@@ -62,6 +65,19 @@ pub(crate) fn finish(
         },
         manifest: written.map(|package| package.descriptor()).or(kept),
         size: results.stored.images.iter().map(|one| one.image.size).sum(),
+    })
+}
+
+/// Leaves everything where it is. Layers that are not there yet count for nothing.
+fn cache_only(images: &Images<'_>, layers: &[Arc<[LayerId]>]) -> StepResult<Built> {
+    let mut size = 0;
+    for layer in layers.iter().flat_map(|layers| layers.iter()) {
+        size += images.store.layer(layer)?.map_or(0, |layer| layer.size);
+    }
+    Ok(Built {
+        config: None,
+        manifest: None,
+        size,
     })
 }
 
@@ -229,6 +245,7 @@ impl Results<'_> {
                 task.done();
                 Ok(None)
             }
+            Output::CacheOnly => Ok(None),
         }
     }
 

@@ -186,14 +186,12 @@ impl Attributes {
                     split: self.split,
                 }),
             },
-            "cacheonly" => Err(format!(
-                "`{text}`: type=cacheonly is what Kiln does when there is neither -t nor -o"
-            )),
+            "cacheonly" => only(self.dest.is_none(), "dest").map(|()| Output::CacheOnly),
             "moby" => Err(format!(
                 "`{text}`: type=moby is docker's own; use type=image or type=docker"
             )),
             other => Err(format!(
-                "`{text}`: there is no type `{other}`; there are image, oci, docker, local, tar and registry"
+                "`{text}`: there is no type `{other}`; there are image, oci, docker, local, tar, registry and cacheonly"
             )),
         }
     }
@@ -212,7 +210,7 @@ pub(crate) const fn to_stdout(output: &Output) -> bool {
         Output::Oci { dest, .. } | Output::Docker { dest, .. } | Output::Tar { dest, .. } => {
             matches!(dest, Destination::Stdout)
         }
-        Output::Image { .. } | Output::Local { .. } => false,
+        Output::Image { .. } | Output::Local { .. } | Output::CacheOnly => false,
     }
 }
 

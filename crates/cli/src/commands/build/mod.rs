@@ -91,7 +91,7 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
     }
     let mut request = args.request(settings)?;
     check_annotations(&request)?;
-    args.check_several(&request)?;
+    args.check_outputs(&request)?;
     let engine = Engine::open(settings)?;
     let interrupt = Interrupt::watch()?;
     let progress = Progress::start(args.progress, args.quiet, settings)?;
@@ -203,8 +203,13 @@ impl Args {
         Ok((outputs, epoch))
     }
 
-    /// What several platforms cannot have.
-    fn check_several(&self, request: &Request) -> Outcome {
+    /// What several platforms, and builds without an image, cannot have.
+    fn check_outputs(&self, request: &Request) -> Outcome {
+        if self.iidfile.is_some() && request.is_cache_only() {
+            return Err(Failure::usage(
+                "--iidfile: with --output type=cacheonly there is no image to have an ID",
+            ));
+        }
         if !request.options.several() {
             return Ok(());
         }
@@ -216,7 +221,7 @@ impl Args {
                     .hint("use type=oci, which docker load takes too where docker keeps images in containerd's store"),
             );
         }
-        let files = |output: &Output| matches!(output, Output::Local { .. } | Output::Tar { .. });
+        let files = |output: &Output| matches!(output, Output::Local { .. } | Output::Tar { .. } | Output::CacheOnly);
         let files_alone = !request.outputs.is_empty() && request.outputs.iter().all(files);
         if self.iidfile.is_some() && files_alone {
             return Err(
@@ -275,7 +280,7 @@ fn check_annotations(request: &Request) -> Outcome {
     let writes = |output: &Output| match output {
         Output::Oci { .. } | Output::Docker { .. } => true,
         Output::Image { push, .. } => *push || several,
-        Output::Local { .. } | Output::Tar { .. } => false,
+        Output::Local { .. } | Output::Tar { .. } | Output::CacheOnly => false,
     };
     let written = several && request.outputs.is_empty() || request.outputs.iter().any(writes);
     if request.annotations.0.is_empty() || written {
