@@ -12,6 +12,6 @@ pub(crate) fn layer_info(directory: &LayerDir, diff_id: Option<Digest>) -> StepR
         size: usage.bytes,
         disk: usage.disk,
         diff_id,
-        created: None,
+        ..LayerInfo::default()
     })
 }

@@ -121,6 +121,10 @@ pub struct Counted {
     pub target: Vec<u8>,
     /// Of content and extended attributes; zeros where there can be neither.
     pub digest: [u8; 32],
+    /// The last change of the content, which does not count: seconds since 1970 and nanoseconds.
+    pub mtime: (i64, u32),
+    /// Whether it has other names, which does not count either.
+    pub is_linked: bool,
     device: (u32, u32),
 }
 
@@ -431,6 +435,8 @@ impl Digester<'_, '_> {
             size: 0,
             target: Vec::new(),
             digest: [0; 32],
+            mtime: meta.mtime,
+            is_linked: meta.is_linked(),
             device: meta.device,
         }
     }

@@ -18,17 +18,14 @@ pub struct Usage {
     pub disk: u64,
 }
 
-/// Units of blocks.
-const BLOCK: u64 = 512;
-
 /// Measures what is below the directory, and the directory.
 pub fn disk_usage(dir: &Path) -> Result<Usage, Error> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let top = openat(CWD, dir, flags, Mode::empty()).map_err(Error::at("open the directory", dir))?;
-    let blocks = Meta::of_fd(&top).map_err(Error::at("examine", dir))?.blocks;
+    let meta = Meta::of_fd(&top).map_err(Error::at("examine", dir))?;
     let mut usage = Usage {
         bytes: 0,
-        disk: blocks * BLOCK,
+        disk: meta.disk(),
     };
     let mut walk = Walk::new(top).map_err(Error::at("read the directory", dir))?;
     let mut seen = HashSet::new();
@@ -39,7 +36,7 @@ pub fn disk_usage(dir: &Path) -> Result<Usage, Error> {
                 let opened =
                     open_directory(walk.dir(), &name.name).map_err(|errno| Error::at("open", path())(errno))?;
                 let meta = Meta::of_fd(&opened).map_err(|errno| Error::at("examine", path())(errno))?;
-                usage.disk += meta.blocks * BLOCK;
+                usage.disk += meta.disk();
                 walk.enter(&name.name, opened)
                     .map_err(Error::at("read the directory", dir))?;
             }
@@ -48,7 +45,7 @@ pub fn disk_usage(dir: &Path) -> Result<Usage, Error> {
                 let meta =
                     meta.map_err(|errno| Error::at("examine", dir.join(path_of(&walk.path_of(&name.name))))(errno))?;
                 if !meta.is_linked() || seen.insert(meta.id()) {
-                    usage.disk += meta.blocks * BLOCK;
+                    usage.disk += meta.disk();
                     if meta.kind == FileType::RegularFile {
                         usage.bytes += meta.size;
                     }

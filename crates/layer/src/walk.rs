@@ -76,9 +76,14 @@ impl Meta {
         self.links > 1 && self.kind != FileType::Directory
     }
 
+    /// Bytes on disk.
+    pub(crate) fn disk(&self) -> u64 {
+        self.blocks.saturating_mul(512)
+    }
+
     /// Whether it takes less room than its size.
     pub(crate) fn is_sparse(&self) -> bool {
-        self.blocks.saturating_mul(512) < self.size
+        self.disk() < self.size
     }
 }
 

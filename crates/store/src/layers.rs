@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::ids::LayerId;
 use crate::schema::immediate;
 use crate::uses::Use;
-use crate::{Store, now, now_in_milliseconds, temp, tree};
+use crate::{Store, families, now, now_in_milliseconds, temp, tree};
 
 /// A layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,12 +40,14 @@ pub struct LayerBlob {
 }
 
 /// What is known of a layer when it is made.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LayerInfo {
     /// Bytes of its files.
     pub size: u64,
-    /// Bytes that they have on disk.
+    /// Bytes that they have on disk, but for those that another layer has too.
     pub disk: u64,
+    /// That layer.
+    pub shares_with: Option<LayerId>,
     /// The digest of its tar.
     pub diff_id: Option<Digest>,
     /// When it was made, in seconds since 1970; now where not given.
@@ -126,6 +128,9 @@ impl Store {
                 now_in_milliseconds(),
                 boot_id()
             ])?;
+        if let Some(other) = &info.shares_with {
+            families::join(&transaction, id, other)?;
+        }
         transaction.commit()?;
         drop(db);
         // What cannot be removed now goes with the process's directory.

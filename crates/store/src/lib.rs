@@ -18,6 +18,7 @@ mod check;
 mod contents;
 mod downloads;
 mod error;
+mod families;
 mod file_digests;
 mod ids;
 mod images;

@@ -146,7 +146,8 @@ impl Store {
             self.room.left.store(held.saturating_sub(freed), Ordering::Relaxed);
             chosen
         };
-        self.remove(choose, Scope::Chosen)?;
+        // Of what is shared less goes than it counts.
+        while !self.remove(choose, Scope::Chosen)?.items.is_empty() && self.held_and_cap(&self.db())?.0 > limit {}
         Ok(())
     }
 

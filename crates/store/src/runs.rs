@@ -34,12 +34,14 @@ pub struct PastRun {
     pub started: i64,
     /// What ran.
     pub run: Run,
+    /// What it made, if that is still there.
+    pub layer: Option<LayerId>,
 }
 
 /// How many runs of each kind are compared.
 const NEAREST: i64 = 4;
 
-const COLUMNS: &str = "number, started, build, step, definition, place, title, inputs";
+const COLUMNS: &str = "number, started, build, step, definition, place, title, inputs, layer";
 
 impl Store {
     /// Notes that a step begins to run, and gives the run's number.
@@ -101,6 +103,17 @@ impl Store {
             .optional()?)
     }
 
+    /// The newest runs of that definition that made a layer which is still there.
+    pub fn runs_of(&self, definition: &[u8; 32]) -> Result<Vec<PastRun>> {
+        let db = self.db();
+        let query = format!(
+            "SELECT {COLUMNS} FROM runs WHERE definition = ? AND layer IS NOT NULL ORDER BY number DESC LIMIT {NEAREST}"
+        );
+        let mut statement = db.prepare_cached(&query)?;
+        let rows = statement.query_map([definition], past_run)?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
     /// Runs before `number` that made a layer, which may be gone since, and are like this one: the newest that do the
     /// same, that stand in the same place, and that have the same words. Some may come twice.
     pub fn earlier_runs(&self, number: i64, run: &Run) -> Result<Vec<PastRun>> {
@@ -144,5 +157,8 @@ fn past_run(row: &Row<'_>) -> rusqlite::Result<PastRun> {
             title: row.get(6)?,
             inputs: row.get(7)?,
         },
+        layer: row
+            .get::<_, Option<String>>(8)?
+            .and_then(|layer| LayerId::parse(layer).ok()),
     })
 }

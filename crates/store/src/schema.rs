@@ -24,7 +24,9 @@ const PAGE: u32 = 4096;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Each makes a database of the version that is its index into one of the next. What was released stays as it is.
-const CHANGES: &[&str] = &[TABLES, STAT_INDEX, DOWNLOADS, INDEXES, RUNS, SIZES, WRITERS, LOST_RUNS];
+const CHANGES: &[&str] = &[
+    TABLES, STAT_INDEX, DOWNLOADS, INDEXES, RUNS, SIZES, WRITERS, LOST_RUNS, FAMILIES,
+];
 
 const TABLES: &str = "
 CREATE TABLE layers (
@@ -160,6 +162,16 @@ const LOST_RUNS: &str = "
 ALTER TABLE runs ADD COLUMN lost INTEGER NOT NULL DEFAULT 0;
 CREATE TRIGGER layer_lost BEFORE DELETE ON layers BEGIN
     UPDATE runs SET layer = NULL, lost = 1 WHERE layer = old.id AND build IN (SELECT id FROM builds);
+END;
+";
+
+/// Layers that share files are a family, which has the name of one that was there first; see `families`.
+const FAMILIES: &str = "
+ALTER TABLE layers ADD COLUMN family TEXT;
+CREATE INDEX layers_family ON layers(family) WHERE family IS NOT NULL;
+CREATE TRIGGER layer_left AFTER DELETE ON layers WHEN old.family IS NOT NULL BEGIN
+    UPDATE layers SET disk = disk + old.disk WHERE id =
+        (SELECT id FROM layers WHERE family = old.family ORDER BY created DESC, id LIMIT 1);
 END;
 ";
 

@@ -10,7 +10,7 @@ use crate::ids::random_name;
 use crate::layers::boot_id;
 use crate::runs::forget_listings;
 use crate::schema::immediate;
-use crate::{Store, temp, tree, uses};
+use crate::{Store, families, temp, tree, uses};
 
 /// Manifests are smaller than this; see the image specification.
 const MAX_MANIFEST: u64 = 4 << 20;
@@ -63,12 +63,20 @@ impl Store {
             let freed = items.iter().map(|item| item.disk).sum();
             return Ok(Pruned { items, freed });
         }
-        self.remove(
-            choose,
-            Scope::Everything {
-                unnamed_images: pruning.unnamed_images,
-            },
-        )
+        let scope = Scope::Everything {
+            unnamed_images: pruning.unnamed_images,
+        };
+        let mut pruned = self.remove(choose, scope)?;
+        // Of what layers share less goes than it counts.
+        while pruning.keep.is_some() {
+            let more = self.remove(choose, Scope::Chosen)?;
+            if more.items.is_empty() {
+                break;
+            }
+            pruned.items.extend(more.items);
+            pruned.freed += more.freed;
+        }
+        Ok(pruned)
     }
 
     /// Removes the pieces that are chosen of all, by how much the store holds.
@@ -79,36 +87,45 @@ impl Store {
         let swept = temp::sweep(&self.root.join("tmp"))?;
         let rubbish = self.temp()?.name()?;
         temp::create_directory(&rubbish)?;
-        let items = {
+        let (items, relatives) = {
             let mut db = self.db();
             let _gate = self.close_gate()?;
             db.pragma_update(None, "synchronous", "FULL")?;
             let chosen = self.forget(&mut db, choose, scope);
             db.pragma_update(None, "synchronous", "NORMAL")?;
             let chosen = chosen?;
-            for item in &chosen {
-                move_away(&self.path_of(item), &rubbish)?;
+            let mut relatives = Vec::new();
+            for (item, family) in &chosen {
+                let moved = move_away(&self.path_of(item), &rubbish)?;
+                relatives.extend(family.clone().map(|family| (moved, family)));
             }
             if scope != Scope::Chosen {
                 self.discard_orphans(&mut db, &rubbish)?;
             }
-            chosen
+            (chosen.into_iter().map(|(item, _)| item).collect(), relatives)
         };
+        let mut freed = swept;
+        for (path, family) in relatives {
+            let removed = tree::remove(&path).map_err(Error::io("remove", &path))?;
+            families::freed(&self.db(), &family, removed)?;
+            freed += removed;
+        }
         // The directory itself is none of what was there before.
         let own = std::fs::metadata(&rubbish).map_or(0, |meta| tree::disk_of(&meta));
         let removed = tree::remove(&rubbish).map_err(Error::io("remove", &rubbish))?;
         Ok(Pruned {
             items,
-            freed: swept + removed.saturating_sub(own),
+            freed: freed + removed.saturating_sub(own),
         })
     }
 
+    /// Forgets the pieces that are chosen, and gives them, each with its family if it shares files.
     fn forget(
         &self,
         db: &mut Connection,
         choose: impl FnOnce(Vec<Item>, u64) -> Vec<Item>,
         scope: Scope,
-    ) -> Result<Vec<Item>> {
+    ) -> Result<Vec<(Item, Option<String>)>> {
         let transaction = immediate(db)?;
         if scope != Scope::Chosen {
             transaction.execute("DELETE FROM layers WHERE NOT durable AND boot <> ?", [boot_id()])?;
@@ -119,10 +136,13 @@ impl Store {
         let chosen = choose(self.items(&transaction, &needs)?, held);
         if chosen.is_empty() && scope == Scope::Chosen {
             transaction.commit()?;
-            return Ok(chosen);
+            return Ok(Vec::new());
         }
-        for item in &chosen {
-            forget_item(&transaction, item)?;
+        let mut forgotten = Vec::with_capacity(chosen.len());
+        for item in chosen {
+            let family = families::of(&transaction, &item)?;
+            forget_item(&transaction, &item)?;
+            forgotten.push((item, family));
         }
         let all = scope == Scope::Everything { unnamed_images: true };
         forget_images(&transaction, &needs, all)?;
@@ -131,7 +151,7 @@ impl Store {
         }
         forget_listings(&transaction)?;
         transaction.commit()?;
-        Ok(chosen)
+        Ok(forgotten)
     }
 
     pub(crate) fn path_of(&self, item: &Item) -> PathBuf {
@@ -244,10 +264,12 @@ fn forget_reservations(transaction: &Transaction<'_>, alive: &[String]) -> Resul
     Ok(())
 }
 
-fn move_away(path: &Path, rubbish: &Path) -> Result<()> {
-    match std::fs::rename(path, rubbish.join(random_name()?)) {
+/// Gives the path where it is then, if it was there.
+fn move_away(path: &Path, rubbish: &Path) -> Result<PathBuf> {
+    let moved = rubbish.join(random_name()?);
+    match std::fs::rename(path, &moved) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io("rename", path)(error)),
-        _ => Ok(()),
+        _ => Ok(moved),
     }
 }
 

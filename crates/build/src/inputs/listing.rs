@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::io::Read as _;
 use std::rc::Rc;
 
-use kiln_layer::Counted;
+use kiln_layer::{Counted, Unchanged};
 use rustix::fs::FileType;
 use serde::Serialize;
 
@@ -13,7 +13,7 @@ use serde::Serialize;
 const MOST: usize = 32 << 20;
 
 /// Bytes of an entry of a list besides the path, at most.
-const LONGEST: usize = 70;
+const LONGEST: usize = 90;
 
 /// Fast: a list is written whenever a file of a context changes.
 const LEVEL: i32 = 1;
@@ -36,7 +36,10 @@ struct Entry {
     mode: u32,
     owner: (u32, u32),
     size: u64,
-    digest: u64,
+    digest: u128,
+    /// These two do not count, and are not listed.
+    mtime: (i64, u32),
+    is_linked: bool,
 }
 
 /// A list. Each entry is a line of what there is to say, a tab, the path, and a zero byte.
@@ -79,8 +82,30 @@ impl Seen {
             mode: entry.mode,
             owner: entry.owner,
             size: entry.size,
-            digest: u64::from_be_bytes(*digest.first_chunk().expect("digests are longer")),
+            digest: u128::from_be_bytes(*digest.first_chunk().expect("digests are longer")),
+            mtime: entry.mtime,
+            is_linked: entry.is_linked,
         });
+    }
+
+    /// The files that an earlier list has just so, and that have no other names; none where not one directory was read.
+    pub(crate) fn unchanged<'a>(&'a self, earlier: &Listing) -> Vec<Unchanged<'a>> {
+        let is_top = |entry: &Entry| entry.kind == FileType::Directory && entry.path.is_empty();
+        if !self.entries.first().is_some_and(is_top) {
+            return Vec::new();
+        }
+        let earlier: HashMap<&[u8], &[u8]> = earlier.entries().collect();
+        let listing = self.listing();
+        let entries = self.entries.iter().zip(listing.entries());
+        let same = entries.filter(|(entry, (path, line))| {
+            entry.kind == FileType::RegularFile && !entry.is_linked && earlier.get(path) == Some(line)
+        });
+        let unchanged = |(entry, _): (&'a Entry, _)| Unchanged {
+            path: &entry.path,
+            size: entry.size,
+            mtime: entry.mtime,
+        };
+        same.map(unchanged).collect()
     }
 
     /// The list of it.
@@ -97,7 +122,7 @@ impl Entry {
     fn write(&self, text: &mut Vec<u8>) {
         let (kind, (uid, gid)) = (letter(self.kind), self.owner);
         let line = format!(
-            "{kind} {:04o} {uid}:{gid} {} {:016x}\t",
+            "{kind} {:04o} {uid}:{gid} {} {:032x}\t",
             self.mode, self.size, self.digest
         );
         text.extend_from_slice(line.as_bytes());

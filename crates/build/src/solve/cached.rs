@@ -7,6 +7,7 @@ use kiln_store::{Key, LayerDir, LayerId, Record};
 
 use super::clock::Clock;
 use super::content::Content;
+use super::share::Earlier;
 use super::{Done, Ran, Solver};
 use crate::context::Context;
 use crate::error::{StepError, StepResult};
@@ -21,6 +22,8 @@ use crate::why::Why;
 pub(crate) struct Made {
     pub(crate) directory: LayerDir,
     pub(crate) peak_memory: Option<u64>,
+    /// Bytes on disk of files that are another layer's too.
+    pub(crate) shared: u64,
 }
 
 impl From<Fetched> for Ran {
@@ -106,8 +109,9 @@ impl Solver<'_> {
             return Ok(self.hit(id, &base, record));
         }
         self.wait_for_layers(&base, clock)?;
-        let run = self.begin_run(id, step, content)?;
-        let ran = self.run_and_record(id, step, &base, &keys)?;
+        let earlier = self.earlier(step, &content)?;
+        let run = self.begin_run(id, step, &content)?;
+        let ran = self.run_and_record(id, step, &base, &keys, earlier.as_ref())?;
         if let Some(layer) = ran.done.layers().last() {
             self.session.store.end_run(run, layer)?;
         }
@@ -134,16 +138,27 @@ impl Solver<'_> {
         clock.wait_for_image(|| self.images.materialize(layers))
     }
 
-    fn run_and_record(&self, id: StepId, step: &Step, base: &[LayerId], keys: &[Key]) -> StepResult<Ran> {
+    fn run_and_record(
+        &self,
+        id: StepId,
+        step: &Step,
+        base: &[LayerId],
+        keys: &[Key],
+        earlier: Option<&Earlier<'_>>,
+    ) -> StepResult<Ran> {
         let started = std::time::Instant::now();
         let made = match &step.op {
             Op::Exec(exec) => self.exec(TaskId(id.0), exec)?,
-            Op::File(file) => self.file(file)?,
+            Op::File(file) => self.file(file, earlier)?,
             Op::Source(_) | Op::Merge(_) => {
                 return Err(StepError::Invalid("a step without layer was to be cached".to_owned()));
             }
         };
-        let info = layer_info(&made.directory, None)?;
+        let mut info = layer_info(&made.directory, None)?;
+        if made.shared > 0 {
+            info.disk = info.disk.saturating_sub(made.shared);
+            info.shares_with = earlier.map(|earlier| earlier.layer.clone());
+        }
         let layer = LayerId::random()?;
         self.session.store.commit_layer(&made.directory, &layer, &info)?;
         let record = Record::new(layer.clone(), self.session.build, &step.name, started.elapsed());

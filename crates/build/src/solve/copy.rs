@@ -1,10 +1,11 @@
 //! COPY and ADD: what they name, written into a file tree.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use kiln_dockerfile::ignore::Ignore;
-use kiln_layer::{CopyOptions, Filter, ModeChange};
+use kiln_layer::{CopyOptions, Filter, ModeChange, Shared};
 use kiln_plan::CopyAction;
 use rustix::fs::{FileType, Mode, OFlags};
 
@@ -22,6 +23,7 @@ pub(super) struct Target<'a> {
     owner: Option<(u32, u32)>,
     mode: ModeChange,
     choice: Choice,
+    shared: Option<&'a Shared>,
 }
 
 /// Which files of what an instruction names are copied.
@@ -38,7 +40,23 @@ impl<'a> Target<'a> {
             owner: owner(root, copy, local)?,
             mode: mode(copy.chmod.as_deref())?,
             choice: Choice::new(&copy.exclude)?,
+            shared: None,
         })
+    }
+
+    /// The same where some of the files are there already.
+    pub(super) fn beside(self, shared: &'a Shared) -> Self {
+        let shared = Some(shared).filter(|shared| !shared.paths.is_empty());
+        Self { shared, ..self }
+    }
+
+    /// Makes the directory that is copied to, and opens it.
+    pub(super) fn make_destination(&self) -> StepResult<OwnedFd> {
+        let destination = &self.copy.destination;
+        self.make_parents(destination, true)?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        kiln_sandbox::open_in_root(self.root, destination, flags, Mode::empty())
+            .map_err(StepError::errno("open", destination))
     }
 
     /// Copies what a source word names.
@@ -74,8 +92,20 @@ impl<'a> Target<'a> {
 
     /// Copies a file, or what of a directory neither the ignore file nor `--exclude` leaves out.
     fn copy_below(&self, tree: &Tree<'_>, source: &Source, destination: &str, replace_link: bool) -> StepResult<()> {
-        let filter = |path: &Path, directory: bool| self.choice.decide(tree.context, source, path, directory);
+        let filter = |path: &Path, directory: bool| {
+            if !directory && self.has_shared(source, path) {
+                return Filter::Exclude;
+            }
+            self.choice.decide(tree.context, source, path, directory)
+        };
         self.copy(tree, &source.real, destination, &filter, replace_link)
+    }
+
+    /// Whether the file is there already.
+    fn has_shared(&self, source: &Source, path: &Path) -> bool {
+        let below = || path.strip_prefix(&source.real).unwrap_or(path);
+        self.shared
+            .is_some_and(|shared| shared.paths.contains(below().as_os_str().as_bytes()))
     }
 
     fn copy(

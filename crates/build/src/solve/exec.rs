@@ -60,6 +60,7 @@ impl Solver<'_> {
             return Ok(Made {
                 directory,
                 peak_memory: Some(exit.peak_memory.unwrap_or(exit.max_rss)),
+                shared: 0,
             });
         }
         if self.cancel.is_canceled() {
@@ -91,16 +92,16 @@ impl Solver<'_> {
     pub(super) fn root(&self, base: &[LayerId], directory: &LayerDir) -> StepResult<OwnedFd> {
         let mut lower = self.layer_paths(base)?;
         lower.push(self.session.stubs()?);
-        on_top(&lower, directory)
+        on_top(&lower, directory, directory)
     }
 
     /// A file tree for COPY: without the mount points that a process needs.
-    pub(super) fn writable(&self, base: &[LayerId], directory: &LayerDir) -> StepResult<OwnedFd> {
+    pub(super) fn writable(&self, base: &[LayerId], upper: &LayerDir, work: &LayerDir) -> StepResult<OwnedFd> {
         let mut lower = self.layer_paths(base)?;
         if lower.is_empty() {
             lower.push(self.session.empty()?);
         }
-        on_top(&lower, directory)
+        on_top(&lower, upper, work)
     }
 
     /// A tree that is only read.
@@ -129,8 +130,8 @@ impl Solver<'_> {
 }
 
 /// A directory that takes what is written to the tree of the others. Nothing of it must outlive a crash.
-fn on_top(lower: &[PathBuf], directory: &LayerDir) -> StepResult<OwnedFd> {
-    let (upper, work) = (directory.fs(), directory.work());
+fn on_top(lower: &[PathBuf], upper: &LayerDir, work: &LayerDir) -> StepResult<OwnedFd> {
+    let (upper, work) = (upper.fs(), work.work());
     Ok(Overlay {
         lower,
         upper: Some((&upper, &work)),

@@ -3,13 +3,14 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use kiln_layer::CopyOptions;
+use kiln_layer::{CopyOptions, Shared};
 use kiln_plan::{CopyAction, CopyFrom, FileAction, FileOp, MkdirAction, Op, Source, StepId};
 use kiln_store::LayerDir;
 use rustix::fs::{Mode, OFlags};
 
 use super::cached::Made;
 use super::copy::{Target, context_filter};
+use super::share::Earlier;
 use super::sources::{Tree, clean};
 use super::{Done, Solver};
 use crate::cancel::Cancel;
@@ -23,33 +24,38 @@ pub(super) struct ContextCopy {
 }
 
 impl Solver<'_> {
-    pub(super) fn file(&self, file: &FileOp) -> StepResult<Made> {
+    pub(super) fn file(&self, file: &FileOp, earlier: Option<&Earlier<'_>>) -> StepResult<Made> {
         let base = self.tree(file.root);
         self.images.materialize(base.layers())?;
         let directory = self.session.store.new_layer()?;
-        let root = self.writable(base.layers(), &directory)?;
+        let shared = match earlier {
+            Some(earlier) => self.share(file, base.layers(), &directory, earlier)?,
+            None => Shared::default(),
+        };
+        let root = self.writable(base.layers(), &directory, &directory)?;
         for action in &file.actions {
             if self.cancel.is_canceled() {
                 return Err(StepError::Canceled);
             }
             match action {
                 FileAction::Mkdir(mkdir) => make_directory(root.as_fd(), mkdir)?,
-                FileAction::Copy(copy) => self.copy(root.as_fd(), copy)?,
+                FileAction::Copy(copy) => self.copy(root.as_fd(), copy, &shared)?,
             }
         }
         Ok(Made {
             directory,
             peak_memory: None,
+            shared: shared.disk,
         })
     }
 
-    fn copy(&self, root: BorrowedFd<'_>, copy: &CopyAction) -> StepResult<()> {
+    fn copy(&self, root: BorrowedFd<'_>, copy: &CopyAction, shared: &Shared) -> StepResult<()> {
         let local = match &copy.from {
             CopyFrom::Step(Some(step)) => matches!(self.result(*step), Done::Local(_)),
             CopyFrom::Step(None) => false,
             CopyFrom::Inline(_) => true,
         };
-        let target = Target::new(root, copy, local)?;
+        let target = Target::new(root, copy, local)?.beside(shared);
         match &copy.from {
             CopyFrom::Inline(content) => target.inline(content),
             CopyFrom::Step(step) => self.with_tree(*step, |tree| {
@@ -94,7 +100,7 @@ impl Solver<'_> {
     /// A bind mount of a local context shows what the ignore file leaves, and takes no writes: a copy.
     pub(super) fn context_copy(&self, context: &Context, source: &str) -> StepResult<ContextCopy> {
         let directory = self.session.store.new_layer()?;
-        let tree = self.writable(&[], &directory)?;
+        let tree = self.writable(&[], &directory, &directory)?;
         let copy = CopyAction {
             from: CopyFrom::Step(None),
             sources: vec![source.to_owned()],

@@ -13,6 +13,7 @@ mod mounts;
 mod parents;
 mod runs;
 mod schedule;
+mod share;
 mod sources;
 
 pub(crate) use caches::{identity, owner, set_owner};

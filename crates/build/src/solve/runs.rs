@@ -13,22 +13,15 @@ use crate::why;
 
 impl Solver<'_> {
     /// Notes that a step begins to run, and tells why, where that was asked for. Gives the run's number.
-    pub(super) fn begin_run(&self, id: StepId, step: &Step, content: Content) -> StepResult<i64> {
+    pub(super) fn begin_run(&self, id: StepId, step: &Step, content: &Content) -> StepResult<i64> {
         let store = self.session.store;
-        let base = tree_digest(self.tree(step.root()).layers());
-        let mut inputs = Inputs::of(step);
-        if let Some(root) = step.root() {
-            let root = &self.plan.steps[root.0];
-            inputs.all.push(Input::tree(BASE, "", &base, root));
-        }
-        inputs.all.extend(content.inputs);
         let run = Run {
             build: self.session.build,
             step: id.0,
             definition: step.definition,
             place: self.place_of(id, step),
             title: title(step),
-            inputs: inputs.to_bytes(),
+            inputs: self.inputs(step, content).to_bytes(),
         };
         let number = store.begin_run(&run)?;
         for (digest, seen) in &content.files {
@@ -43,6 +36,18 @@ impl Solver<'_> {
             self.sink.event(Event::Explained { id, why });
         }
         Ok(number)
+    }
+
+    /// All that a step is made of.
+    pub(super) fn inputs(&self, step: &Step, content: &Content) -> Inputs {
+        let base = tree_digest(self.tree(step.root()).layers());
+        let mut inputs = Inputs::of(step);
+        if let Some(root) = step.root() {
+            let root = &self.plan.steps[root.0];
+            inputs.all.push(Input::tree(BASE, "", &base, root));
+        }
+        inputs.all.extend(content.inputs.iter().cloned());
+        inputs
     }
 
     /// What the same step of another build of the same Dockerfile has too, whatever it does there.

@@ -9,6 +9,7 @@ mod check;
 mod children;
 mod crash;
 mod downloads;
+mod families;
 mod file_digests;
 mod full;
 mod indexes;

@@ -103,6 +103,7 @@ const FIRST_TABLES: &[&str] = &[
 const LATER_COLUMNS: &[(&str, &str)] = &[
     ("layers", "disk"),
     ("layers", "used"),
+    ("layers", "family"),
     ("records", "used"),
     ("cache_mounts", "disk"),
     ("cache_mounts", "created"),

@@ -1,0 +1,141 @@
+//! Copies that share files with an earlier copy of the same: what did not change is linked and not copied again.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use kiln_dockerfile::glob;
+use kiln_layer::{Shared, Unchanged, share_files};
+use kiln_plan::{CopyAction, CopyFrom, FileAction, FileOp, Op, Step};
+use kiln_store::{LayerDir, LayerId};
+use rustix::fs::{Mode, OFlags, Timespec, Timestamps, fstat, futimens};
+
+use super::Solver;
+use super::content::Content;
+use super::copy::Target;
+use super::sources::clean;
+use crate::error::{StepError, StepResult};
+use crate::inputs::{FILES, Input, Inputs, Listing, parse_hex};
+
+/// As few files with as few bytes are copied as quickly as they are looked for.
+const FEW: (usize, u64) = (64, 1 << 20);
+
+/// An earlier copy of the same directory to the same place of the same tree.
+#[derive(Debug)]
+pub(super) struct Earlier<'a> {
+    /// What it made.
+    pub(super) layer: LayerId,
+    files: Vec<Unchanged<'a>>,
+}
+
+impl Solver<'_> {
+    /// The newest copy of the same that is still there, if enough of its files did not change.
+    pub(super) fn earlier<'a>(&self, step: &Step, content: &'a Content) -> StepResult<Option<Earlier<'a>>> {
+        let Op::File(file) = &step.op else { return Ok(None) };
+        let ([(_, seen)], Some(_)) = (content.files.as_slice(), one_source(file)) else {
+            return Ok(None);
+        };
+        // Who wants nothing of the cache wants no files of it either.
+        if step.no_cache {
+            return Ok(None);
+        }
+        let store = self.session.store;
+        let inputs = self.inputs(step, content);
+        for past in store.runs_of(&step.definition)? {
+            let Some(listing) = Inputs::from_bytes(&past.run.inputs).and_then(|old| listing_of(&old, &inputs)) else {
+                continue;
+            };
+            let Some(layer) = past
+                .layer
+                .filter(|layer| store.layer(layer).is_ok_and(|found| found.is_some()))
+            else {
+                continue;
+            };
+            let Some(listing) = store.listing(&listing)?.as_deref().and_then(Listing::decompress) else {
+                continue;
+            };
+            let files = seen.unchanged(&listing);
+            let bytes: u64 = files.iter().map(|file| file.size).sum();
+            return Ok((files.len() >= FEW.0 || bytes >= FEW.1).then_some(Earlier { layer, files }));
+        }
+        Ok(None)
+    }
+
+    /// Puts the files of an earlier copy into a layer that is still empty.
+    pub(super) fn share(
+        &self,
+        file: &FileOp,
+        base: &[LayerId],
+        directory: &LayerDir,
+        earlier: &Earlier<'_>,
+    ) -> StepResult<Shared> {
+        let Some(copy) = one_source(file) else {
+            return Ok(Shared::default());
+        };
+        let place = self.place_of_copy(copy, base, directory)?;
+        let store = self.session.store;
+        let open = |root: &Path| open_below(root, &place);
+        let (Ok(from), Ok(to)) = (open(&store.layer_path(&earlier.layer)), open(&directory.fs())) else {
+            return Ok(Shared::default());
+        };
+        let failed = || StepError::errno("share files of an earlier copy in", &place);
+        let times = times(&to).map_err(failed())?;
+        let shared = share_files(from.as_fd(), to.as_fd(), earlier.files.iter().copied()).map_err(failed())?;
+        // As if nothing had been put there.
+        futimens(&to, &times).map_err(failed())?;
+        Ok(shared)
+    }
+
+    /// Makes the directory that is copied to, and gives its path in the layer, which goes through no link.
+    fn place_of_copy(&self, copy: &CopyAction, base: &[LayerId], directory: &LayerDir) -> StepResult<PathBuf> {
+        // The kernel takes a work directory for such a mount but once.
+        let work = self.session.store.new_layer()?;
+        let root = self.writable(base, directory, &work)?;
+        let place = Target::new(root.as_fd(), copy, true)?.make_destination()?;
+        let failed = || StepError::errno("prepare the destination", &copy.destination);
+        // A directory of the base becomes one of the layer when it is changed.
+        futimens(&place, &times(&place).map_err(failed())?).map_err(failed())?;
+        let path = rustix::fs::readlink(format!("/proc/self/fd/{}", place.as_raw_fd()), Vec::new()).map_err(failed())?;
+        Ok(PathBuf::from(OsStr::from_bytes(path.as_bytes())))
+    }
+}
+
+/// The one thing that a step does if that is to copy what one word names, which is no pattern.
+fn one_source(file: &FileOp) -> Option<&CopyAction> {
+    let [FileAction::Copy(copy)] = file.actions.as_slice() else {
+        return None;
+    };
+    let [word] = copy.sources.as_slice() else { return None };
+    let is_plain = matches!(copy.from, CopyFrom::Step(_)) && !copy.parents && !glob::is_pattern(&clean(word));
+    is_plain.then_some(copy)
+}
+
+/// The digest of the list of files of an earlier run, if nothing else is different from `new`.
+fn listing_of(old: &Inputs, new: &Inputs) -> Option<[u8; 32]> {
+    fn others(inputs: &Inputs) -> impl Iterator<Item = &Input> {
+        inputs.all.iter().filter(|input| input.kind != FILES)
+    }
+    let files = old.all.iter().find(|input| input.kind == FILES)?;
+    others(old).eq(others(new)).then(|| parse_hex(&files.value))?
+}
+
+fn open_below(root: &Path, path: &Path) -> StepResult<OwnedFd> {
+    let root = File::open(root).map_err(StepError::io("open", root))?;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    kiln_sandbox::open_in_root(&root, path, flags, Mode::empty()).map_err(StepError::errno("open", path))
+}
+
+/// When an open file was read and changed last.
+fn times(file: &OwnedFd) -> rustix::io::Result<Timestamps> {
+    let stat = fstat(file)?;
+    let time = |seconds, nanoseconds: u64| Timespec {
+        tv_sec: seconds,
+        tv_nsec: nanoseconds.try_into().unwrap_or_default(),
+    };
+    Ok(Timestamps {
+        last_access: time(stat.st_atime, stat.st_atime_nsec),
+        last_modification: time(stat.st_mtime, stat.st_mtime_nsec),
+    })
+}
