@@ -10,7 +10,7 @@ use crate::contents::{Item, Kind, Need};
 use crate::error::{Error, Result};
 use crate::layers::{parse_digest, to_sql};
 use crate::upkeep::{Pruned, Scope};
-use crate::{Store, tree};
+use crate::{Store, families, tree};
 
 /// What is wrong with a piece of the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +71,9 @@ impl Store {
     pub fn repair(&self, damages: &[Damage]) -> Result<Pruned> {
         let is_damaged = |item: &Item| item.need != Need::InUse && damages.iter().any(|damage| damage.is_of(item));
         let choose = |items: Vec<Item>, _| items.into_iter().filter(is_damaged).collect();
+        for damage in damages.iter().filter(|damage| damage.item.kind == Kind::Layer) {
+            families::distrust(&self.db(), &damage.item.id)?;
+        }
         let scope = Scope::Everything { unnamed_images: false };
         let dropped = self.remove(choose, scope)?;
         for item in self.contents()?.items {

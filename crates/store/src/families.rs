@@ -32,6 +32,19 @@ pub(crate) fn of(db: &Connection, item: &Item) -> Result<Option<String>> {
     Ok(family.flatten())
 }
 
+/// Sees to it that no build finds a layer of the family of a damaged one, or shares files with it: the damage may be in a
+/// file that they share. Images that have such layers keep them.
+pub(crate) fn distrust(db: &Connection, id: &str) -> Result<()> {
+    for table in ["records", "runs"] {
+        let query = format!(
+            "DELETE FROM {table} WHERE layer IN
+             (SELECT id FROM layers WHERE family = (SELECT family FROM layers WHERE id = ?))"
+        );
+        db.prepare_cached(&query)?.execute([id])?;
+    }
+    Ok(())
+}
+
 /// Says how much of what a family held went with the files of one that is removed.
 pub(crate) fn freed(db: &Connection, family: &str, bytes: u64) -> Result<()> {
     db.prepare_cached(

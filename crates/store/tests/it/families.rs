@@ -3,9 +3,9 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use kiln_store::{Cap, Item, Kind, LayerId, LayerInfo, Pruning, Store};
+use kiln_store::{Cap, Damage, Fault, Item, Kind, LayerId, LayerInfo, Pruning, Record, Run, Store};
 
-use super::support::store;
+use super::support::{key, store};
 
 const FILE: usize = 64 << 10;
 
@@ -153,4 +153,44 @@ fn a_family_makes_room_until_there_is_enough() {
     let store = Store::open(directory.path()).unwrap().with_cap(Cap::Bytes(goal));
     assert_eq!(store.excess().unwrap(), None);
     assert!(store.contents().unwrap().held() <= goal);
+}
+
+#[test]
+fn who_shares_files_with_a_damaged_layer_is_not_found_any_more() {
+    let (_directory, store) = store();
+    let layers = family(&store);
+    let build = store.begin_build("test").unwrap();
+    for (number, layer) in (0..).zip(&layers) {
+        let record = Record::new(layer.clone(), build, "COPY", std::time::Duration::ZERO);
+        store.put_record(&key(number), &record).unwrap();
+        let run = Run {
+            build,
+            step: number.into(),
+            definition: [1; 32],
+            place: [2; 32],
+            title: [3; 32],
+            inputs: Vec::new(),
+        };
+        let run = store.begin_run(&run).unwrap();
+        store.end_run(run, layer).unwrap();
+    }
+    let item = store.contents().unwrap().items.into_iter();
+    let item = item.into_iter().find(|item| item.id == layers[1].as_str()).unwrap();
+    let damage = Damage {
+        path: store.layer_path(&layers[1]),
+        item,
+        fault: Fault::Changed,
+    };
+    store.repair(&[damage]).unwrap();
+    let found: Vec<bool> = (0..4)
+        .map(|number| store.record(&key(number)).unwrap().is_some())
+        .collect();
+    assert_eq!(found, [false, false, false, true]);
+    let shared: Vec<_> = store
+        .runs_of(&[1; 32])
+        .unwrap()
+        .into_iter()
+        .map(|past| past.layer)
+        .collect();
+    assert_eq!(shared, [Some(layers[3].clone())]);
 }

@@ -10,6 +10,7 @@ use super::{BASE, Options};
 use crate::command;
 
 /// One thing to measure.
+#[derive(Clone)]
 pub(super) struct Subject {
     /// A line of the table.
     pub(super) what: String,
@@ -153,8 +154,15 @@ pub(super) fn all(directory: &Path, options: &Options) -> Vec<Subject> {
         "many",
         &[],
     );
-    changed.at_most = Some(400.0);
     changed.edit = Some(format!("date +%N >{}", directory.join("many/d1/f100").display()));
+    let image = Subject {
+        what: "the same, and an image of it".to_owned(),
+        buildah: Vec::new(),
+        ..changed.clone()
+    };
+    // buildah cannot do without one.
+    changed.kiln.extend(["-o", "type=cacheonly"].map(str::to_owned));
+    changed.at_most = Some(400.0);
     vec![
         build("no step".to_owned(), "none", "small", fresh),
         build(format!("{steps} trivial RUN steps"), "all", "small", fresh),
@@ -171,6 +179,7 @@ pub(super) fn all(directory: &Path, options: &Options) -> Vec<Subject> {
         many,
         most,
         changed,
+        image,
         why(directory, build(String::new(), "hundred", "small", &[])),
     ]
 }
