@@ -1,6 +1,6 @@
 //! Cache mounts between the store and caches, without a build.
 
-use kiln_store::LayerDir;
+use kiln_store::{LayerDir, MountId};
 
 use crate::builder::{Builder, FIRST_TASK};
 use crate::cache::{export_mounts, lock_name};
@@ -13,15 +13,15 @@ use crate::session::Tasks;
 use crate::solve;
 use crate::waiting::{self, Share};
 
-/// What became of the cache mounts that were chosen, by their ids.
+/// What became of the cache mounts that were chosen, by what people know them by.
 #[derive(Debug, Default)]
 pub struct MovedMounts {
     /// They are there now as they are here.
-    pub moved: Vec<String>,
+    pub moved: Vec<MountId>,
     /// Of an import: the store has them, and they stay as they are.
-    pub kept: Vec<String>,
+    pub kept: Vec<MountId>,
     /// They could not be had, or are too large; a notice said so.
-    pub failed: Vec<String>,
+    pub failed: Vec<MountId>,
 }
 
 impl Builder {
@@ -85,7 +85,7 @@ fn commit(
     builder: &Builder,
     directory: &LayerDir,
     name: &str,
-    id: &str,
+    id: &MountId,
     (mode, uid, gid): (u32, u32, u32),
 ) -> StepResult<()> {
     solve::set_owner(&directory.fs(), mode, uid, gid)?;

@@ -4,6 +4,7 @@ use kiln_dockerfile::Dockerfile;
 use kiln_dockerfile::checks::Config as Checks;
 use kiln_dockerfile::diagnostic::{Diagnostic, Severity};
 use kiln_dockerfile::ignore::Ignore;
+use kiln_dockerfile::mount::CacheKey;
 use kiln_plan::{Epoch, Images as KnownImages, Options, Outcome, Plan, SOURCE_DATE_EPOCH, Source};
 
 use crate::error::{Error, StepError, StepResult};
@@ -101,10 +102,17 @@ fn settings(request: &Request, dockerfile: &Dockerfile) -> StepResult<Checks> {
 /// With what the ignore file says. One that cannot be read is reported where the context is.
 fn options(request: &Request) -> Options {
     let ignored = request.ignore.as_ref().and_then(|(text, _)| Ignore::parse(text).ok());
-    Options {
+    let mut options = Options {
         ignored,
         ..request.options.clone()
+    };
+    if request.context.is_none() {
+        // Files that need not be there are not, and the context is not asked for.
+        for key in options.cache_keys.values_mut() {
+            key.retain(|part| !matches!(part, CacheKey::File(_)));
+        }
     }
+    options
 }
 
 /// `SOURCE_DATE_EPOCH` as the plan sees it: seconds, or nothing.

@@ -46,7 +46,7 @@ pub(crate) fn stage(item: &Item) -> Option<&str> {
     words.split(' ').find(|word| !word.contains('/'))
 }
 
-/// What it is of: a step, an address without its password, or the `id` of a cache mount.
+/// What it is of: a step, an address without its password, or what a cache mount is known by.
 pub(crate) fn description(item: &Item) -> Cow<'_, str> {
     let text = item.description.as_deref().unwrap_or_default();
     if item.kind == Kind::Layer {
@@ -230,6 +230,7 @@ mod tests {
             used: 3_600_000,
             need: Need::Cache,
             description: Some("[linux/arm64 build 2/4] RUN make".to_owned()),
+            mount: None,
             project: None,
         }
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use kiln_dockerfile::mount::CacheKey;
 use kiln_image::Platform;
 use kiln_plan::SOURCE_DATE_EPOCH;
 use kiln_store::Cap;
@@ -104,6 +105,28 @@ struct File {
     ca_bundle: Option<PathBuf>,
     registries_conf: Option<PathBuf>,
     jobs: Option<usize>,
+    #[serde(default)]
+    cache_mounts: BTreeMap<String, CacheMounts>,
+}
+
+/// What `kiln.toml` says of the cache mounts of a target.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct CacheMounts {
+    key: Vec<KeyPart>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+struct KeyPart(CacheKey);
+
+impl TryFrom<String> for KeyPart {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let key = CacheKey::parse(&text).map(Self);
+        key.ok_or("a key is a text, `platform`, `base` or `file:PATTERN`")
+    }
 }
 
 /// Everything that was found.
@@ -362,6 +385,13 @@ impl Settings {
         self.file.jobs
     }
 
+    /// The keys of cache mounts that say none, by their targets.
+    pub(crate) fn cache_keys(&self) -> BTreeMap<String, Vec<CacheKey>> {
+        let keys = |mounts: &CacheMounts| mounts.key.iter().map(|part| part.0.clone()).collect();
+        let of_target = |(target, mounts): (&String, &CacheMounts)| (target.clone(), keys(mounts));
+        self.file.cache_mounts.iter().map(of_target).collect()
+    }
+
     /// Whether errors are to be told with everything that is known.
     pub(crate) fn debug(&self) -> bool {
         self.global.debug
@@ -486,5 +516,27 @@ mod tests {
         assert_eq!(file.ca_bundle.as_deref(), Some(Path::new("/etc/kiln/ca.pem")));
         assert_eq!(file.jobs, Some(3));
         assert!(parse_file(Path::new("kiln.toml"), "job = 3\n").is_err());
+    }
+
+    #[test]
+    fn reads_the_keys_of_cache_mounts() {
+        let read = |text: &str| parse_file(Path::new("kiln.toml"), text);
+        let mut said = settings(&[], false);
+        said.file = read("[cache-mounts.\"/root/.npm\"]\nkey = [\"platform\", \"file:*.lock\", \"a\"]\n").unwrap();
+        let key = vec![
+            CacheKey::Platform,
+            CacheKey::File("*.lock".to_owned()),
+            CacheKey::Text("a".to_owned()),
+        ];
+        assert_eq!(said.cache_keys(), [("/root/.npm".to_owned(), key)].into());
+        for wrong in [
+            "key = [\"\"]",
+            "key = [\"file:\"]",
+            "key = \"platform\"",
+            "keys = []",
+            "",
+        ] {
+            assert!(read(&format!("[cache-mounts.\"/c\"]\n{wrong}\n")).is_err(), "{wrong}");
+        }
     }
 }

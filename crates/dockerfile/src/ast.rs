@@ -184,6 +184,8 @@ pub enum Command {
 pub struct Run {
     /// `--mount`, unexpanded, in order. [`crate::mount::Mount::parse`] reads them once expanded.
     pub mounts: Vec<Word>,
+    /// What a plain Dockerfile has in place of mounts with a `key=`, in order.
+    pub edits: Vec<Edit>,
     /// `--network`
     pub network: Option<Word>,
     /// `--security`

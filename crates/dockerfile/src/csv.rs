@@ -2,6 +2,11 @@
 
 /// The fields of a line, or Go's words for what is wrong.
 pub(crate) fn fields(line: &str) -> Result<Vec<String>, &'static str> {
+    Ok(written_fields(line)?.into_iter().map(|(field, _)| field).collect())
+}
+
+/// The fields of a line, each with its text as written.
+pub(crate) fn written_fields(line: &str) -> Result<Vec<(String, &str)>, &'static str> {
     if line.is_empty() {
         return Err("EOF");
     }
@@ -9,7 +14,8 @@ pub(crate) fn fields(line: &str) -> Result<Vec<String>, &'static str> {
     let mut rest = line;
     loop {
         let (field, after) = field(rest)?;
-        fields.push(field);
+        let length = rest.len() - after.map_or(0, |after| after.len() + 1);
+        fields.push((field, &rest[..length]));
         match after {
             Some(after) => rest = after,
             None => return Ok(fields),
@@ -50,7 +56,7 @@ fn field(text: &str) -> Result<(String, Option<&str>), &'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::fields;
+    use super::{fields, written_fields};
 
     #[test]
     fn records() {
@@ -64,6 +70,12 @@ mod tests {
         ];
         for (line, expected) in cases {
             assert_eq!(fields(line).unwrap(), expected, "{line}");
+            let written: Vec<_> = written_fields(line)
+                .unwrap()
+                .into_iter()
+                .map(|(_, written)| written)
+                .collect();
+            assert_eq!(written.join(","), line);
         }
         for line in ["", r#"a"b"#, r#""a"#, r#""a"b"#] {
             assert!(fields(line).is_err(), "{line}");

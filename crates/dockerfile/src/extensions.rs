@@ -1,8 +1,8 @@
 //! What Kiln's language has beyond the reference frontend's, and what a plain Dockerfile has in its place.
 //!
 //! A file asks for it by `# kiln=NAME[,NAME]`, the last of its directives: to other builders that is a comment, behind
-//! which they look for no directives. The tree is always a plain Dockerfile's; the text becomes one by the tree's
-//! [edits](crate::ast::Edit).
+//! which they look for no directives. The tree is always a plain Dockerfile's, but for the keys of cache mounts; the text
+//! becomes one by the tree's [edits](crate::ast::Edit).
 
 use crate::ast::{Dockerfile, Edit, Instruction, Kind, Span};
 use crate::suggest;
@@ -10,11 +10,13 @@ use crate::suggest;
 /// The directive's name.
 pub(crate) const DIRECTIVE: &str = "kiln";
 
-const NAMES: [&str; 2] = [INCLUDE, IF_EXISTS];
+const NAMES: [&str; 3] = [INCLUDE, IF_EXISTS, CACHE_KEY];
 /// `INCLUDE PATH…`
 pub(crate) const INCLUDE: &str = "include";
 /// `COPY --if-exists`
 pub(crate) const IF_EXISTS: &str = "if-exists";
+/// `RUN --mount=type=cache,key=…`
+pub(crate) const CACHE_KEY: &str = "cache-key";
 
 /// Which of them a file asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -23,6 +25,8 @@ pub struct Extensions {
     pub include: bool,
     /// `COPY --if-exists`
     pub if_exists: bool,
+    /// `RUN --mount=type=cache,key=…`
+    pub cache_key: bool,
 }
 
 impl Extensions {
@@ -33,6 +37,7 @@ impl Extensions {
             match name {
                 INCLUDE => asked.include = true,
                 IF_EXISTS => asked.if_exists = true,
+                CACHE_KEY => asked.cache_key = true,
                 other => {
                     let hint = suggest::hint(other, NAMES);
                     return Err(format!(
@@ -47,7 +52,11 @@ impl Extensions {
 
     /// The directive that asks for one more.
     pub(crate) fn directive_with(self, name: &str) -> String {
-        let asked = [(self.include, INCLUDE), (self.if_exists, IF_EXISTS)];
+        let asked = [
+            (self.include, INCLUDE),
+            (self.if_exists, IF_EXISTS),
+            (self.cache_key, CACHE_KEY),
+        ];
         let names = asked
             .iter()
             .filter(|(asked, known)| *asked || *known == name)
@@ -115,6 +124,7 @@ impl Dockerfile {
 fn of(instruction: &Instruction) -> &[Edit] {
     match &instruction.kind {
         Kind::Copy(copy) => &copy.edits,
+        Kind::Run(run) => &run.edits,
         _ => &[],
     }
 }
@@ -128,16 +138,18 @@ mod tests {
         let both = Extensions {
             include: true,
             if_exists: true,
+            cache_key: false,
         };
         assert_eq!(Extensions::parse("include , if-exists"), Ok(both));
         let said = Extensions::parse("includes").unwrap_err();
         assert_eq!(
             said,
-            "unknown extension: includes (did you mean include?); there are include, if-exists"
+            "unknown extension: includes (did you mean include?); there are include, if-exists, cache-key"
         );
         assert!(Extensions::parse("include,").is_err());
         let include = Extensions::parse(INCLUDE).unwrap();
         assert_eq!(include.directive_with(IF_EXISTS), "# kiln=include,if-exists");
+        assert_eq!(both.directive_with(CACHE_KEY), "# kiln=include,if-exists,cache-key");
         assert_eq!(Extensions::default().directive_with(INCLUDE), "# kiln=include");
     }
 }

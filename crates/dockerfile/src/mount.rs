@@ -1,6 +1,7 @@
 //! `RUN --mount`: typed, with BuildKit's rules.
 
 mod error;
+mod key;
 mod size;
 
 use std::fmt;
@@ -10,6 +11,7 @@ use crate::expand::ExpandError;
 use crate::suggest;
 
 pub use error::MountError;
+pub use key::{CacheKey, without_keys};
 
 /// Expands a value in the environment of the instruction.
 pub type Expand<'a> = dyn FnMut(&str) -> Result<String, ExpandError> + 'a;
@@ -112,6 +114,8 @@ pub struct Mount {
     pub id: Option<String>,
     /// `sharing` of cache.
     pub sharing: Sharing,
+    /// `key` of cache, all of them: sorted, each once.
+    pub key: Vec<CacheKey>,
     /// `size` of tmpfs, bytes.
     pub size: Option<u64>,
     /// `required` of secret and ssh.
@@ -212,6 +216,7 @@ impl Draft {
             read_only: true,
             id: None,
             sharing: Sharing::Shared,
+            key: Vec::new(),
             size: None,
             required: false,
             env: None,
@@ -265,6 +270,7 @@ impl Draft {
             }
             "id" => mount.id = given(value),
             "sharing" => self.sharing = Some(find(&SHARING, &value).ok_or_else(|| unknown_sharing(&value))?),
+            "key" => mount.key.push(CacheKey::parse(&value).ok_or(MountError::EmptyKey)?),
             "env" => mount.env = given(value),
             "mode" => mount.mode = Some(number(key, &value, 8)?),
             "uid" => mount.uid = Some(number(key, &value, 10)?),
@@ -304,6 +310,11 @@ impl Draft {
         if let Some((key, _)) = numbers.into_iter().find(|(_, number)| no_file && number.is_some()) {
             return Err(MountError::NotAllowed { key, kind });
         }
+        if !mount.key.is_empty() && kind != MountType::Cache {
+            return Err(MountError::NotAllowed { key: "key", kind });
+        }
+        mount.key.sort_unstable();
+        mount.key.dedup();
         mount.read_only = read_only.unwrap_or(!matches!(kind, MountType::Cache | MountType::Tmpfs));
         match kind {
             MountType::Secret => secret(&mut mount, sharing)?,

@@ -4,7 +4,8 @@
 //! they are there, their order being that of [`Step::inputs`](crate::Step::inputs). It is the first ingredient of
 //! every cache key, so it holds everything that can change the result and nothing else. Left out are: names and
 //! lines (for people), `no_cache`, the environment of proxies ([`Exec::transient_env`]), the name by which an
-//! image was found (the manifest's digest says what it is) and, of course, the values of secrets, which no plan
+//! image was found (the manifest's digest says what it is), which directory a cache mount is by its `key=` (what is in one
+//! does not count either) and, of course, the values of secrets, which no plan
 //! knows.
 //!
 //! An operation is told as a list of ingredients, each of a kind, with a name and a value. The same list is what is
@@ -237,6 +238,7 @@ impl Teller<'_> {
             }
             MountKind::Cache {
                 id,
+                key: _,
                 from,
                 source,
                 sharing,

@@ -87,7 +87,7 @@ impl Dispatch<'_, '_> {
     }
 
     /// What the stage's programs are for, as far as its base says it; otherwise what the stage is for.
-    fn platform(&self) -> Platform {
+    pub(crate) fn platform(&self) -> Platform {
         let own = self.stage.config.platform();
         if own.os.is_empty() || own.architecture.is_empty() {
             self.planner.graph.heads[self.index].platform.clone()

@@ -40,8 +40,8 @@ pub use outline::{Argument, Outline, Wanted};
 pub use remote::{GitSource, Remote, is_whole_commit, password, without_password};
 pub use secrets::sounds_secret;
 pub use step::{
-    CopyAction, CopyFrom, Exec, FileAction, FileOp, MkdirAction, Mount, MountKind, Network, Op, Plan, Sharing, Source,
-    StageInfo, Step, StepId, Target,
+    CacheKey, CopyAction, CopyFrom, Exec, FileAction, FileOp, MkdirAction, Mount, MountKind, Network, Op, Plan,
+    Sharing, Source, StageInfo, Step, StepId, Target,
 };
 
 use kiln_dockerfile::Dockerfile;

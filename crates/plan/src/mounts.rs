@@ -2,13 +2,13 @@
 
 use kiln_dockerfile::ast::{Span, Word};
 use kiln_dockerfile::diagnostic::Diagnostic;
-use kiln_dockerfile::mount::{Mount as Parsed, MountType, Sharing as ParsedSharing};
+use kiln_dockerfile::mount::{CacheKey as ParsedKey, Mount as Parsed, MountType, Sharing as ParsedSharing};
 
 use crate::dispatch::Dispatch;
 use crate::graph::Unit;
 use crate::path;
 use crate::report::error;
-use crate::step::{Mount, MountKind, Sharing, StepId};
+use crate::step::{CacheKey, Mount, MountKind, Sharing, StepId};
 
 /// Where secrets are files.
 const SECRETS: &str = "/run/secrets";
@@ -67,6 +67,7 @@ impl Dispatch<'_, '_> {
         } else {
             MountKind::Cache {
                 id: self.cache_id(parsed),
+                key: self.cache_key(parsed, &target),
                 from,
                 source,
                 sharing: match parsed.sharing {
@@ -101,6 +102,44 @@ impl Dispatch<'_, '_> {
         match namespace.filter(|namespace| !namespace.is_empty()) {
             Some(namespace) => format!("{namespace}/{id}"),
             None => id,
+        }
+    }
+
+    /// The key that a cache mount says, or else the one that those of its target have.
+    fn cache_key(&mut self, parsed: &Parsed, target: &str) -> Vec<CacheKey> {
+        let required = !parsed.key.is_empty();
+        let key = if required {
+            parsed.key.clone()
+        } else {
+            self.usual_key(target)
+        };
+        let part = |part| match part {
+            ParsedKey::Text(text) => CacheKey::Text(text),
+            ParsedKey::Platform => CacheKey::Platform(self.platforms()),
+            ParsedKey::Base => CacheKey::Base,
+            ParsedKey::File(pattern) => CacheKey::Files {
+                from: self.planner.main_context(),
+                pattern,
+                required,
+            },
+        };
+        key.into_iter().map(part).collect()
+    }
+
+    fn usual_key(&self, target: &str) -> Vec<ParsedKey> {
+        let usual = &self.planner.graph.options.cache_keys;
+        let is_it = |written: &str| path::absolute(self.stage.directory(), written) == target;
+        let found = usual.iter().find(|(written, _)| is_it(written));
+        found.map(|(_, key)| key.clone()).unwrap_or_default()
+    }
+
+    /// What the step's programs are for, and what it builds for.
+    fn platforms(&self) -> String {
+        let (own, target) = (self.platform(), &self.planner.graph.globals.target);
+        if own == *target {
+            own.to_string()
+        } else {
+            format!("{own}:{target}")
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use kiln_dockerfile::ignore::Ignore;
+use kiln_dockerfile::mount::CacheKey;
 use kiln_image::{Digest, ImageConfig, Platform, Reference};
 
 use crate::remote::Remote;
@@ -45,6 +46,9 @@ pub struct Options {
     pub allow: Allowed,
     /// What the machine of steps is called.
     pub hostname: Option<String>,
+    /// The keys of cache mounts that say none, by their targets; relative ones are relative to the working directory. Files
+    /// that these name need not be there.
+    pub cache_keys: BTreeMap<String, Vec<CacheKey>>,
 }
 
 impl Default for Options {
@@ -67,6 +71,7 @@ impl Default for Options {
             ulimits: Vec::new(),
             allow: Allowed::default(),
             hostname: None,
+            cache_keys: BTreeMap::new(),
         }
     }
 }

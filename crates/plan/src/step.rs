@@ -71,7 +71,20 @@ pub struct Step {
 }
 
 impl Step {
-    /// The steps that must be done before, in a fixed order; the first is the root if there is one.
+    /// The steps that must be done before: the inputs, and those that say which cache mounts it gets.
+    pub fn waits_for(&self) -> Vec<StepId> {
+        let mut steps = self.inputs();
+        if let Op::Exec(exec) = &self.op {
+            for step in exec.mounts.iter().flat_map(|mount| mount.kind.key_files()) {
+                if !steps.contains(&step) {
+                    steps.push(step);
+                }
+            }
+        }
+        steps
+    }
+
+    /// The steps whose results it is made of, in a fixed order; the first is the root if there is one.
     pub fn inputs(&self) -> Vec<StepId> {
         match &self.op {
             Op::Source(_) => Vec::new(),
@@ -214,6 +227,8 @@ pub enum MountKind {
     Cache {
         /// Its name in the store.
         id: String,
+        /// Which of the directories of that name it is, of those that the step may get.
+        key: Vec<CacheKey>,
         /// What it starts as.
         from: Option<StepId>,
         /// The path in `from`.
@@ -278,7 +293,39 @@ pub enum MountKind {
     },
 }
 
+/// What tells one directory of a cache mount from the others of its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CacheKey {
+    /// A text.
+    Text(String),
+    /// What the step's programs are for; with `:` and what it builds for, where that is another.
+    Platform(String),
+    /// The image that the step's tree stands on.
+    Base,
+    /// The content of files.
+    Files {
+        /// Of which step; `None` for scratch.
+        from: Option<StepId>,
+        /// A path or pattern, as those of COPY.
+        pattern: String,
+        /// Whether there must be some.
+        required: bool,
+    },
+}
+
 impl MountKind {
+    /// The steps whose files say which directory it is.
+    fn key_files(&self) -> impl Iterator<Item = StepId> {
+        let key = match self {
+            Self::Cache { key, .. } => &key[..],
+            _ => &[],
+        };
+        key.iter().filter_map(|key| match key {
+            CacheKey::Files { from, .. } => *from,
+            _ => None,
+        })
+    }
+
     /// The step that it reads.
     pub const fn from(&self) -> Option<StepId> {
         match self {

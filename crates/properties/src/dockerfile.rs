@@ -92,7 +92,7 @@ fn planned(tree: &Dockerfile) {
             Outcome::Plan(plan, found) => {
                 assert!(!has_error(&found));
                 for (place, step) in plan.steps.iter().enumerate() {
-                    assert!(step.inputs().iter().all(|input| input.0 < place));
+                    assert!(step.waits_for().iter().all(|input| input.0 < place));
                 }
                 return;
             }

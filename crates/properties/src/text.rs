@@ -72,13 +72,17 @@ pub fn globs(bytes: &[u8]) {
     }
 }
 
-/// Values of `--mount` and `--device` are read or refused, and what both readers of `from=` find is the same.
+/// Values of `--mount` and `--device` are read or refused, and what both readers of `from=` and `key=` find is the same.
 pub fn flags(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let mount = Mount::parse(&text, &mut |value| Ok(value.to_owned()));
     if let (Ok(mount), Ok(from)) = (&mount, mount::from_of(&text)) {
         assert_eq!(mount.from, from);
         let _names = (mount.cache_id(), mount.secret_id(), mount.secret_target());
+    }
+    if let (Ok(mount), Ok(Some(plain))) = (mount, mount::without_keys(&text)) {
+        let left = mount::without_keys(&plain);
+        assert!(!mount.key.is_empty() && !matches!(left, Ok(Some(_))), "{plain}");
     }
     if let Ok(device) = Device::parse(&text) {
         assert!(!device.name.is_empty());

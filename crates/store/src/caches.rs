@@ -1,5 +1,6 @@
 //! Cache mounts: directories that outlive builds.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use kiln_image::Digest;
@@ -13,6 +14,32 @@ use crate::layers::to_sql;
 use crate::upkeep::{Pruned, Scope};
 use crate::uses::Use;
 use crate::{LayerDir, Store, now, now_in_milliseconds, tree};
+
+/// What people know a cache mount by. As text `ID`, or `ID#KEY`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MountId {
+    /// The `id` of the Dockerfile, or what stands for it.
+    pub id: String,
+    /// What tells it from the others with that `id`; empty where it has no `key`.
+    pub key: String,
+}
+
+impl MountId {
+    /// Whether a text means this mount: by its whole name, or with all others of its `id`.
+    pub fn is_meant_by(&self, text: &str) -> bool {
+        self.id == text || self.to_string() == text
+    }
+}
+
+impl fmt::Display for MountId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.id)?;
+        if self.key.is_empty() {
+            return Ok(());
+        }
+        write!(f, "#{}", self.key)
+    }
+}
 
 impl Store {
     /// The directory of the cache mount of that name (its whole identity), if there is one. Callers hold its lock.
@@ -35,14 +62,14 @@ impl Store {
 
     /// Makes what is in `directory` the cache mount of that name, measures it, and gives its path. If somebody else was
     /// faster, theirs stays. `id` is what people know it by.
-    pub fn commit_cache_mount(&self, directory: &LayerDir, name: &str, id: &str) -> Result<PathBuf> {
+    pub fn commit_cache_mount(&self, directory: &LayerDir, name: &str, id: &MountId) -> Result<PathBuf> {
         let path = self.cache_path(name);
         self.uses(Use::CacheMount(file_name(&path)))?;
         // The row comes first: a directory without one would be swept, and a row without a directory does no harm.
         self.db().execute(
-            "INSERT INTO cache_mounts (name, id, directory, created, used) VALUES (?, ?, ?, ?, ?)
+            "INSERT INTO cache_mounts (name, id, key, directory, created, used) VALUES (?, ?, ?, ?, ?, ?)
              ON CONFLICT (name) DO UPDATE SET used = excluded.used",
-            params![name, id, file_name(&path), now(), now_in_milliseconds()],
+            params![name, id.id, id.key, file_name(&path), now(), now_in_milliseconds()],
         )?;
         match renameat_with(CWD, directory.fs(), CWD, &path, RenameFlags::NOREPLACE) {
             Ok(()) => {
@@ -81,11 +108,14 @@ impl Store {
         Ok(others.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// The names and ids of all cache mounts.
-    pub fn cache_mounts(&self) -> Result<Vec<(String, String)>> {
+    /// The names of all cache mounts, and what people know them by.
+    pub fn cache_mounts(&self) -> Result<Vec<(String, MountId)>> {
         let db = self.db();
-        let mut statement = db.prepare("SELECT name, id FROM cache_mounts ORDER BY id, name")?;
-        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let mut statement = db.prepare("SELECT name, id, key FROM cache_mounts ORDER BY id, key, name")?;
+        let rows = statement.query_map([], |row| {
+            let (id, key) = (row.get(1)?, row.get(2)?);
+            Ok((row.get(0)?, MountId { id, key }))
+        })?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use rusqlite::Connection;
 
+use crate::caches::MountId;
 use crate::error::Result;
 use crate::layers::from_sql;
 use crate::locks;
@@ -52,8 +53,10 @@ pub struct Item {
     pub used: i64,
     /// Who needs it.
     pub need: Need,
-    /// The step that made it as shown to people, the address it came from, or the `id` of a cache mount.
+    /// The step that made it as shown to people, the address it came from, or what people know a cache mount by.
     pub description: Option<String>,
+    /// What people know it by, if it is a cache mount.
+    pub mount: Option<MountId>,
     /// What the build was of that made it, if that build is remembered.
     pub project: Option<String>,
 }
@@ -227,26 +230,26 @@ impl Store {
             Kind::Layer,
             "SELECT id, disk, created, used, coalesce((SELECT name FROM records WHERE layer = layers.id LIMIT 1),
                 (SELECT url FROM downloads WHERE layer = layers.id)),
-             (SELECT builds.name FROM records JOIN builds ON builds.id = records.build WHERE layer = layers.id LIMIT 1)
-             FROM layers",
+             (SELECT builds.name FROM records JOIN builds ON builds.id = records.build WHERE layer = layers.id LIMIT 1),
+             NULL FROM layers",
             |id| needs.of_layer(id),
         )?;
         items.extend(rows(
             db,
             Kind::Blob,
-            "SELECT digest, disk, created, used, NULL, NULL FROM blobs",
+            "SELECT digest, disk, created, used, NULL, NULL, NULL FROM blobs",
             |hex| needs.of_blob(hex),
         )?);
         items.extend(rows(
             db,
             Kind::CacheMount,
-            "SELECT directory, disk, created, used, id, NULL FROM cache_mounts",
+            "SELECT directory, disk, created, used, id, NULL, key FROM cache_mounts",
             |directory| needs.of(&uses::of_cache_mount(directory), Some(&Need::Cache)),
         )?);
         let mut logs = rows(
             db,
             Kind::Log,
-            "SELECT CAST(id AS TEXT), disk, started, started * 1000, NULL, name FROM builds",
+            "SELECT CAST(id AS TEXT), disk, started, started * 1000, NULL, name, NULL FROM builds",
             |_| Need::Cache,
         )?;
         for log in &mut logs {
@@ -262,14 +265,20 @@ impl Store {
 fn rows(db: &Connection, kind: Kind, query: &str, need: impl Fn(&str) -> Need) -> Result<Vec<Item>> {
     let mut statement = db.prepare(query)?;
     let items = statement.query_map([], |row| {
-        let id: String = row.get(0)?;
+        let (id, description): (String, Option<String>) = (row.get(0)?, row.get(4)?);
+        let key: Option<String> = row.get(6)?;
+        let mount = key.map(|key| MountId {
+            id: description.clone().unwrap_or_default(),
+            key,
+        });
         Ok(Item {
             kind,
             disk: from_sql(row.get(1)?),
             created: row.get(2)?,
             used: row.get(3)?,
             need: need(&id),
-            description: row.get(4)?,
+            description: mount.as_ref().map(ToString::to_string).or(description),
+            mount,
             project: row.get(5)?,
             id,
         })

@@ -42,6 +42,7 @@ use rusqlite::Connection;
 
 pub use blobs::BlobWriter;
 pub use builds::{Build, BuildStep};
+pub use caches::MountId;
 pub use check::{Damage, Fault};
 pub use contents::{Contents, Item, Kind, Need};
 pub use downloads::Download;

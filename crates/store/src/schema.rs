@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Each makes a database of the version that is its index into one of the next. What was released stays as it is.
 const CHANGES: &[&str] = &[
-    TABLES, STAT_INDEX, DOWNLOADS, INDEXES, RUNS, SIZES, WRITERS, LOST_RUNS, FAMILIES,
+    TABLES, STAT_INDEX, DOWNLOADS, INDEXES, RUNS, SIZES, WRITERS, LOST_RUNS, FAMILIES, KEYS,
 ];
 
 const TABLES: &str = "
@@ -174,6 +174,9 @@ CREATE TRIGGER layer_left AFTER DELETE ON layers WHEN old.family IS NOT NULL BEG
         (SELECT id FROM layers WHERE family = old.family ORDER BY created DESC, id LIMIT 1);
 END;
 ";
+
+/// What tells cache mounts with the same id apart.
+const KEYS: &str = "ALTER TABLE cache_mounts ADD COLUMN key TEXT NOT NULL DEFAULT '';";
 
 /// The version from which on blobs have rows.
 const BLOBS_HAVE_ROWS: usize = 6;

@@ -7,8 +7,8 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::{Scope, ScopedJoinHandle};
 
 use kiln_image::media_type::Family;
-use kiln_plan::{Mount, MountKind, Op, Plan, StepId};
-use kiln_store::LayerId;
+use kiln_plan::{Op, Plan, StepId};
+use kiln_store::{LayerId, MountId};
 
 use super::backend::Backend;
 use super::document::{Document, Entry};
@@ -22,7 +22,6 @@ use crate::event::TaskOutcome;
 use crate::images::Images;
 use crate::request::LayerOptions;
 use crate::session::Task;
-use crate::solve::identity;
 
 /// The caches that a build writes, each on a thread of its own.
 pub(crate) struct Exports<'s> {
@@ -30,7 +29,7 @@ pub(crate) struct Exports<'s> {
     /// Steps whose layers the images have.
     in_images: BTreeSet<StepId>,
     done: Mutex<BTreeMap<StepId, LayerId>>,
-    /// The cache mounts of the plan's steps, by their whole identities.
+    /// The cache mounts of the plan's steps, by their whole identities, as far as they are known.
     mounts: Mutex<BTreeMap<String, Wanted>>,
     /// The build failed: nothing is written.
     given_up: &'s AtomicBool,
@@ -71,7 +70,7 @@ impl<'s> Exports<'s> {
             workers: wanted.iter().map(start).collect(),
             in_images: in_images(plan),
             done: Mutex::default(),
-            mounts: Mutex::new(mounts_of(plan)),
+            mounts: Mutex::default(),
             given_up,
         }
     }
@@ -89,12 +88,19 @@ impl<'s> Exports<'s> {
         }
     }
 
-    /// A step ran with a cache mount.
-    pub(crate) fn used_mount(&self, name: &str) {
+    /// Whether some cache gets cache mounts.
+    pub(crate) fn take_mounts(&self) -> bool {
+        self.workers.iter().any(|worker| worker.mode == CacheMode::Max)
+    }
+
+    /// A step has that cache mount, and perhaps ran with it.
+    pub(crate) fn mount(&self, name: &str, id: &MountId, ran: bool) {
         let mut mounts = self.mounts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(mount) = mounts.get_mut(name) {
-            mount.ran = true;
-        }
+        let mount = mounts.entry(name.to_owned()).or_insert_with(|| Wanted {
+            id: id.clone(),
+            ran: false,
+        });
+        mount.ran |= ran;
     }
 
     fn takes(&self, worker: &Worker<'_>, step: StepId) -> bool {
@@ -137,23 +143,6 @@ fn in_images(plan: &Plan) -> BTreeSet<StepId> {
     found
 }
 
-/// The cache mounts of all steps.
-fn mounts_of(plan: &Plan) -> BTreeMap<String, Wanted> {
-    let execs = plan.steps.iter().filter_map(|step| match &step.op {
-        Op::Exec(exec) => Some(exec),
-        _ => None,
-    });
-    let mount = |mount: &Mount| {
-        let (name, _) = identity(&mount.kind)?;
-        let MountKind::Cache { id, .. } = &mount.kind else {
-            return None;
-        };
-        let (id, ran) = (id.clone(), false);
-        Some((name, Wanted { id, ran }))
-    };
-    execs.flat_map(|exec| &exec.mounts).filter_map(mount).collect()
-}
-
 /// Writes one cache.
 struct Writer<'e> {
     images: &'e Images<'e>,
@@ -174,7 +163,7 @@ struct Writer<'e> {
 pub(crate) fn export_mounts<'e>(
     images: &'e Images<'e>,
     to: &'e CacheExport,
-    wanted: impl Iterator<Item = (String, String)>,
+    wanted: impl Iterator<Item = (String, MountId)>,
 ) -> StepResult<BTreeSet<String>> {
     let mut writer = Writer::new(images, to, &NEVER);
     let wanted = wanted.map(|(name, id)| (name, Wanted { id, ran: true })).collect();
@@ -369,7 +358,7 @@ impl<'e> Writer<'e> {
     }
 
     /// Tells of the mounts for which there is no room.
-    fn tell_of(&self, ids: &[String]) {
+    fn tell_of(&self, ids: &[MountId]) {
         let cache = self.backend.name();
         for id in ids {
             let tasks = self.images.tasks;
@@ -397,7 +386,7 @@ impl<'e> Writer<'e> {
     }
 
     /// What is there, with what this build has; and the ids of the mounts for which there is no room.
-    fn merged(&self) -> StepResult<(Document, Vec<String>)> {
+    fn merged(&self) -> StepResult<(Document, Vec<MountId>)> {
         let mut merged = self.old.clone();
         merged.layers.retain(|_, entry| self.backend.still_has(&entry.blob));
         merged.mounts.retain(|pack| self.backend.still_has(pack));

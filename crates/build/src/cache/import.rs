@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use kiln_image::{Digest, Reference};
-use kiln_store::{BuildId, Key, LayerId, Record};
+use kiln_store::{BuildId, Key, LayerId, MountId, Record};
 
 use super::backend::Backend;
 use super::document::{Document, Entry, StepFacts};
@@ -143,10 +143,10 @@ impl<'a> Caches<'a> {
     }
 
     /// The names and ids of all mounts, each once.
-    pub(crate) fn mount_names(&self) -> BTreeMap<String, String> {
+    pub(crate) fn mount_names(&self) -> BTreeMap<String, MountId> {
         let mut names = BTreeMap::new();
         for (_, mounts) in self.mounts() {
-            names.extend(mounts.names().map(|(name, id)| (name.to_owned(), id.to_owned())));
+            names.extend(mounts.names().map(|(name, id)| (name.to_owned(), id.clone())));
         }
         names
     }

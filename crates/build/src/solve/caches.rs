@@ -4,23 +4,30 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 
-use kiln_plan::{Exec, Mount, MountKind, Op, Sharing, Source, StepId};
-use kiln_store::{LayerDir, LockGuard};
+use kiln_plan::{Exec, Mount, MountKind, Op, Sharing, StepId};
+use kiln_store::{LayerDir, LockGuard, MountId};
 
 use super::Solver;
+use super::cache_id::CacheId;
 use crate::cache::lock_name;
 use crate::error::{StepError, StepResult};
 use crate::event::{Event, TaskId};
 use crate::waiting::Share;
 
-/// The cache mounts of one step, by identity.
+/// The cache mounts of one step.
 #[derive(Default)]
-pub(super) struct Caches(BTreeMap<String, Locked>);
+pub(super) struct Caches {
+    /// What each of the step's mounts is, of whatever kind.
+    ids: Vec<Option<CacheId>>,
+    /// By name.
+    locked: BTreeMap<String, Locked>,
+}
 
 /// A cache mount that a step has.
 struct Locked {
+    id: MountId,
     /// The name of its directory in the store.
-    name: String,
+    directory: String,
     writable: bool,
     _lock: LockGuard,
 }
@@ -28,72 +35,66 @@ struct Locked {
 /// What a step wants of a cache mount, which it may have in several places.
 #[derive(Debug, PartialEq, Eq)]
 struct Wanted {
+    id: MountId,
     sharing: Sharing,
     writable: bool,
 }
 
-fn wanted(mounts: &[Mount]) -> BTreeMap<String, Wanted> {
+fn wanted(mounts: &[Mount], ids: &[Option<CacheId>]) -> BTreeMap<String, Wanted> {
     let mut all: BTreeMap<String, Wanted> = BTreeMap::new();
-    for mount in mounts {
-        let Some((identity, sharing)) = identity(&mount.kind) else {
+    for (mount, id) in mounts.iter().zip(ids) {
+        let Some(CacheId { name, id, sharing }) = id else {
             continue;
         };
         let writable = matches!(mount.kind, MountKind::Cache { read_only: false, .. });
-        let known = all.entry(identity).or_insert(Wanted { sharing, writable });
+        let known = all.entry(name.clone()).or_insert_with(|| Wanted {
+            id: id.clone(),
+            sharing: *sharing,
+            writable,
+        });
         known.writable |= writable;
-        if sharing != Sharing::Shared {
-            known.sharing = sharing;
+        if *sharing != Sharing::Shared {
+            known.sharing = *sharing;
         }
     }
     all
-}
-
-/// Who the mount is: owner and mode are part of it, as in `BuildKit`, for a directory that was made for one user is no
-/// use to another. `None` for other kinds of mount.
-pub(crate) fn identity(kind: &MountKind) -> Option<(String, Sharing)> {
-    let MountKind::Cache {
-        id,
-        from,
-        sharing,
-        mode,
-        uid,
-        gid,
-        ..
-    } = kind
-    else {
-        return None;
-    };
-    let seeded = from.is_some();
-    Some((format!("{id}\n{mode:o} {uid} {gid} {seeded}"), *sharing))
-}
-
-/// Mode, user and group of the mount of that identity; `None` if it is none.
-pub(crate) fn owner(identity: &str) -> Option<(u32, u32, u32)> {
-    let (_, owner) = identity.rsplit_once('\n')?;
-    let mut words = owner.split(' ');
-    let mode = u32::from_str_radix(words.next()?, 8)
-        .ok()
-        .filter(|mode| *mode <= 0o7777)?;
-    let (uid, gid) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
-    let whole = matches!(words.next()?, "true" | "false") && words.next().is_none();
-    whole.then_some((mode, uid, gid))
 }
 
 impl Solver<'_> {
     /// Locks the cache mounts of a step: each once, and all steps in the same order, so that no two of them wait for
     /// each other.
     pub(super) fn lock_caches(&self, task: TaskId, exec: &Exec) -> StepResult<Caches> {
-        let mut caches = Caches::default();
-        for (identity, wanted) in wanted(&exec.mounts) {
-            let (name, lock) = self.lock_cache(task, &identity, wanted.sharing)?;
-            let locked = Locked {
-                name,
+        let id = |mount: &Mount| self.cache_id(exec, &mount.kind);
+        let ids = exec.mounts.iter().map(id).collect::<StepResult<Vec<_>>>()?;
+        let mut locked = BTreeMap::new();
+        for (name, wanted) in wanted(&exec.mounts, &ids) {
+            let (directory, lock) = self.lock_cache(task, &name, wanted.sharing)?;
+            let cache = Locked {
+                id: wanted.id,
+                directory,
                 writable: wanted.writable,
                 _lock: lock,
             };
-            caches.0.insert(identity, locked);
+            locked.insert(name, cache);
         }
-        Ok(caches)
+        Ok(Caches { ids, locked })
+    }
+
+    /// Tells the caches that are written of all cache mounts of the plan's steps, also of those that did not run.
+    pub(super) fn export_caches(&self) {
+        if !self.exports.take_mounts() {
+            return;
+        }
+        let execs = self.plan.steps.iter().filter_map(|step| match &step.op {
+            Op::Exec(exec) => Some(exec),
+            _ => None,
+        });
+        for (exec, mount) in execs.flat_map(|exec| exec.mounts.iter().map(move |mount| (exec, mount))) {
+            // Whose key has no value now, no step that ran had.
+            if let Ok(Some(CacheId { name, id, .. })) = self.cache_id(exec, &mount.kind) {
+                self.exports.mount(&name, &id, false);
+            }
+        }
     }
 
     /// Gives the name of the directory: a private one that is in use has others beside it.
@@ -110,10 +111,10 @@ impl Solver<'_> {
     /// Measures the cache mounts that a step which ended may have written to, and lets go of all. What the step came to
     /// does not depend on it.
     pub(super) fn release_caches(&self, caches: Caches) {
-        for (identity, cache) in caches.0 {
-            self.exports.used_mount(&identity);
+        for (name, cache) in caches.locked {
+            self.exports.mount(&name, &cache.id, true);
             if cache.writable
-                && let Err(error) = self.session.store.measure_cache_mount(&cache.name)
+                && let Err(error) = self.session.store.measure_cache_mount(&cache.directory)
             {
                 self.sink.event(Event::Notice(format!(
                     "a cache mount counts in the store as large as it was before this step: {error}"
@@ -145,13 +146,12 @@ impl Solver<'_> {
         }
     }
 
-    /// The directory of a cache mount, made and filled if it is new.
-    pub(super) fn cache(&self, task: TaskId, caches: &Caches, exec: &Exec, kind: &MountKind) -> StepResult<PathBuf> {
+    /// The directory of the cache mount at that place among the step's mounts, made and filled if it is new.
+    pub(super) fn cache(&self, task: TaskId, caches: &Caches, exec: &Exec, place: usize) -> StepResult<PathBuf> {
         let not_locked = || StepError::Invalid("a cache mount was not locked".to_owned());
-        let (identity, _) = identity(kind).ok_or_else(not_locked)?;
-        let Locked { name, .. } = caches.0.get(&identity).ok_or_else(not_locked)?;
+        let id = caches.ids.get(place).and_then(Option::as_ref).ok_or_else(not_locked)?;
+        let cache = caches.locked.get(&id.name).ok_or_else(not_locked)?;
         let MountKind::Cache {
-            id,
             from,
             source,
             read_only,
@@ -159,12 +159,12 @@ impl Solver<'_> {
             uid,
             gid,
             ..
-        } = kind
+        } = &exec.mounts[place].kind
         else {
             return Err(not_locked());
         };
-        let path = self.directory(task, name, id, || {
-            let directory = match self.images.bring_mount(&identity)? {
+        let path = self.directory(task, cache, || {
+            let directory = match self.images.bring_mount(&id.name)? {
                 Some(brought) => brought,
                 None => self.new_mount(*from, source)?,
             };
@@ -172,7 +172,7 @@ impl Solver<'_> {
             Ok(directory)
         })?;
         if !read_only {
-            self.warn_of_writers(exec, name, id)?;
+            self.warn_of_writers(exec, cache)?;
         }
         Ok(path)
     }
@@ -181,11 +181,10 @@ impl Solver<'_> {
     fn directory(
         &self,
         task: TaskId,
-        name: &str,
-        id: &str,
+        cache: &Locked,
         make: impl FnOnce() -> StepResult<LayerDir>,
     ) -> StepResult<PathBuf> {
-        let store = self.session.store;
+        let (store, name) = (self.session.store, &cache.directory);
         if let Some(path) = store.cache_mount(name)? {
             return Ok(path);
         }
@@ -197,37 +196,23 @@ impl Solver<'_> {
         )?;
         match store.cache_mount(name)? {
             Some(path) => Ok(path),
-            None => Ok(store.commit_cache_mount(&make()?, name, id)?),
+            None => Ok(store.commit_cache_mount(&make()?, name, &cache.id)?),
         }
     }
 
     /// Says so when steps on another base or for another platform wrote to the mount before: once for each.
-    fn warn_of_writers(&self, exec: &Exec, name: &str, id: &str) -> StepResult<()> {
+    fn warn_of_writers(&self, exec: &Exec, cache: &Locked) -> StepResult<()> {
         let writer = format!("{} ({})", self.base_name(exec.root), exec.platform);
-        let others = self.session.store.add_cache_writer(name, &writer)?;
+        let others = self.session.store.add_cache_writer(&cache.directory, &writer)?;
         if !others.is_empty() {
             self.sink.event(Event::Notice(format!(
-                "the cache mount `{id}` is written on {writer} now, and was on {}: what one leaves the other may not be able \
-                 to use; another `id=` keeps them apart",
+                "the cache mount `{}` is written on {writer} now, and was on {}: what one leaves the other may not be able \
+                 to use; another `id=` keeps them apart, and so do `key=platform` and `key=base` (`# kiln=cache-key`)",
+                cache.id,
                 others.join(", ")
             )));
         }
         Ok(())
-    }
-
-    /// The image that a tree stands on, as the Dockerfile names it.
-    fn base_name(&self, root: Option<StepId>) -> String {
-        let mut root = root;
-        while let Some(id) = root {
-            let step = &self.plan.steps[id.0];
-            root = match &step.op {
-                Op::Source(Source::Image { reference, .. }) => return reference.familiar(),
-                Op::Source(_) => return step.name.clone(),
-                Op::Merge(inputs) => inputs.first().copied(),
-                Op::Exec(_) | Op::File(_) => step.root(),
-            };
-        }
-        "scratch".to_owned()
     }
 }
 
@@ -242,11 +227,12 @@ pub(crate) fn set_owner(path: &Path, mode: u32, uid: u32, gid: u32) -> StepResul
 mod tests {
     use super::*;
 
-    fn mount(id: &str, sharing: Sharing, read_only: bool) -> Mount {
-        Mount {
+    fn mount(name: &str, sharing: Sharing, read_only: bool) -> (Mount, Option<CacheId>) {
+        let mount = Mount {
             target: "/m".to_owned(),
             kind: MountKind::Cache {
-                id: id.to_owned(),
+                id: name.to_owned(),
+                key: Vec::new(),
                 from: None,
                 source: String::new(),
                 sharing,
@@ -255,18 +241,30 @@ mod tests {
                 uid: 0,
                 gid: 0,
             },
-        }
+        };
+        let id = CacheId {
+            name: name.to_owned(),
+            id: MountId::default(),
+            sharing,
+        };
+        (mount, Some(id))
     }
 
     #[test]
     fn a_mount_in_several_places_is_wanted_once_for_all_of_them() {
-        let found = wanted(&[
+        let (mounts, ids): (Vec<_>, Vec<_>) = [
             mount("twice", Sharing::Locked, true),
             mount("twice", Sharing::Shared, false),
             mount("read", Sharing::Shared, true),
-        ]);
-        let found: Vec<_> = found.into_values().collect();
-        let expected = [(Sharing::Shared, false), (Sharing::Locked, true)];
-        assert_eq!(found, expected.map(|(sharing, writable)| Wanted { sharing, writable }));
+        ]
+        .into_iter()
+        .unzip();
+        let found: Vec<_> = wanted(&mounts, &ids).into_values().collect();
+        let expected = [(Sharing::Shared, false), (Sharing::Locked, true)].map(|(sharing, writable)| Wanted {
+            id: MountId::default(),
+            sharing,
+            writable,
+        });
+        assert_eq!(found, expected);
     }
 }

@@ -115,7 +115,7 @@ impl Solver<'_> {
 
     /// Files of local contexts are not read again if they did not change since an earlier build. Those of layers are
     /// on overlays, whose device numbers come and go.
-    fn reader<'a>(&'a self, tree: &'a Tree<'a>, choose: &'a Choose<'a>) -> Reader<'a> {
+    pub(super) fn reader<'a>(&'a self, tree: &'a Tree<'a>, choose: &'a Choose<'a>) -> Reader<'a> {
         Reader {
             tree,
             known: match tree.context {
@@ -135,25 +135,26 @@ type Choose<'a> = dyn Fn(&Source, &Path, bool) -> Filter + 'a;
 
 /// What was read.
 #[derive(Debug, Default)]
-struct Files {
+pub(super) struct Files {
     /// Of each source, its name, which counts where it becomes the name of the copy, and its content.
-    digests: Vec<[u8; 32]>,
+    pub(super) digests: Vec<[u8; 32]>,
     seen: Seen,
 }
 
 /// A tree whose content is digested.
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     tree: &'a Tree<'a>,
     known: &'a dyn FileDigests,
     choose: &'a Choose<'a>,
-    owner: Option<(u32, u32)>,
-    mode: Option<u32>,
-    files: Files,
+    /// What all files count as having.
+    pub(super) owner: Option<(u32, u32)>,
+    pub(super) mode: Option<u32>,
+    pub(super) files: Files,
 }
 
 impl Reader<'_> {
     /// What a word names in the tree.
-    fn word(&mut self, word: &str) -> StepResult<()> {
+    pub(super) fn word(&mut self, word: &str) -> StepResult<()> {
         self.tree.find(word)?.iter().try_for_each(|source| self.source(source))
     }
 

@@ -1,6 +1,7 @@
 //! Solving: runs the steps of a plan, each as soon as its inputs are there, several at a time.
 
 mod agent;
+mod cache_id;
 mod cached;
 mod caches;
 mod clock;
@@ -16,7 +17,8 @@ mod schedule;
 mod share;
 mod sources;
 
-pub(crate) use caches::{identity, owner, set_owner};
+pub(crate) use cache_id::owner;
+pub(crate) use caches::set_owner;
 pub(crate) use exec::network;
 pub(crate) use sources::Tree;
 
@@ -110,6 +112,7 @@ impl<'a> Solver<'a> {
     pub(crate) fn solve(&self) -> Result<Vec<Arc<[LayerId]>>, Error> {
         self.announce();
         schedule::run(self.plan, self.session.request.jobs, |id| self.step(id))?;
+        self.export_caches();
         Ok(self.plan.targets.iter().map(|target| self.layers(target)).collect())
     }
 

@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
-use kiln_plan::{Exec, Mount, MountKind};
+use kiln_plan::{Exec, MountKind};
 use kiln_sandbox::BindSource;
 use kiln_store::LayerDir;
 use rustix::fd::AsFd;
@@ -147,8 +147,8 @@ impl Solver<'_> {
     pub(super) fn mounts(&self, task: TaskId, exec: &Exec) -> StepResult<Mounted> {
         let mut mounted = Mounted::default();
         let caches = self.lock_caches(task, exec)?;
-        for mount in &exec.mounts {
-            self.mount(task, &mut mounted, &caches, exec, mount)?;
+        for place in 0..exec.mounts.len() {
+            self.mount(task, &mut mounted, &caches, exec, place)?;
         }
         mounted.caches = caches;
         self.ca_bundle(&mut mounted);
@@ -156,21 +156,15 @@ impl Solver<'_> {
         Ok(mounted)
     }
 
-    fn mount(
-        &self,
-        task: TaskId,
-        mounted: &mut Mounted,
-        caches: &Caches,
-        exec: &Exec,
-        mount: &Mount,
-    ) -> StepResult<()> {
+    fn mount(&self, task: TaskId, mounted: &mut Mounted, caches: &Caches, exec: &Exec, place: usize) -> StepResult<()> {
+        let mount = &exec.mounts[place];
         let target = mount.target.as_str();
         match &mount.kind {
             MountKind::Bind { from, source, writable } => {
                 self.bind(mounted, target, &self.tree(*from), source, *writable)?;
             }
             MountKind::Cache { read_only, .. } => {
-                let path = self.cache(task, caches, exec, &mount.kind)?;
+                let path = self.cache(task, caches, exec, place)?;
                 mounted.add(
                     target,
                     EntrySource::Path {

@@ -63,7 +63,7 @@ struct Pool<'a, F> {
     work: &'a F,
 }
 
-/// Calls `work` for each step after its inputs' calls returned, on at most `jobs` threads, and stops at the first
+/// Calls `work` for each step after the calls for those that it waits for returned, on at most `jobs` threads, and stops at the first
 /// failure. Steps are started in the plan's order where there is a choice.
 pub(super) fn run<F>(plan: &Plan, jobs: usize, work: F) -> Result<(), Error>
 where
@@ -87,7 +87,7 @@ impl<'a, F: Fn(StepId) -> Result<(), Error> + Sync> Pool<'a, F> {
         let mut dependents = vec![Vec::new(); steps];
         let mut missing = vec![0; steps];
         for (index, step) in plan.steps.iter().enumerate() {
-            let mut inputs = step.inputs();
+            let mut inputs = step.waits_for();
             inputs.sort_unstable();
             inputs.dedup();
             missing[index] = inputs.len();

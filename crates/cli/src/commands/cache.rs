@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use kiln_build::MovedMounts;
 use kiln_build::request::{CacheExport, CacheMode, CachePlace, MountChoice, MountExport};
-use kiln_store::{Item, Kind, Need};
+use kiln_store::{Item, Kind, MountId, Need};
 use serde_json::json;
 
 use crate::engine::{self, Engine};
@@ -43,7 +43,7 @@ pub(crate) struct List {
 /// Arguments of `kiln cache rm`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Remove {
-    /// The `id`s of the mounts: where a Dockerfile gives none, the target
+    /// The `id`s of the mounts (where a Dockerfile gives none, the target), with all keys; or ID#KEY
     #[arg(value_name = "ID", required = true)]
     ids: Vec<String>,
 }
@@ -89,14 +89,19 @@ pub(crate) fn run(action: &Action, settings: &Settings) -> Outcome {
     }
 }
 
-fn id(item: &Item) -> &str {
+/// What people know a mount by.
+fn shown(item: &Item) -> &str {
     item.description.as_deref().unwrap_or_default()
+}
+
+fn is_meant_by(item: &Item, text: &str) -> bool {
+    item.mount.as_ref().is_some_and(|mount| mount.is_meant_by(text))
 }
 
 fn mounts(engine: &Engine) -> Result<Vec<Item>, Failure> {
     let mut items = engine.contents()?.items;
     items.retain(|item| item.kind == Kind::CacheMount);
-    items.sort_by(|one, other| (id(one), &one.id).cmp(&(id(other), &other.id)));
+    items.sort_by(|one, other| (&one.mount, &one.id).cmp(&(&other.mount, &other.id)));
     Ok(items)
 }
 
@@ -106,11 +111,13 @@ fn list(args: &List, settings: &Settings) -> Outcome {
     let now = time::now();
     let cells = |item: &Item| {
         let used = time::ago(item.used / 1000, now);
-        [id(item).to_owned(), size::show(item.disk), used]
+        let MountId { id, key } = item.mount.clone().unwrap_or_default();
+        [id, key, size::show(item.disk), used]
     };
     let value = |item: &Item| {
         json!({
-            "Id": id(item),
+            "Id": item.mount.as_ref().map(|mount| &mount.id),
+            "Key": item.mount.as_ref().map(|mount| &mount.key),
             "Size": item.disk,
             "CreatedAt": time::show(item.created),
             "LastUsedAt": time::show(item.used / 1000),
@@ -119,7 +126,7 @@ fn list(args: &List, settings: &Settings) -> Outcome {
     };
     terminal::print(match format {
         Format::Table => table::render(
-            ["ID", "SIZE", "LAST USED"],
+            ["ID", "KEY", "SIZE", "LAST USED"],
             &mounts.iter().map(cells).collect::<Vec<_>>(),
         ),
         format => rows(&format, &mounts.iter().map(value).collect::<Vec<_>>())?,
@@ -132,24 +139,26 @@ fn remove(args: &Remove, settings: &Settings) -> Outcome {
     if let Some(unknown) = args
         .ids
         .iter()
-        .find(|wanted| !there.iter().any(|item| id(item) == *wanted))
+        .find(|wanted| !there.iter().any(|item| is_meant_by(item, wanted)))
     {
         return Err(Failure::failed(anyhow::anyhow!("no such cache mount: {unknown}"))
             .hint("`kiln cache ls` lists those that are there"));
     }
-    let chosen = |item: &Item| args.ids.iter().any(|wanted| wanted == id(item));
+    let chosen = |item: &Item| args.ids.iter().any(|wanted| is_meant_by(item, wanted));
     let removed = engine.remove_cache_mounts(chosen)?;
     for item in &removed.items {
         terminal::print_line(format_args!(
             "Deleted: {} ({})",
-            one_line(id(item)),
+            one_line(shown(item)),
             size::show(item.disk)
         ))?;
     }
     match mounts(&engine)?.iter().find(|item| chosen(item)) {
         None => Ok(()),
-        Some(item) => Err(Failure::failed(anyhow::anyhow!("cache mount {} is in use", id(item)))
-            .hint("remove it when the builds are done that use it")),
+        Some(item) => Err(
+            Failure::failed(anyhow::anyhow!("cache mount {} is in use", shown(item)))
+                .hint("remove it when the builds are done that use it"),
+        ),
     }
 }
 
@@ -158,7 +167,7 @@ fn export(args: &Export, settings: &Settings) -> Outcome {
         return Err(Failure::usage("where to?"));
     };
     let engine = Engine::open(settings)?;
-    if mounts(&engine)?.iter().any(|item| id(item) == dest) {
+    if mounts(&engine)?.iter().any(|item| is_meant_by(item, dest)) {
         return Err(Failure::usage(format!(
             "`{dest}` is a cache mount, and nothing says where to write it to"
         ))
@@ -178,7 +187,7 @@ fn export(args: &Export, settings: &Settings) -> Outcome {
     progress.finish();
     let exported = exported.map_err(|error| engine::failure(error, &interrupt))?;
     for id in &exported.moved {
-        terminal::print_line(format_args!("Exported: {}", one_line(id)))?;
+        terminal::print_line(format_args!("Exported: {}", one_line(&id.to_string())))?;
     }
     expect(ids, &exported, "the store")
 }
@@ -199,7 +208,7 @@ fn import(args: &Import, settings: &Settings) -> Outcome {
     progress.finish();
     let imported = imported.map_err(|error| engine::failure(error, &interrupt))?;
     for id in &imported.moved {
-        terminal::print_line(format_args!("Imported: {}", one_line(id)))?;
+        terminal::print_line(format_args!("Imported: {}", one_line(&id.to_string())))?;
     }
     for id in &imported.kept {
         terminal::warn(format_args!("the cache mount `{id}` is here and stays as it is"));
@@ -210,7 +219,8 @@ fn import(args: &Import, settings: &Settings) -> Outcome {
 /// All that was asked for by its id was there and was moved; of all that there is, something.
 fn expect(ids: &[String], found: &MovedMounts, place: &str) -> Outcome {
     let MovedMounts { moved, kept, failed } = found;
-    let is_there = |id: &String| [moved, kept, failed].iter().any(|some| some.contains(id));
+    let all = || moved.iter().chain(kept).chain(failed);
+    let is_there = |id: &String| all().any(|mount| mount.is_meant_by(id));
     if let Some(id) = ids.iter().find(|id| !is_there(id)) {
         return Err(Failure::failed(anyhow::anyhow!("{place} has no cache mount {id}")));
     }

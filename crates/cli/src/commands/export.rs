@@ -18,8 +18,8 @@ use crate::terminal;
 /// Arguments of `kiln export`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "What is included is read in, COPY --if-exists becomes patterns, and all else stays byte for byte: any \
-                  builder builds the same from it. A Dockerfile without extensions comes out as it is."
+    after_help = "What is included is read in, COPY --if-exists becomes patterns, key= of cache mounts goes, and all \
+                  else stays byte for byte: any builder builds the same from it. A Dockerfile without extensions comes out as it is."
 )]
 pub(crate) struct Args {
     /// The context that the Dockerfile is in: a directory, a git repository, a URL, or `-` for standard input

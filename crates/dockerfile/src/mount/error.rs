@@ -3,7 +3,7 @@
 use super::MountType;
 use crate::expand::ExpandError;
 
-/// Why a `--mount` cannot be read. The messages are BuildKit's.
+/// Why a `--mount` cannot be read. The messages are BuildKit's, but for those about `key`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MountError {
@@ -69,7 +69,10 @@ pub enum MountError {
         /// The value.
         value: String,
     },
-    /// Mode, user or group where the type has none.
+    /// A key of a cache that says nothing.
+    #[error("key= has no value: write a text, platform, base or file:PATTERN")]
+    EmptyKey,
+    /// Mode, user, group or key where the type has none.
     #[error("{key} not allowed for \"{kind}\" type mounts")]
     NotAllowed {
         /// The key.

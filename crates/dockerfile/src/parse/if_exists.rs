@@ -5,7 +5,7 @@
 
 use super::flags::Flags;
 use super::instruction::Arguments;
-use super::report::{Parsed, error, helped};
+use super::report::{Parsed, error, helped, not_enabled};
 use crate::ast::{Edit, Instruction, Kind, SourcePath, Word};
 use crate::code;
 use crate::extensions::IF_EXISTS;
@@ -17,10 +17,8 @@ pub(super) fn read(arguments: &Arguments<'_>, flags: &Flags, sources: &mut [Sour
         return Ok(Vec::new());
     };
     if !arguments.extensions.if_exists {
-        let message = format!("--{IF_EXISTS} is an extension of Kiln, for which this file does not ask");
-        let line = arguments.extensions.directive_with(IF_EXISTS);
-        let help = format!("write `{line}` at the top, behind all other directives");
-        return Err(helped(error(code::NOT_ENABLED, message, flag), help));
+        let what = format!("--{IF_EXISTS}");
+        return Err(not_enabled(arguments.extensions, IF_EXISTS, &what, flag));
     }
     let mut edits = vec![Edit {
         span: flag,

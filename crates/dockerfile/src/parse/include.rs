@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::flags::Flags;
 use super::instruction::Arguments;
-use super::report::{Parsed, error, helped};
+use super::report::{Parsed, error, helped, not_enabled};
 use crate::ast::{Span, Word};
 use crate::code;
 use crate::extensions::INCLUDE;
@@ -22,10 +22,8 @@ pub(crate) struct Include {
 
 pub(super) fn paths(arguments: Arguments<'_>) -> Parsed<Vec<Word>> {
     if !arguments.extensions.include {
-        let message = "INCLUDE is an extension of Kiln, for which this file does not ask";
-        let line = arguments.extensions.directive_with(INCLUDE);
-        let help = format!("write `{line}` at the top, behind all other directives");
-        return Err(helped(error(code::NOT_ENABLED, message, arguments.keyword_span), help));
+        let span = arguments.keyword_span;
+        return Err(not_enabled(arguments.extensions, INCLUDE, "INCLUDE", span));
     }
     let paths = arguments.json_or_words()?;
     if paths.is_empty() {

@@ -8,7 +8,7 @@ use super::json::{self, Form};
 use super::logical::Logical;
 use super::report::{Parsed, Problem, error, helped};
 use super::words::{by_blanks, is_blank};
-use super::{add_copy, from, healthcheck, if_exists, pairs, run};
+use super::{add_copy, cache_key, from, healthcheck, if_exists, pairs, run};
 use crate::ast::{Command, Instruction, Kind, Onbuild, Span, Word};
 use crate::extensions::Extensions;
 use crate::{code, suggest};
@@ -357,5 +357,6 @@ fn onbuild(arguments: Arguments<'_>, lines: (u32, u32), end: usize) -> Parsed<Ki
     };
     let instruction = Box::new(parse(input, head, Vec::new())?);
     if_exists::not_in_trigger(&instruction)?;
+    cache_key::not_in_trigger(&instruction)?;
     Ok(Kind::Onbuild(Onbuild { text, instruction }))
 }

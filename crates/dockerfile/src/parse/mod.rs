@@ -1,6 +1,7 @@
 //! Text to tree.
 
 mod add_copy;
+mod cache_key;
 mod directives;
 mod document;
 mod duration;

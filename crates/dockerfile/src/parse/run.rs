@@ -1,5 +1,6 @@
 //! `RUN`
 
+use super::cache_key;
 use super::flags::{Flags, Use};
 use super::instruction::{Arguments, command};
 use super::report::{Parsed, error, helped};
@@ -20,9 +21,12 @@ pub(super) fn parse(arguments: Arguments<'_>) -> Parsed<Kind> {
     if command == Command::Exec(Vec::new()) {
         return Err(arguments.at_least_one());
     }
-    let flags = Flags::check(arguments.flags, &FLAGS)?;
+    let mut arguments = arguments;
+    let flags = Flags::check(std::mem::take(&mut arguments.flags), &FLAGS)?;
+    let mounts = flags.many("mount");
     let run = Run {
-        mounts: flags.many("mount"),
+        edits: cache_key::read(&arguments, &mounts)?,
+        mounts,
         network: flags.one("network"),
         security: flags.one("security"),
         devices: flags.many("device"),

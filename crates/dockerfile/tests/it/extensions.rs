@@ -2,7 +2,7 @@
 
 use kiln_dockerfile::ast::{Kind, SourcePath};
 use kiln_dockerfile::diagnostic::Severity;
-use kiln_dockerfile::parse;
+use kiln_dockerfile::{mount, parse};
 use proptest::prelude::*;
 
 use crate::{dump, include};
@@ -49,6 +49,53 @@ fn copy_if_exists_is_a_pattern_elsewhere() {
         let expected = format!("# syntax=x\nFROM a\n{expected}\n");
         assert_eq!(plain(&written), expected, "{written}");
     }
+}
+
+#[test]
+fn keys_of_cache_mounts_are_taken_out() {
+    for (written, expected) in [
+        (
+            "RUN --mount=type=cache,key=platform,target=/c x",
+            "RUN --mount=type=cache,target=/c x",
+        ),
+        (
+            "RUN --mount=KEY=a,type=cache,target=/c,key=$B \\\n --mount=target=/d --mount=key=e,type=cache,target=/f x",
+            "RUN --mount=type=cache,target=/c \\\n --mount=target=/d --mount=type=cache,target=/f x",
+        ),
+        (
+            "RUN --mount=type=cache,target=\"/a b\",key='c d' x",
+            "RUN --mount=type=cache,target=/a\\ b x",
+        ),
+        (
+            "RUN --mount='type=cache,\"target=/a,b\",\"key=file:a,b\"' x",
+            "RUN --mount=type=cache,\\\"target=/a,b\\\" x",
+        ),
+        (
+            "RUN --mount=type=cache,\\\nkey=a,target=/c x",
+            "RUN --mount=type=cache,target=/c x",
+        ),
+    ] {
+        let written = format!("# kiln=cache-key\nFROM a\n{written}\n");
+        let expected = format!("FROM a\n{expected}\n");
+        let text = plain(&written);
+        assert_eq!(text, expected, "{written}");
+        assert_eq!(plain(&text), text);
+        assert_eq!(mounts(&text), without_keys(&mounts(&written)), "{written}");
+    }
+}
+
+/// The mounts of the last RUN.
+fn mounts(source: &str) -> Vec<String> {
+    let (tree, _) = parse(source);
+    let Some(Kind::Run(run)) = tree.stages[0].instructions.last().map(|last| &last.kind) else {
+        panic!("no RUN");
+    };
+    run.mounts.iter().map(|mount| mount.raw.clone()).collect()
+}
+
+fn without_keys(mounts: &[String]) -> Vec<String> {
+    let plain = |csv: &String| mount::without_keys(csv).unwrap().unwrap_or_else(|| csv.clone());
+    mounts.iter().map(plain).collect()
 }
 
 #[test]
@@ -158,6 +205,27 @@ fn shape(source: &str) -> Option<Vec<String>> {
 }
 
 proptest! {
+    #[test]
+    fn keys_count_in_any_place_and_order(
+        fields in Just(vec!["type=cache", "target=/c", "key=platform", "key=file:a", "KEY=b c", "sharing=locked", "key=b c"]).prop_shuffle(),
+        quoted in prop::option::of(0..7_usize),
+    ) {
+        let mut fields: Vec<_> = fields.into_iter().map(str::to_owned).collect();
+        let read = |csv: &str| mount::Mount::parse(csv, &mut |value| Ok(value.to_owned())).unwrap();
+        let parsed = read(&fields.join(","));
+        let keys = [mount::CacheKey::Platform, mount::CacheKey::File("a".to_owned()), mount::CacheKey::Text("b c".to_owned())];
+        prop_assert_eq!(&parsed.key[..], keys);
+        if let Some(place) = quoted {
+            fields[place] = format!("\"{}\"", fields[place]);
+        }
+        let csv = fields.join(",");
+        prop_assert_eq!(&read(&csv), &parsed);
+        let text = plain(&format!("# kiln=cache-key\nFROM a\nRUN --mount='{csv}' x\n"));
+        let mut expected = parsed;
+        expected.key.clear();
+        prop_assert_eq!(read(&mounts(&text)[0]), expected);
+    }
+
     #[test]
     fn a_plain_file_stays(text in extended()) {
         let text = format!("# no directive\n{text}");

@@ -1,7 +1,7 @@
 //! `RUN --mount`, section 1.6 of the reference.
 
 use kiln_dockerfile::expand::ExpandError;
-use kiln_dockerfile::mount::{Mount, MountType, Sharing, from_of};
+use kiln_dockerfile::mount::{CacheKey, Mount, MountType, Sharing, from_of};
 
 fn parse(csv: &str) -> Result<Mount, String> {
     let mut expand = |value: &str| -> Result<String, ExpandError> { Ok(value.replace("$X", "x")) };
@@ -52,6 +52,32 @@ fn all_keys() {
     let ssh = parse("type=ssh,required=true,id=k").unwrap();
     assert_eq!((ssh.ssh_id(), ssh.required), ("k", true));
     assert_eq!(parse("type=ssh").unwrap().ssh_id(), "default");
+}
+
+#[test]
+fn keys_are_of_caches_only() {
+    let mount = parse("key=file:$X.lock,type=cache,target=/c,key=a$X,key=BASE").unwrap();
+    let file = CacheKey::File("x.lock".to_owned());
+    assert_eq!(mount.key, [CacheKey::Base, file, CacheKey::Text("ax".to_owned())]);
+    assert_eq!(mount.cache_id(), "/c");
+    for (csv, expected) in [
+        ("key=a,target=/c", "key not allowed for \"bind\" type mounts"),
+        ("type=secret,id=a,key=b", "key not allowed for \"secret\" type mounts"),
+        (
+            "type=cache,target=/c,key=",
+            "key= has no value: write a text, platform, base or file:PATTERN",
+        ),
+        (
+            "type=cache,target=/c,key=file:",
+            "key= has no value: write a text, platform, base or file:PATTERN",
+        ),
+        (
+            "type=cache,target=/c,key",
+            "invalid field 'key' must be a key=value pair",
+        ),
+    ] {
+        assert_eq!(parse(csv).unwrap_err(), expected, "{csv}");
+    }
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use kiln_plan::definition::{digest, ingredients};
 use kiln_plan::{
-    CopyAction, CopyFrom, Exec, FileAction, FileOp, MkdirAction, Mount, MountKind, Network, Op, Sharing, StepId,
+    CacheKey, CopyAction, CopyFrom, Exec, FileAction, FileOp, MkdirAction, Mount, MountKind, Network, Op, Sharing,
+    StepId,
 };
 
 fn exec() -> Exec {
@@ -36,6 +37,7 @@ fn with_mount(kind: MountKind) -> Exec {
 fn cache() -> MountKind {
     MountKind::Cache {
         id: "/m".to_owned(),
+        key: Vec::new(),
         from: None,
         source: String::new(),
         sharing: Sharing::Shared,
@@ -340,4 +342,12 @@ fn what_changes_no_result_does_not_count() {
     for other in same {
         assert_eq!(digest(&Op::Exec(other)), digest(&Op::Exec(exec())));
     }
+    let mut keyed = cache();
+    if let MountKind::Cache { key, .. } = &mut keyed {
+        key.push(CacheKey::Text("x".to_owned()));
+    }
+    assert_eq!(
+        digest(&Op::Exec(with_mount(keyed))),
+        digest(&Op::Exec(with_mount(cache())))
+    );
 }

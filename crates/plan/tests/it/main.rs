@@ -1,5 +1,6 @@
 //! Plans of whole Dockerfiles.
 
+mod cache_keys;
 mod definition;
 mod limits;
 mod manner_of;

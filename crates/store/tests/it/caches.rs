@@ -1,6 +1,6 @@
 //! Cache mounts.
 
-use kiln_store::Kind;
+use kiln_store::{Kind, MountId};
 
 use super::support::{add_cache, prune, store};
 
@@ -55,8 +55,40 @@ fn a_mount_counts_as_soon_as_it_is_made() {
     let (_root, store) = store();
     let directory = store.new_layer().unwrap();
     std::fs::write(directory.fs().join("large"), vec![1; SIZE]).unwrap();
-    store.commit_cache_mount(&directory, "it", "id").unwrap();
+    store.commit_cache_mount(&directory, "it", &MountId::default()).unwrap();
     let items = store.contents().unwrap().items;
     let mount = items.iter().find(|item| item.kind == Kind::CacheMount).unwrap();
     assert!(mount.disk >= SIZE as u64, "{}", mount.disk);
+}
+
+#[test]
+fn mounts_are_known_by_id_and_key() {
+    let (_root, store) = store();
+    let id = |id: &str, key: &str| MountId {
+        id: id.to_owned(),
+        key: key.to_owned(),
+    };
+    for (name, id) in [("1", id("b", "")), ("2", id("a", "y")), ("3", id("a", "x"))] {
+        store
+            .commit_cache_mount(&store.new_layer().unwrap(), name, &id)
+            .unwrap();
+    }
+    let found = store.cache_mounts().unwrap();
+    let named = |name: &str, id| (name.to_owned(), id);
+    assert_eq!(
+        found,
+        [
+            named("3", id("a", "x")),
+            named("2", id("a", "y")),
+            named("1", id("b", ""))
+        ]
+    );
+    let mut items: Vec<_> = store.contents().unwrap().items.into_iter().collect();
+    items.sort_by(|one, other| one.description.cmp(&other.description));
+    let shown: Vec<_> = items.iter().map(|item| item.description.as_deref().unwrap()).collect();
+    assert_eq!(shown, ["a#x", "a#y", "b"]);
+    assert_eq!(items[0].mount, Some(id("a", "x")));
+
+    let meant = |text: &str| found.iter().filter(|(_, id)| id.is_meant_by(text)).count();
+    assert_eq!(["a", "a#x", "b", "a#", "x"].map(meant), [2, 1, 1, 0, 0]);
 }

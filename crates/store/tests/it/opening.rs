@@ -107,6 +107,7 @@ const LATER_COLUMNS: &[(&str, &str)] = &[
     ("records", "used"),
     ("cache_mounts", "disk"),
     ("cache_mounts", "created"),
+    ("cache_mounts", "key"),
     ("builds", "disk"),
     ("steps", "first_line"),
     ("steps", "last_line"),

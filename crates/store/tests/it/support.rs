@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use kiln_image::{Digest, Platform};
-use kiln_store::{Image, Item, Key, Kind, LayerId, LayerInfo, Need, Pruning, Record, Store};
+use kiln_store::{Image, Item, Key, Kind, LayerId, LayerInfo, MountId, Need, Pruning, Record, Store};
 use tempfile::TempDir;
 
 /// A new store, and its directory, which goes with the value.
@@ -82,5 +82,5 @@ pub(crate) fn temp(root: &Path) -> PathBuf {
 pub(crate) fn add_cache(store: &Store, name: &str) -> PathBuf {
     let directory = store.new_layer().unwrap();
     std::fs::write(directory.fs().join("file"), name).unwrap();
-    store.commit_cache_mount(&directory, name, "id").unwrap()
+    store.commit_cache_mount(&directory, name, &MountId::default()).unwrap()
 }

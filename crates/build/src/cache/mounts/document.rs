@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kiln_image::{Descriptor, Digest};
+use kiln_store::MountId;
 use serde::{Deserialize, Serialize};
 
 use super::cut::LONGEST;
@@ -30,7 +31,7 @@ pub(crate) struct Mounts {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct StoredMount {
     /// What people know it by.
-    pub(super) id: String,
+    pub(super) id: MountId,
     /// When a build had it, in seconds since 1970; to the day.
     pub(super) used: i64,
     pub(super) chunks: Vec<Chunk>,
@@ -61,6 +62,8 @@ pub(in crate::cache) struct WrittenMounts {
 struct WrittenMount {
     name: String,
     id: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    key: String,
     /// Bytes of the tar, for people.
     size: u64,
     used: i64,
@@ -86,7 +89,7 @@ impl StoredMount {
         const CHUNK: usize = 130;
         const MOUNT: usize = 200;
         // A byte of a text becomes six at most: `\u0001`.
-        MOUNT + 6 * (name.len() + self.id.len()) + CHUNK * self.chunks.len()
+        MOUNT + 6 * (name.len() + self.id.id.len() + self.id.key.len()) + CHUNK * self.chunks.len()
     }
 
     pub(super) fn is_same(&self, other: &Self) -> bool {
@@ -108,7 +111,8 @@ impl WrittenMounts {
         };
         let mount = |(name, mount): (&String, &StoredMount)| WrittenMount {
             name: name.clone(),
-            id: mount.id.clone(),
+            id: mount.id.id.clone(),
+            key: mount.id.key.clone(),
             size: mount.size(),
             used: mount.used,
             chunks: mount.chunks.iter().map(chunk).collect(),
@@ -146,7 +150,10 @@ impl WrittenMounts {
         for written in self.mounts {
             let chunks = written.chunks.into_iter().map(chunk).collect::<Option<Vec<_>>>();
             let mount = StoredMount {
-                id: written.id,
+                id: MountId {
+                    id: written.id,
+                    key: written.key,
+                },
                 used: written.used,
                 chunks: chunks.ok_or_else(|| invalid("a chunk lies outside of its pack, or is too large"))?,
             };
@@ -230,7 +237,7 @@ impl Mounts {
 
     /// Drops the mounts for which the document has no room: those of `first` get theirs first, then those that were used
     /// last. Gives the ids of what was dropped.
-    pub(in crate::cache) fn bound(&mut self, first: &BTreeSet<String>) -> Vec<String> {
+    pub(in crate::cache) fn bound(&mut self, first: &BTreeSet<String>) -> Vec<MountId> {
         let mut order: Vec<_> = self
             .mounts
             .iter()
@@ -265,6 +272,13 @@ mod tests {
         Digest::of(what)
     }
 
+    fn id_of(name: &str) -> MountId {
+        MountId {
+            id: format!("id of {name}"),
+            key: "linux/amd64".to_owned(),
+        }
+    }
+
     /// Mounts with so many chunks each, in packs of their own, used at these times.
     fn mounts(all: &[(&str, usize, i64)]) -> Mounts {
         let mut mounts = Mounts::default();
@@ -278,7 +292,7 @@ mod tests {
                 stored: 1,
             };
             let mount = StoredMount {
-                id: format!("id of {name}"),
+                id: id_of(name),
                 used: *used,
                 chunks: (0..*chunks).map(chunk).collect(),
             };
@@ -297,7 +311,7 @@ mod tests {
         const MANY: usize = 7_000;
         let mut all = mounts(&[("own", MANY, 1), ("old", MANY, 2), ("small", 1, 3), ("new", MANY, 4)]);
         let own = BTreeSet::from(["own".to_owned()]);
-        assert_eq!(all.bound(&own), ["id of old"]);
+        assert_eq!(all.bound(&own), [id_of("old")]);
         assert_eq!(names(&all), ["new", "own", "small"]);
         assert_eq!(all.packs.len(), 3);
         let written = serde_json::to_vec(&WrittenMounts::new(&all).unwrap()).unwrap();
@@ -308,7 +322,7 @@ mod tests {
     #[test]
     fn what_has_no_room_at_all_takes_nobody_elses() {
         let mut all = mounts(&[("own", 100_000, 1), ("other", 1, 2)]);
-        assert_eq!(all.bound(&BTreeSet::from(["own".to_owned()])), ["id of own"]);
+        assert_eq!(all.bound(&BTreeSet::from(["own".to_owned()])), [id_of("own")]);
         assert_eq!(names(&all), ["other"]);
     }
 

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use kiln_store::MountId;
+
 use super::document::Mounts;
 use super::write::{NewMount, Writer};
 use crate::cache::backend::Backend;
@@ -16,7 +18,7 @@ use crate::waiting::{self, Share};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::cache) struct Wanted {
     /// What people know it by.
-    pub(in crate::cache) id: String,
+    pub(in crate::cache) id: MountId,
     /// Whether a step ran with it: else it is what it was.
     pub(in crate::cache) ran: bool,
 }
@@ -120,12 +122,12 @@ fn now() -> i64 {
 }
 
 impl MountChoice {
-    /// Whether the mount of that id is meant.
-    pub(crate) fn takes(&self, id: &str) -> bool {
+    /// Whether the mount is meant.
+    pub(crate) fn takes(&self, id: &MountId) -> bool {
         match self {
             Self::All => true,
             Self::None => false,
-            Self::Only(ids) => ids.iter().any(|only| only == id),
+            Self::Only(ids) => ids.iter().any(|only| id.is_meant_by(only)),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Mounts out of caches.
 
 use kiln_layer::Limits;
-use kiln_store::LayerDir;
+use kiln_store::{LayerDir, MountId};
 
 use super::document::{Mounts, StoredMount};
 use super::packs::{Content, Packs};
@@ -82,9 +82,7 @@ impl Mounts {
     }
 
     /// The names and the ids of all.
-    pub(crate) fn names(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.mounts
-            .iter()
-            .map(|(name, mount)| (name.as_str(), mount.id.as_str()))
+    pub(crate) fn names(&self) -> impl Iterator<Item = (&str, &MountId)> {
+        self.mounts.iter().map(|(name, mount)| (name.as_str(), &mount.id))
     }
 }

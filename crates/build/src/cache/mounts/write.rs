@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use kiln_image::{Descriptor, Digest, Hasher};
-use kiln_store::{LayerDir, Store};
+use kiln_store::{LayerDir, MountId, Store};
 
 use super::cut::Cutter;
 use super::document::{Chunk, FULL_PACK, Mounts, StoredMount, packed};
@@ -194,7 +194,7 @@ const A_DAY: u64 = 24 * 60 * 60;
 /// A mount whose chunks were taken.
 pub(super) struct NewMount {
     pub(super) name: String,
-    pub(super) id: String,
+    pub(super) id: MountId,
     pub(super) used: i64,
     pub(super) digests: Vec<Digest>,
 }

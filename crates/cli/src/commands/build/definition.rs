@@ -159,6 +159,7 @@ impl DefinitionArgs {
             no_cache: self.no_cache,
             no_cache_filter: self.no_cache_filter.iter().map(|stage| stage.to_lowercase()).collect(),
             network: network(&self.network)?,
+            cache_keys: settings.cache_keys(),
             ..Options::default()
         };
         let usage = |flag: &str| {

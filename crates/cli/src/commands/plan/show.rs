@@ -16,7 +16,7 @@ pub(crate) fn text(plan: &Plan) -> String {
             group = Some(step.stage);
             let _ = writeln!(text, "{}", group_name(plan, step));
         }
-        let inputs: Vec<String> = step.inputs().iter().map(|input| format!("#{}", input.0)).collect();
+        let inputs: Vec<String> = step.waits_for().iter().map(|input| format!("#{}", input.0)).collect();
         let after = if inputs.is_empty() {
             String::new()
         } else {
@@ -176,7 +176,7 @@ pub(crate) fn dot(plan: &Plan) -> String {
         if step.stage.is_none() {
             let _ = writeln!(text, "  s{id} [label={}, shape=cylinder];", quoted(&step.name));
         }
-        for input in step.inputs() {
+        for input in step.waits_for() {
             let _ = writeln!(text, "  s{} -> s{id};", input.0);
         }
     }
