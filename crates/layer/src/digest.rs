@@ -166,6 +166,7 @@ pub fn digest_tree(
             top: &top,
             workers,
             hasher: Hasher::new(),
+            buffer: Vec::new(),
             pending: Vec::new(),
             directories: Vec::new(),
             files: 0,
@@ -254,6 +255,7 @@ struct Digester<'a, 'w> {
     top: &'a [u8],
     workers: Workers<'w>,
     hasher: Hasher,
+    buffer: Vec<u8>,
     pending: Vec<Pending>,
     /// Directories that the walk is in, until something in them makes them count.
     directories: Vec<Option<Counted>>,
@@ -472,20 +474,25 @@ impl Digester<'_, '_> {
     }
 
     fn count(&mut self, entry: Counted) {
-        entry.add_to(&mut self.hasher);
+        entry.add_to(&mut self.hasher, &mut self.buffer);
         (self.seen)(entry);
     }
 }
 
 impl Counted {
-    fn add_to(&self, hasher: &mut Hasher) {
-        add_bytes(hasher, &self.path);
-        add_bytes(hasher, &self.target);
+    /// Many small pieces one by one take the hasher longer than one; `buffer` is for that.
+    fn add_to(&self, hasher: &mut Hasher, buffer: &mut Vec<u8>) {
+        buffer.clear();
+        for bytes in [&self.path, &self.target] {
+            buffer.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
+            buffer.extend_from_slice(bytes);
+        }
         let (uid, gid) = self.owner;
         let (major, minor) = self.device;
         for number in [self.kind.as_raw_mode(), self.mode, uid, gid, major, minor] {
-            hasher.update(&number.to_le_bytes());
+            buffer.extend_from_slice(&number.to_le_bytes());
         }
-        hasher.update(&self.digest);
+        buffer.extend_from_slice(&self.digest);
+        hasher.update(buffer);
     }
 }

@@ -44,4 +44,4 @@ pub use pack::{PackOptions, PackStats, diff_id, pack, pack_trees, pack_whole};
 pub use share::{Shared, Unchanged, share_files};
 pub use times::Times;
 pub use unpack::{UnpackOptions, Unpacked, unpack};
-pub use usage::{Usage, disk_usage};
+pub use usage::{Usage, disk_usage, disk_usage_without};

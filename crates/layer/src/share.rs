@@ -28,8 +28,8 @@ pub struct Unchanged<'a> {
 pub struct Shared {
     /// Relative to what was copied.
     pub paths: HashSet<Vec<u8>>,
-    /// Bytes on disk.
-    pub disk: u64,
+    /// Bytes of them.
+    pub bytes: u64,
 }
 
 /// Links files of the earlier copy in the directory `earlier` into the directory `copy`, which must be on the same mount
@@ -45,16 +45,16 @@ pub fn share_files<'a>(
     let (mut earlier, mut copy) = (Cursor::new(earlier)?, Cursor::new(copy)?);
     let mut shared = Shared::default();
     for file in files {
-        if let Some(disk) = share(&mut earlier, &mut copy, &file) {
+        if share(&mut earlier, &mut copy, &file).is_some() {
             shared.paths.insert(file.path.to_vec());
-            shared.disk += disk;
+            shared.bytes += file.size;
         }
     }
     Ok(shared)
 }
 
-/// Gives the file's bytes on disk.
-fn share(earlier: &mut Cursor<'_>, copy: &mut Cursor<'_>, file: &Unchanged<'_>) -> Option<u64> {
+/// `None` if it cannot be.
+fn share(earlier: &mut Cursor<'_>, copy: &mut Cursor<'_>, file: &Unchanged<'_>) -> Option<()> {
     let (above, name) = split(file.path);
     let from = earlier.enter(above, Missing::Fail).ok()?;
     let meta = Meta::of(&*from, &CString::new(name).ok()?).ok()?;
@@ -63,8 +63,7 @@ fn share(earlier: &mut Cursor<'_>, copy: &mut Cursor<'_>, file: &Unchanged<'_>) 
     }
     let to = copy.enter(above, Missing::Make).ok()?;
     let name = OsStr::from_bytes(name);
-    linkat(&*from, name, &*to, name, AtFlags::empty()).ok()?;
-    Some(meta.disk())
+    linkat(&*from, name, &*to, name, AtFlags::empty()).ok()
 }
 
 #[cfg(test)]
@@ -119,9 +118,7 @@ mod tests {
             let inode = |root: &Path| fs::metadata(root.join(path)).unwrap().ino();
             assert_eq!(inode(&earlier), inode(&copy), "{path}");
         }
-        let blocks =
-            fs::metadata(copy.join("top")).unwrap().blocks() + fs::metadata(copy.join("a/b/same")).unwrap().blocks();
-        assert_eq!(shared.disk, blocks * 512);
+        assert_eq!(shared.bytes, "a/b/same".len() as u64 + "top".len() as u64);
         for path in ["a/touched", "a/grown", "x", "link"] {
             assert!(!copy.join(path).exists(), "{path}");
         }

@@ -20,6 +20,11 @@ pub struct Usage {
 
 /// Measures what is below the directory, and the directory.
 pub fn disk_usage(dir: &Path) -> Result<Usage, Error> {
+    disk_usage_without(dir, &|_| false)
+}
+
+/// The same without files that are `known`, by their paths below the directory: they are not looked at.
+pub fn disk_usage_without(dir: &Path, known: &dyn Fn(&Path) -> bool) -> Result<Usage, Error> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let top = openat(CWD, dir, flags, Mode::empty()).map_err(Error::at("open the directory", dir))?;
     let meta = Meta::of_fd(&top).map_err(Error::at("examine", dir))?;
@@ -40,6 +45,7 @@ pub fn disk_usage(dir: &Path) -> Result<Usage, Error> {
                 walk.enter(&name.name, opened)
                     .map_err(Error::at("read the directory", dir))?;
             }
+            Next::Name(name) if known(path_of(&walk.path_of(&name.name))) => {}
             Next::Name(name) => {
                 let meta = Meta::of(walk.dir(), &name.name);
                 let meta =

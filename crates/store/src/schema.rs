@@ -210,6 +210,8 @@ pub(crate) fn open(root: &Path) -> Result<Connection> {
     // it is done every so many pages instead of whenever a process ends. The journal stays small, since it is read
     // when the store is opened.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    // Else a query by ranges is compiled anew whenever it has other bounds.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.pragma_update(None, "wal_autocheckpoint", JOURNAL_PAGES)?;
     connection.pragma_update(None, "journal_size_limit", JOURNAL_PAGES * PAGE)?;
     check(&mut connection, root, &path)?;

@@ -1,6 +1,7 @@
 //! Lists of files that a step read: enough to say which one is different the next time.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::io::Read as _;
 use std::rc::Rc;
@@ -24,6 +25,7 @@ pub(crate) struct Seen {
     entries: Vec<Entry>,
     /// Bytes of the list, at most.
     length: usize,
+    listing: OnceCell<Listing>,
 }
 
 /// What was at a path.
@@ -95,8 +97,7 @@ impl Seen {
             return Vec::new();
         }
         let earlier: HashMap<&[u8], &[u8]> = earlier.entries().collect();
-        let listing = self.listing();
-        let entries = self.entries.iter().zip(listing.entries());
+        let entries = self.entries.iter().zip(self.listing().entries());
         let same = entries.filter(|(entry, (path, line))| {
             entry.kind == FileType::RegularFile && !entry.is_linked && earlier.get(path) == Some(line)
         });
@@ -108,13 +109,15 @@ impl Seen {
         same.map(unchanged).collect()
     }
 
-    /// The list of it.
-    pub(crate) fn listing(&self) -> Listing {
-        let mut text = Vec::with_capacity(self.length.min(MOST));
-        for entry in &self.entries {
-            entry.write(&mut text);
-        }
-        Listing { text }
+    /// The list of it, of what was added before it was first asked for.
+    pub(crate) fn listing(&self) -> &Listing {
+        self.listing.get_or_init(|| {
+            let mut text = Vec::with_capacity(self.length.min(MOST));
+            for entry in &self.entries {
+                entry.write(&mut text);
+            }
+            Listing { text }
+        })
     }
 }
 

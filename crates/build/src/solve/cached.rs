@@ -13,7 +13,7 @@ use crate::context::Context;
 use crate::error::{StepError, StepResult};
 use crate::event::{Event, TaskId, TaskOutcome};
 use crate::key::KeyBuilder;
-use crate::measure::layer_info;
+use crate::measure::{Common, step_layer_info};
 use crate::remote::{Fetched, Fetcher};
 use crate::waiting::Share;
 use crate::why::Why;
@@ -22,8 +22,7 @@ use crate::why::Why;
 pub(crate) struct Made {
     pub(crate) directory: LayerDir,
     pub(crate) peak_memory: Option<u64>,
-    /// Bytes on disk of files that are another layer's too.
-    pub(crate) shared: u64,
+    pub(crate) common: Option<Common>,
 }
 
 impl From<Fetched> for Ran {
@@ -154,11 +153,7 @@ impl Solver<'_> {
                 return Err(StepError::Invalid("a step without layer was to be cached".to_owned()));
             }
         };
-        let mut info = layer_info(&made.directory, None)?;
-        if made.shared > 0 {
-            info.disk = info.disk.saturating_sub(made.shared);
-            info.shares_with = earlier.map(|earlier| earlier.layer.clone());
-        }
+        let info = step_layer_info(&made.directory, made.common.as_ref())?;
         let layer = LayerId::random()?;
         self.session.store.commit_layer(&made.directory, &layer, &info)?;
         let record = Record::new(layer.clone(), self.session.build, &step.name, started.elapsed());

@@ -45,8 +45,7 @@ impl<'a> Target<'a> {
     }
 
     /// The same where some of the files are there already.
-    pub(super) fn beside(self, shared: &'a Shared) -> Self {
-        let shared = Some(shared).filter(|shared| !shared.paths.is_empty());
+    pub(super) fn beside(self, shared: Option<&'a Shared>) -> Self {
         Self { shared, ..self }
     }
 

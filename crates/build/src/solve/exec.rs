@@ -60,7 +60,7 @@ impl Solver<'_> {
             return Ok(Made {
                 directory,
                 peak_memory: Some(exit.peak_memory.unwrap_or(exit.max_rss)),
-                shared: 0,
+                common: None,
             });
         }
         if self.cancel.is_canceled() {

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use kiln_layer::{CopyOptions, Shared};
+use kiln_layer::CopyOptions;
 use kiln_plan::{CopyAction, CopyFrom, FileAction, FileOp, MkdirAction, Op, Source, StepId};
 use kiln_store::LayerDir;
 use rustix::fs::{Mode, OFlags};
@@ -16,6 +16,7 @@ use super::{Done, Solver};
 use crate::cancel::Cancel;
 use crate::context::Context;
 use crate::error::{StepError, StepResult};
+use crate::measure::Common;
 
 /// A local context's files as a tree of its own, for bind mounts.
 pub(super) struct ContextCopy {
@@ -28,9 +29,9 @@ impl Solver<'_> {
         let base = self.tree(file.root);
         self.images.materialize(base.layers())?;
         let directory = self.session.store.new_layer()?;
-        let shared = match earlier {
+        let common = match earlier {
             Some(earlier) => self.share(file, base.layers(), &directory, earlier)?,
-            None => Shared::default(),
+            None => None,
         };
         let root = self.writable(base.layers(), &directory, &directory)?;
         for action in &file.actions {
@@ -39,23 +40,23 @@ impl Solver<'_> {
             }
             match action {
                 FileAction::Mkdir(mkdir) => make_directory(root.as_fd(), mkdir)?,
-                FileAction::Copy(copy) => self.copy(root.as_fd(), copy, &shared)?,
+                FileAction::Copy(copy) => self.copy(root.as_fd(), copy, common.as_ref())?,
             }
         }
         Ok(Made {
             directory,
             peak_memory: None,
-            shared: shared.disk,
+            common,
         })
     }
 
-    fn copy(&self, root: BorrowedFd<'_>, copy: &CopyAction, shared: &Shared) -> StepResult<()> {
+    fn copy(&self, root: BorrowedFd<'_>, copy: &CopyAction, common: Option<&Common>) -> StepResult<()> {
         let local = match &copy.from {
             CopyFrom::Step(Some(step)) => matches!(self.result(*step), Done::Local(_)),
             CopyFrom::Step(None) => false,
             CopyFrom::Inline(_) => true,
         };
-        let target = Target::new(root, copy, local)?.beside(shared);
+        let target = Target::new(root, copy, local)?.beside(common.map(|common| &common.files));
         match &copy.from {
             CopyFrom::Inline(content) => target.inline(content),
             CopyFrom::Step(step) => self.with_tree(*step, |tree| {

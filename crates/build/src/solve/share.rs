@@ -7,9 +7,9 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use kiln_dockerfile::glob;
-use kiln_layer::{Shared, Unchanged, share_files};
+use kiln_layer::{Unchanged, share_files};
 use kiln_plan::{CopyAction, CopyFrom, FileAction, FileOp, Op, Step};
-use kiln_store::{LayerDir, LayerId};
+use kiln_store::{LayerDir, LayerId, PastRun};
 use rustix::fs::{Mode, OFlags, Timespec, Timestamps, fstat, futimens};
 
 use super::Solver;
@@ -18,6 +18,7 @@ use super::copy::Target;
 use super::sources::clean;
 use crate::error::{StepError, StepResult};
 use crate::inputs::{FILES, Input, Inputs, Listing, parse_hex};
+use crate::measure::Common;
 
 /// As few files with as few bytes are copied as quickly as they are looked for.
 const FEW: (usize, u64) = (64, 1 << 20);
@@ -26,7 +27,7 @@ const FEW: (usize, u64) = (64, 1 << 20);
 #[derive(Debug)]
 pub(super) struct Earlier<'a> {
     /// What it made.
-    pub(super) layer: LayerId,
+    layer: LayerId,
     files: Vec<Unchanged<'a>>,
 }
 
@@ -41,26 +42,29 @@ impl Solver<'_> {
         if step.no_cache {
             return Ok(None);
         }
-        let store = self.session.store;
         let inputs = self.inputs(step, content);
-        for past in store.runs_of(&step.definition)? {
-            let Some(listing) = Inputs::from_bytes(&past.run.inputs).and_then(|old| listing_of(&old, &inputs)) else {
-                continue;
-            };
-            let Some(layer) = past
-                .layer
-                .filter(|layer| store.layer(layer).is_ok_and(|found| found.is_some()))
-            else {
-                continue;
-            };
-            let Some(listing) = store.listing(&listing)?.as_deref().and_then(Listing::decompress) else {
-                continue;
-            };
-            let files = seen.unchanged(&listing);
-            let bytes: u64 = files.iter().map(|file| file.size).sum();
-            return Ok((files.len() >= FEW.0 || bytes >= FEW.1).then_some(Earlier { layer, files }));
+        for past in self.session.store.runs_of(&step.definition)? {
+            if let Some((layer, listing)) = self.like(past, &inputs)? {
+                let files = seen.unchanged(&listing);
+                let bytes: u64 = files.iter().map(|file| file.size).sum();
+                return Ok((files.len() >= FEW.0 || bytes >= FEW.1).then_some(Earlier { layer, files }));
+            }
         }
         Ok(None)
+    }
+
+    /// What a run made and the list of what it read, if both are there and nothing but the files is different.
+    fn like(&self, past: PastRun, inputs: &Inputs) -> StepResult<Option<(LayerId, Listing)>> {
+        let store = self.session.store;
+        let listing = Inputs::from_bytes(&past.run.inputs).and_then(|old| listing_of(&old, inputs));
+        let Some((layer, listing)) = past.layer.zip(listing) else {
+            return Ok(None);
+        };
+        if store.layer(&layer)?.is_none() {
+            return Ok(None);
+        }
+        let listing = store.listing(&listing)?.as_deref().and_then(Listing::decompress);
+        Ok(listing.map(|listing| (layer, listing)))
     }
 
     /// Puts the files of an earlier copy into a layer that is still empty.
@@ -70,22 +74,26 @@ impl Solver<'_> {
         base: &[LayerId],
         directory: &LayerDir,
         earlier: &Earlier<'_>,
-    ) -> StepResult<Shared> {
+    ) -> StepResult<Option<Common>> {
         let Some(copy) = one_source(file) else {
-            return Ok(Shared::default());
+            return Ok(None);
         };
         let place = self.place_of_copy(copy, base, directory)?;
         let store = self.session.store;
         let open = |root: &Path| open_below(root, &place);
         let (Ok(from), Ok(to)) = (open(&store.layer_path(&earlier.layer)), open(&directory.fs())) else {
-            return Ok(Shared::default());
+            return Ok(None);
         };
         let failed = || StepError::errno("share files of an earlier copy in", &place);
         let times = times(&to).map_err(failed())?;
-        let shared = share_files(from.as_fd(), to.as_fd(), earlier.files.iter().copied()).map_err(failed())?;
+        let files = share_files(from.as_fd(), to.as_fd(), earlier.files.iter().copied()).map_err(failed())?;
         // As if nothing had been put there.
         futimens(&to, &times).map_err(failed())?;
-        Ok(shared)
+        Ok((!files.paths.is_empty()).then(|| Common {
+            with: earlier.layer.clone(),
+            place: place.strip_prefix("/").unwrap_or(&place).to_owned(),
+            files,
+        }))
     }
 
     /// Makes the directory that is copied to, and gives its path in the layer, which goes through no link.
