@@ -73,6 +73,8 @@ pub enum StepError {
         code: i32,
         /// The last lines of its output.
         tail: Vec<String>,
+        /// Its cache mounts that a step had left which was killed.
+        left: Vec<String>,
     },
     /// Its process was ended by a signal.
     #[error("process \"{command}\" was killed by signal {signal}{reason}")]
@@ -85,6 +87,8 @@ pub enum StepError {
         reason: String,
         /// The last lines of its output.
         tail: Vec<String>,
+        /// Its cache mounts that a step had left which was killed.
+        left: Vec<String>,
     },
     /// Its process was ended because of a limit that the build has.
     #[error("process \"{command}\" {by}")]
@@ -310,8 +314,23 @@ impl StepError {
         }
     }
 
-    /// What to do about it, where that is known.
+    /// What to do about it, where that is known; several lines are as many things.
     pub fn hint(&self) -> Option<String> {
+        let left = match self {
+            Self::Exit { left, .. } | Self::Signal { left, .. } => &left[..],
+            _ => &[],
+        };
+        let of_left = |id: &String| {
+            format!(
+                "the cache mount `{id}` was left by a step that was killed, which may be the cause: `kiln cache rm {id}` \
+                 empties it"
+            )
+        };
+        let lines: Vec<String> = left.iter().map(of_left).chain(self.own_hint()).collect();
+        (!lines.is_empty()).then(|| lines.join("\n"))
+    }
+
+    fn own_hint(&self) -> Option<String> {
         match self {
             Self::Missing(missing) => missing.hint(),
             Self::Exit { code: 127, .. } => Some(

@@ -30,7 +30,7 @@ pub struct Child {
 }
 
 /// How a step ended, and what it used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Exit {
     /// Its exit code, if it ended by itself.
     pub code: Option<i32>,

@@ -10,7 +10,6 @@ use rustix::io::Errno;
 
 use crate::contents::{Item, Kind, Need};
 use crate::error::{Error, Result};
-use crate::layers::to_sql;
 use crate::upkeep::{Pruned, Scope};
 use crate::uses::Use;
 use crate::{LayerDir, Store, now, now_in_milliseconds, tree};
@@ -73,39 +72,12 @@ impl Store {
         )?;
         match renameat_with(CWD, directory.fs(), CWD, &path, RenameFlags::NOREPLACE) {
             Ok(()) => {
-                self.measure_cache_mount(name)?;
+                self.leave_cache_mount(name, &[])?;
                 Ok(path)
             }
             Err(Errno::EXIST) => Ok(path),
             Err(error) => Err(Error::io("rename to", &path)(error.into())),
         }
-    }
-
-    /// Measures a cache mount that was written to, and makes room if it grew beyond the cap.
-    pub fn measure_cache_mount(&self, name: &str) -> Result<()> {
-        let path = self.cache_path(name);
-        let disk = tree::measure(&path).map_err(Error::io("measure", &path))?;
-        self.db().execute(
-            "UPDATE cache_mounts SET disk = ? WHERE name = ? AND disk <> ?1",
-            params![to_sql(disk), name],
-        )?;
-        self.settle();
-        Ok(())
-    }
-
-    /// Notes that a step writes to a cache mount, and gives who else did so, if it is the first time for this writer: then
-    /// one may leave what the other cannot use. A writer is what the step runs on; what the text means the store does not
-    /// know.
-    pub fn add_cache_writer(&self, name: &str, writer: &str) -> Result<Vec<String>> {
-        let db = self.db();
-        let mut add = db.prepare_cached("INSERT OR IGNORE INTO cache_mount_writers (name, writer) VALUES (?, ?)")?;
-        if add.execute([name, writer])? == 0 {
-            return Ok(Vec::new());
-        }
-        let query = "SELECT writer FROM cache_mount_writers WHERE name = ? AND writer <> ? ORDER BY writer";
-        let mut statement = db.prepare_cached(query)?;
-        let others = statement.query_map([name, writer], |row| row.get(0))?;
-        Ok(others.collect::<rusqlite::Result<_>>()?)
     }
 
     /// The names of all cache mounts, and what people know them by.
@@ -125,7 +97,7 @@ impl Store {
         self.remove(|items, _| items.into_iter().filter(goes).collect(), Scope::Chosen)
     }
 
-    fn cache_path(&self, name: &str) -> PathBuf {
+    pub(crate) fn cache_path(&self, name: &str) -> PathBuf {
         self.root.join("cache").join(Digest::of(name).hex())
     }
 }

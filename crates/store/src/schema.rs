@@ -25,7 +25,17 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Each makes a database of the version that is its index into one of the next. What was released stays as it is.
 const CHANGES: &[&str] = &[
-    TABLES, STAT_INDEX, DOWNLOADS, INDEXES, RUNS, SIZES, WRITERS, LOST_RUNS, FAMILIES, KEYS,
+    TABLES,
+    STAT_INDEX,
+    DOWNLOADS,
+    INDEXES,
+    RUNS,
+    SIZES,
+    WRITERS,
+    LOST_RUNS,
+    FAMILIES,
+    KEYS,
+    MOUNT_STEPS,
 ];
 
 const TABLES: &str = "
@@ -177,6 +187,14 @@ END;
 
 /// What tells cache mounts with the same id apart.
 const KEYS: &str = "ALTER TABLE cache_mounts ADD COLUMN key TEXT NOT NULL DEFAULT '';";
+
+/// The steps that began to write to a cache mount and did not end by themselves: not yet, or no more.
+const MOUNT_STEPS: &str = "
+CREATE TABLE cache_mount_steps (
+    name TEXT NOT NULL REFERENCES cache_mounts(name) ON DELETE CASCADE, build INTEGER NOT NULL, step INTEGER NOT NULL,
+    PRIMARY KEY (name, build, step)
+) WITHOUT ROWID;
+";
 
 /// The version from which on blobs have rows.
 const BLOBS_HAVE_ROWS: usize = 6;

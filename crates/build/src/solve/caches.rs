@@ -5,7 +5,8 @@ use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 
 use kiln_plan::{Exec, Mount, MountKind, Op, Sharing, StepId};
-use kiln_store::{LayerDir, LockGuard, MountId};
+use kiln_sandbox::Exit;
+use kiln_store::{LayerDir, LockGuard, MountId, MountStep};
 
 use super::Solver;
 use super::cache_id::CacheId;
@@ -15,7 +16,6 @@ use crate::event::{Event, TaskId};
 use crate::waiting::Share;
 
 /// The cache mounts of one step.
-#[derive(Default)]
 pub(super) struct Caches {
     /// What each of the step's mounts is, of whatever kind.
     ids: Vec<Option<CacheId>>,
@@ -29,7 +29,39 @@ struct Locked {
     /// The name of its directory in the store.
     directory: String,
     writable: bool,
+    /// The steps that were killed while they wrote to it, before this one began.
+    killed: Vec<MountStep>,
     _lock: LockGuard,
+}
+
+/// How a step came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// As it should.
+    Well,
+    /// By itself, or before it began.
+    Failed,
+    /// It did not get to its end, and nobody knows what it was about to write.
+    Killed,
+}
+
+impl End {
+    /// Of a process.
+    pub(super) fn of(exit: &Exit) -> Self {
+        match exit.code {
+            Some(0) => Self::Well,
+            Some(_) if !exit.out_of_memory => Self::Failed,
+            Some(_) | None => Self::Killed,
+        }
+    }
+}
+
+impl Caches {
+    /// Those that a killed step had left.
+    pub(super) fn left_by_killed(&self) -> Vec<String> {
+        let left = self.locked.values().filter(|cache| !cache.killed.is_empty());
+        left.map(|cache| cache.id.to_string()).collect()
+    }
 }
 
 /// What a step wants of a cache mount, which it may have in several places.
@@ -73,6 +105,7 @@ impl Solver<'_> {
                 id: wanted.id,
                 directory,
                 writable: wanted.writable,
+                killed: Vec::new(),
                 _lock: lock,
             };
             locked.insert(name, cache);
@@ -108,18 +141,54 @@ impl Solver<'_> {
         Ok((name.to_owned(), lock))
     }
 
-    /// Measures the cache mounts that a step which ended may have written to, and lets go of all. What the step came to
-    /// does not depend on it.
-    pub(super) fn release_caches(&self, caches: Caches) {
-        for (name, cache) in caches.locked {
-            self.exports.mount(&name, &cache.id, true);
-            if cache.writable
-                && let Err(error) = self.session.store.measure_cache_mount(&cache.directory)
-            {
+    /// Notes that a step begins to write to its cache mounts, and tells of what it finds there.
+    pub(super) fn enter_caches(&self, task: TaskId, exec: &Exec, caches: &mut Caches) -> StepResult<()> {
+        let store = self.session.store;
+        for cache in caches.locked.values_mut() {
+            cache.killed = store.killed_mount_steps(&cache.directory)?;
+            if !cache.killed.is_empty() {
+                let id = &cache.id;
                 self.sink.event(Event::Notice(format!(
-                    "a cache mount counts in the store as large as it was before this step: {error}"
+                    "the cache mount `{id}` was left by a step that was killed, in the middle of whatever it wrote: if a step \
+                     has trouble with it, `kiln cache rm {id}` empties it"
                 )));
             }
+            if cache.writable {
+                let writer = format!("{} ({})", self.base_name(exec.root), exec.platform);
+                let others = store.enter_cache_mount(&cache.directory, self.mount_step(task), &writer)?;
+                self.warn_of_writers(cache, &writer, &others);
+            }
+        }
+        Ok(())
+    }
+
+    /// Measures the cache mounts that a step may have written to, notes how it ended, and lets go of all. What the step
+    /// came to does not depend on it.
+    pub(super) fn leave_caches(&self, task: TaskId, caches: Caches, end: End) {
+        for (name, cache) in caches.locked {
+            self.exports.mount(&name, &cache.id, true);
+            let mut over = Vec::new();
+            if end != End::Killed && cache.writable {
+                over.push(self.mount_step(task));
+            }
+            if end == End::Well {
+                over.extend(cache.killed);
+            }
+            if (cache.writable || !over.is_empty())
+                && let Err(error) = self.session.store.leave_cache_mount(&cache.directory, &over)
+            {
+                self.sink.event(Event::Notice(format!(
+                    "the store does not know how large the cache mount `{}` is now, or that this step left it: {error}",
+                    cache.id
+                )));
+            }
+        }
+    }
+
+    fn mount_step(&self, task: TaskId) -> MountStep {
+        MountStep {
+            build: self.session.build,
+            step: task.0,
         }
     }
 
@@ -154,7 +223,6 @@ impl Solver<'_> {
         let MountKind::Cache {
             from,
             source,
-            read_only,
             mode,
             uid,
             gid,
@@ -163,18 +231,14 @@ impl Solver<'_> {
         else {
             return Err(not_locked());
         };
-        let path = self.directory(task, cache, || {
+        self.directory(task, cache, || {
             let directory = match self.images.bring_mount(&id.name)? {
                 Some(brought) => brought,
                 None => self.new_mount(*from, source)?,
             };
             set_owner(&directory.fs(), *mode, *uid, *gid)?;
             Ok(directory)
-        })?;
-        if !read_only {
-            self.warn_of_writers(exec, cache)?;
-        }
-        Ok(path)
+        })
     }
 
     /// The directory of a cache mount. If nobody has it, one of the steps that share it makes it, and the others wait.
@@ -200,19 +264,17 @@ impl Solver<'_> {
         }
     }
 
-    /// Says so when steps on another base or for another platform wrote to the mount before: once for each.
-    fn warn_of_writers(&self, exec: &Exec, cache: &Locked) -> StepResult<()> {
-        let writer = format!("{} ({})", self.base_name(exec.root), exec.platform);
-        let others = self.session.store.add_cache_writer(&cache.directory, &writer)?;
-        if !others.is_empty() {
-            self.sink.event(Event::Notice(format!(
-                "the cache mount `{}` is written on {writer} now, and was on {}: what one leaves the other may not be able \
-                 to use; another `id=` keeps them apart, and so do `key=platform` and `key=base` (`# kiln=cache-key`)",
-                cache.id,
-                others.join(", ")
-            )));
+    /// Says so when steps on another base or for another platform wrote to the mount before.
+    fn warn_of_writers(&self, cache: &Locked, writer: &str, others: &[String]) {
+        if others.is_empty() {
+            return;
         }
-        Ok(())
+        self.sink.event(Event::Notice(format!(
+            "the cache mount `{}` is written on {writer} now, and was on {}: what one leaves the other may not be able to \
+             use; another `id=` keeps them apart, and so do `key=platform` and `key=base` (`# kiln=cache-key`)",
+            cache.id,
+            others.join(", ")
+        )));
     }
 }
 
@@ -248,6 +310,24 @@ mod tests {
             sharing,
         };
         (mount, Some(id))
+    }
+
+    #[test]
+    fn who_ends_by_itself_was_not_killed() {
+        let exit = |code, out_of_memory| Exit {
+            code,
+            out_of_memory,
+            ..Exit::default()
+        };
+        for (exit, expected) in [
+            (exit(Some(0), false), End::Well),
+            (exit(Some(0), true), End::Well),
+            (exit(Some(1), false), End::Failed),
+            (exit(Some(137), true), End::Killed),
+            (exit(None, false), End::Killed),
+        ] {
+            assert_eq!(End::of(&exit), expected, "{exit:?}");
+        }
     }
 
     #[test]

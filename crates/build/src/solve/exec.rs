@@ -10,6 +10,7 @@ use kiln_store::{LayerDir, LayerId};
 use rustix::fd::AsFd;
 
 use super::cached::Made;
+use super::caches::End;
 use super::mounts::Mounted;
 use super::{Done, Solver};
 use crate::error::{StepError, StepResult, StoppedBy};
@@ -25,7 +26,7 @@ impl Solver<'_> {
         let directory = self.session.store.new_layer()?;
         let root = self.root(base.layers(), &directory)?;
         let user = kiln_sandbox::resolve_user(root.as_fd(), &exec.user)?;
-        let mut mounted = self.mounts(task, exec)?;
+        let (mounted, mut caches) = self.mounts(task, exec)?;
         let spec = Spec {
             env: environment(exec, &user.home, &mounted),
             cwd: exec.cwd.clone(),
@@ -48,13 +49,23 @@ impl Solver<'_> {
         };
         let mut output = Output::new(self.sink, task, self.session.log(task)?);
         let stdio = [Stdio::Null, Stdio::Pipe, Stdio::Pipe];
-        let mut child = self.session.processors.spawn(&exec.platform, spec, stdio)?;
+        let entered = self.enter_caches(task, exec, &mut caches);
+        let spawned = entered.and_then(|()| self.session.processors.spawn(&exec.platform, spec, stdio));
+        let mut child = match spawned {
+            Ok(child) => child,
+            Err(error) => {
+                self.leave_caches(task, caches, End::Failed);
+                return Err(error);
+            }
+        };
         if self.session.processors.emulate(&exec.platform) {
             let platform = exec.platform.to_string();
             self.sink.event(Event::Emulated { id: task, platform });
         }
         let followed = output.follow(&mut child, self.cancel, request.step_timeout);
-        self.release_caches(std::mem::take(&mut mounted.caches));
+        let left = caches.left_by_killed();
+        let end = followed.as_ref().map_or(End::Killed, |(exit, _)| End::of(exit));
+        self.leave_caches(task, caches, end);
         let (exit, late) = followed?;
         if exit.code == Some(0) {
             return Ok(Made {
@@ -78,12 +89,18 @@ impl Solver<'_> {
                 limit,
                 peak: exit.peak_memory,
             }),
-            (_, _, Some(code)) => StepError::Exit { command, code, tail },
+            (_, _, Some(code)) => StepError::Exit {
+                command,
+                code,
+                tail,
+                left,
+            },
             (_, _, None) => StepError::Signal {
                 command,
                 signal: exit.signal.unwrap_or_default(),
                 reason: String::new(),
                 tail,
+                left,
             },
         })
     }

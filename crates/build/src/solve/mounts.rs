@@ -43,8 +43,6 @@ pub(super) struct Mounted {
     trees: Vec<OwnedFd>,
     /// Upper directories of writable bind mounts; what is written there is discarded.
     discarded: Vec<LayerDir>,
-    /// Locks of cache mounts.
-    pub(super) caches: Caches,
     /// SSH agents.
     agents: Vec<Forwarded>,
 }
@@ -144,16 +142,15 @@ impl Mounted {
 }
 
 impl Solver<'_> {
-    pub(super) fn mounts(&self, task: TaskId, exec: &Exec) -> StepResult<Mounted> {
+    pub(super) fn mounts(&self, task: TaskId, exec: &Exec) -> StepResult<(Mounted, Caches)> {
         let mut mounted = Mounted::default();
         let caches = self.lock_caches(task, exec)?;
         for place in 0..exec.mounts.len() {
             self.mount(task, &mut mounted, &caches, exec, place)?;
         }
-        mounted.caches = caches;
         self.ca_bundle(&mut mounted);
         mounted.devices(devices::find(exec, &self.session.request.device_directories)?);
-        Ok(mounted)
+        Ok((mounted, caches))
     }
 
     fn mount(&self, task: TaskId, mounted: &mut Mounted, caches: &Caches, exec: &Exec, place: usize) -> StepResult<()> {

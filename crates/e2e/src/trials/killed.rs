@@ -13,7 +13,10 @@ use crate::forged::noise;
 use crate::running::Running;
 use crate::stage::Stage;
 
-pub(super) const TRIALS: &[Trial] = &[trial("killed::at_random_moments", at_random_moments)];
+pub(super) const TRIALS: &[Trial] = &[
+    trial("killed::at_random_moments", at_random_moments),
+    trial("killed::with_a_cache_mount", with_a_cache_mount),
+];
 
 /// Moments, unless more are asked for.
 const MOMENTS: u32 = 12;
@@ -112,6 +115,44 @@ fn next_build(stage: &Stage, moment: u32) -> Result<()> {
         stage.shell_ok("diff -r tree ../out/files/again && test \"$(stat -c %s ../out/files/noise)\" = 1000000")?;
     }
     stage.shell_ok("kiln --root ../out/other prune -a -f").map(drop)
+}
+
+const MOUNTS: &str = "FROM busybox:1.35
+ARG DO
+RUN --mount=type=cache,id=it,target=/cache case $DO in \\
+    stop) echo half >/cache/state; echo writ''ten; sleep 1000;; \\
+    fail) exit 3;; \\
+    *) cat /cache/state;; \\
+    esac
+";
+
+/// What a killed build left in a cache mount stays, does not travel, and is told of until a step is well with it.
+fn with_a_cache_mount(stage: &Stage) -> Result<()> {
+    stage.write("Dockerfile", MOUNTS)?;
+    let build = |what: &str| format!("kiln build --progress plain --build-arg DO={what} . 2>&1");
+    let export = "kiln cache export it ../out/cache 2>&1";
+    for signal in [Signal::KILL, Signal::INT] {
+        let mut running = run(stage, &["build", "--build-arg", "DO=stop", "."].map(str::to_owned))?;
+        running.wrote("written")?;
+        ensure!(running.signal(signal)?, "it ended by itself");
+        running.end()?;
+        stage.wait_until_nothing_runs()?;
+        let said = stage.shell_ok(&format!("! {export}"))?;
+        ensure!(said.contains("a step that was killed left it"), "{said}");
+        let said = stage.shell_ok(&format!("! {}", build("fail")))?;
+        ensure!(said.contains("in the middle of whatever it wrote"), "{said}");
+        ensure!(
+            said.contains("may be the cause: `kiln cache rm it` empties it"),
+            "{said}"
+        );
+        let said = stage.shell_ok(&build(&format!("{signal:?}")))?;
+        ensure!(said.contains("in the middle of whatever it wrote"), "{said}");
+        ensure!(said.contains(" half\n"), "{said}");
+        let said = stage.shell_ok(&format!("! {}; {export}", build("fail")))?;
+        ensure!(!said.contains("killed"), "{said}");
+        ensure!(said.contains("Exported: it"), "{said}");
+    }
+    Ok(())
 }
 
 /// Random numbers (xorshift); other ones in each run.

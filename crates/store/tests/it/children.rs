@@ -17,6 +17,7 @@ const TASKS: &[(&str, Task)] = &[
     ("work once", super::crash::work_once),
     ("prune", super::together::prune),
     ("open and look", super::room::open_and_look),
+    ("mount", super::caches::begin),
 ];
 
 /// Starts a process that does the task.

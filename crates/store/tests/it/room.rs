@@ -159,14 +159,14 @@ fn cache_mounts_count_as_they_are_measured() {
     });
     std::fs::write(old.join("large"), vec![1; 4 << 20]).unwrap();
     std::fs::hard_link(old.join("large"), old.join("again")).unwrap();
-    store.measure_cache_mount("old").unwrap();
+    store.leave_cache_mount("old", &[]).unwrap();
     let capped = capped(directory.path(), 5);
     assert_eq!(capped.excess().unwrap(), None);
     assert!(old.exists());
     std::fs::write(other.join("large"), vec![1; 2 << 20]).unwrap();
     let _in_use = capped.in_use().unwrap();
     assert!(capped.cache_mount("other").unwrap().is_some());
-    capped.measure_cache_mount("other").unwrap();
+    capped.leave_cache_mount("other", &[]).unwrap();
     assert!(!old.exists() && other.exists());
 }
 
@@ -261,7 +261,7 @@ fn the_sum_is_right() {
     for _ in 0..2 {
         store.put_blob(&[7; 9000]).unwrap();
         add_cache(&store, "cache");
-        store.measure_cache_mount("cache").unwrap();
+        store.leave_cache_mount("cache", &[]).unwrap();
     }
     let build = store.begin_build("test").unwrap();
     std::io::Write::write_all(&mut store.create_log(build, 1).unwrap(), b"line\n").unwrap();

@@ -99,6 +99,10 @@ fn read(
     let Some(directory) = images.store.cache_mount(name)? else {
         return Ok(None);
     };
+    if !images.store.killed_mount_steps(name)?.is_empty() {
+        let message = "a step that was killed left it, and none was well with it since (`kiln cache rm` empties it)";
+        return Err(StepError::Invalid(message.to_owned()));
+    }
     check_size(&directory, most)?;
     writer.directory(&directory, most).map(Some)
 }
