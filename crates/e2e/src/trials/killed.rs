@@ -57,6 +57,8 @@ fn at_random_moments(stage: &Stage) -> Result<()> {
     let lengths = commands
         .iter()
         .map(|command| {
+            // The copy of the tree runs again, and shares files with the one before.
+            stage.write("tree/0", command.concat())?;
             let start = Instant::now();
             run(stage, command)?.end()?.expect(&[0])?;
             Ok(start.elapsed())
@@ -72,6 +74,7 @@ fn at_random_moments(stage: &Stage) -> Result<()> {
             stage.shell_ok(&format!("kiln rmi {image}"))?;
         }
         stage.write("edit", moment.to_string())?;
+        stage.write("tree/0", moment.to_string())?;
         let mut running = run(stage, &commands[which])?;
         sleep(after);
         killed += u32::from(running.signal(Signal::KILL)?);
