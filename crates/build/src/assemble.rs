@@ -1,18 +1,20 @@
 //! Putting the image together: digests of the layers, config, manifest.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 
 use jiff::Timestamp;
 use kiln_image::media_type::{Compression, Family};
 use kiln_image::{Descriptor, Digest, ImageConfig, Manifest, RootFs};
-use kiln_layer::{BlobInfo, PackOptions, Times};
+use kiln_layer::{BlobInfo, Compressor, PackOptions, Times};
 use kiln_plan::Target;
-use kiln_store::LayerId;
+use kiln_store::{Layer, LayerId};
 
 use crate::cache;
 use crate::cancel::Watched;
 use crate::error::{StepError, StepResult};
 use crate::images::{Images, compression_of};
+use crate::package;
 use crate::parallel::{self, processors};
 use crate::request::LayerOptions;
 
@@ -45,13 +47,7 @@ pub(crate) fn facts(images: &Images<'_>, layer: &LayerId) -> StepResult<LayerFac
     let diff_id = if let Some(diff_id) = row.diff_id {
         diff_id
     } else {
-        let (diff_id, tar_size) =
-            kiln_layer::diff_id(&store.layer_path(layer), &PackOptions::default()).map_err(|source| {
-                StepError::Pack {
-                    layer: layer.clone(),
-                    source,
-                }
-            })?;
+        let (diff_id, tar_size) = tar_of_files(images, layer)?;
         store.set_layer_diff_id(layer, &diff_id, tar_size)?;
         diff_id
     };
@@ -60,6 +56,24 @@ pub(crate) fn facts(images: &Images<'_>, layer: &LayerId) -> StepResult<LayerFac
         created: row.created,
         size: row.size,
     })
+}
+
+/// The digest and the size of the tar that a layer's files are.
+fn tar_of_files(images: &Images<'_>, layer: &LayerId) -> StepResult<(Digest, u64)> {
+    let path = images.store.layer_path(layer);
+    kiln_layer::diff_id(&path, &PackOptions::default()).map_err(|source| StepError::Pack {
+        layer: layer.clone(),
+        source,
+    })
+}
+
+/// Makes sure that a layer's files are those that were written, if the digest of their tar is known.
+fn check_files(images: &Images<'_>, layer: &LayerId) -> StepResult<()> {
+    let row = images.store.layer(layer)?;
+    match row.and_then(|row| row.diff_id.filter(|_| row.tar_size.is_some())) {
+        Some(known) if tar_of_files(images, layer)?.0 != known => Err(images.damaged_layer(layer)),
+        _ => Ok(()),
+    }
 }
 
 fn lost(layer: &LayerId) -> StepError {
@@ -143,9 +157,8 @@ pub(crate) fn blob(images: &Images<'_>, layer: &LayerId, compression: LayerOptio
     {
         return typed(origin.descriptor, compression);
     }
-    let packed = compress(images, layer, compression, Times::Keep)?;
+    let packed = compress_as_it_is(images, layer, compression)?;
     let media_type = compression.types.layer(compression.kind);
-    store.set_layer_diff_id(layer, &packed.diff_id, packed.tar_size)?;
     store.add_layer_blob(layer, &packed.digest, packed.size, media_type)?;
     Ok(Descriptor::new(media_type, packed.digest, packed.size))
 }
@@ -170,6 +183,8 @@ pub(crate) fn dated_back(
         if images.base(layer).is_some() {
             return Ok((facts(images, layer)?.diff_id, blob(images, layer, options)?));
         }
+        images.materialize_one(layer)?;
+        check_files(images, layer)?;
         let packed = compress(images, layer, options, Times::AtMost(latest))?;
         let media_type = options.types.layer(options.kind);
         Ok((packed.diff_id, Descriptor::new(media_type, packed.digest, packed.size)))
@@ -182,24 +197,83 @@ pub(crate) fn dated_back(
     Ok((blobs, serde_json::to_vec(&config).map_err(invalid)?))
 }
 
-fn compress(images: &Images<'_>, layer: &LayerId, compression: LayerOptions, times: Times) -> StepResult<BlobInfo> {
-    let (store, cancel) = (images.store, images.cancel);
+/// Compresses a layer as it is. The tar of one that was made elsewhere stays the one that its image's config names.
+fn compress_as_it_is(images: &Images<'_>, layer: &LayerId, options: LayerOptions) -> StepResult<BlobInfo> {
+    let store = images.store;
     images.materialize_one(layer)?;
-    let mut writer = store.blob_writer(None)?;
+    let row = store.layer(layer)?.ok_or_else(|| lost(layer))?;
+    let Some(diff_id) = row.diff_id else {
+        let packed = compress(images, layer, options, Times::Keep)?;
+        store.set_layer_diff_id(layer, &packed.diff_id, packed.tar_size)?;
+        return Ok(packed);
+    };
+    let packed = match foreign_blob(images, &row)? {
+        Some(blob) => recompress(images, &blob, options)?,
+        None => compress(images, layer, options, Times::Keep)?,
+    };
+    if packed.diff_id == diff_id {
+        return Ok(packed);
+    }
+    // Files that came in a tar of somebody else's do not become it again.
+    let is_of_step = LayerId::from_random(layer.as_str()).is_some();
+    Err(if is_of_step || row.tar_size.is_some() {
+        images.damaged_layer(layer)
+    } else {
+        lost(layer)
+    })
+}
+
+/// A blob of the store that has a layer's tar as it came, if it was not made here.
+fn foreign_blob(images: &Images<'_>, layer: &Layer) -> StepResult<Option<Digest>> {
+    if layer.tar_size.is_some() {
+        return Ok(None);
+    }
+    for blob in &layer.blobs {
+        if images.has_whole_blob(&blob.digest)? {
+            return Ok(Some(blob.digest));
+        }
+    }
+    let Some(origin) = images.origin(&layer.id) else {
+        return Ok(None);
+    };
+    package::fetch_blob(images, &origin.descriptor)?;
+    Ok(Some(origin.descriptor.digest))
+}
+
+fn recompress(images: &Images<'_>, blob: &Digest, options: LayerOptions) -> StepResult<BlobInfo> {
+    let input = images.store.open_blob(blob)?;
+    write_blob(images, |out| {
+        Compressor::recompress(input, options.kind, options.level, processors(), out)
+    })
+}
+
+/// Packs and compresses the files of a layer of the store.
+fn compress(images: &Images<'_>, layer: &LayerId, options: LayerOptions, times: Times) -> StepResult<BlobInfo> {
+    let path = images.store.layer_path(layer);
+    write_blob(images, |out| {
+        kiln_layer::pack_compressed(
+            &path,
+            &PackOptions::of(times),
+            options.kind,
+            options.level,
+            processors(),
+            out,
+        )
+    })
+}
+
+fn write_blob(
+    images: &Images<'_>,
+    write: impl FnOnce(&mut dyn Write) -> Result<BlobInfo, kiln_layer::Error>,
+) -> StepResult<BlobInfo> {
+    let mut writer = images.store.blob_writer(None)?;
     let mut out = Watched {
         inner: &mut writer,
-        cancel,
+        cancel: images.cancel,
     };
-    let packed = kiln_layer::pack_compressed(
-        &store.layer_path(layer),
-        &PackOptions::of(times),
-        compression.kind,
-        compression.level,
-        processors(),
-        &mut out,
-    )?;
-    writer.commit(Some(packed.digest))?;
-    Ok(packed)
+    let written = write(&mut out)?;
+    writer.commit(Some(written.digest))?;
+    Ok(written)
 }
 
 /// The manifest's bytes as BuildKit lays them out: two blanks of indentation.

@@ -109,19 +109,27 @@ impl Builder {
             let exports = Exports::start(scope, &images, &plan, &request.cache_to, &given_up);
             let result = solve(Solver::new(&plan, &session, &images, &exports, sink, cancel));
             exports.end(result.is_ok());
+            // What a cache's writer was the last to read.
+            images.forget_damaged(false)?;
             result
         })
     }
 }
 
-/// Solves the plan and does with the results what was asked for. What a cache promised and cannot give ends nothing: all
-/// is done again without it, and finds in the store what was done before.
+/// Solves the plan and does with the results what was asked for. What a cache promised and cannot give ends nothing, and
+/// neither does what the store turns out to have lost: all is done again without it, and finds in the store what was done
+/// before.
 fn solve(mut solver: Solver<'_>) -> Result<Built, Error> {
     loop {
         let result = solver.solve().and_then(|layers| {
             results::finish(solver.session.request, solver.plan, &layers, &solver).map_err(|error| solver.blame(error))
         });
-        if result.is_ok() || solver.cancel.is_canceled() || !solver.images.caches.forget_blamed() {
+        if solver.cancel.is_canceled() {
+            return result;
+        }
+        let damaged = solver.images.forget_damaged(result.is_err())?;
+        let begins_anew = damaged || result.is_err() && solver.images.caches.forget_blamed();
+        if !begins_anew {
             return result;
         }
         solver = solver.again();

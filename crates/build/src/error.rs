@@ -141,6 +141,12 @@ pub enum StepError {
         /// The image.
         image: String,
     },
+    /// The files of a layer of the store are not those that were written.
+    #[error("layer {layer} of the store is damaged: its files are not those that were written")]
+    DamagedLayer {
+        /// The layer.
+        layer: LayerId,
+    },
     /// Stopped from outside.
     #[error("canceled")]
     Canceled,
@@ -368,6 +374,7 @@ impl StepError {
             Self::Agent(id) => Some(format!(
                 "give it with --ssh {id} (the agent of $SSH_AUTH_SOCK) or --ssh {id}=SOCKET"
             )),
+            Self::DamagedLayer { .. } => Some("`kiln doctor --store` looks at all the rest".to_owned()),
             Self::LostLayer { .. } => Some("pull or build the image again".to_owned()),
             Self::Io { path, source, .. } if source.kind() == io::ErrorKind::StorageFull => Some(format!(
                 "the disk of {} is full; if Kiln's store is on it, `kiln prune` frees what no image needs",

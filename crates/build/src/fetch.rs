@@ -104,7 +104,7 @@ fn fetch(images: &Images<'_>, origin: &Origin, task: &Task<'_>) -> StepResult<Fe
         what: format!("layer {} of {}", digest.short(), origin.place),
         source,
     };
-    let unpacked = if images.store.has_blob(&digest)? {
+    let unpacked = if images.has_whole_blob(&digest)? {
         let blob = images.store.open_blob(&digest)?;
         let blob = Watched {
             inner: blob,

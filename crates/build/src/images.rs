@@ -12,6 +12,7 @@ use kiln_store::{Image, LayerId, Store};
 
 use crate::cache::{Caches, Found};
 use crate::cancel::Cancel;
+use crate::damage::Damages;
 use crate::error::{Error, StepError, StepResult};
 use crate::request::{CachePlace, Layout};
 use crate::session::Tasks;
@@ -26,6 +27,7 @@ pub(crate) struct Images<'a> {
     pub(crate) tasks: &'a Tasks<'a>,
     pub(crate) cancel: &'a Cancel,
     pub(crate) caches: Caches<'a>,
+    pub(crate) damages: Damages,
     layouts: &'a BTreeMap<Reference, Layout>,
     known: Mutex<Known>,
 }
@@ -118,6 +120,7 @@ impl<'a> Images<'a> {
             tasks,
             cancel,
             caches: Caches::none(tasks),
+            damages: Damages::default(),
             layouts: &NO_LAYOUTS,
             known: Mutex::default(),
         }
@@ -187,11 +190,11 @@ impl<'a> Images<'a> {
         let Some(digest) = self.store.resolution(&request.reference, &request.platform)? else {
             return Ok(None);
         };
-        if !self.store.has_blob(&digest)? {
+        if !self.has_whole_blob(&digest)? {
             return Ok(None);
         }
         let manifest = parse_manifest(&self.store.read_blob(&digest, MAX_DOCUMENT)?, &request.reference)?;
-        if !self.store.has_blob(&manifest.config.digest)? {
+        if !self.has_whole_blob(&manifest.config.digest)? {
             return Ok(None);
         }
         let config = parse_config(
@@ -211,7 +214,7 @@ impl<'a> Images<'a> {
         let name = image.manifest.unwrap_or(image.id);
         self.known().layers.insert(name, image.layers.clone().into());
         if let Some(manifest) = image.manifest
-            && self.store.has_blob(&manifest)?
+            && self.has_whole_blob(&manifest)?
         {
             let manifest = parse_manifest(&self.store.read_blob(&manifest, MAX_DOCUMENT)?, reference)?;
             self.remember(reference, &manifest, &config);

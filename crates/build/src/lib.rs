@@ -8,6 +8,7 @@ mod builder;
 mod cache;
 mod cancel;
 mod context;
+mod damage;
 mod error;
 pub mod event;
 mod export;

@@ -12,6 +12,7 @@ use crate::assemble;
 use crate::cancel::Watched;
 use crate::error::{StepError, StepResult};
 use crate::images::{Images, MAX_DOCUMENT, parse_manifest};
+use crate::parallel::{self, processors};
 use crate::request::{AnnotationPlace, Annotations, LayerOptions};
 
 /// An image of the store with its config.
@@ -217,7 +218,7 @@ pub(crate) fn pack(
     })
 }
 
-/// The same with everything in the store that an archive takes.
+/// The same with everything in the store that an archive takes, as it was written.
 pub(crate) fn pack_whole(
     images: &Images<'_>,
     stored: &Stored,
@@ -225,15 +226,14 @@ pub(crate) fn pack_whole(
     packing: Packing<'_>,
 ) -> StepResult<Package> {
     let package = pack(images, stored, names, packing)?;
-    for image in &package.images {
-        fetch_blobs(images, &image.layers)?;
-    }
+    fetch_missing(images, &package, |digest| images.has_whole_blob(digest))?;
     Ok(package)
 }
 
 /// An index over images that are in the store. It names manifests, so layers are compressed for it.
 pub(crate) fn keep_index(images: &Images<'_>, stored: &Stored, packing: Packing<'_>) -> StepResult<Descriptor> {
-    let package = pack_whole(images, stored, &[], packing)?;
+    let package = pack(images, stored, &[], packing)?;
+    fetch_missing(images, &package, |digest| Ok(images.store.has_blob(digest)?))?;
     for document in package.documents() {
         images.store.put_blob(document)?;
     }
@@ -294,7 +294,7 @@ fn kept_manifest(images: &Images<'_>, image: &Image, options: LayerOptions) -> S
     let Some(digest) = image.manifest.filter(|_| !options.force) else {
         return Ok(None);
     };
-    if !images.store.has_blob(&digest)? {
+    if !images.has_whole_blob(&digest)? {
         return Ok(None);
     }
     let bytes = images.store.read_blob(&digest, MAX_DOCUMENT)?;
@@ -304,28 +304,38 @@ fn kept_manifest(images: &Images<'_>, image: &Image, options: LayerOptions) -> S
 }
 
 /// Layers of the base that nothing unpacked are still with their registry.
-fn fetch_blobs(images: &Images<'_>, layers: &[Descriptor]) -> StepResult<()> {
-    for layer in layers {
-        if images.store.has_blob(&layer.digest)? {
-            continue;
-        }
-        let origin = images.origin_of_blob(&layer.digest);
-        let origin = origin.ok_or_else(|| StepError::LostLayer {
-            layer: layer.digest.short(),
-            image: "an image of the store".to_owned(),
-        })?;
-        let task = images.tasks.start(format!("fetch layer {}", layer.digest.short()));
-        let part = layer.digest.short();
-        let report = |bytes: u64| task.progress(&part, bytes, Some(layer.size));
-        let mut reader = Watched {
-            inner: images.blob_reader(&origin, Box::new(report))?,
-            cancel: images.cancel,
-        };
-        let mut writer = images.store.blob_writer(Some(layer.size))?;
-        std::io::copy(&mut reader, &mut writer).map_err(StepError::io("download", &part))?;
-        drop(reader);
-        writer.commit(Some(layer.digest))?;
-        task.done();
+fn fetch_missing(
+    images: &Images<'_>,
+    package: &Package,
+    is_there: impl Fn(&Digest) -> StepResult<bool> + Sync,
+) -> StepResult<()> {
+    let layers: Vec<&Descriptor> = package.images.iter().flat_map(|image| &image.layers).collect();
+    let there = parallel::map(&layers, processors(), |layer| is_there(&layer.digest))?;
+    let mut missing = layers.into_iter().zip(there).filter(|(_, there)| !there);
+    missing.try_for_each(|(layer, _)| fetch_blob(images, layer))
+}
+
+/// A blob of a layer, from where it comes from unless the store has it.
+pub(crate) fn fetch_blob(images: &Images<'_>, layer: &Descriptor) -> StepResult<()> {
+    if images.store.has_blob(&layer.digest)? {
+        return Ok(());
     }
+    let origin = images.origin_of_blob(&layer.digest);
+    let origin = origin.ok_or_else(|| StepError::LostLayer {
+        layer: layer.digest.short(),
+        image: "an image of the store".to_owned(),
+    })?;
+    let part = layer.digest.short();
+    let task = images.tasks.start(format!("fetch layer {part}"));
+    let report = |bytes: u64| task.progress(&part, bytes, Some(layer.size));
+    let mut reader = Watched {
+        inner: images.blob_reader(&origin, Box::new(report))?,
+        cancel: images.cancel,
+    };
+    let mut writer = images.store.blob_writer(Some(layer.size))?;
+    std::io::copy(&mut reader, &mut writer).map_err(StepError::io("download", &part))?;
+    drop(reader);
+    writer.commit(Some(layer.digest))?;
+    task.done();
     Ok(())
 }

@@ -46,7 +46,8 @@ impl Builder {
         let images = Images::new(&self.store, &self.registry, &tasks, cancel);
         let (entry, _) = self.find(&reference.to_string())?;
         let stored = stored(&images, &entry, &reference.familiar(), platform.as_slice())?;
-        Ok(push(&images, &stored, reference, AS_THEY_ARE)?.descriptor().digest)
+        let sent = images.despite_damage(|| push(&images, &stored, reference, AS_THEY_ARE))?;
+        Ok(sent.descriptor().digest)
     }
 
     /// Writes images of the store, named or by ID, as an archive for `docker load`; of indexes those for the platforms, or
@@ -66,7 +67,7 @@ impl Builder {
         for name in names {
             let (entry, reference) = self.find(name)?;
             let stored = stored(&images, &entry, name, platforms)?;
-            archives.push(pack_whole(&images, &stored, reference.as_slice(), AS_THEY_ARE)?);
+            archives.push(images.despite_damage(|| pack_whole(&images, &stored, reference.as_slice(), AS_THEY_ARE))?);
         }
         Ok(export::with_destination(dest, |out| {
             export::write_docker(&self.store, &archives, out)
@@ -129,7 +130,7 @@ pub(crate) fn stored_image(images: &Images<'_>, image: &Image) -> StepResult<Sto
     let config = images.store.read_blob(&image.id, MAX_DOCUMENT)?;
     let parsed = parse_config(&config, &name)?;
     if let Some(manifest) = image.manifest
-        && images.store.has_blob(&manifest)?
+        && images.has_whole_blob(&manifest)?
     {
         let manifest = parse_manifest(&images.store.read_blob(&manifest, MAX_DOCUMENT)?, &name)?;
         images.remember(&name, &manifest, &parsed);
@@ -228,12 +229,13 @@ fn push_blob(images: &Images<'_>, reference: &Reference, blob: &Descriptor, task
     let path = images.store.blob_path(&blob.digest);
     // What the store does not have goes from one registry to the other.
     let open = || -> std::io::Result<Box<dyn std::io::Read + Send + '_>> {
-        match (std::fs::File::open(&path), &origin) {
-            (Err(error), Some(origin)) if error.kind() == std::io::ErrorKind::NotFound => {
+        let in_store = images.has_whole_blob(&blob.digest).map_err(std::io::Error::other)?;
+        match &origin {
+            Some(origin) if !in_store => {
                 let reader = images.blob_reader(origin, Box::new(|_| {}));
                 reader.map_err(std::io::Error::other)
             }
-            (file, _) => Ok(Box::new(file?)),
+            _ => Ok(Box::new(std::fs::File::open(&path)?)),
         }
     };
     let part = blob.digest.short();

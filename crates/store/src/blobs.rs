@@ -33,7 +33,7 @@ impl Store {
         Ok(there)
     }
 
-    /// Opens it for reading. Its digest was verified when it was written.
+    /// Opens it for reading. Its digest was verified when it was written, not since: [`Store::blob_fault`] does.
     pub fn open_blob(&self, digest: &Digest) -> Result<File> {
         self.uses(Use::Blob(*digest))?;
         let path = self.blob_path(digest);
@@ -88,7 +88,7 @@ impl Store {
     /// Keeps `bytes`.
     pub fn put_blob(&self, bytes: &[u8]) -> Result<Digest> {
         let digest = Digest::of(bytes);
-        if self.has_blob(&digest)? {
+        if self.blob_fault(&digest)?.is_none() {
             return Ok(digest);
         }
         self.make_room(bytes.len() as u64)?;
@@ -133,6 +133,7 @@ impl BlobWriter<'_> {
         self.file = None;
         drop(self.room.take());
         self.store.add_blob(&found, disk)?;
+        self.store.note_whole(found);
         self.store.settle();
         Ok((found, self.size))
     }

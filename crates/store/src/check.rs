@@ -129,7 +129,7 @@ impl Store {
     }
 }
 
-fn blob_fault(path: &Path, hex: &str) -> Result<Option<Fault>> {
+pub(crate) fn blob_fault(path: &Path, hex: &str) -> Result<Option<Fault>> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Some(Fault::Missing)),

@@ -22,6 +22,8 @@ pub struct Layer {
     pub size: u64,
     /// The digest of its tar, once somebody asked for it.
     pub diff_id: Option<Digest>,
+    /// Bytes of that tar, if it was made here of the layer's files: then it is made the same again.
+    pub tar_size: Option<u64>,
     /// Its compressed forms.
     pub blobs: Vec<LayerBlob>,
     /// Seconds since 1970.
@@ -146,17 +148,18 @@ impl Store {
         }
         let db = self.look_up()?;
         let row = db
-            .prepare_cached("SELECT size, diff_id, created, durable OR boot = ?2 FROM layers WHERE id = ?1")?
+            .prepare_cached("SELECT size, diff_id, tar_size, created, durable OR boot = ?2 FROM layers WHERE id = ?1")?
             .query_row(params![id.as_str(), boot_id()], |row| {
                 Ok((
                     row.get::<_, i64>(0)?,
                     row.get::<_, Option<String>>(1)?,
-                    row.get::<_, i64>(2)?,
-                    row.get::<_, bool>(3)?,
+                    row.get::<_, Option<i64>>(2)?,
+                    row.get::<_, i64>(3)?,
+                    row.get::<_, bool>(4)?,
                 ))
             })
             .optional()?;
-        let Some((size, diff_id, created, true)) = row else {
+        let Some((size, diff_id, tar_size, created, true)) = row else {
             return Ok(None);
         };
         db.uses(Use::Layer(id.clone()))?;
@@ -180,6 +183,7 @@ impl Store {
             id: id.clone(),
             size: from_sql(size),
             diff_id,
+            tar_size: tar_size.map(from_sql),
             blobs,
             created,
         }))

@@ -16,6 +16,7 @@ mod builds;
 mod caches;
 mod check;
 mod contents;
+mod damage;
 mod downloads;
 mod error;
 mod families;
@@ -35,10 +36,11 @@ mod tree;
 mod upkeep;
 mod uses;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
+use kiln_image::Digest;
 use rusqlite::Connection;
 
 pub use blobs::BlobWriter;
@@ -72,6 +74,8 @@ pub struct Store {
     cap: Cap,
     room: room::OfProcess,
     uses: uses::OfProcess,
+    /// Blobs that this process wrote, or found to be what they were.
+    whole: Mutex<HashSet<Digest>>,
     /// Builds that this process runs.
     running: Mutex<HashMap<BuildId, LockGuard>>,
 }
@@ -87,6 +91,7 @@ impl Store {
             cap: Cap::None,
             room: room::OfProcess::default(),
             uses: uses::OfProcess::default(),
+            whole: Mutex::default(),
             running: Mutex::default(),
         })
     }

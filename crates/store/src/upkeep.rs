@@ -141,7 +141,7 @@ impl Store {
         let mut forgotten = Vec::with_capacity(chosen.len());
         for item in chosen {
             let family = families::of(&transaction, &item)?;
-            forget_item(&transaction, &item)?;
+            forget_item(&transaction, item.kind, &item.id)?;
             forgotten.push((item, family));
         }
         let all = scope == Scope::Everything { unnamed_images: true };
@@ -210,8 +210,8 @@ pub(crate) fn least_recent(mut items: Vec<Item>, bytes: u64) -> Vec<Item> {
     items.into_iter().take_while(goes).collect()
 }
 
-fn forget_item(transaction: &Transaction<'_>, item: &Item) -> Result<()> {
-    let queries: &[&str] = match item.kind {
+pub(crate) fn forget_item(transaction: &Transaction<'_>, kind: Kind, id: &str) -> Result<()> {
+    let queries: &[&str] = match kind {
         Kind::Layer => &[
             "DELETE FROM records WHERE layer = ?",
             "DELETE FROM downloads WHERE layer = ?",
@@ -229,7 +229,7 @@ fn forget_item(transaction: &Transaction<'_>, item: &Item) -> Result<()> {
         ],
     };
     for query in queries {
-        transaction.prepare_cached(query)?.execute([&item.id])?;
+        transaction.prepare_cached(query)?.execute([id])?;
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread::{Scope, ScopedJoinHandle};
 
+use kiln_image::Descriptor;
 use kiln_image::media_type::Family;
 use kiln_plan::{Op, Plan, StepId};
 use kiln_store::{LayerId, MountId};
@@ -125,6 +126,15 @@ impl<'s> Exports<'s> {
             worker.thread.join().expect("writing a cache does not panic");
         }
     }
+}
+
+/// The compressed blob of a layer, as it was written. One that turns out to be damaged is made anew.
+fn whole_blob(images: &Images<'_>, layer: &LayerId, options: LayerOptions) -> StepResult<Descriptor> {
+    let blob = assemble::blob(images, layer, options)?;
+    if images.has_whole_blob(&blob.digest)? {
+        return Ok(blob);
+    }
+    assemble::blob(images, layer, options)
 }
 
 /// The steps whose layers the images have.
@@ -260,7 +270,11 @@ impl<'e> Writer<'e> {
             types: Family::Oci,
             ..LayerOptions::DEFAULT
         };
-        let blob = assemble::blob(images, layer, options)?;
+        let blob = match whole_blob(images, layer, options) {
+            // The build goes on without the layer; until it has another one, the cache has none.
+            Err(StepError::DamagedLayer { .. }) => return Ok(None),
+            blob => blob?,
+        };
         let path = images.store.blob_path(&blob.digest);
         let part = blob.digest.short();
         let report = |bytes| task.progress(&part, bytes, Some(blob.size));
@@ -276,7 +290,7 @@ impl<'e> Writer<'e> {
         let blob = &found.entry.blob;
         let part = blob.digest.short();
         let report = |bytes| task.progress(&part, bytes, Some(blob.size));
-        if !self.images.store.has_blob(&blob.digest)? {
+        if !self.images.has_whole_blob(&blob.digest)? {
             let mut reader = self.images.caches.copy(found, Box::new(|_| {}))?;
             let mut spool = self.images.store.blob_writer(Some(blob.size))?;
             std::io::copy(&mut reader, &mut spool).map_err(StepError::io("download", &part))?;

@@ -6,10 +6,10 @@ mod oci;
 use std::collections::HashMap;
 use std::io::{Read, Write as _};
 
-use kiln_image::media_type::{self, Compression, Family};
-use kiln_image::{Descriptor, Digest, ImageConfig, Platform, Reference};
-use kiln_layer::UnpackOptions;
+use kiln_image::media_type::{Compression, Family};
+use kiln_image::{Digest, ImageConfig, Platform, Reference};
 use kiln_layer::tar::{Kind, Reader};
+use kiln_layer::{PackOptions, UnpackOptions};
 use kiln_store::{Image, ImageIndex, LayerId, Store};
 
 use crate::assemble;
@@ -225,24 +225,27 @@ fn unpack_layers(images: &Images<'_>, config: &ImageConfig, blobs: &[Digest]) ->
         }
         let info = layer_info(&directory, Some(*diff_id))?;
         images.store.commit_layer(&directory, layer, &info)?;
-        remember_blob(images.store, layer, blob)?;
+        remember_blob(images.store, layer, blob, diff_id)?;
     }
     Ok(layers)
 }
 
-/// Keeps a compressed layer for later pushes; a bare tar is made again when it is needed.
-fn remember_blob(store: &Store, layer: &LayerId, blob: &Digest) -> StepResult<()> {
+/// Keeps a compressed layer for later pushes, and a bare tar unless the same is made again when it is needed.
+fn remember_blob(store: &Store, layer: &LayerId, blob: &Digest, diff_id: &Digest) -> StepResult<()> {
     let mut prefix = [0; 16];
     let mut file = store.open_blob(blob)?;
     let count = file.read(&mut prefix).map_err(StepError::io("read", "a layer"))?;
     let compression = match kiln_layer::sniff(&prefix[..count]) {
         Some(kiln_layer::ArchiveKind::Gzip) => Compression::Gzip,
         Some(kiln_layer::ArchiveKind::Zstd) => Compression::Zstd,
-        _ => return Ok(()),
+        _ => Compression::None,
     };
+    if compression == Compression::None {
+        let (made, tar_size) = kiln_layer::diff_id(&store.layer_path(layer), &PackOptions::default())?;
+        if made == *diff_id {
+            return Ok(store.set_layer_diff_id(layer, diff_id, tar_size)?);
+        }
+    }
     let size = file.metadata().map_err(StepError::io("examine", "a layer"))?.len();
-    let descriptor = Descriptor::new(Family::Oci.layer(compression), *blob, size);
-    debug_assert!(media_type::Compression::of_layer(&descriptor.media_type).is_some());
-    store.add_layer_blob(layer, blob, size, &descriptor.media_type)?;
-    Ok(())
+    Ok(store.add_layer_blob(layer, blob, size, Family::Oci.layer(compression))?)
 }

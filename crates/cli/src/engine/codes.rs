@@ -32,6 +32,7 @@ pub(super) fn code(error: &StepError) -> &'static str {
         StepError::Secret(_) => "SecretNotGiven",
         StepError::Agent(_) => "AgentNotGiven",
         StepError::LostLayer { .. } => "LayerLost",
+        StepError::DamagedLayer { .. } => "LayerDamaged",
         StepError::Canceled => "Canceled",
         StepError::User(error) => user(error),
         StepError::Sandbox(error) => sandbox(error),

@@ -7,7 +7,7 @@
 mod codec;
 mod pool;
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,6 +17,7 @@ use kiln_image::{Digest, Hasher};
 use self::codec::{Codec, Encoder};
 use self::pool::{HashThread, Pool};
 use crate::Error;
+use crate::archive::uncompressed;
 use crate::pack::{PackOptions, pack};
 
 /// How much is compressed at a time. Part of the output's definition.
@@ -50,14 +51,7 @@ pub fn pack_compressed<W: Write>(
     let mut compressor = Compressor::new(compression, level, threads, out).map_err(Error::Write)?;
     compressor.hash_input().map_err(Error::Write)?;
     let stats = pack(dir, options, &mut compressor)?;
-    let ends = compressor.end().map_err(Error::Write)?;
-    let diff_id = ends.input.unwrap_or(ends.digest);
-    Ok(BlobInfo {
-        diff_id,
-        digest: ends.digest,
-        size: ends.size,
-        tar_size: stats.tar_size,
-    })
+    compressor.end_blob(stats.tar_size)
 }
 
 /// Compresses what is written to it, and hashes the result on its way out.
@@ -122,6 +116,34 @@ impl<W: Write> Compressor<W> {
         })
     }
 
+    /// Compresses a tar that is compressed already, or not at all, in another way. The tar stays what it is, whoever made it.
+    ///
+    /// All else is as with [`pack_compressed`].
+    pub fn recompress(
+        blob: impl Read,
+        compression: Compression,
+        level: Option<i32>,
+        threads: usize,
+        out: W,
+    ) -> Result<BlobInfo, Error> {
+        let mut compressor = Self::new(compression, level, threads, out).map_err(Error::Write)?;
+        compressor.hash_input().map_err(Error::Write)?;
+        let mut tar = uncompressed(blob)?;
+        let mut buffer = vec![0; 128 * 1024];
+        let mut tar_size = 0;
+        loop {
+            let count = match tar.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(Error::Read(error)),
+            };
+            compressor.write_all(&buffer[..count]).map_err(Error::Write)?;
+            tar_size += count as u64;
+        }
+        compressor.end_blob(tar_size)
+    }
+
     /// Whether the output is the input.
     fn is_plain(&self) -> bool {
         self.pool.is_none() && matches!(self.encoder, Encoder::None)
@@ -140,6 +162,16 @@ impl<W: Write> Compressor<W> {
     /// Compresses what is left, flushes, and gives digest and length of the output.
     pub fn finish(self) -> io::Result<(Digest, u64)> {
         self.end().map(|ends| (ends.digest, ends.size))
+    }
+
+    fn end_blob(self, tar_size: u64) -> Result<BlobInfo, Error> {
+        let ends = self.end().map_err(Error::Write)?;
+        Ok(BlobInfo {
+            diff_id: ends.input.unwrap_or(ends.digest),
+            digest: ends.digest,
+            size: ends.size,
+            tar_size,
+        })
     }
 
     fn end(mut self) -> io::Result<Ends> {

@@ -9,7 +9,8 @@ use kiln_image::Digest;
 use kiln_image::media_type::Compression;
 use kiln_layer::tar::{Entry, Kind};
 use kiln_layer::{
-    Limits, PackOptions, UnpackOptions, Unpacked, complete, pack, pack_compressed, pack_whole, unpack, unpack_whole,
+    Compressor, Limits, PackOptions, UnpackOptions, Unpacked, complete, pack, pack_compressed, pack_whole, unpack,
+    unpack_whole,
 };
 
 use crate::tree::{archive, describe, dir, file, is_root, link, symlink, xattrs};
@@ -114,6 +115,31 @@ fn round_trip_of_one_of_everything() {
             assert_eq!(Digest::of(again), info.diff_id);
         }
     }
+}
+
+#[test]
+fn compressed_in_another_way_a_tar_stays_what_it_is() {
+    // No tar of ours, but content is not looked at.
+    let tar: Vec<u8> = (0..3_000_000_u32).map(|number| (number % 251) as u8).collect();
+    let kinds = [Compression::None, Compression::Gzip, Compression::Zstd];
+    let mut blobs = vec![tar.clone()];
+    for kind in kinds {
+        let mut blob = Vec::new();
+        let info = Compressor::recompress(tar.as_slice(), kind, None, 2, &mut blob).unwrap();
+        assert_eq!((info.diff_id, info.tar_size), (Digest::of(&tar), tar.len() as u64));
+        assert_eq!((info.digest, info.size), (Digest::of(&blob), blob.len() as u64));
+        blobs.push(blob);
+    }
+    for blob in &blobs {
+        for (kind, wanted) in kinds.into_iter().zip(&blobs[1..]) {
+            let mut again = Vec::new();
+            let info = Compressor::recompress(blob.as_slice(), kind, None, 1, &mut again).unwrap();
+            assert_eq!(info.diff_id, Digest::of(&tar));
+            assert!(again == *wanted, "{kind:?}");
+        }
+    }
+    let cut = &blobs[2][..blobs[2].len() - 1];
+    Compressor::recompress(cut, Compression::Zstd, None, 1, std::io::sink()).unwrap_err();
 }
 
 #[test]

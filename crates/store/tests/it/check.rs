@@ -6,7 +6,7 @@ use std::path::Path;
 use kiln_image::Digest;
 use kiln_store::{Damage, Fault, LayerId, Store};
 
-use super::support::{add_cache, add_image, add_layer, add_step, key, store};
+use super::support::{add_cache, add_image, add_layer, add_step, key, prune, store};
 
 /// Stands for the digest of a layer's tar.
 fn digest(layer: &Path) -> io::Result<Digest> {
@@ -75,4 +75,41 @@ fn sizes_are_measured_again() {
     std::fs::write(path.join("large"), vec![1; 1 << 20]).unwrap();
     store.repair(&[]).unwrap();
     assert!(store.contents().unwrap().items.iter().any(|item| item.disk > 1 << 20));
+}
+
+#[test]
+fn blobs_are_looked_at_before_they_are_copied() {
+    let (directory, store) = store();
+    let blob = store.put_blob(b"content").unwrap();
+    std::fs::write(store.blob_path(&blob), "conTent").unwrap();
+    // Another process.
+    drop(store);
+    let store = Store::open(directory.path()).unwrap();
+    assert_eq!(store.blob_fault(&blob).unwrap(), Some(Fault::Changed));
+    assert!(!store.blob_path(&blob).exists());
+    assert_eq!(store.blob_fault(&blob).unwrap(), Some(Fault::Missing));
+    assert_eq!(store.put_blob(b"content").unwrap(), blob);
+    assert_eq!(store.blob_fault(&blob).unwrap(), None);
+}
+
+#[test]
+fn what_is_written_again_is_what_it_was() {
+    let (directory, store) = store();
+    let blob = store.put_blob(b"content").unwrap();
+    drop(store);
+    let store = Store::open(directory.path()).unwrap();
+    std::fs::write(store.blob_path(&blob), "conTent").unwrap();
+    store.put_blob(b"content").unwrap();
+    assert_eq!(store.read_blob(&blob, 10).unwrap(), b"content");
+}
+
+#[test]
+fn a_layer_that_is_forgotten_stays_for_those_who_have_it_mounted() {
+    let (_directory, store) = store();
+    let layer = add_step(&store, 1, "damaged");
+    store.forget_layer(&layer).unwrap();
+    assert!(store.layer(&layer).unwrap().is_none() && store.record(&key(1)).unwrap().is_none());
+    assert!(store.layer_path(&layer).exists());
+    prune(&store, false);
+    assert!(!store.layer_path(&layer).exists());
 }
