@@ -39,6 +39,7 @@ mod waiting;
 mod why;
 
 pub use builder::Builder;
+pub use cache::{CacheFile, CachePruning, prune_directory};
 pub use cancel::Cancel;
 pub use error::{Error, Missing, MissingCause, StepError, StoppedBy};
 pub use event::Built;

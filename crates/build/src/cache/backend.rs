@@ -1,7 +1,9 @@
 //! A place for documents and blobs.
 
+use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use kiln_image::{Descriptor, Hasher, Reference};
 
@@ -45,9 +47,24 @@ pub(crate) trait Backend: Send + Sync {
     /// Makes sure that the blob is there, whose content is in `file`.
     fn put(&self, blob: &Descriptor, file: &Path, report: &dyn Fn(u64)) -> StepResult<()>;
 
-    /// Puts the document in the place of the one that is there. All blobs that it names are there.
-    fn write(&self, document: &Document) -> StepResult<()>;
+    /// Keeps all others from writing documents while the value lives, where the place can.
+    fn alone(&self) -> StepResult<Option<File>> {
+        Ok(None)
+    }
+
+    /// Puts the document in the place of the one that was read last. All blobs that it names are there. `false` where
+    /// somebody else wrote another one in the meantime, which is to be read: this one may be lost.
+    fn write(&self, document: &Document) -> StepResult<bool>;
 }
+
+/// Waits until everybody has written who looked what was there before this build wrote, and took no longer than twice as long
+/// from there to the writing as this build, which began at `start`.
+pub(super) fn let_others_write(start: Instant) {
+    std::thread::sleep((2 * start.elapsed()).min(LONGEST_WAIT));
+}
+
+/// Who takes longer than half of that between a look and a request loses a race at worst.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
 /// A reader that fails at the end if what passed is not what was wanted.
 pub(super) struct Verified<R> {

@@ -2,7 +2,7 @@
 //!
 //! Both are the same bytes for the same content, so that a cache that did not change is not written again.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use kiln_image::{Descriptor, Digest, Manifest, media_type};
@@ -127,7 +127,29 @@ pub(crate) struct Packed {
     pub(crate) manifest: Vec<u8>,
 }
 
+impl Packed {
+    pub(crate) fn manifest_descriptor(&self) -> Descriptor {
+        Descriptor::of(media_type::OCI_MANIFEST, &self.manifest)
+    }
+}
+
 impl Document {
+    /// All blobs that it names, some perhaps twice.
+    pub(crate) fn blobs(&self) -> impl Iterator<Item = &Descriptor> {
+        let layers = self.layers.values().map(|entry| &entry.blob);
+        layers.chain(self.mounts.packs.values())
+    }
+
+    /// Leaves only layers and mounts whose blobs are there.
+    pub(crate) fn retain(&mut self, is_there: impl Fn(&Descriptor) -> bool) {
+        self.layers.retain(|_, entry| is_there(&entry.blob));
+        self.mounts.retain(is_there);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.blobs().next().is_none()
+    }
+
     /// Reads the config of a cache's manifest.
     pub(crate) fn parse(bytes: &[u8]) -> StepResult<Self> {
         let written: WrittenDocument = serde_json::from_slice(bytes)
@@ -173,12 +195,7 @@ impl Document {
     pub(crate) fn pack(&self) -> StepResult<Packed> {
         let config = self.bytes()?;
         let config_descriptor = Descriptor::of(CONFIG_TYPE, &config);
-        let blobs: BTreeMap<Digest, &Descriptor> = self
-            .layers
-            .values()
-            .map(|entry| (entry.blob.digest, &entry.blob))
-            .chain(self.mounts.packs.iter().map(|(digest, pack)| (*digest, pack)))
-            .collect();
+        let blobs: BTreeMap<Digest, &Descriptor> = self.blobs().map(|blob| (blob.digest, blob)).collect();
         let manifest = Manifest {
             schema_version: 2,
             media_type: media_type::OCI_MANIFEST.to_owned(),
@@ -214,6 +231,15 @@ impl Document {
             self.layers.insert(id.clone(), entry);
         }
         self.layers.retain(|_, entry| !entry.step.keys.is_empty());
+    }
+
+    /// Leaves only layers with keys that `there` has no layer for, and those keys.
+    pub(crate) fn forget_keys_of(&mut self, there: &Self) {
+        let taken: HashSet<&Key> = there.layers.values().flat_map(|entry| &entry.step.keys).collect();
+        self.layers.retain(|_, entry| {
+            entry.step.keys.retain(|key| !taken.contains(key));
+            !entry.step.keys.is_empty()
+        });
     }
 
     /// Drops layers, the oldest first, until it is no larger than readers take it. Those of `keep` go last.

@@ -5,16 +5,20 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use kiln_image::{Descriptor, Digest, Index, Manifest, media_type};
-use rustix::fs::FlockOperation;
+use rustix::fs::{AtFlags, CWD, FlockOperation, Timespec, Timestamps, UTIME_NOW};
 
 use super::backend::{Backend, Verified};
-use super::document::{CONFIG_TYPE, Document};
+use super::document::{CONFIG_TYPE, Document, Packed};
 use crate::error::{StepError, StepResult};
 use crate::export::{self, LAYOUT};
 use crate::layout::{REF_NAME, blob_name};
 use crate::request::{Destination, Layout};
+
+/// Younger blobs are new: a quarter of what a prune lets stay.
+const NEW: Duration = Duration::from_secs(15 * 60);
 
 /// A tag of a layout.
 pub(super) struct Local {
@@ -46,8 +50,17 @@ impl Local {
         entry.annotations.get(REF_NAME) == Some(&self.tag)
     }
 
+    pub(super) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Whether a blob is there, by its size.
+    pub(super) fn has(&self, blob: &Descriptor) -> bool {
+        std::fs::metadata(self.path(&blob.digest)).is_ok_and(|found| found.is_file() && found.len() == blob.size)
+    }
+
     /// Keeps others from writing, this process's other threads too, while the value lives.
-    fn lock(&self) -> StepResult<File> {
+    pub(super) fn lock(&self) -> StepResult<File> {
         let path = &self.layout.path;
         let directory = File::open(path).map_err(StepError::io("open", path))?;
         rustix::fs::flock(&directory, FlockOperation::LockExclusive).map_err(StepError::errno("lock", path))?;
@@ -65,6 +78,36 @@ impl Local {
     fn create(&self) -> StepResult<()> {
         let blobs = self.layout.path.join("blobs/sha256");
         std::fs::create_dir_all(&blobs).map_err(StepError::io("create", &blobs))
+    }
+
+    /// The blob is new again, if it was not anyway: [`prune_directory`](super::prune_directory) takes what is old.
+    fn touch(&self, blob: &Descriptor) -> StepResult<()> {
+        let path = self.path(&blob.digest);
+        let modified = std::fs::metadata(&path).and_then(|found| found.modified());
+        let age = modified.map_err(StepError::io("examine", &path))?.elapsed();
+        if age.is_ok_and(|age| age < NEW) {
+            return Ok(());
+        }
+        let now = Timespec {
+            tv_sec: 0,
+            tv_nsec: UTIME_NOW,
+        };
+        let times = Timestamps {
+            last_access: now,
+            last_modification: now,
+        };
+        rustix::fs::utimensat(CWD, &path, &times, AtFlags::empty()).map_err(StepError::errno("touch", &path))
+    }
+
+    /// The caller is alone.
+    pub(super) fn write_documents(&self, packed: &Packed) -> StepResult<()> {
+        self.place(&blob_name(&packed.config_descriptor.digest), &packed.config)?;
+        self.place(&blob_name(&packed.manifest_descriptor().digest), &packed.manifest)
+    }
+
+    /// The caller is alone.
+    pub(super) fn write_index(&self, index: &Index) -> StepResult<()> {
+        self.place("index.json", &crate::assemble::to_json_pretty(index)?)
     }
 
     fn place(&self, name: &str, bytes: &[u8]) -> StepResult<()> {
@@ -112,13 +155,24 @@ impl Backend for Local {
     }
 
     fn still_has(&self, blob: &Descriptor) -> bool {
-        std::fs::metadata(self.path(&blob.digest)).is_ok_and(|found| found.is_file() && found.len() == blob.size)
+        self.has(blob)
+    }
+
+    fn keep(&self, blob: &Descriptor) -> StepResult<bool> {
+        let _alone = self.lock()?;
+        let has = self.has(blob);
+        if has {
+            self.touch(blob)?;
+        }
+        Ok(has)
     }
 
     fn put(&self, blob: &Descriptor, file: &Path, report: &dyn Fn(u64)) -> StepResult<()> {
         self.create()?;
         let _alone = self.lock()?;
-        if !self.is_whole(blob) {
+        if self.is_whole(blob) {
+            self.touch(blob)?;
+        } else {
             let path = self.path(&blob.digest);
             let failed = || StepError::io("write", &path);
             write(&path, |out| {
@@ -130,12 +184,16 @@ impl Backend for Local {
         Ok(())
     }
 
-    fn write(&self, document: &Document) -> StepResult<()> {
-        let packed = document.pack()?;
-        let mut entry = Descriptor::of(media_type::OCI_MANIFEST, &packed.manifest);
-        entry.annotations.insert(REF_NAME.to_owned(), self.tag.clone());
+    fn alone(&self) -> StepResult<Option<File>> {
         self.create()?;
-        let _alone = self.lock()?;
+        self.lock().map(Some)
+    }
+
+    /// The caller is alone.
+    fn write(&self, document: &Document) -> StepResult<bool> {
+        let packed = document.pack()?;
+        let mut entry = packed.manifest_descriptor();
+        entry.annotations.insert(REF_NAME.to_owned(), self.tag.clone());
         let mut index = if self.has_index() {
             self.layout.index()?
         } else {
@@ -147,10 +205,10 @@ impl Backend for Local {
                 annotations: BTreeMap::new(),
             }
         };
-        self.place(&blob_name(&packed.config_descriptor.digest), &packed.config)?;
-        self.place(&blob_name(&entry.digest), &packed.manifest)?;
+        self.write_documents(&packed)?;
         index.manifests.retain(|other| !self.is_own(other));
         index.manifests.push(entry);
-        self.place("index.json", &crate::assemble::to_json_pretty(&index)?)
+        self.write_index(&index)?;
+        Ok(true)
     }
 }

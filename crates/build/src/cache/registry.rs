@@ -3,10 +3,12 @@
 use std::fs::File;
 use std::io::{self, Cursor, Read};
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
-use kiln_image::{Descriptor, Document as Resolved, Manifest, Reference, media_type};
+use kiln_image::{Descriptor, Digest, Document as Resolved, Manifest, Reference, media_type};
 
-use super::backend::Backend;
+use super::backend::{Backend, let_others_write};
 use super::document::{CONFIG_TYPE, Document};
 use super::inline;
 use crate::error::StepResult;
@@ -17,11 +19,34 @@ const MOST_IMAGES: usize = 32;
 
 /// A tag of a repository.
 pub(super) struct Registry {
-    pub(super) client: kiln_registry::Client,
-    pub(super) reference: Reference,
+    client: kiln_registry::Client,
+    reference: Reference,
+    /// What the tag named when it was last read.
+    seen: Mutex<Option<Digest>>,
 }
 
 impl Registry {
+    pub(super) fn new(client: &kiln_registry::Client, reference: &Reference) -> Self {
+        Self {
+            client: client.clone(),
+            reference: reference.clone(),
+            seen: Mutex::default(),
+        }
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Option<Digest>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the tag names now.
+    fn named(&self) -> StepResult<Option<Digest>> {
+        match self.client.resolve_digest(&self.reference) {
+            Ok(found) => Ok(Some(found.digest)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     fn push(
         &self,
         blob: &Descriptor,
@@ -69,13 +94,17 @@ impl Backend for Registry {
     }
 
     fn read(&self) -> StepResult<Option<Document>> {
+        *self.seen() = None;
         match self.client.resolve(&self.reference) {
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error.into()),
-            Ok(found) => match found.document {
-                Resolved::Manifest(manifest) => self.of_manifest(&manifest).map(Some),
-                Resolved::Index(index) => self.of_images(&index.manifests).map(Some),
-            },
+            Ok(found) => {
+                *self.seen() = Some(found.descriptor.digest);
+                match found.document {
+                    Resolved::Manifest(manifest) => self.of_manifest(&manifest).map(Some),
+                    Resolved::Index(index) => self.of_images(&index.manifests).map(Some),
+                }
+            }
         }
     }
 
@@ -96,12 +125,22 @@ impl Backend for Registry {
         self.push(blob, &|| Ok(Box::new(File::open(file)?)), report)
     }
 
-    fn write(&self, document: &Document) -> StepResult<()> {
+    /// Registries replace what a tag names whatever it is. So it is looked at right before and a little after: of two that
+    /// write at the same moment, the one that was first finds out.
+    fn write(&self, document: &Document) -> StepResult<bool> {
         let packed = document.pack()?;
         let content = || -> io::Result<Box<dyn Read + Send>> { Ok(Box::new(Cursor::new(packed.config.clone()))) };
         self.push(&packed.config_descriptor, &content, &|_| {})?;
+        let seen = *self.seen();
+        let start = Instant::now();
+        if self.named()? != seen {
+            return Ok(false);
+        }
         self.client
             .push_manifest(&self.reference, media_type::OCI_MANIFEST, &packed.manifest)?;
-        Ok(())
+        let_others_write(start);
+        let named = self.named()?;
+        // A mirror may go on naming what was there before.
+        Ok(named == Some(Digest::of(&packed.manifest)) || named == seen)
     }
 }

@@ -4,14 +4,15 @@
 use std::io::Read;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use kiln_image::{Descriptor, Digest};
 use kiln_registry::{Client, Content, Download, Error, Exchange};
 use rusty_s3::actions::{CompleteMultipartUploadResponse, CreateMultipartUpload, S3Action};
 use rusty_s3::{Bucket, Credentials, UrlStyle};
 
-use super::backend::{Backend, Verified};
+use super::backend::{Backend, Verified, let_others_write};
 use super::document::Document;
 use super::ranged::Ranged;
 use super::upload::Upload;
@@ -26,6 +27,10 @@ const PART: u64 = 64 << 20;
 const MOST_PARTS: u64 = 10_000;
 /// Larger objects cannot be copied by one request.
 const MOST_COPIED: u64 = 5 << 30;
+/// 412: the condition does not hold; 409: others write at the same moment.
+const OVERTAKEN: [u16; 2] = [412, 409];
+/// 501: the server knows no conditions.
+const NOT_IMPLEMENTED: u16 = 501;
 /// No honest answer about an upload is longer.
 const MOST_ANSWER: u64 = 64 << 10;
 
@@ -106,7 +111,12 @@ pub(super) struct S3 {
     place: S3Place,
     /// Whether all names had the same when they were last read.
     agreed: AtomicBool,
+    /// The versions (`ETag`s) of the names' documents when they were last read, and when that was.
+    seen: Mutex<(Instant, Vec<Option<Seen>>)>,
 }
+
+/// What is known of the version of an object that is there; nothing where the server does not say.
+type Seen = Option<String>;
 
 impl S3 {
     pub(super) fn new(client: &Client, place: &S3Place) -> Self {
@@ -114,6 +124,7 @@ impl S3 {
             client: client.clone(),
             place: place.clone(),
             agreed: AtomicBool::new(false),
+            seen: Mutex::new((Instant::now(), Vec::new())),
         }
     }
 
@@ -140,22 +151,46 @@ impl S3 {
         })
     }
 
-    fn document(&self, key: &str) -> StepResult<Option<Document>> {
+    fn document(&self, key: &str) -> StepResult<(Option<Document>, Option<Seen>)> {
         let answer = match self.get(key, 0) {
-            Err(error) if error.is_not_found() => return Ok(None),
+            Err(error) if error.is_not_found() => return Ok((None, None)),
             answer => answer?,
         };
-        Document::parse(&answer.bytes(MAX_DOCUMENT)?).map(Some)
+        let seen = answer.validators.etag.clone();
+        Ok((Some(Document::parse(&answer.bytes(MAX_DOCUMENT)?)?), Some(seen)))
     }
 
-    /// When the object was written, in seconds since 1970 (0 where that is not said); `None` where there is none.
-    fn written(&self, key: &str) -> Result<Option<i64>, Error> {
+    /// What is said of the object; `None` where there is none.
+    fn head(&self, key: &str) -> Result<Option<Download>, Error> {
         let action = self.place.bucket.head_object(self.credentials(), key);
         match self.ask("look for", key, &action, &[], Content::Empty) {
-            Ok(found) => Ok(Some(found.modified.unwrap_or(0))),
+            Ok(found) => Ok(Some(found)),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Writes a document in the place of the one that was seen. `false` where another one is there: servers compare
+    /// ("Conditional writes"), and for those that do not it is looked at again.
+    fn replace(&self, key: &str, (start, seen): (Instant, Option<&Seen>), bytes: &[u8]) -> StepResult<bool> {
+        let action = self.place.bucket.put_object(self.credentials(), key);
+        let put = |headers: &[_]| self.ask("write", key, &action, headers, Content::Bytes(bytes));
+        let condition = match seen {
+            None => vec![("if-none-match", "*".to_owned())],
+            Some(Some(tag)) => vec![("if-match", tag.clone())],
+            Some(None) => Vec::new(),
+        };
+        let answer = match put(&condition) {
+            Err(error) if error.status().is_some_and(|status| OVERTAKEN.contains(&status)) => return Ok(false),
+            Err(error) if error.status() == Some(NOT_IMPLEMENTED) => put(&[])?,
+            answer => answer?,
+        };
+        let Some(own) = answer.validators.etag else {
+            return Ok(true);
+        };
+        let_others_write(start);
+        let there = self.head(key)?.and_then(|there| there.validators.etag);
+        Ok(there.is_none_or(|there| there == own))
     }
 
     fn get(&self, key: &str, offset: u64) -> Result<Download, Error> {
@@ -236,10 +271,13 @@ impl Backend for S3 {
     }
 
     fn read(&self) -> StepResult<Option<Document>> {
+        let start = Instant::now();
         let documents = self.place.documents.iter();
-        let found = documents
+        let read = documents
             .map(|key| self.document(key))
             .collect::<StepResult<Vec<_>>>()?;
+        let (found, seen): (Vec<_>, Vec<_>) = read.into_iter().unzip();
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = (start, seen);
         let agree = found.windows(2).all(|two| two[0] == two[1]);
         self.agreed.store(agree, Ordering::SeqCst);
         Ok(found.into_iter().flatten().reduce(|mut all, later| {
@@ -270,9 +308,10 @@ impl Backend for S3 {
 
     fn keep(&self, blob: &Descriptor) -> StepResult<bool> {
         let key = self.place.blob(&blob.digest);
-        let Some(written) = self.written(&key)? else {
+        let Some(there) = self.head(&key)? else {
             return Ok(false);
         };
+        let written = there.modified.unwrap_or(0);
         let age = jiff::Timestamp::now().as_second().saturating_sub(written);
         if blob.size <= MOST_COPIED && age >= i64::try_from(self.place.refresh.as_secs()).unwrap_or(i64::MAX) {
             self.refresh(&key)?;
@@ -294,11 +333,13 @@ impl Backend for S3 {
         self.put_object(&self.place.blob(&blob.digest), &upload)
     }
 
-    fn write(&self, document: &Document) -> StepResult<()> {
+    fn write(&self, document: &Document) -> StepResult<bool> {
         let packed = document.pack()?;
-        for key in &self.place.documents {
-            self.put_object(key, &Upload::Bytes(&packed.config))?;
+        let (start, seen) = self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut all = true;
+        for (key, seen) in self.place.documents.iter().zip(&seen) {
+            all &= self.replace(key, (start, seen.as_ref()), &packed.config)?;
         }
-        Ok(())
+        Ok(all)
     }
 }

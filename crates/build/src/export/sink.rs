@@ -7,6 +7,9 @@ use std::path::Path;
 use crate::error::{StepError, StepResult};
 use crate::request::Destination;
 
+/// What the names of files have that are not complete yet, before the number of the process.
+pub(crate) const UNFINISHED: &str = ".kiln-";
+
 /// Calls `write` with the destination. A file is written under a temporary name beside it and renamed when it is
 /// complete; what a failure leaves is removed.
 pub(crate) fn with_destination<T>(
@@ -24,7 +27,7 @@ pub(crate) fn with_destination<T>(
         Destination::File(path) if is_special(path) => write_file(path, write),
         Destination::File(path) => {
             let mut name = path.file_name().unwrap_or_default().to_owned();
-            name.push(format!(".kiln-{}", std::process::id()));
+            name.push(format!("{UNFINISHED}{}", std::process::id()));
             let temporary = path.with_file_name(name);
             let result = write_file(&temporary, write);
             let renamed = result.and_then(|value| {

@@ -2,6 +2,7 @@
 
 mod cached_build;
 mod caches;
+mod caches_together;
 mod github_actions;
 mod hostile;
 mod interrupt;
@@ -32,6 +33,7 @@ pub struct Trial {
 pub fn all() -> Vec<Trial> {
     [
         caches::TRIALS,
+        caches_together::TRIALS,
         github_actions::TRIALS,
         hostile::TRIALS,
         interrupt::TRIALS,

@@ -7,6 +7,7 @@ mod v2;
 use std::fmt;
 use std::io::Read;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use kiln_image::{Descriptor, Digest};
 use kiln_registry::{Client, Content, Download, Exchange};
@@ -27,8 +28,6 @@ const PREFIX: &str = "kiln-1";
 const MOST_ANSWER: u64 = 256 << 10;
 /// 409: there is an entry with that key.
 const CONFLICT: u16 = 409;
-/// How often a document gets another number because others write at the same time.
-const MOST_NUMBERS: u64 = 10;
 
 /// Where the service is, and who asks.
 #[derive(Clone, PartialEq, Eq)]
@@ -80,6 +79,8 @@ pub(super) struct Gha {
     client: Client,
     service: Box<dyn Service>,
     scope: String,
+    /// The highest number of a document that is known to be taken.
+    taken: AtomicU64,
 }
 
 /// Asks the service.
@@ -119,6 +120,7 @@ impl Gha {
             client: client.clone(),
             service,
             scope: place.scope.clone(),
+            taken: AtomicU64::new(0),
         }
     }
 
@@ -161,9 +163,10 @@ impl Backend for Gha {
     }
 
     fn read(&self) -> StepResult<Option<Document>> {
-        let Some((_, stored)) = self.newest()? else {
+        let Some((number, stored)) = self.newest()? else {
             return Ok(None);
         };
+        self.taken.fetch_max(number, Ordering::SeqCst);
         Document::parse(&self.get(&stored, 0)?.bytes(MAX_DOCUMENT)?).map(Some)
     }
 
@@ -206,17 +209,16 @@ impl Backend for Gha {
         self.service.save(&blob_key(&blob.digest), &upload).map(drop)
     }
 
-    fn write(&self, document: &Document) -> StepResult<()> {
+    /// A number that somebody else takes and gives up stays taken: each attempt is one with another.
+    fn write(&self, document: &Document) -> StepResult<bool> {
         let packed = document.pack()?;
-        let upload = Upload::Bytes(&packed.config);
-        let next = self.newest()?.map_or(1, |(number, _)| number + 1);
-        for number in next..next + MOST_NUMBERS {
-            if self.service.save(&format!("{}{number}", self.documents()), &upload)? {
-                return Ok(());
-            }
+        let number = self.taken.fetch_add(1, Ordering::SeqCst) + 1;
+        let key = format!("{}{number}", self.documents());
+        if !self.service.save(&key, &Upload::Bytes(&packed.config))? {
+            return Ok(false);
         }
-        let message = "others are writing it all the time";
-        Err(StepError::Invalid(message.to_owned()))
+        // Who took a higher number may not have read this document.
+        Ok(self.newest()?.is_none_or(|(newest, _)| newest <= number))
     }
 }
 

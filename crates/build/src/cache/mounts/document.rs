@@ -185,6 +185,14 @@ impl Mounts {
         merged
     }
 
+    /// Those that `other` has too, whatever it has of them.
+    pub(in crate::cache) fn also_in(&self, other: &Self) -> Self {
+        let mut both = self.clone();
+        both.mounts.retain(|name, _| other.mounts.contains_key(name));
+        both.forget_packs();
+        both
+    }
+
     /// Drops the mounts of these names.
     pub(super) fn forget(&mut self, names: &BTreeSet<String>) {
         self.mounts.retain(|name, _| !names.contains(name));

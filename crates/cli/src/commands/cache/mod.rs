@@ -1,5 +1,7 @@
 //! `kiln cache`
 
+mod prune;
+
 use clap::Subcommand;
 use kiln_build::MovedMounts;
 use kiln_build::request::{CacheExport, CacheMode, CachePlace, MountChoice, MountExport};
@@ -17,7 +19,7 @@ use crate::values::cache::{self, CacheTo, NotTaken};
 use crate::values::size;
 use crate::{table, terminal, time};
 
-/// What to do with cache mounts.
+/// What to do with caches.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Action {
     /// List cache mounts
@@ -30,6 +32,8 @@ pub(crate) enum Action {
     Export(Export),
     /// Bring cache mounts out of a cache; those that are here stay as they are
     Import(Import),
+    /// Tidy a cache in a directory: remove what no build finds there any more
+    Prune(prune::Args),
 }
 
 /// Arguments of `kiln cache ls`.
@@ -86,6 +90,7 @@ pub(crate) fn run(action: &Action, settings: &Settings) -> Outcome {
         Action::Rm(args) => remove(args, settings),
         Action::Export(args) => export(args, settings),
         Action::Import(args) => import(args, settings),
+        Action::Prune(args) => prune::run(args, settings),
     }
 }
 
