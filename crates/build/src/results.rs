@@ -37,7 +37,7 @@ pub(crate) fn finish(
     let made: StepResult<Vec<StoredImage>> = each
         .map(|(target, layers)| image(images, target, layers, epoch, request.inline_cache))
         .collect();
-    let results = Results {
+    let mut results = Results {
         request,
         images,
         solver,
@@ -102,12 +102,16 @@ fn image(
             manifest: None,
             layers: layers.to_vec(),
             platform: target.platform.clone(),
-            size: facts.iter().map(|layer| layer.size).sum(),
+            size: size(&facts),
             created: facts.iter().map(|layer| layer.created).max().unwrap_or_default(),
         },
         config: bytes,
         created: config.created,
     })
+}
+
+fn size(facts: &[assemble::LayerFacts]) -> u64 {
+    facts.iter().map(|layer| layer.size).sum()
 }
 
 /// The images of a build, one for each platform.
@@ -121,9 +125,13 @@ struct Results<'a> {
 impl Results<'_> {
     /// Puts them into the store and names them, if they stay there. Gives what stands for several: one has no manifest
     /// yet.
-    fn keep(&self, task: &Task<'_>) -> StepResult<Option<Descriptor>> {
+    fn keep(&mut self, task: &Task<'_>) -> StepResult<Option<Descriptor>> {
         if !self.stay()? {
             return Ok(None);
+        }
+        for StoredImage { image, .. } in &mut self.stored.images {
+            // Of layers that came only now the compressed size was known.
+            image.size = size(&assemble::layer_facts(self.images, &image.layers)?);
         }
         let store = self.images.store;
         for StoredImage { image, .. } in &self.stored.images {

@@ -18,7 +18,7 @@ pub(crate) fn sentence(why: &Why) -> String {
     match why {
         Why::Cached { build, .. } => format!("made by {}", maker(*build)),
         Why::NoCache => "told to run in any case (--no-cache)".to_owned(),
-        Why::First => "nothing like it was built before".to_owned(),
+        Why::First => "nothing like it ran here before".to_owned(),
         Why::Gone { build, .. } => format!("the same as in build {build}, whose result is no longer there"),
         Why::Changed { differences, count, .. } => {
             let first = differences.first().map(difference).unwrap_or_default();

@@ -31,6 +31,8 @@ pub struct Options {
     megabytes: u64,
     /// Files of the context of many; a second one has five times as many.
     files: u32,
+    /// Records of a cache that is read.
+    records: u32,
     /// Where the figures go besides the terminal.
     json: Option<PathBuf>,
 }
@@ -44,6 +46,7 @@ impl Options {
                 steps: 20,
                 megabytes: 512,
                 files: 20_000,
+                records: 1000,
                 json: None,
             }),
             [rest @ .., "--json", file] => Ok(Self {
@@ -55,6 +58,7 @@ impl Options {
                 steps: 3,
                 megabytes: 8,
                 files: 200,
+                records: 100,
                 ..Self::parse(rest)?
             }),
             _ => bail!("bench takes --quick and --json FILE, not {}", words.join(" ")),
@@ -115,6 +119,9 @@ impl<'a> Bench<'a> {
     fn measure(&self) -> Result<Report> {
         let subjects = subject::all(&self.directory, self.options);
         let peer = self.peer(&subjects[1]);
+        for words in subject::fill_records(&self.directory, self.options) {
+            command::quietly(self.kiln.command().args(words))?;
+        }
         let mut times: Vec<Times> = subjects.iter().map(|_| Times::default()).collect();
         let mut floor = Vec::new();
         // The first round warms up what all later ones have warm: pulled bases, the page cache.

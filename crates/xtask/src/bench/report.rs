@@ -31,21 +31,31 @@ pub(super) struct Row {
 }
 
 impl Report {
-    /// From the rows of all subjects, of which the second has `options.steps` steps more than the first.
+    /// From the rows of all subjects, of which the second has `options.steps` steps more than the first, and the last
+    /// imports `options.records` records more than the one before.
     pub(super) fn new(options: &Options, peer: Option<&'static str>, mut rows: Vec<Row>, floor: Option<f64>) -> Self {
-        let difference = |of: fn(&Row) -> Option<f64>| {
-            let (none, all) = (rows.first().and_then(of)?, rows.get(1).and_then(of)?);
-            Some((all - none) / f64::from(options.steps))
+        let difference = |more: usize, less: usize, of: fn(&Row) -> Option<f64>| {
+            let row = |number: usize| rows.get(number).and_then(of);
+            Some(row(more)? - row(less)?)
         };
+        let each = |all: Option<f64>| Some(all? / f64::from(options.steps));
         let step = Row {
             what: "one more trivial RUN step".to_owned(),
-            kiln_ms: difference(|row| row.kiln_ms),
-            buildah_ms: difference(|row| row.buildah_ms),
+            kiln_ms: each(difference(1, 0, |row| row.kiln_ms)),
+            buildah_ms: each(difference(1, 0, |row| row.buildah_ms)),
             floor_ms: floor,
             at_most_ms: Some(10.0),
             kiln_peak_mib: None,
         };
+        let last = rows.len().saturating_sub(1);
+        let import = Row {
+            what: format!("import of {} records", options.records),
+            kiln_ms: difference(last, last.saturating_sub(1), |row| row.kiln_ms),
+            at_most_ms: Some(100.0),
+            ..Row::default()
+        };
         rows.insert(0, step);
+        rows.push(import);
         Self {
             rounds: options.rounds,
             buildah_isolation: peer,
@@ -112,6 +122,7 @@ mod tests {
         assert_eq!(report.rows[0].kiln_ms, Some(10.0));
         assert_eq!(report.rows[0].buildah_ms, None);
         assert_eq!(report.rows[0].cells()[5], "5.0");
+        assert_eq!(report.rows[3].kiln_ms, Some(200.0));
         assert!(report.table().contains("| one more trivial RUN step |  10.0 ms |"));
     }
 }

@@ -26,6 +26,9 @@ pub(super) struct Subject {
     pub(super) at_most: Option<f64>,
 }
 
+/// Steps of one build of those that fill a cache.
+const BATCH: u32 = 100;
+
 /// Files of the large context besides the one that is nearly all of it.
 const SMALL_FILES: usize = 1000;
 
@@ -40,6 +43,11 @@ pub(super) fn write_contexts(directory: &Path, options: &Options) -> Result<()> 
     let stamped = "FROM scratch\nCOPY <<EOF /stamp\nstamp\nEOF\n".to_owned();
     let hundred: String = (2..=100).fold(stamped, |text, step| format!("{text}COPY <<EOF /{step}\n{step}\nEOF\n"));
     fs::write(small.join("hundred"), hundred)?;
+    let batch: String = (1..=BATCH).fold("FROM scratch\nARG BATCH\n".to_owned(), |text, step| {
+        format!("{text}COPY <<EOF /{step}\n$BATCH {step}\nEOF\n")
+    });
+    fs::write(small.join("batch"), batch)?;
+    fs::write(small.join("new"), "FROM scratch\nCOPY <<EOF /stamp\nstamp\nEOF\n")?;
     let none = format!("FROM {BASE}\nLABEL benchmark=none\n");
     let all: String = (1..=options.steps).fold(none.clone(), |text, step| format!("{text}RUN : {step}\n"));
     let stage = |name: &str| format!("FROM {BASE} AS {name}\nRUN sleep 1 && echo {name} > /{name}\n");
@@ -127,12 +135,6 @@ pub(super) fn all(directory: &Path, options: &Options) -> Vec<Subject> {
     );
     let mut cached = build(format!("{steps} trivial RUN steps, fully cached"), "all", "small", &[]);
     cached.at_most = Some(30.0);
-    let mut written = build("the same, and --cache-to type=local".to_owned(), "all", "small", &[]);
-    let cache = format!("type=local,mode=max,dest={}", directory.join("cache").display());
-    written.kiln.extend(["--cache-to".to_owned(), cache]);
-    written.before = Some(written.kiln.clone());
-    written.buildah.clear();
-    written.at_most = Some(80.0);
     let (files, more) = (options.files, 5 * options.files);
     let mut many = build(
         format!("{steps} steps, fully cached, {files} files"),
@@ -167,7 +169,7 @@ pub(super) fn all(directory: &Path, options: &Options) -> Vec<Subject> {
         build("no step".to_owned(), "none", "small", fresh),
         build(format!("{steps} trivial RUN steps"), "all", "small", fresh),
         cached,
-        written,
+        written(directory, build(String::new(), "all", "small", &[])),
         build("two stages that sleep 1 s".to_owned(), "stages", "small", fresh),
         build(
             format!("COPY of {megabytes} MiB and {SMALL_FILES} files"),
@@ -181,7 +183,69 @@ pub(super) fn all(directory: &Path, options: &Options) -> Vec<Subject> {
         changed,
         image,
         why(directory, build(String::new(), "hundred", "small", &[])),
+        new_step(directory, build("a COPY that is new".to_owned(), "new", "small", &[])),
+        imported(directory, options, build(String::new(), "new", "small", &[])),
     ]
+}
+
+/// A build that is cached, and writes its cache to a directory that has it.
+fn written(directory: &Path, build: Subject) -> Subject {
+    let cache = format!("type=local,mode=max,dest={}", directory.join("cache").display());
+    let kiln = [&build.kiln[..], &["--cache-to".to_owned(), cache]].concat();
+    Subject {
+        what: "the same, and --cache-to type=local".to_owned(),
+        before: Some(kiln.clone()),
+        kiln,
+        buildah: Vec::new(),
+        at_most: Some(80.0),
+        ..build
+    }
+}
+
+/// A step that neither the store nor a cache has.
+fn new_step(directory: &Path, mut build: Subject) -> Subject {
+    let dockerfile = directory.join("small/new").display().to_string();
+    build.edit = Some(format!("sed -i \"s/^stamp.*/stamp $(date +%N)/\" {dockerfile}"));
+    build.buildah.clear();
+    build
+}
+
+/// The same with a cache, which is read for it.
+fn imported(directory: &Path, options: &Options, build: Subject) -> Subject {
+    let mut build = new_step(directory, build);
+    build.what = format!("the same, --cache-from type=local with {} records", options.records);
+    build.kiln.extend([
+        "--cache-from".to_owned(),
+        format!("type=local,src={}", records(directory)),
+    ]);
+    build
+}
+
+/// The cache directory with many records.
+fn records(directory: &Path) -> String {
+    directory.join("records").display().to_string()
+}
+
+/// Kiln's arguments to fill it, one build after the other.
+pub(super) fn fill_records(directory: &Path, options: &Options) -> impl Iterator<Item = Vec<String>> {
+    let context = directory.join("small").display().to_string();
+    let cache = format!("type=local,mode=max,dest={}", records(directory));
+    (0..options.records.div_ceil(BATCH)).map(move |batch| {
+        let (argument, file) = (format!("BATCH={batch}"), format!("{context}/batch"));
+        [
+            "build",
+            "-q",
+            "--build-arg",
+            &argument,
+            "--cache-to",
+            &cache,
+            "-f",
+            &file,
+            &context,
+        ]
+        .map(str::to_owned)
+        .into()
+    })
 }
 
 /// Why steps ran that a change of the first one made run: each is compared with its earlier runs.
