@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kiln_plan::{Op, Source, Step, StepId};
-use kiln_store::{Key, LayerDir, LayerId, Record};
+use kiln_store::{BuildId, Key, LayerDir, LayerId, Record};
 
 use super::clock::Clock;
 use super::content::Content;
@@ -84,6 +84,7 @@ impl Solver<'_> {
         if let Some(key) = &definition
             && let Some(record) = self.lookup(step, key)?
         {
+            self.note_content(step, &record)?;
             return Ok(self.hit(id, &base, record));
         }
         for input in step.inputs().into_iter().filter(|input| Some(*input) != step.root()) {
@@ -115,6 +116,23 @@ impl Solver<'_> {
             self.session.store.end_run(run, layer)?;
         }
         Ok(ran)
+    }
+
+    /// Notes the content key of a layer that a cache has, so that later builds find it by that too, without the cache. What the
+    /// cache says of it counts for nothing, and nothing is fetched for it.
+    fn note_content(&self, step: &Step, record: &Record) -> StepResult<()> {
+        if record.build != BuildId::ELSEWHERE || self.session.store.layer(&record.layer)?.is_some() {
+            return Ok(());
+        }
+        for input in step.inputs().into_iter().filter(|input| Some(*input) != step.root()) {
+            if !self.images.are_in_store(self.result(input).layers())? {
+                return Ok(());
+            }
+        }
+        if let (Some(key), _) = self.content(step)? {
+            self.images.caches.note(&key, &record.layer);
+        }
+        Ok(())
     }
 
     fn hit(&self, id: StepId, base: &[LayerId], record: Record) -> Ran {
