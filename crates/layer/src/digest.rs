@@ -1,5 +1,6 @@
 //! Content digests of trees, for cache keys.
 
+use std::borrow::Cow;
 use std::ffi::CString;
 use std::fs::File;
 use std::io;
@@ -283,15 +284,15 @@ impl Digester<'_, '_> {
         match meta.kind {
             FileType::Directory => {
                 let top = walk::open_directory(&top, c".").map_err(Error::at("open", shown))?;
-                self.directory(b"", &top, &meta, Filter::Include)?;
+                self.directory(Vec::new(), &top, &meta, Filter::Include)?;
                 self.walk(top)
             }
             FileType::RegularFile => {
                 let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
                 let file = root::open(root, self.top, flags).map_err(Error::at("open", shown))?;
-                self.file(b"", Source::Open(file), &meta)
+                self.file(Vec::new(), || Source::Open(file), &meta)
             }
-            _ => self.other(b"", &meta, Vec::new()),
+            _ => self.other(Vec::new(), &meta, Vec::new()),
         }
     }
 
@@ -311,7 +312,11 @@ impl Digester<'_, '_> {
 
     fn name(&mut self, walk: &mut Walk, name: &Name) -> Result<(), Error> {
         let path = walk.path_of(&name.name);
-        let full = join(self.top, &path);
+        let full: Cow<'_, [u8]> = if self.top.is_empty() {
+            Cow::Borrowed(&path)
+        } else {
+            Cow::Owned(join(self.top, &path))
+        };
         let full = path_of(&full);
         let mut meta = None;
         let kind = match name.kind {
@@ -328,7 +333,7 @@ impl Digester<'_, '_> {
         if kind == FileType::Directory {
             let directory = walk::open_directory(walk.dir(), &name.name).map_err(Error::at("open", full))?;
             let meta = Meta::of_fd(&directory).map_err(Error::at("examine", full))?;
-            self.directory(&path, &directory, &meta, filter)?;
+            self.directory(path.clone(), &directory, &meta, filter)?;
             return walk
                 .enter(&name.name, directory)
                 .map_err(Error::at("read the directory", full));
@@ -339,18 +344,21 @@ impl Digester<'_, '_> {
         };
         self.count_directories()?;
         match meta.kind {
-            FileType::RegularFile => self.file(&path, Source::Named(Arc::clone(walk.dir()), name.name.clone()), &meta),
+            FileType::RegularFile => {
+                let source = || Source::Named(Arc::clone(walk.dir()), name.name.clone());
+                self.file(path, source, &meta)
+            }
             FileType::Symlink => {
                 let target =
                     readlinkat(walk.dir(), &*name.name, Vec::new()).map_err(Error::at("read the link", full))?;
-                self.other(&path, &meta, target.into_bytes())
+                self.other(path, &meta, target.into_bytes())
             }
-            _ => self.other(&path, &meta, Vec::new()),
+            _ => self.other(path, &meta, Vec::new()),
         }
     }
 
-    fn directory(&mut self, path: &[u8], directory: &OwnedFd, meta: &Meta, filter: Filter) -> Result<(), Error> {
-        let (xattrs, _) = xattr::read(directory).map_err(Error::at("read the attributes of", path_of(path)))?;
+    fn directory(&mut self, path: Vec<u8>, directory: &OwnedFd, meta: &Meta, filter: Filter) -> Result<(), Error> {
+        let (xattrs, _) = xattr::read(directory).map_err(Error::at("read the attributes of", path_of(&path)))?;
         let mut hasher = Hasher::new();
         add_xattrs(&mut hasher, &xattrs);
         let digest = *hasher.finalize().as_bytes();
@@ -381,7 +389,7 @@ impl Digester<'_, '_> {
     }
 
     /// What is neither directory nor file.
-    fn other(&mut self, path: &[u8], meta: &Meta, target: Vec<u8>) -> Result<(), Error> {
+    fn other(&mut self, path: Vec<u8>, meta: &Meta, target: Vec<u8>) -> Result<(), Error> {
         self.files += 1;
         let entry = Counted {
             target,
@@ -390,7 +398,7 @@ impl Digester<'_, '_> {
         self.push(Pending { entry, file: None })
     }
 
-    fn file(&mut self, path: &[u8], source: Source, meta: &Meta) -> Result<(), Error> {
+    fn file(&mut self, path: Vec<u8>, source: impl FnOnce() -> Source, meta: &Meta) -> Result<(), Error> {
         self.files += 1;
         self.bytes += meta.size;
         let entry = Counted {
@@ -410,10 +418,10 @@ impl Digester<'_, '_> {
         }
         let (reply, result) = sync_channel(1);
         if !std::mem::replace(&mut self.workers.started, true) {
-            (self.workers.start)().map_err(Error::at("start a thread to read", path_of(path)))?;
+            (self.workers.start)().map_err(Error::at("start a thread to read", path_of(&entry.path)))?;
         }
         let job = Job {
-            source,
+            source: source(),
             reply,
             meta: *meta,
         };
@@ -427,10 +435,10 @@ impl Digester<'_, '_> {
         })
     }
 
-    fn entry(&self, path: &[u8], meta: &Meta) -> Counted {
+    fn entry(&self, path: Vec<u8>, meta: &Meta) -> Counted {
         let mode = self.options.mode.filter(|_| meta.kind != FileType::Symlink);
         Counted {
-            path: path.to_vec(),
+            path,
             kind: meta.kind,
             mode: mode.unwrap_or(meta.mode),
             owner: self.options.owner.unwrap_or((meta.uid, meta.gid)),
