@@ -130,7 +130,11 @@ impl Dispatch<'_, '_> {
         let usual = &self.planner.graph.options.cache_keys;
         let is_it = |written: &str| path::absolute(self.stage.directory(), written) == target;
         let found = usual.iter().find(|(written, _)| is_it(written));
-        found.map(|(_, key)| key.clone()).unwrap_or_default()
+        let mut key = found.map(|(_, key)| key.clone()).unwrap_or_default();
+        // As those of Dockerfiles are: in whatever order they stand, it is one key.
+        key.sort_unstable();
+        key.dedup();
+        key
     }
 
     /// What the step's programs are for, and what it builds for.

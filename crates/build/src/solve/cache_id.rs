@@ -63,8 +63,10 @@ impl CacheId {
         };
         let key = digest(parts).map(|digest| format!("{digest}\n")).unwrap_or_default();
         let shown: Vec<&str> = parts.iter().map(|part| part.shown.as_str()).collect();
+        // No line of an ID can be taken for one of what follows.
+        let own = id.replace('\n', "\n ");
         Some(Self {
-            name: format!("{id}\n{key}{mode:o} {uid} {gid} {}", from.is_some()),
+            name: format!("{own}\n{key}{mode:o} {uid} {gid} {}", from.is_some()),
             id: MountId {
                 id: id.clone(),
                 key: shown.join("#"),
@@ -193,8 +195,12 @@ mod tests {
     use super::*;
 
     fn kind() -> MountKind {
+        kind_of("npm")
+    }
+
+    fn kind_of(id: &str) -> MountKind {
         MountKind::Cache {
-            id: "npm".to_owned(),
+            id: id.to_owned(),
             key: Vec::new(),
             from: None,
             source: String::new(),
@@ -225,6 +231,16 @@ mod tests {
             assert_eq!(owner(&name), Some((0o750, 1, 2)), "{name}");
             assert_eq!(owner(&format!("{name}\nprivate 1")), None);
         }
+    }
+
+    #[test]
+    fn an_id_is_never_another_one_with_a_key() {
+        let parts = [part("text", "a")];
+        let with = CacheId::new(&kind(), &parts).unwrap();
+        let id = format!("npm\n{}", digest(&parts).unwrap());
+        let without = CacheId::new(&kind_of(&id), &[]).unwrap();
+        assert_ne!(with.name, without.name);
+        assert_eq!(owner(&without.name), owner(&with.name));
     }
 
     #[test]

@@ -111,3 +111,22 @@ fn mounts_without_a_key_get_that_of_their_target() {
         "{found:?} {file:?}"
     );
 }
+
+#[test]
+fn usual_keys_are_the_same_in_whatever_order_they_stand() {
+    let keys_of = |parts: &[&str]| {
+        let key = parts
+            .iter()
+            .map(|part| Said::parse(part).expect("it is a key"))
+            .collect();
+        let options = Options {
+            cache_keys: [("/c".to_owned(), key)].into(),
+            ..for_platform("linux/amd64")
+        };
+        keys(&planned("FROM scratch\nRUN --mount=type=cache,target=/c x\n", &options))
+    };
+    let said = "FROM scratch\nRUN --mount=type=cache,target=/c,key=base,key=go1,key=platform x\n";
+    let said = keys(&planned(said, &for_platform("linux/amd64")));
+    assert_eq!(keys_of(&["go1", "base", "platform", "go1"]), said);
+    assert_eq!(keys_of(&["platform", "go1", "base"]), said);
+}
