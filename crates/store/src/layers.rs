@@ -210,11 +210,17 @@ impl Store {
     /// Waits until everything that was committed before is on the disk, if some of it was committed `age` ago or earlier.
     ///
     /// A sync waits for all that anybody wrote to the file system, so it is kept from builds that follow quickly; what is
-    /// older than half a minute the kernel has mostly written by itself.
+    /// older than half a minute the kernel has mostly written by itself. While much is still to be written, whoever it
+    /// is from, it waits for better times, if they come within [`PATIENCE`]. With an `age` of zero nothing is waited for.
     pub fn make_durable(&self, age: Duration) -> Result<()> {
         // A layer that is pruned and made again meanwhile would not be covered by this sync.
         let _in_use = self.in_use()?;
-        let before = self.not_durable(now().saturating_sub_unsigned(age.as_secs()))?;
+        let older_than = |age: Duration| self.not_durable(now().saturating_sub_unsigned(age.as_secs()));
+        let mut before = older_than(age)?;
+        let may_wait = (1..PATIENCE.as_secs()).contains(&age.as_secs());
+        if may_wait && !before.is_empty() && unwritten() > MUCH {
+            before = older_than(PATIENCE)?;
+        }
         if before.is_empty() {
             return Ok(());
         }
@@ -246,6 +252,23 @@ impl Store {
         };
         found.into_iter().map(keep).collect()
     }
+}
+
+/// How long a sync may be put off.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// What a sync may have to write, in bytes: a fraction of a second of a slow disk.
+const MUCH: u64 = 32 << 20;
+
+/// Bytes that the kernel has not written to any disk yet; 0 where it does not tell.
+fn unwritten() -> u64 {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let kibibytes = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+        line.trim().strip_suffix(" kB")?.parse::<u64>().ok()
+    };
+    let all = ["Dirty:", "Writeback:"].into_iter().filter_map(kibibytes);
+    all.sum::<u64>() << 10
 }
 
 /// Whether there is a row of the layer, and its files are sure to be those that were committed.
