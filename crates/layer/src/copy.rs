@@ -49,6 +49,9 @@ pub struct CopyOptions<'a> {
     pub mode: ModeChange,
     /// What is copied; `None` for everything.
     pub filter: Option<&'a FilterFn<'a>>,
+    /// Which files the destination has already, by their paths as for the filter: of those nothing is made but the
+    /// directories that they are in.
+    pub present: Option<&'a dyn Fn(&Path) -> bool>,
     /// What becomes of times.
     pub times: Times,
     /// Whether a symbolic link that is the source itself is copied rather than what it leads to.
@@ -63,6 +66,7 @@ impl std::fmt::Debug for CopyOptions<'_> {
             .field("owner", &self.owner)
             .field("mode", &self.mode)
             .field("filter", &self.filter.is_some())
+            .field("present", &self.present.is_some())
             .field("times", &self.times)
             .field("no_follow", &self.no_follow)
             .field("replace_link", &self.replace_link)
@@ -489,6 +493,9 @@ impl TreeCopy<'_, '_> {
         }
         if filter == Filter::Exclude {
             return Ok(());
+        }
+        if self.copier.options.present.is_some_and(|present| present(full)) {
+            return self.make_directories();
         }
         match Source::in_directory(walk.dir(), name).map_err(Error::at("open", full))? {
             Source::Directory(directory, meta) => {

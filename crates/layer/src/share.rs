@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use crate::cursor::{Cursor, Missing};
 use crate::root::split;
-use crate::walk::Meta;
+use crate::walk::{FileId, Meta};
 
 /// A file that an earlier copy has with the same content, owner, mode and attributes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,8 +35,8 @@ pub struct Shared {
 /// Links files of the earlier copy in the directory `earlier` into the directory `copy`, which must be on the same mount
 /// and have none of them. Directories are made on the way; their attributes are left to whoever copies the rest.
 ///
-/// What cannot be shared is not an error, but is to be copied: a file that is not as it should be, or has as many names as
-/// the file system allows.
+/// What cannot be shared is not an error, but is to be copied: a file that is not as it should be, that is there
+/// under another name too, or that has as many names as the file system allows.
 pub fn share_files<'a>(
     earlier: BorrowedFd<'_>,
     copy: BorrowedFd<'_>,
@@ -44,8 +44,9 @@ pub fn share_files<'a>(
 ) -> Result<Shared, Errno> {
     let (mut earlier, mut copy) = (Cursor::new(earlier)?, Cursor::new(copy)?);
     let mut shared = Shared::default();
+    let mut seen = HashSet::new();
     for file in files {
-        if share(&mut earlier, &mut copy, &file).is_some() {
+        if share(&mut earlier, &mut copy, &file, &mut seen).is_some() {
             shared.paths.insert(file.path.to_vec());
             shared.bytes += file.size;
         }
@@ -54,11 +55,20 @@ pub fn share_files<'a>(
 }
 
 /// `None` if it cannot be.
-fn share(earlier: &mut Cursor<'_>, copy: &mut Cursor<'_>, file: &Unchanged<'_>) -> Option<()> {
+fn share(
+    earlier: &mut Cursor<'_>,
+    copy: &mut Cursor<'_>,
+    file: &Unchanged<'_>,
+    seen: &mut HashSet<FileId>,
+) -> Option<()> {
     let (above, name) = split(file.path);
     let from = earlier.enter(above, Missing::Fail).ok()?;
     let meta = Meta::of(&*from, &CString::new(name).ok()?).ok()?;
     if meta.kind != FileType::RegularFile || meta.size != file.size || meta.mtime != file.mtime {
+        return None;
+    }
+    // What were two names of one file are two files now.
+    if meta.is_linked() && !seen.insert(meta.id()) {
         return None;
     }
     let to = copy.enter(above, Missing::Make).ok()?;
@@ -122,5 +132,20 @@ mod tests {
         for path in ["a/touched", "a/grown", "x", "link"] {
             assert!(!copy.join(path).exists(), "{path}");
         }
+    }
+
+    #[test]
+    fn two_names_of_one_file_are_two_files_where_nobody_says_otherwise() {
+        let directory = tempfile::tempdir().unwrap();
+        let (earlier, copy) = (directory.path().join("earlier"), directory.path().join("copy"));
+        fs::create_dir(&earlier).unwrap();
+        fs::create_dir(&copy).unwrap();
+        fs::write(earlier.join("a"), "content").unwrap();
+        fs::hard_link(earlier.join("a"), earlier.join("b")).unwrap();
+        let (from, to) = (File::open(&earlier).unwrap(), File::open(&copy).unwrap());
+        let files = ["a", "b"].map(|path| unchanged(&earlier, path));
+        let shared = share_files(from.as_fd(), to.as_fd(), files.into_iter()).unwrap();
+        assert_eq!(shared.paths, HashSet::from([b"a".to_vec()]));
+        assert!(!copy.join("b").exists());
     }
 }

@@ -8,7 +8,7 @@ use crate::caches::MountId;
 use crate::error::Result;
 use crate::layers::from_sql;
 use crate::locks;
-use crate::{Store, builds, uses};
+use crate::{Store, builds, families, uses};
 
 /// What a piece is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -148,7 +148,13 @@ impl Store {
 
     /// Who needs what. The gate is closed.
     pub(crate) fn needs(&self, db: &Connection) -> Result<Needs> {
-        let (uses, processes) = self.all_uses()?;
+        let (mut uses, processes) = self.all_uses()?;
+        for family in families::all(db)? {
+            let names: Vec<String> = family.iter().map(|id| uses::of_layer(id)).collect();
+            if names.iter().any(|name| uses.contains(name)) {
+                uses.extend(names);
+            }
+        }
         let mut needs = Needs {
             processes,
             uses,

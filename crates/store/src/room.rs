@@ -204,7 +204,7 @@ impl Store {
     }
 
     /// What this process is called in the store.
-    fn process(&self) -> Result<String> {
+    pub(crate) fn process(&self) -> Result<String> {
         let name = self.temp()?.path().file_name().unwrap_or_default();
         Ok(name.to_string_lossy().into_owned())
     }

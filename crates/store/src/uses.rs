@@ -208,6 +208,19 @@ impl Store {
         Ok((uses, processes))
     }
 
+    /// Whether another process uses a layer at this moment.
+    pub fn is_used_by_others(&self, layer: &LayerId) -> Result<bool> {
+        let (own, parent) = (self.process()?, self.root.join("tmp"));
+        let mut uses = HashSet::new();
+        for entry in std::fs::read_dir(&parent).map_err(Error::io("read", &parent))? {
+            let entry = entry.map_err(Error::io("read", &parent))?;
+            if entry.file_name() != *own {
+                add_uses_of(&entry.path(), &mut uses)?;
+            }
+        }
+        Ok(uses.contains(&of_layer(layer.as_str())))
+    }
+
     /// Writes down that what this process used was used now. Once for all of it: look-ups must cost nothing.
     pub(crate) fn write_uses(&self) -> Result<()> {
         let touched = std::mem::take(&mut *lock(&self.uses.touched));

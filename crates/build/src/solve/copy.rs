@@ -31,6 +31,9 @@ pub(super) struct Choice {
     exclude: Option<Ignore>,
 }
 
+/// Whether a file is there already.
+type Present<'a> = &'a dyn Fn(&Path) -> bool;
+
 impl<'a> Target<'a> {
     /// For the files of an instruction; `local` if they come from a context or the instruction itself.
     pub(super) fn new(root: BorrowedFd<'a>, copy: &'a CopyAction, local: bool) -> StepResult<Self> {
@@ -70,7 +73,7 @@ impl<'a> Target<'a> {
                 let chosen = self.choice.decide(tree.context, base, path, directory);
                 kept.filter(chosen, base, path, directory)
             };
-            self.copy(tree, &base.real, &self.copy.destination, &filter, false)?;
+            self.copy(tree, &base.real, &self.copy.destination, &filter, None, false)?;
         }
         kept.check(tree)
     }
@@ -91,13 +94,10 @@ impl<'a> Target<'a> {
 
     /// Copies a file, or what of a directory neither the ignore file nor `--exclude` leaves out.
     fn copy_below(&self, tree: &Tree<'_>, source: &Source, destination: &str, replace_link: bool) -> StepResult<()> {
-        let filter = |path: &Path, directory: bool| {
-            if !directory && self.has_shared(source, path) {
-                return Filter::Exclude;
-            }
-            self.choice.decide(tree.context, source, path, directory)
-        };
-        self.copy(tree, &source.real, destination, &filter, replace_link)
+        let filter = |path: &Path, directory: bool| self.choice.decide(tree.context, source, path, directory);
+        let present = |path: &Path| self.has_shared(source, path);
+        let present: Option<Present<'_>> = self.shared.is_some().then_some(&present);
+        self.copy(tree, &source.real, destination, &filter, present, replace_link)
     }
 
     /// Whether the file is there already.
@@ -113,6 +113,7 @@ impl<'a> Target<'a> {
         path: &Path,
         destination: &str,
         filter: &dyn Fn(&Path, bool) -> Filter,
+        present: Option<Present<'_>>,
         replace_link: bool,
     ) -> StepResult<()> {
         let filter = tree.until_canceled(filter);
@@ -120,6 +121,7 @@ impl<'a> Target<'a> {
             owner: self.owner,
             mode: self.mode.clone(),
             filter: Some(&filter),
+            present,
             replace_link,
             ..CopyOptions::default()
         };

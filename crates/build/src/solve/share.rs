@@ -1,5 +1,6 @@
 //! Copies that share files with an earlier copy of the same: what did not change is linked and not copied again.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
@@ -23,12 +24,25 @@ use crate::measure::Common;
 /// As few files with as few bytes are copied as quickly as they are looked for.
 const FEW: (usize, u64) = (64, 1 << 20);
 
+const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
 /// An earlier copy of the same directory to the same place of the same tree.
 #[derive(Debug)]
 pub(super) struct Earlier<'a> {
     /// What it made.
     layer: LayerId,
     files: Vec<Unchanged<'a>>,
+}
+
+impl Earlier<'_> {
+    /// The directories that files are in, each once.
+    fn directories(&self) -> BTreeSet<&Path> {
+        let all = self
+            .files
+            .iter()
+            .filter_map(|file| Path::new(OsStr::from_bytes(file.path)).parent());
+        all.collect()
+    }
 }
 
 impl Solver<'_> {
@@ -60,7 +74,8 @@ impl Solver<'_> {
         let Some((layer, listing)) = past.layer.zip(listing) else {
             return Ok(None);
         };
-        if store.layer(&layer)?.is_none() {
+        // Links change a file's `ctime`, at which programs may stumble that read it just now.
+        if store.is_used_by_others(&layer)? || store.layer(&layer)?.is_none() {
             return Ok(None);
         }
         let listing = store.listing(&listing)?.as_deref().and_then(Listing::decompress);
@@ -78,7 +93,7 @@ impl Solver<'_> {
         let Some(copy) = one_source(file) else {
             return Ok(None);
         };
-        let place = self.place_of_copy(copy, base, directory)?;
+        let place = self.place_of_copy(copy, base, directory, earlier)?;
         let store = self.session.store;
         let open = |root: &Path| open_below(root, &place);
         let (Ok(from), Ok(to)) = (open(&store.layer_path(&earlier.layer)), open(&directory.fs())) else {
@@ -96,15 +111,28 @@ impl Solver<'_> {
         }))
     }
 
-    /// Makes the directory that is copied to, and gives its path in the layer, which goes through no link.
-    fn place_of_copy(&self, copy: &CopyAction, base: &[LayerId], directory: &LayerDir) -> StepResult<PathBuf> {
+    /// Makes the directory that is copied to, and gives its path in the layer, which goes through no link. The directories
+    /// in it that the base has become directories of the layer, with all attributes.
+    fn place_of_copy(
+        &self,
+        copy: &CopyAction,
+        base: &[LayerId],
+        directory: &LayerDir,
+        earlier: &Earlier<'_>,
+    ) -> StepResult<PathBuf> {
         // The kernel takes a work directory for such a mount but once.
         let work = self.session.store.new_layer()?;
         let root = self.writable(base, directory, &work)?;
         let place = Target::new(root.as_fd(), copy, true)?.make_destination()?;
         let failed = || StepError::errno("prepare the destination", &copy.destination);
-        // A directory of the base becomes one of the layer when it is changed.
-        futimens(&place, &times(&place).map_err(failed())?).map_err(failed())?;
+        // That happens when they are changed.
+        let copy_up = |directory: &OwnedFd| futimens(directory, &times(directory)?);
+        copy_up(&place).map_err(failed())?;
+        for path in earlier.directories() {
+            if let Ok(found) = kiln_sandbox::open_in_root(&place, path, DIRECTORY, Mode::empty()) {
+                copy_up(&found).map_err(failed())?;
+            }
+        }
         let path = rustix::fs::readlink(format!("/proc/self/fd/{}", place.as_raw_fd()), Vec::new()).map_err(failed())?;
         Ok(PathBuf::from(OsStr::from_bytes(path.as_bytes())))
     }
@@ -131,8 +159,7 @@ fn listing_of(old: &Inputs, new: &Inputs) -> Option<[u8; 32]> {
 
 fn open_below(root: &Path, path: &Path) -> StepResult<OwnedFd> {
     let root = File::open(root).map_err(StepError::io("open", root))?;
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    kiln_sandbox::open_in_root(&root, path, flags, Mode::empty()).map_err(StepError::errno("open", path))
+    kiln_sandbox::open_in_root(&root, path, DIRECTORY, Mode::empty()).map_err(StepError::errno("open", path))
 }
 
 /// When an open file was read and changed last.

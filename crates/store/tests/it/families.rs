@@ -194,3 +194,37 @@ fn who_shares_files_with_a_damaged_layer_is_not_found_any_more() {
         .collect();
     assert_eq!(shared, [Some(layers[3].clone())]);
 }
+
+#[test]
+fn nothing_of_a_family_goes_while_one_of_it_is_used() {
+    let (directory, store) = store();
+    let layers = family(&store);
+    let other = Store::open(directory.path()).unwrap();
+    let in_use = other.in_use().unwrap();
+    assert!(other.layer(&layers[1]).unwrap().is_some());
+    assert!(store.is_used_by_others(&layers[1]).unwrap());
+    assert!(!store.is_used_by_others(&layers[0]).unwrap() && !other.is_used_by_others(&layers[1]).unwrap());
+    // A link less changes the time of a file that the user of the second may be reading.
+    remove(&store, &[&layers[0], &layers[3]]);
+    let there = |index: usize| store.layer_path(&layers[index]).exists();
+    assert_eq!((there(0), there(3)), (true, false));
+    drop(in_use);
+    remove(&store, &[&layers[0]]);
+    assert!(!there(0));
+}
+
+#[test]
+fn files_are_not_shared_with_a_layer_that_went() {
+    let (_directory, store) = store();
+    let first = add(&store, None, &[], &["a"]);
+    let directory = store.new_layer().unwrap();
+    store.forget_layer(&first).unwrap();
+    let info = LayerInfo {
+        shares_with: Some(first.clone()),
+        ..LayerInfo::default()
+    };
+    let second = LayerId::random().unwrap();
+    let error = store.commit_layer(&directory, &second, &info).unwrap_err();
+    assert!(error.to_string().contains(first.as_str()), "{error}");
+    assert!(store.layer(&second).unwrap().is_none());
+}
