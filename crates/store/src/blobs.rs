@@ -8,9 +8,9 @@ use kiln_image::{Digest, Hasher};
 use rusqlite::params;
 
 use crate::error::{Error, Result};
-use crate::layers::to_sql;
 use crate::room::Room;
 use crate::uses::Use;
+use crate::values::to_sql;
 use crate::{Store, now, now_in_milliseconds, tree};
 
 impl Store {

@@ -10,10 +10,10 @@ use rusqlite::params;
 
 use crate::error::{Error, Result};
 use crate::ids::BuildId;
-use crate::layers::{from_sql, to_sql};
 use crate::locks::{self, LockGuard};
 use crate::runs::forget_listings;
 use crate::schema::immediate;
+use crate::values::{from_sql, to_sql};
 use crate::{Store, now, temp, tree};
 
 /// How many builds are remembered.

@@ -8,8 +8,8 @@ use kiln_image::{Digest, Hasher};
 
 use crate::contents::{Item, Kind, Need};
 use crate::error::{Error, Result};
-use crate::layers::{parse_digest, to_sql};
 use crate::upkeep::{Pruned, Scope};
+use crate::values::{parse_digest, to_sql};
 use crate::{Store, families, tree};
 
 /// What is wrong with a piece of the store.

@@ -6,8 +6,8 @@ use rusqlite::Connection;
 
 use crate::caches::MountId;
 use crate::error::Result;
-use crate::layers::from_sql;
 use crate::locks;
+use crate::values::from_sql;
 use crate::{Store, builds, families, uses};
 
 /// What a piece is.

@@ -4,7 +4,7 @@ use kiln_image::Digest;
 use rusqlite::{OptionalExtension as _, params};
 
 use crate::error::Result;
-use crate::layers::parse_digest;
+use crate::values::parse_digest;
 use crate::{LayerId, Store};
 
 /// A file that was fetched.

@@ -12,10 +12,9 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use crate::contents::{Item, Kind};
 use crate::error::{Error, Result};
 use crate::ids::LayerId;
-use crate::layers::to_sql;
+use crate::values::to_sql;
 
 /// Says that a layer shares files with another, which must still be there.
 pub(crate) fn join(db: &Connection, id: &LayerId, other: &LayerId) -> Result<()> {
@@ -45,14 +44,11 @@ pub(crate) fn all(db: &Connection) -> Result<Vec<Vec<String>>> {
     Ok(families.into_values().collect())
 }
 
-/// The family of a piece that is a layer and has one.
-pub(crate) fn of(db: &Connection, item: &Item) -> Result<Option<String>> {
-    if item.kind != Kind::Layer {
-        return Ok(None);
-    }
+/// The family of a layer that has one.
+pub(crate) fn of(db: &Connection, id: &str) -> Result<Option<String>> {
     let family = db
         .prepare_cached("SELECT family FROM layers WHERE id = ?")?
-        .query_row([&item.id], |row| row.get(0))
+        .query_row([id], |row| row.get(0))
         .optional()?;
     Ok(family.flatten())
 }

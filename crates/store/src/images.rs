@@ -9,9 +9,9 @@ use crate::Store;
 use crate::error::{Error, Result};
 use crate::ids::LayerId;
 use crate::indexes::ImageIndex;
-use crate::layers::{from_sql, parse_digest, to_sql};
 use crate::schema::immediate;
 use crate::uses::Use;
+use crate::values::{from_sql, parse_digest, to_sql};
 
 /// An image.
 #[derive(Debug, Clone, PartialEq, Eq)]

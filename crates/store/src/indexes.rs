@@ -6,9 +6,9 @@ use rusqlite::{Connection, params};
 use crate::Store;
 use crate::error::{Error, Result};
 use crate::images::{Columns, Image, columns, image};
-use crate::layers::{parse_digest, to_sql};
 use crate::schema::immediate;
 use crate::uses::Use;
+use crate::values::{parse_digest, to_sql};
 
 /// Images of several platforms.
 #[derive(Debug, Clone, PartialEq, Eq)]

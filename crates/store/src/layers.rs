@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::ids::LayerId;
 use crate::schema::immediate;
 use crate::uses::Use;
+use crate::values::{from_sql, parse_digest, to_sql};
 use crate::{Store, families, now, now_in_milliseconds, temp, tree};
 
 /// A layer.
@@ -296,17 +297,4 @@ pub(crate) fn boot_id() -> &'static str {
             .trim()
             .to_owned()
     })
-}
-
-pub(crate) fn parse_digest(text: &str) -> Result<Digest> {
-    text.parse().map_err(|error| Error::Damaged(format!("{error}")))
-}
-
-/// `SQLite`'s integers have a sign.
-pub(crate) fn to_sql(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
-}
-
-pub(crate) fn from_sql(value: i64) -> u64 {
-    u64::try_from(value).unwrap_or(0)
 }

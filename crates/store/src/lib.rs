@@ -35,6 +35,7 @@ mod temp;
 mod tree;
 mod upkeep;
 mod uses;
+mod values;
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};

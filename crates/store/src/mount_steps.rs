@@ -5,8 +5,8 @@ use rusqlite::params;
 
 use crate::error::{Error, Result};
 use crate::ids::BuildId;
-use crate::layers::{from_sql, to_sql};
 use crate::schema::immediate;
+use crate::values::{from_sql, to_sql};
 use crate::{Store, builds, tree};
 
 /// A step of a build.

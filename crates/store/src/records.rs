@@ -6,8 +6,8 @@ use rusqlite::{OptionalExtension as _, params};
 
 use crate::error::Result;
 use crate::ids::{BuildId, Key, LayerId};
-use crate::layers::to_sql;
 use crate::uses::Use;
+use crate::values::{from_sql, to_sql};
 use crate::{Store, now, now_in_milliseconds};
 
 /// What a step came to.
@@ -59,7 +59,7 @@ impl Store {
             db.uses(Use::Record(*key))?;
         }
         row.map(|(layer, build, name, created, milliseconds)| {
-            let duration = Duration::from_millis(crate::layers::from_sql(milliseconds));
+            let duration = Duration::from_millis(from_sql(milliseconds));
             Ok(Record {
                 layer: LayerId::parse(layer)?,
                 build: BuildId(build),

@@ -6,8 +6,8 @@ use rusqlite::{Connection, Row, params};
 
 use crate::contents::{Item, Kind, Need};
 use crate::error::{Error, Result};
-use crate::layers::{from_sql, to_sql};
 use crate::upkeep::{Scope, least_recent};
+use crate::values::{from_sql, to_sql};
 use crate::{Store, schema};
 
 /// How much a store may hold.

@@ -5,8 +5,8 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use crate::Store;
 use crate::error::Result;
 use crate::ids::{BuildId, LayerId};
-use crate::layers::{from_sql, to_sql};
 use crate::schema::immediate;
+use crate::values::{from_sql, to_sql};
 
 /// A step of a build that ran. What the bytes mean the store does not know.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
 
 use crate::error::{Error, Result};
-use crate::layers::{from_sql, to_sql};
+use crate::values::{from_sql, to_sql};
 use crate::{locks, tree};
 
 /// The database's name in the store.

@@ -140,7 +140,10 @@ impl Store {
         }
         let mut forgotten = Vec::with_capacity(chosen.len());
         for item in chosen {
-            let family = families::of(&transaction, &item)?;
+            let family = match item.kind {
+                Kind::Layer => families::of(&transaction, &item.id)?,
+                Kind::Blob | Kind::CacheMount | Kind::Log => None,
+            };
             forget_item(&transaction, item.kind, &item.id)?;
             forgotten.push((item, family));
         }
