@@ -2,7 +2,7 @@
 //!
 //! Both are the same bytes for the same content, so that a cache that did not change is not written again.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use kiln_image::{Descriptor, Digest, Manifest, media_type};
@@ -213,11 +213,7 @@ impl Document {
 
     /// Adds the layers that a later build found. A key names one layer: the later one.
     pub(crate) fn update(&mut self, later: &Self) {
-        let owners: HashMap<Key, &LayerId> = later
-            .layers
-            .iter()
-            .flat_map(|(id, entry)| entry.step.keys.iter().map(move |key| (*key, id)))
-            .collect();
+        let owners = later.owners();
         for (id, entry) in &mut self.layers {
             entry
                 .step
@@ -233,11 +229,20 @@ impl Document {
         self.layers.retain(|_, entry| !entry.step.keys.is_empty());
     }
 
-    /// Leaves only layers with keys that `there` has no layer for, and those keys.
-    pub(crate) fn forget_keys_of(&mut self, there: &Self) {
-        let taken: HashSet<&Key> = there.layers.values().flat_map(|entry| &entry.step.keys).collect();
+    /// By key, the layer that it names.
+    fn owners(&self) -> HashMap<Key, &LayerId> {
+        self.layers
+            .iter()
+            .flat_map(|(id, entry)| entry.step.keys.iter().map(move |key| (*key, id)))
+            .collect()
+    }
+
+    /// Leaves only layers with keys that do not name other layers in `now` than they did in `before`, and those keys.
+    pub(crate) fn forget_keys_changed(&mut self, before: &Self, now: &Self) {
+        let (before, now) = (before.owners(), now.owners());
+        let changed = |key: &Key| now.get(key).is_some_and(|owner| before.get(key) != Some(owner));
         self.layers.retain(|_, entry| {
-            entry.step.keys.retain(|key| !taken.contains(key));
+            entry.step.keys.retain(|key| !changed(key));
             !entry.step.keys.is_empty()
         });
     }
@@ -354,6 +359,19 @@ mod tests {
         let before = all.clone();
         all.update(&later);
         assert_eq!(all, before);
+    }
+
+    #[test]
+    fn what_others_did_not_change_is_no_reason_to_give_up_a_key() {
+        let seen = document(&[(1, 10, &[1]), (2, 10, &[2])]);
+        // Keys 1 and 2 have new layers here; another build gave one to 2, and one to 3.
+        let mut own = document(&[(3, 20, &[1]), (4, 20, &[2]), (5, 20, &[3, 4])]);
+        let theirs = document(&[(1, 10, &[1]), (6, 20, &[2]), (7, 20, &[3])]);
+        own.forget_keys_changed(&seen, &theirs);
+        assert_eq!(own, document(&[(3, 20, &[1]), (5, 20, &[4])]));
+        // What this build wrote itself and reads again names the same.
+        own.forget_keys_changed(&theirs, &theirs);
+        assert_eq!(own, document(&[(3, 20, &[1]), (5, 20, &[4])]));
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub(super) struct Writer<'e> {
     old: Document,
     /// What this build has, but for the keys.
     own: Document,
-    /// The mounts that were there when it brought its own.
+    /// The mounts that were there when it brought its own, but those of its own that it gave up.
     mounts_before: Mounts,
     /// The names of the mounts that it brought.
     brought: BTreeSet<String>,
@@ -236,10 +236,12 @@ impl<'e> Writer<'e> {
             if self.is_over() {
                 return Err(StepError::Canceled);
             }
+            let seen = std::mem::take(&mut self.old);
             self.read_old()?;
-            // What they found out is as good: two that insist would never come to an end.
-            self.own.forget_keys_of(&self.old);
-            self.mounts_before = self.own.mounts.also_in(&self.old.mounts);
+            // What they found out since is as good: two that insist would never come to an end.
+            self.own.forget_keys_changed(&seen, &self.old);
+            self.mounts_before
+                .yield_changed(&self.own.mounts, &seen.mounts, &self.old.mounts);
         }
         let message = format!("others write it all the time: {MOST_ATTEMPTS} attempts");
         Err(StepError::Invalid(message))

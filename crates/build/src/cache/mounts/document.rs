@@ -185,12 +185,19 @@ impl Mounts {
         merged
     }
 
-    /// Those that `other` has too, whatever it has of them.
-    pub(in crate::cache) fn also_in(&self, other: &Self) -> Self {
-        let mut both = self.clone();
-        both.mounts.retain(|name, _| other.mounts.contains_key(name));
-        both.forget_packs();
-        both
+    /// Makes `own` no change where others changed what was `seen` to `theirs`: what they have is taken then.
+    pub(in crate::cache) fn yield_changed(&mut self, own: &Self, seen: &Self, theirs: &Self) {
+        let changed = |name: &&String| match (seen.mounts.get(*name), theirs.mounts.get(*name)) {
+            (Some(old), Some(new)) => !old.is_same(new),
+            (old, new) => old.is_some() || new.is_some(),
+        };
+        let names: BTreeSet<&String> = seen.mounts.keys().chain(theirs.mounts.keys()).collect();
+        for name in names.into_iter().filter(changed) {
+            match own.mounts.get(name) {
+                Some(mount) => self.mounts.insert(name.clone(), mount.clone()),
+                None => self.mounts.remove(name),
+            };
+        }
     }
 
     /// Drops the mounts of these names.
@@ -375,6 +382,21 @@ mod tests {
             ("my new", 1, 1),
             ("their new", 1, 1),
         ]);
+        assert_eq!(Mounts::merged(&before, &own, &theirs), expected);
+    }
+
+    #[test]
+    fn what_is_left_when_others_wrote_first() {
+        let seen = mounts(&[("mine", 1, 1), ("theirs", 1, 1), ("both", 1, 1)]);
+        let own = mounts(&[("mine", 2, 1), ("theirs", 1, 1), ("both", 2, 1), ("new", 2, 1)]);
+        let theirs = mounts(&[("mine", 1, 2), ("theirs", 3, 1), ("both", 3, 1), ("new", 3, 1)]);
+        let mut before = seen.clone();
+        before.yield_changed(&own, &seen, &theirs);
+        let left = Mounts::merged(&before, &own, &theirs);
+        let expected = mounts(&[("mine", 2, 1), ("theirs", 3, 1), ("both", 3, 1), ("new", 3, 1)]);
+        assert_eq!(left, expected);
+        // What was given up stays so.
+        before.yield_changed(&own, &theirs, &theirs);
         assert_eq!(Mounts::merged(&before, &own, &theirs), expected);
     }
 
