@@ -29,6 +29,8 @@ const MOST_PARTS: u64 = 10_000;
 const MOST_COPIED: u64 = 5 << 30;
 /// 412: the condition does not hold; 409: others write at the same moment.
 const OVERTAKEN: [u16; 2] = [412, 409];
+/// 404: what the condition is about was deleted.
+const DELETED: u16 = 404;
 /// 501: the server knows no conditions.
 const NOT_IMPLEMENTED: u16 = 501;
 /// No honest answer about an upload is longer.
@@ -175,13 +177,15 @@ impl S3 {
     fn replace(&self, key: &str, (start, seen): (Instant, Option<&Seen>), bytes: &[u8]) -> StepResult<bool> {
         let action = self.place.bucket.put_object(self.credentials(), key);
         let put = |headers: &[_]| self.ask("write", key, &action, headers, Content::Bytes(bytes));
-        let condition = match seen {
-            None => vec![("if-none-match", "*".to_owned())],
-            Some(Some(tag)) => vec![("if-match", tag.clone())],
-            Some(None) => Vec::new(),
-        };
-        let answer = match put(&condition) {
-            Err(error) if error.status().is_some_and(|status| OVERTAKEN.contains(&status)) => return Ok(false),
+        let condition = condition(seen);
+        let answer = match put(condition.as_slice()) {
+            Err(error)
+                if error
+                    .status()
+                    .is_some_and(|status| is_overtaken(status, condition.as_ref())) =>
+            {
+                return Ok(false);
+            }
             Err(error) if error.status() == Some(NOT_IMPLEMENTED) => put(&[])?,
             answer => answer?,
         };
@@ -254,6 +258,24 @@ impl S3 {
         }
         self.ask("refresh", key, &action, &headers, Content::Empty).map(drop)
     }
+}
+
+/// A header that lets a server write only in the place of what was seen.
+type Condition = (&'static str, String);
+
+/// Weak versions (`W/"…"`) match nothing (RFC 9110, 13.1.1).
+fn condition(seen: Option<&Seen>) -> Option<Condition> {
+    match seen {
+        None => Some(("if-none-match", "*".to_owned())),
+        Some(Some(tag)) if !tag.starts_with("W/") => Some(("if-match", tag.clone())),
+        Some(_) => None,
+    }
+}
+
+/// Whether the status says that somebody else was first. Where nothing was expected, what is not found is the bucket.
+fn is_overtaken(status: u16, condition: Option<&Condition>) -> bool {
+    let deleted = status == DELETED && condition.is_some_and(|(name, _)| *name == "if-match");
+    deleted || OVERTAKEN.contains(&status)
 }
 
 /// The whole of an answer about an upload.
@@ -341,5 +363,26 @@ impl Backend for S3 {
             all &= self.replace(key, (start, seen.as_ref()), &packed.config)?;
         }
         Ok(all)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_first() {
+        let strong = condition(Some(&Some("\"1\"".to_owned())));
+        assert_eq!(strong, Some(("if-match", "\"1\"".to_owned())));
+        let nothing = condition(None);
+        assert_eq!(nothing, Some(("if-none-match", "*".to_owned())));
+        assert_eq!(condition(Some(&Some("W/\"1\"".to_owned()))), None);
+        assert_eq!(condition(Some(&None)), None);
+        for status in [412, 409] {
+            assert!(is_overtaken(status, strong.as_ref()) && is_overtaken(status, nothing.as_ref()));
+        }
+        assert!(is_overtaken(404, strong.as_ref()));
+        assert!(!is_overtaken(404, nothing.as_ref()) && !is_overtaken(404, None));
+        assert!(!is_overtaken(403, strong.as_ref()));
     }
 }
