@@ -43,6 +43,11 @@ pub(crate) fn failure(error: Error, interrupt: &Interrupt) -> Failure {
     if interrupt.came() || matches!(error, Error::Canceled | Error::Other(StepError::Canceled)) {
         return canceled(interrupt);
     }
+    uncanceled(error)
+}
+
+/// What failed of work that nothing but a signal's own effect stops.
+pub(crate) fn uncanceled(error: Error) -> Failure {
     let (code, hint) = match &error {
         Error::Other(StepError::Registry(error)) => (FAILED, hints::for_image(error)),
         Error::Other(error) => (code_of(error), error.hint()),

@@ -10,7 +10,6 @@ use crate::engine;
 use crate::failure::{Failure, Outcome};
 use crate::progress::text::one_line;
 use crate::settings::Settings;
-use crate::signals::Interrupt;
 use crate::values::{duration, size};
 use crate::{table, terminal, time};
 
@@ -45,9 +44,7 @@ pub(super) fn run(args: &Args, settings: &Settings) -> Outcome {
         most: args.max_used_space,
         dry_run: args.dry_run,
     };
-    let interrupt = Interrupt::watch()?;
-    let gone =
-        prune_directory(&directory, &pruning).map_err(|error| engine::failure(Error::Other(error), &interrupt))?;
+    let gone = prune_directory(&directory, &pruning).map_err(|error| engine::uncanceled(Error::Other(error)))?;
     if args.dry_run || args.verbose {
         let now = time::now();
         let cells = |file: &CacheFile| {
