@@ -2,9 +2,13 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::path::Path;
+use std::time::Duration;
 
 use kiln_image::{Descriptor, Digest, Document, Index, Manifest, Platform};
 use kiln_plan::{ImageRequest, ResolvedImage};
+use rustix::fs::{AtFlags, CWD, FlockOperation, Timespec, Timestamps, UTIME_NOW};
+use rustix::io::Errno;
 
 use crate::error::{StepError, StepResult};
 use crate::images::{Images, MAX_DOCUMENT, parse_config, same_layers};
@@ -132,6 +136,38 @@ impl Layout {
 
 /// The annotation by which the specification has an index name its images.
 pub(crate) const REF_NAME: &str = "org.opencontainers.image.ref.name";
+
+/// Younger blobs are new: a quarter of what a prune of caches lets stay.
+const NEW: Duration = Duration::from_secs(15 * 60);
+
+/// Keeps others from writing to the layout, this process's other threads too, while the value lives.
+pub(crate) fn lock(directory: &Path) -> StepResult<File> {
+    let opened = File::open(directory).map_err(StepError::io("open", directory))?;
+    rustix::fs::flock(&opened, FlockOperation::LockExclusive).map_err(StepError::errno("lock", directory))?;
+    Ok(opened)
+}
+
+/// A blob that is relied on is new again, if it was not anyway: [`prune_directory`](crate::prune_directory) takes what is
+/// old. `false` where only its owner, another user, may say so.
+pub(crate) fn touch(path: &Path) -> StepResult<bool> {
+    let modified = std::fs::metadata(path).and_then(|found| found.modified());
+    let age = modified.map_err(StepError::io("examine", path))?.elapsed();
+    if age.is_ok_and(|age| age < NEW) {
+        return Ok(true);
+    }
+    let now = Timespec {
+        tv_sec: 0,
+        tv_nsec: UTIME_NOW,
+    };
+    let times = Timestamps {
+        last_access: now,
+        last_modification: now,
+    };
+    match rustix::fs::utimensat(CWD, path, &times, AtFlags::empty()) {
+        Err(Errno::ACCESS | Errno::PERM) => Ok(false),
+        done => done.map(|()| true).map_err(StepError::errno("touch", path)),
+    }
+}
 
 /// Where a layout has a blob.
 pub(crate) fn blob_name(digest: &Digest) -> String {

@@ -5,20 +5,15 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use kiln_image::{Descriptor, Digest, Index, Manifest, media_type};
-use rustix::fs::{AtFlags, CWD, FlockOperation, Timespec, Timestamps, UTIME_NOW};
 
 use super::backend::{Backend, Verified};
 use super::document::{CONFIG_TYPE, Document, Packed};
 use crate::error::{StepError, StepResult};
 use crate::export::{self, LAYOUT};
-use crate::layout::{REF_NAME, blob_name};
+use crate::layout::{REF_NAME, blob_name, lock, touch};
 use crate::request::{Destination, Layout};
-
-/// Younger blobs are new: a quarter of what a prune lets stay.
-const NEW: Duration = Duration::from_secs(15 * 60);
 
 /// A tag of a layout.
 pub(super) struct Local {
@@ -36,6 +31,33 @@ impl Local {
             },
             tag: tag.to_owned(),
         }
+    }
+
+    /// The manifest's digest.
+    fn named(&self) -> StepResult<Option<Digest>> {
+        if !self.has_index() {
+            return Ok(None);
+        }
+        if self.layout.digest.is_some() {
+            return Ok(self.layout.digest);
+        }
+        let index = self.layout.index()?;
+        Ok(index
+            .manifests
+            .iter()
+            .find(|entry| self.is_own(entry))
+            .map(|entry| entry.digest))
+    }
+
+    fn document(&self, digest: &Digest) -> StepResult<Document> {
+        let manifest: Manifest = serde_json::from_slice(&self.layout.document(digest)?)
+            .map_err(|error| StepError::Invalid(format!("{}: {digest} is no manifest: {error}", self.name())))?;
+        if manifest.config.media_type != CONFIG_TYPE {
+            let found = &manifest.config.media_type;
+            let message = format!("{}: `{}` is no cache, but has a `{found}`", self.name(), self.tag);
+            return Err(StepError::Invalid(message));
+        }
+        Document::parse(&self.layout.document(&manifest.config.digest)?)
     }
 
     fn path(&self, digest: &Digest) -> PathBuf {
@@ -59,14 +81,6 @@ impl Local {
         std::fs::metadata(self.path(&blob.digest)).is_ok_and(|found| found.is_file() && found.len() == blob.size)
     }
 
-    /// Keeps others from writing, this process's other threads too, while the value lives.
-    pub(super) fn lock(&self) -> StepResult<File> {
-        let path = &self.layout.path;
-        let directory = File::open(path).map_err(StepError::io("open", path))?;
-        rustix::fs::flock(&directory, FlockOperation::LockExclusive).map_err(StepError::errno("lock", path))?;
-        Ok(directory)
-    }
-
     /// Whether the blob is there as it should be: one that was damaged is written anew.
     fn is_whole(&self, blob: &Descriptor) -> bool {
         let content = File::open(self.path(&blob.digest)).map(|file| Verified::new(file, blob));
@@ -78,25 +92,6 @@ impl Local {
     fn create(&self) -> StepResult<()> {
         let blobs = self.layout.path.join("blobs/sha256");
         std::fs::create_dir_all(&blobs).map_err(StepError::io("create", &blobs))
-    }
-
-    /// The blob is new again, if it was not anyway: [`prune_directory`](super::prune_directory) takes what is old.
-    fn touch(&self, blob: &Descriptor) -> StepResult<()> {
-        let path = self.path(&blob.digest);
-        let modified = std::fs::metadata(&path).and_then(|found| found.modified());
-        let age = modified.map_err(StepError::io("examine", &path))?.elapsed();
-        if age.is_ok_and(|age| age < NEW) {
-            return Ok(());
-        }
-        let now = Timespec {
-            tv_sec: 0,
-            tv_nsec: UTIME_NOW,
-        };
-        let times = Timestamps {
-            last_access: now,
-            last_modification: now,
-        };
-        rustix::fs::utimensat(CWD, &path, &times, AtFlags::empty()).map_err(StepError::errno("touch", &path))
     }
 
     /// The caller is alone.
@@ -126,24 +121,19 @@ impl Backend for Local {
     }
 
     fn read(&self) -> StepResult<Option<Document>> {
-        if !self.has_index() {
+        let Some(digest) = self.named()? else {
             return Ok(None);
-        }
-        let digest = match self.layout.digest {
-            Some(digest) => digest,
-            None => match self.layout.index()?.manifests.iter().find(|entry| self.is_own(entry)) {
-                Some(entry) => entry.digest,
-                None => return Ok(None),
-            },
         };
-        let manifest: Manifest = serde_json::from_slice(&self.layout.document(&digest)?)
-            .map_err(|error| StepError::Invalid(format!("{}: {digest} is no manifest: {error}", self.name())))?;
-        if manifest.config.media_type != CONFIG_TYPE {
-            let found = &manifest.config.media_type;
-            let message = format!("{}: `{}` is no cache, but has a `{found}`", self.name(), self.tag);
-            return Err(StepError::Invalid(message));
+        let error = match self.document(&digest) {
+            Err(error) => error,
+            read => return read.map(Some),
+        };
+        // It may have been replaced, and then removed by a prune, in between.
+        match self.named()? {
+            Some(now) if now == digest => Err(error),
+            Some(now) => self.document(&now).map(Some),
+            None => Ok(None),
         }
-        Document::parse(&self.layout.document(&manifest.config.digest)?).map(Some)
     }
 
     fn open<'r>(
@@ -159,21 +149,15 @@ impl Backend for Local {
     }
 
     fn keep(&self, blob: &Descriptor) -> StepResult<bool> {
-        let _alone = self.lock()?;
-        let has = self.has(blob);
-        if has {
-            self.touch(blob)?;
-        }
-        Ok(has)
+        let _alone = lock(&self.layout.path)?;
+        Ok(self.has(blob) && touch(&self.path(&blob.digest))?)
     }
 
     fn put(&self, blob: &Descriptor, file: &Path, report: &dyn Fn(u64)) -> StepResult<()> {
         self.create()?;
-        let _alone = self.lock()?;
-        if self.is_whole(blob) {
-            self.touch(blob)?;
-        } else {
-            let path = self.path(&blob.digest);
+        let _alone = lock(&self.layout.path)?;
+        let path = self.path(&blob.digest);
+        if !(self.is_whole(blob) && touch(&path)?) {
             let failed = || StepError::io("write", &path);
             write(&path, |out| {
                 let mut content = Verified::new(File::open(file).map_err(failed())?, blob);
@@ -186,7 +170,7 @@ impl Backend for Local {
 
     fn alone(&self) -> StepResult<Option<File>> {
         self.create()?;
-        self.lock().map(Some)
+        lock(&self.layout.path).map(Some)
     }
 
     /// The caller is alone.

@@ -5,14 +5,17 @@
 //! blob is gone when it writes its document, under the lock that a prune has, too, and leaves that layer out.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use kiln_image::{Descriptor, Digest, Document as Named, Index, Manifest};
+use kiln_image::{Descriptor, Digest, Document as Named, Index, Manifest, media_type};
 
 use super::document::{CONFIG_TYPE, Document};
 use super::local::Local;
 use crate::error::{StepError, StepResult};
+use crate::export::UNFINISHED;
+use crate::layout::{blob_name, lock};
 use crate::request::Layout;
 
 /// What was put there or relied on so lately stays.
@@ -48,23 +51,29 @@ pub struct CacheFile {
 /// something that is neither: nobody knows what that needs.
 pub fn prune_directory(directory: &Path, pruning: &CachePruning) -> StepResult<Vec<CacheFile>> {
     let place = Local::new(directory, "", None);
-    let _alone = place.lock()?;
-    let index = place.layout().index()?;
-    let contents = Contents::read(place.layout(), &index)?;
+    let _alone = lock(directory)?;
+    let old = place.layout().index()?;
+    let contents = Contents::read(place.layout(), &old)?;
     let files = list(directory)?;
     let dropped = contents.chosen(&files, pruning);
-    let (index, named) = contents.without(&place, index, &dropped, pruning.dry_run)?;
+    let (index, named) = contents.without(&place, &old, &dropped, pruning.dry_run)?;
     let goes = |file: &Listed| file.age >= GUARD && file.digest.is_none_or(|digest| !named.contains(&digest));
     let mut gone: Vec<&Listed> = files.iter().filter(|file| goes(file)).collect();
     gone.sort_by_key(|file| std::cmp::Reverse(file.age));
     if !pruning.dry_run {
-        place.write_index(&index)?;
-        for file in &gone {
-            let path = directory.join(&file.name);
-            std::fs::remove_file(&path).map_err(StepError::io("remove", &path))?;
+        if index != old {
+            place.write_index(&index)?;
         }
+        gone.iter().try_for_each(|file| remove(&directory.join(&file.name)))?;
     }
     Ok(gone.into_iter().map(|file| contents.described(file)).collect())
+}
+
+fn remove(path: &Path) -> StepResult<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(StepError::io("remove", path)(error)),
+        _ => Ok(()),
+    }
 }
 
 /// A file of the directory.
@@ -78,35 +87,58 @@ struct Listed {
     used: i64,
 }
 
-/// Blobs, and files that were to become something.
+/// Blobs, and files that were to become something. Others are nobody's here.
 fn list(directory: &Path) -> StepResult<Vec<Listed>> {
     let mut files = Vec::new();
-    for below in ["", "blobs/sha256"] {
+    for below in ["", BLOBS] {
         let path = directory.join(below);
         for entry in std::fs::read_dir(&path).map_err(StepError::io("read", &path))? {
             let entry = entry.map_err(StepError::io("read", &path))?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let digest = format!("sha256:{name}").parse().ok().filter(|_| !below.is_empty());
-            if digest.is_some() || name.contains(crate::export::UNFINISHED) {
-                files.extend(listed(&entry.path(), &Path::new(below).join(name), digest)?);
+            let name = entry.file_name();
+            let Some(name) = name.to_str() else { continue };
+            let digest = blob(below, name);
+            if digest.is_none() && !is_unfinished(below, name) {
+                continue;
             }
+            let name = Path::new(below).join(name).display().to_string();
+            files.extend(listed(&entry.path(), name, digest)?);
         }
     }
     Ok(files)
 }
 
+/// Where a layout has its blobs.
+const BLOBS: &str = "blobs/sha256";
+
+/// What the file is the blob of.
+fn blob(below: &str, name: &str) -> Option<Digest> {
+    format!("sha256:{name}").parse().ok().filter(|_| below == BLOBS)
+}
+
+/// Whether the file was to become one of the layout's.
+fn is_unfinished(below: &str, name: &str) -> bool {
+    let Some((whole, process)) = name.rsplit_once(UNFINISHED) else {
+        return false;
+    };
+    let is_known = match below {
+        BLOBS => blob(below, whole).is_some(),
+        _ => ["index.json", "oci-layout"].contains(&whole),
+    };
+    is_known && !process.is_empty() && process.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 /// `None` for what is no file, or gone.
-fn listed(path: &Path, name: &Path, digest: Option<Digest>) -> StepResult<Option<Listed>> {
+fn listed(path: &Path, name: String, digest: Option<Digest>) -> StepResult<Option<Listed>> {
     let found = match std::fs::symlink_metadata(path) {
         Ok(found) if found.is_file() => found,
         Ok(_) => return Ok(None),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(StepError::io("examine", path)(error)),
     };
     let used = found.modified().map_err(StepError::io("examine", path))?;
     let since_1970 = used.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Ok(Some(Listed {
-        name: name.to_string_lossy().into_owned(),
+        name,
         digest,
         size: found.len(),
         // Other machines' clocks may be ahead.
@@ -115,11 +147,24 @@ fn listed(path: &Path, name: &Path, digest: Option<Digest>) -> StepResult<Option
     }))
 }
 
+/// A cache as it is there.
+struct Cache {
+    document: Document,
+    /// All that it is named by, and what it names.
+    named: BTreeSet<Digest>,
+}
+
+/// What a manifest names, and itself.
+fn all_of(digest: Digest, manifest: &Manifest) -> impl Iterator<Item = Digest> {
+    let layers = manifest.layers.iter().map(|layer| layer.digest);
+    layers.chain([digest, manifest.config.digest])
+}
+
 /// What the index names.
 #[derive(Default)]
 struct Contents {
     /// By the digests of their manifests.
-    caches: BTreeMap<Digest, Document>,
+    caches: BTreeMap<Digest, Cache>,
     /// All that images and their parts are named by.
     of_images: BTreeSet<Digest>,
 }
@@ -137,25 +182,24 @@ impl Contents {
             return Err(StepError::Invalid(message));
         }
         for entry in entries {
+            let other = |what: &dyn std::fmt::Display| {
+                let (path, digest) = (layout.path.display(), entry.digest);
+                StepError::Invalid(format!("{path}: {digest} is neither cache nor image: {what}"))
+            };
+            let media_type = entry.media_type.as_str();
+            // It may be large.
+            if !(media_type.is_empty() || media_type::is_manifest(media_type) || media_type::is_index(media_type)) {
+                return Err(other(&format!("its type is `{media_type}`")));
+            }
             let Some(bytes) = read(layout, &entry.digest)? else {
                 continue;
             };
-            let document = Named::parse(&bytes, Some(&entry.media_type)).map_err(|error| {
-                let digest = entry.digest;
-                StepError::Invalid(format!(
-                    "{}: {digest} is neither cache nor image: {error}",
-                    layout.path.display()
-                ))
-            })?;
-            match document {
-                Named::Manifest(manifest) if manifest.config.media_type == CONFIG_TYPE => {
+            match Named::parse(&bytes, Some(media_type)).map_err(|error| other(&error))? {
+                // Those in indexes are not pruned: they stay whole as images do.
+                Named::Manifest(manifest) if depth == 0 && manifest.config.media_type == CONFIG_TYPE => {
                     self.add_cache(layout, entry.digest, &manifest)?;
                 }
-                Named::Manifest(manifest) => {
-                    let layers = manifest.layers.iter().map(|layer| layer.digest);
-                    self.of_images
-                        .extend(layers.chain([entry.digest, manifest.config.digest]));
-                }
+                Named::Manifest(manifest) => self.of_images.extend(all_of(entry.digest, &manifest)),
                 Named::Index(index) => {
                     self.of_images.insert(entry.digest);
                     self.add(layout, &index.manifests, depth + 1)?;
@@ -166,9 +210,13 @@ impl Contents {
     }
 
     fn add_cache(&mut self, layout: &Layout, digest: Digest, manifest: &Manifest) -> StepResult<()> {
-        if let Some(config) = read(layout, &manifest.config.digest)? {
-            self.caches.insert(digest, Document::parse(&config)?);
-        }
+        let Some(config) = read(layout, &manifest.config.digest)? else {
+            return Ok(());
+        };
+        let document = Document::parse(&config)
+            .map_err(|error| StepError::Invalid(format!("{}: {digest}: {error}", layout.path.display())))?;
+        let named = all_of(digest, manifest).collect();
+        self.caches.insert(digest, Cache { document, named });
         Ok(())
     }
 
@@ -177,7 +225,7 @@ impl Contents {
         let of_caches: BTreeSet<Digest> = self
             .caches
             .values()
-            .flat_map(Document::blobs)
+            .flat_map(|cache| cache.document.blobs())
             .map(|blob| blob.digest)
             .collect();
         let is_of_cache = |file: &&Listed| file.digest.is_some_and(|digest| of_caches.contains(&digest));
@@ -207,13 +255,13 @@ impl Contents {
     fn without(
         &self,
         place: &Local,
-        mut index: Index,
+        index: &Index,
         dropped: &BTreeSet<Digest>,
         dry_run: bool,
     ) -> StepResult<(Index, BTreeSet<Digest>)> {
         let mut named = self.of_images.clone();
         let mut entries = Vec::new();
-        for entry in index.manifests {
+        for entry in index.manifests.iter().cloned() {
             if self.of_images.contains(&entry.digest) {
                 entries.push(entry);
                 continue;
@@ -222,13 +270,19 @@ impl Contents {
             let Some(old) = self.caches.get(&entry.digest) else {
                 continue;
             };
-            let mut new = old.clone();
+            let mut new = old.document.clone();
             new.retain(|blob| place.has(blob) && !dropped.contains(&blob.digest));
+            // What was written by another Kiln may be more than this one knows of.
+            if new == old.document {
+                named.extend(&old.named);
+                entries.push(entry);
+                continue;
+            }
             if new.is_empty() {
                 continue;
             }
             let packed = new.pack()?;
-            if new != *old && !dry_run {
+            if !dry_run {
                 place.write_documents(&packed)?;
             }
             let manifest = packed.manifest_descriptor();
@@ -240,13 +294,16 @@ impl Contents {
                 ..manifest
             });
         }
-        index.manifests = entries;
+        let index = Index {
+            manifests: entries,
+            ..index.clone()
+        };
         Ok((index, named))
     }
 
     fn described(&self, file: &Listed) -> CacheFile {
         let step = |digest: Digest| {
-            let mut entries = self.caches.values().flat_map(|document| document.layers.values());
+            let mut entries = self.caches.values().flat_map(|cache| cache.document.layers.values());
             entries
                 .find(|entry| entry.blob.digest == digest)
                 .map(|entry| entry.step.name.clone())
@@ -254,7 +311,7 @@ impl Contents {
         let is_pack = |digest: &Digest| {
             self.caches
                 .values()
-                .any(|document| document.mounts.packs.contains_key(digest))
+                .any(|cache| cache.document.mounts.packs.contains_key(digest))
         };
         let description = match file.digest {
             None => "half-written".to_owned(),
@@ -270,10 +327,16 @@ impl Contents {
     }
 }
 
-/// A document; `None` where it is lost or damaged.
+/// A document; `None` where it is lost. What one that is damaged named is not known.
 fn read(layout: &Layout, digest: &Digest) -> StepResult<Option<Vec<u8>>> {
-    match layout.document(digest) {
-        Err(StepError::Invalid(_)) => Ok(None),
-        read => read.map(Some),
+    let path = layout.path.join(blob_name(digest));
+    if !path.try_exists().map_err(StepError::io("examine", &path))? {
+        return Ok(None);
     }
+    layout.document(digest).map(Some).map_err(|error| match error {
+        StepError::Invalid(message) => StepError::Invalid(format!(
+            "{message}. Nothing is removed while nobody knows what it names: without that file, what it named may go"
+        )),
+        error => error,
+    })
 }

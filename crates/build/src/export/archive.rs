@@ -11,7 +11,7 @@ use kiln_store::Store;
 use serde_json::json;
 
 use crate::error::{StepError, StepResult};
-use crate::layout::blob_name;
+use crate::layout::{blob_name, lock, touch};
 use crate::package::Package;
 
 /// The content of the `oci-layout` file.
@@ -133,10 +133,12 @@ impl<W: Write> Archive<W> {
     }
 }
 
-/// An OCI layout as a directory. Blobs that are there already stay; `index.json` is replaced at the end.
+/// An OCI layout as a directory. Blobs that are there already stay, and are new again; `index.json` is replaced at the end.
 pub(crate) fn write_oci_directory(store: &Store, packages: &[Package], dest: &Path) -> StepResult<()> {
     let blobs = dest.join("blobs/sha256");
     std::fs::create_dir_all(&blobs).map_err(StepError::io("create", &blobs))?;
+    // Against those who prune a cache there: where nobody can lock, they cannot either.
+    let _alone = lock(dest).ok();
     for package in packages {
         for (digest, size) in package.blobs() {
             place(&blobs.join(digest.hex()), Some(size), |out| {
@@ -161,7 +163,8 @@ fn write_all(out: &mut dyn Write, bytes: &[u8]) -> StepResult<()> {
 
 /// Writes a file unless one of the expected size is there: blobs are named by their content.
 fn place(path: &Path, size: Option<u64>, write: impl FnOnce(&mut dyn Write) -> StepResult<()>) -> StepResult<()> {
-    if size.is_some() && std::fs::metadata(path).is_ok_and(|present| Some(present.len()) == size) {
+    let is_there = size.is_some() && std::fs::metadata(path).is_ok_and(|present| Some(present.len()) == size);
+    if is_there && touch(path)? {
         return Ok(());
     }
     super::with_destination(&crate::request::Destination::File(path.to_owned()), write)
