@@ -165,15 +165,23 @@ impl WrittenMounts {
     }
 }
 
+/// Whether somebody left something else in a mount.
+fn is_changed(old: Option<&StoredMount>, new: Option<&StoredMount>) -> bool {
+    match (old, new) {
+        (Some(old), Some(new)) => !old.is_same(new),
+        (old, new) => old.is_some() || new.is_some(),
+    }
+}
+
 impl Mounts {
     /// What a build left that began with `before` and has `own` now, where others have made it `theirs` meanwhile: of what
-    /// both changed, its own.
+    /// both changed, its own. A mount that was only packed anew does not replace one in which others left something else.
     pub(in crate::cache) fn merged(before: &Self, own: &Self, theirs: &Self) -> Self {
         let names: BTreeSet<&String> = own.mounts.keys().chain(theirs.mounts.keys()).collect();
         let mount = |name: &String| {
-            let mine = own.mounts.get(name);
-            let changed = mine != before.mounts.get(name);
-            let mount = if changed { mine } else { theirs.mounts.get(name) };
+            let (mine, old, new) = (own.mounts.get(name), before.mounts.get(name), theirs.mounts.get(name));
+            let is_newer = new.is_some() && !is_changed(old, mine) && is_changed(old, new);
+            let mount = if mine == old || is_newer { new } else { mine };
             Some((name.clone(), mount?.clone()))
         };
         let mut merged = Self {
@@ -187,10 +195,7 @@ impl Mounts {
 
     /// Makes `own` no change where others changed what was `seen` to `theirs`: what they have is taken then.
     pub(in crate::cache) fn yield_changed(&mut self, own: &Self, seen: &Self, theirs: &Self) {
-        let changed = |name: &&String| match (seen.mounts.get(*name), theirs.mounts.get(*name)) {
-            (Some(old), Some(new)) => !old.is_same(new),
-            (old, new) => old.is_some() || new.is_some(),
-        };
+        let changed = |name: &&String| is_changed(seen.mounts.get(*name), theirs.mounts.get(*name));
         let names: BTreeSet<&String> = seen.mounts.keys().chain(theirs.mounts.keys()).collect();
         for name in names.into_iter().filter(changed) {
             match own.mounts.get(name) {
@@ -398,6 +403,22 @@ mod tests {
         // What was given up stays so.
         before.yield_changed(&own, &theirs, &theirs);
         assert_eq!(Mounts::merged(&before, &own, &theirs), expected);
+    }
+
+    #[test]
+    fn what_is_packed_anew_does_not_replace_what_is_newer() {
+        let before = mounts(&[("it", 1, 1)]);
+        let mut own = before.clone();
+        own.mounts.get_mut("it").unwrap().chunks[0].offset += 1;
+        for (theirs, expected) in [
+            (mounts(&[("it", 2, 1)]), mounts(&[("it", 2, 1)])),
+            (before.clone(), own.clone()),
+            (Mounts::default(), own.clone()),
+        ] {
+            assert_eq!(Mounts::merged(&before, &own, &theirs), expected);
+        }
+        let removed = Mounts::merged(&before, &before, &Mounts::default());
+        assert_eq!(removed, Mounts::default());
     }
 
     #[test]
