@@ -198,25 +198,30 @@ impl Store {
 
     /// The names of what all processes use, and the names of the processes. The gate is closed.
     pub(crate) fn all_uses(&self) -> Result<(HashSet<String>, Vec<String>)> {
-        let parent = self.root.join("tmp");
         let (mut uses, mut processes) = (HashSet::new(), Vec::new());
-        for entry in std::fs::read_dir(&parent).map_err(Error::io("read", &parent))? {
-            let path = entry.map_err(Error::io("read", &parent))?.path();
+        for (path, process) in self.processes()? {
             add_uses_of(&path, &mut uses)?;
-            processes.extend(path.file_name().map(|name| name.to_string_lossy().into_owned()));
+            processes.push(process);
         }
         Ok((uses, processes))
     }
 
+    /// The directories of all processes, and their names; locks among them.
+    fn processes(&self) -> Result<Vec<(PathBuf, String)>> {
+        let parent = self.root.join("tmp");
+        let entries = std::fs::read_dir(&parent).map_err(Error::io("read", &parent))?;
+        let process = |entry: std::fs::DirEntry| (entry.path(), entry.file_name().to_string_lossy().into_owned());
+        entries
+            .map(|entry| entry.map(process).map_err(Error::io("read", &parent)))
+            .collect()
+    }
+
     /// Whether another process uses a layer at this moment.
     pub fn is_used_by_others(&self, layer: &LayerId) -> Result<bool> {
-        let (own, parent) = (self.process()?, self.root.join("tmp"));
+        let own = self.process()?;
         let mut uses = HashSet::new();
-        for entry in std::fs::read_dir(&parent).map_err(Error::io("read", &parent))? {
-            let entry = entry.map_err(Error::io("read", &parent))?;
-            if entry.file_name() != *own {
-                add_uses_of(&entry.path(), &mut uses)?;
-            }
+        for (path, _) in self.processes()?.into_iter().filter(|(_, name)| *name != own) {
+            add_uses_of(&path, &mut uses)?;
         }
         Ok(uses.contains(&of_layer(layer.as_str())))
     }
