@@ -109,8 +109,9 @@ impl Solver<'_> {
             return Ok(self.hit(id, &base, record));
         }
         self.wait_for_layers(&base, clock)?;
-        let earlier = self.earlier(step, &content)?;
-        let run = self.begin_run(id, step, &content)?;
+        let inputs = self.inputs(step, &content);
+        let earlier = self.earlier(step, &inputs, &content)?;
+        let run = self.begin_run(id, step, &inputs, &content)?;
         let ran = self.run_and_record(id, step, &base, &keys, earlier.as_ref())?;
         if let Some(layer) = ran.done.layers().last() {
             self.session.store.end_run(run, layer)?;

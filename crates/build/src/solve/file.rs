@@ -30,7 +30,7 @@ impl Solver<'_> {
         self.images.materialize(base.layers())?;
         let directory = self.session.store.new_layer()?;
         let common = match earlier {
-            Some(earlier) => self.share(file, base.layers(), &directory, earlier)?,
+            Some(earlier) => self.share(base.layers(), &directory, earlier)?,
             None => None,
         };
         let root = self.writable(base.layers(), &directory, &directory)?;

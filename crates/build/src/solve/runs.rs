@@ -13,7 +13,7 @@ use crate::why;
 
 impl Solver<'_> {
     /// Notes that a step begins to run, and tells why, where that was asked for. Gives the run's number.
-    pub(super) fn begin_run(&self, id: StepId, step: &Step, content: &Content) -> StepResult<i64> {
+    pub(super) fn begin_run(&self, id: StepId, step: &Step, inputs: &Inputs, content: &Content) -> StepResult<i64> {
         let store = self.session.store;
         let run = Run {
             build: self.session.build,
@@ -21,7 +21,7 @@ impl Solver<'_> {
             definition: step.definition,
             place: self.place_of(id, step),
             title: title(step),
-            inputs: self.inputs(step, content).to_bytes(),
+            inputs: inputs.to_bytes(),
         };
         let number = store.begin_run(&run)?;
         for (digest, seen) in &content.files {

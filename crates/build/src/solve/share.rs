@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::File;
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ use rustix::fs::{Mode, OFlags, Timespec, Timestamps, fstat, futimens};
 use super::Solver;
 use super::content::Content;
 use super::copy::Target;
-use super::sources::clean;
+use super::sources::{clean, path_of};
 use crate::error::{StepError, StepResult};
 use crate::inputs::{FILES, Input, Inputs, Listing, parse_hex};
 use crate::measure::Common;
@@ -29,6 +29,7 @@ const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::
 /// An earlier copy of the same directory to the same place of the same tree.
 #[derive(Debug)]
 pub(super) struct Earlier<'a> {
+    copy: &'a CopyAction,
     /// What it made.
     layer: LayerId,
     files: Vec<Unchanged<'a>>,
@@ -47,21 +48,25 @@ impl Earlier<'_> {
 
 impl Solver<'_> {
     /// The newest copy of the same that is still there, if enough of its files did not change.
-    pub(super) fn earlier<'a>(&self, step: &Step, content: &'a Content) -> StepResult<Option<Earlier<'a>>> {
+    pub(super) fn earlier<'a>(
+        &self,
+        step: &'a Step,
+        inputs: &Inputs,
+        content: &'a Content,
+    ) -> StepResult<Option<Earlier<'a>>> {
         let Op::File(file) = &step.op else { return Ok(None) };
-        let ([(_, seen)], Some(_)) = (content.files.as_slice(), one_source(file)) else {
+        let ([(_, seen)], Some(copy)) = (content.files.as_slice(), one_source(file)) else {
             return Ok(None);
         };
         // Who wants nothing of the cache wants no files of it either.
         if step.no_cache {
             return Ok(None);
         }
-        let inputs = self.inputs(step, content);
         for past in self.session.store.runs_of(&step.definition)? {
-            if let Some((layer, listing)) = self.like(past, &inputs)? {
+            if let Some((layer, listing)) = self.like(past, inputs)? {
                 let files = seen.unchanged(&listing);
                 let bytes: u64 = files.iter().map(|file| file.size).sum();
-                return Ok((files.len() >= FEW.0 || bytes >= FEW.1).then_some(Earlier { layer, files }));
+                return Ok((files.len() >= FEW.0 || bytes >= FEW.1).then_some(Earlier { copy, layer, files }));
             }
         }
         Ok(None)
@@ -85,15 +90,11 @@ impl Solver<'_> {
     /// Puts the files of an earlier copy into a layer that is still empty.
     pub(super) fn share(
         &self,
-        file: &FileOp,
         base: &[LayerId],
         directory: &LayerDir,
         earlier: &Earlier<'_>,
     ) -> StepResult<Option<Common>> {
-        let Some(copy) = one_source(file) else {
-            return Ok(None);
-        };
-        let place = self.place_of_copy(copy, base, directory, earlier)?;
+        let place = self.place_of_copy(base, directory, earlier)?;
         let store = self.session.store;
         let open = |root: &Path| open_below(root, &place);
         let (Ok(from), Ok(to)) = (open(&store.layer_path(&earlier.layer)), open(&directory.fs())) else {
@@ -113,18 +114,12 @@ impl Solver<'_> {
 
     /// Makes the directory that is copied to, and gives its path in the layer, which goes through no link. The directories
     /// in it that the base has become directories of the layer, with all attributes.
-    fn place_of_copy(
-        &self,
-        copy: &CopyAction,
-        base: &[LayerId],
-        directory: &LayerDir,
-        earlier: &Earlier<'_>,
-    ) -> StepResult<PathBuf> {
+    fn place_of_copy(&self, base: &[LayerId], directory: &LayerDir, earlier: &Earlier<'_>) -> StepResult<PathBuf> {
         // The kernel takes a work directory for such a mount but once.
         let work = self.session.store.new_layer()?;
         let root = self.writable(base, directory, &work)?;
-        let place = Target::new(root.as_fd(), copy, true)?.make_destination()?;
-        let failed = || StepError::errno("prepare the destination", &copy.destination);
+        let place = Target::new(root.as_fd(), earlier.copy, true)?.make_destination()?;
+        let failed = || StepError::errno("prepare the destination", &earlier.copy.destination);
         // That happens when they are changed.
         let copy_up = |directory: &OwnedFd| futimens(directory, &times(directory)?);
         copy_up(&place).map_err(failed())?;
@@ -133,8 +128,7 @@ impl Solver<'_> {
                 copy_up(&found).map_err(failed())?;
             }
         }
-        let path = rustix::fs::readlink(format!("/proc/self/fd/{}", place.as_raw_fd()), Vec::new()).map_err(failed())?;
-        Ok(PathBuf::from(OsStr::from_bytes(path.as_bytes())))
+        path_of(place.as_fd()).map_err(failed())
     }
 }
 

@@ -34,6 +34,12 @@ pub(crate) struct Source {
     pub(crate) kind: FileType,
 }
 
+/// Where the kernel says that an open file is: below the root of this process or of a mount that is nowhere.
+pub(super) fn path_of(file: BorrowedFd<'_>) -> rustix::io::Result<PathBuf> {
+    let path = rustix::fs::readlink(format!("/proc/self/fd/{}", file.as_raw_fd()), Vec::new())?;
+    Ok(PathBuf::from(OsStr::from_bytes(path.as_bytes())))
+}
+
 impl Tree<'_> {
     /// The filter, which lets nothing more pass once the build is cancelled: reading a large tree ends soon then. What
     /// was read is not whole; [`check`](Self::check) must follow.
@@ -97,11 +103,7 @@ impl Tree<'_> {
         if self.context.is_none() {
             return Ok(path.into());
         }
-        let place = |fd: BorrowedFd<'_>| -> StepResult<PathBuf> {
-            let link = rustix::fs::readlink(format!("/proc/self/fd/{}", fd.as_raw_fd()), Vec::new());
-            let place = link.map_err(StepError::errno("examine", path))?;
-            Ok(PathBuf::from(OsStr::from_bytes(place.as_bytes())))
-        };
+        let place = |fd: BorrowedFd<'_>| path_of(fd).map_err(StepError::errno("examine", path));
         let (root, file) = (place(self.root)?, place(file.as_fd())?);
         let below = file.strip_prefix(&root);
         let below = below.map_err(|_| StepError::Invalid(format!("`{path}` was moved while it was looked at")))?;
