@@ -2,8 +2,10 @@
 
 use std::collections::HashSet;
 use std::ffi::{CString, OsStr};
+use std::num::NonZero;
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt as _;
+use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::{AtFlags, FileType, linkat};
 use rustix::io::Errno;
@@ -32,21 +34,70 @@ pub struct Shared {
     pub bytes: u64,
 }
 
+/// Fewer files are linked before a thread has started.
+const FEW: usize = 256;
+
+/// More threads than this wait for the file system's journal.
+const THREADS: usize = 4;
+
 /// Links files of the earlier copy in the directory `earlier` into the directory `copy`, which must be on the same mount
 /// and have none of them. Directories are made on the way; their attributes are left to whoever copies the rest.
+/// The files are to come in the order of a walk.
 ///
 /// What cannot be shared is not an error, but is to be copied: a file that is not as it should be, that is there
 /// under another name too, or that has as many names as the file system allows.
-pub fn share_files<'a>(
+pub fn share_files(earlier: BorrowedFd<'_>, copy: BorrowedFd<'_>, files: &[Unchanged<'_>]) -> Result<Shared, Errno> {
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let parts = parts(files, threads.min(THREADS).min(files.len() / FEW).max(1));
+    let mut cursor = Cursor::new(copy)?;
+    for part in &parts {
+        // Nobody makes a directory then that somebody else makes too. What fails is not shared.
+        let _copied = part.first().map(|file| cursor.enter(split(file.path).0, Missing::Make));
+    }
+    let seen = Mutex::new(HashSet::new());
+    let (first, others) = parts.split_first().expect("there is a part");
+    std::thread::scope(|scope| {
+        let others: Vec<_> = others
+            .iter()
+            .map(|part| scope.spawn(|| share_part(earlier, copy, part, &seen)))
+            .collect();
+        let mut shared = share_part(earlier, copy, first, &seen)?;
+        for other in others {
+            let other = other.join().expect("who links does not panic")?;
+            shared.paths.extend(other.paths);
+            shared.bytes += other.bytes;
+        }
+        Ok(shared)
+    })
+}
+
+/// Cuts a list of files into about `count` parts, none within a directory.
+fn parts<'a, 'f>(mut files: &'f [Unchanged<'a>], count: usize) -> Vec<&'f [Unchanged<'a>]> {
+    let mut parts = Vec::new();
+    let about = files.len() / count;
+    while parts.len() + 1 < count {
+        let above = |file: &Unchanged<'a>| split(file.path).0;
+        let Some(last) = files.get(about) else { break };
+        let rest = files[about..].iter().position(|file| above(file) != above(last));
+        let Some(rest) = rest else { break };
+        let (part, others) = files.split_at(about + rest);
+        parts.push(part);
+        files = others;
+    }
+    parts.push(files);
+    parts
+}
+
+fn share_part(
     earlier: BorrowedFd<'_>,
     copy: BorrowedFd<'_>,
-    files: impl Iterator<Item = Unchanged<'a>>,
+    files: &[Unchanged<'_>],
+    seen: &Mutex<HashSet<FileId>>,
 ) -> Result<Shared, Errno> {
     let (mut earlier, mut copy) = (Cursor::new(earlier)?, Cursor::new(copy)?);
     let mut shared = Shared::default();
-    let mut seen = HashSet::new();
     for file in files {
-        if share(&mut earlier, &mut copy, &file, &mut seen).is_some() {
+        if share(&mut earlier, &mut copy, file, seen).is_some() {
             shared.paths.insert(file.path.to_vec());
             shared.bytes += file.size;
         }
@@ -59,7 +110,7 @@ fn share(
     earlier: &mut Cursor<'_>,
     copy: &mut Cursor<'_>,
     file: &Unchanged<'_>,
-    seen: &mut HashSet<FileId>,
+    seen: &Mutex<HashSet<FileId>>,
 ) -> Option<()> {
     let (above, name) = split(file.path);
     let from = earlier.enter(above, Missing::Fail).ok()?;
@@ -68,7 +119,8 @@ fn share(
         return None;
     }
     // What were two names of one file are two files now.
-    if meta.is_linked() && !seen.insert(meta.id()) {
+    let is_new = || seen.lock().unwrap_or_else(PoisonError::into_inner).insert(meta.id());
+    if meta.is_linked() && !is_new() {
         return None;
     }
     let to = copy.enter(above, Missing::Make).ok()?;
@@ -121,7 +173,7 @@ mod tests {
         };
         let files = [of("a/b/same"), touched, grown, gone, link, of("top")];
         let (from, to) = (File::open(&earlier).unwrap(), File::open(&copy).unwrap());
-        let shared = share_files(from.as_fd(), to.as_fd(), files.into_iter()).unwrap();
+        let shared = share_files(from.as_fd(), to.as_fd(), &files).unwrap();
         let expected = ["a/b/same", "top"].map(|path| path.as_bytes().to_vec());
         assert_eq!(shared.paths, HashSet::from(expected));
         for path in ["a/b/same", "top"] {
@@ -135,6 +187,34 @@ mod tests {
     }
 
     #[test]
+    fn many_files_are_shared_by_parts() {
+        let directory = tempfile::tempdir().unwrap();
+        let (earlier, copy) = (directory.path().join("earlier"), directory.path().join("copy"));
+        fs::create_dir(&copy).unwrap();
+        let mut paths = Vec::new();
+        for above in ["", "a/", "a/b/", "a/c/d/", "e/"] {
+            fs::create_dir_all(earlier.join(above)).unwrap();
+            for index in 0..FEW {
+                paths.push(format!("{above}{index}"));
+                fs::write(earlier.join(paths.last().unwrap()), above).unwrap();
+            }
+        }
+        let files: Vec<_> = paths.iter().map(|path| unchanged(&earlier, path)).collect();
+        for count in 1..8 {
+            let parts = parts(&files, count);
+            assert!(parts.len() <= count && parts.concat() == files, "{count}");
+            let directories = parts.iter().map(|part| split(part[0].path).0);
+            assert_eq!(directories.collect::<HashSet<_>>().len(), parts.len(), "{count}");
+        }
+        let (from, to) = (File::open(&earlier).unwrap(), File::open(&copy).unwrap());
+        let shared = share_files(from.as_fd(), to.as_fd(), &files).unwrap();
+        assert_eq!(shared.paths.len(), paths.len());
+        for path in &paths {
+            assert_eq!(fs::metadata(copy.join(path)).unwrap().nlink(), 2, "{path}");
+        }
+    }
+
+    #[test]
     fn two_names_of_one_file_are_two_files_where_nobody_says_otherwise() {
         let directory = tempfile::tempdir().unwrap();
         let (earlier, copy) = (directory.path().join("earlier"), directory.path().join("copy"));
@@ -144,7 +224,7 @@ mod tests {
         fs::hard_link(earlier.join("a"), earlier.join("b")).unwrap();
         let (from, to) = (File::open(&earlier).unwrap(), File::open(&copy).unwrap());
         let files = ["a", "b"].map(|path| unchanged(&earlier, path));
-        let shared = share_files(from.as_fd(), to.as_fd(), files.into_iter()).unwrap();
+        let shared = share_files(from.as_fd(), to.as_fd(), &files).unwrap();
         assert_eq!(shared.paths, HashSet::from([b"a".to_vec()]));
         assert!(!copy.join("b").exists());
     }

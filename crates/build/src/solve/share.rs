@@ -102,7 +102,7 @@ impl Solver<'_> {
         };
         let failed = || StepError::errno("share files of an earlier copy in", &place);
         let times = times(&to).map_err(failed())?;
-        let files = share_files(from.as_fd(), to.as_fd(), earlier.files.iter().copied()).map_err(failed())?;
+        let files = share_files(from.as_fd(), to.as_fd(), &earlier.files).map_err(failed())?;
         // As if nothing had been put there.
         futimens(&to, &times).map_err(failed())?;
         Ok((!files.paths.is_empty()).then(|| Common {
