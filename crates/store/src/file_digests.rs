@@ -21,10 +21,10 @@ use crate::schema::immediate;
 const KEPT: i64 = 1 << 20;
 
 /// Inode numbers of a file system that are looked up together. Those of files in one directory are mostly neighbours.
-const BLOCK: i64 = 64;
+const BLOCK: i64 = 256;
 
 /// How many blocks are in memory, at most 24 MB. Beyond them files are looked up one by one.
-const BLOCKS: usize = 4096;
+const BLOCKS: usize = 1024;
 
 /// How many entries are written in one transaction.
 const BATCH: usize = 1024;
@@ -356,7 +356,7 @@ mod tests {
         let (_directory, store) = store();
         let numbers = || {
             (0..)
-                .step_by(64)
+                .step_by(usize::try_from(BLOCK).unwrap())
                 .take(BLOCKS + 10)
                 .chain([u64::MAX, 1 << 63, (1 << 63) - 1])
         };
