@@ -13,6 +13,7 @@ use kiln_store::{Layer, LayerId};
 use crate::cache;
 use crate::cancel::Watched;
 use crate::error::{StepError, StepResult};
+use crate::event::Work;
 use crate::images::{Images, compression_of};
 use crate::package;
 use crate::parallel::{self, processors};
@@ -61,10 +62,14 @@ pub(crate) fn facts(images: &Images<'_>, layer: &LayerId) -> StepResult<LayerFac
 /// The digest and the size of the tar that a layer's files are.
 fn tar_of_files(images: &Images<'_>, layer: &LayerId) -> StepResult<(Digest, u64)> {
     let path = images.store.layer_path(layer);
-    kiln_layer::diff_id(&path, &PackOptions::default()).map_err(|source| StepError::Pack {
+    let mut work = images.tasks.work("digest").on(layer);
+    let digested = kiln_layer::diff_id(&path, &PackOptions::default());
+    let (diff_id, tar_size) = digested.map_err(|source| StepError::Pack {
         layer: layer.clone(),
         source,
-    })
+    })?;
+    work.bytes(tar_size);
+    Ok((diff_id, tar_size))
 }
 
 /// Makes sure that a layer's files are those that were written, if the digest of their tar is known.
@@ -242,7 +247,7 @@ fn foreign_blob(images: &Images<'_>, layer: &Layer) -> StepResult<Option<Digest>
 
 fn recompress(images: &Images<'_>, blob: &Digest, options: LayerOptions) -> StepResult<BlobInfo> {
     let input = images.store.open_blob(blob)?;
-    write_blob(images, |out| {
+    write_blob(images, images.tasks.work("compress").on(&blob.short()), |out| {
         Compressor::recompress(input, options.kind, options.level, processors(), out)
     })
 }
@@ -250,7 +255,7 @@ fn recompress(images: &Images<'_>, blob: &Digest, options: LayerOptions) -> Step
 /// Packs and compresses the files of a layer of the store.
 fn compress(images: &Images<'_>, layer: &LayerId, options: LayerOptions, times: Times) -> StepResult<BlobInfo> {
     let path = images.store.layer_path(layer);
-    write_blob(images, |out| {
+    write_blob(images, images.tasks.work("compress").on(layer), |out| {
         kiln_layer::pack_compressed(
             &path,
             &PackOptions::of(times),
@@ -264,6 +269,7 @@ fn compress(images: &Images<'_>, layer: &LayerId, options: LayerOptions, times: 
 
 fn write_blob(
     images: &Images<'_>,
+    mut work: Work<'_>,
     write: impl FnOnce(&mut dyn Write) -> Result<BlobInfo, kiln_layer::Error>,
 ) -> StepResult<BlobInfo> {
     let mut writer = images.store.blob_writer(None)?;
@@ -273,6 +279,7 @@ fn write_blob(
     };
     let written = write(&mut out)?;
     writer.commit(Some(written.digest))?;
+    work.bytes(written.tar_size);
     Ok(written)
 }
 

@@ -11,7 +11,7 @@ use kiln_store::{BuildId, Excess, Store};
 use crate::cache::Exports;
 use crate::cancel::Cancel;
 use crate::error::{Error, StepError, StepResult};
-use crate::event::{Built, Event, Sink};
+use crate::event::{Built, Event, Sink, Work};
 use crate::images::Images;
 use crate::known_files::KnownFiles;
 use crate::planning::{self, Checked, plan};
@@ -57,21 +57,24 @@ impl Builder {
     /// Does it.
     pub fn build(&self, request: &Request, sink: &dyn Sink, cancel: &Cancel) -> Result<Built, Error> {
         std::thread::scope(|scope| {
-            self.sync_earlier_builds(scope);
+            self.sync_earlier_builds(scope, sink);
             self.build_recorded(request, sink, cancel)
         })
     }
 
     /// See `docs/decisions/layers-synced-in-background.md`. What it does not do, the next build does.
-    fn sync_earlier_builds<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) {
-        let _joined_at_the_end = Thread::new()
-            .name("sync".to_owned())
-            .spawn_scoped(scope, || self.store.make_durable(SYNC_AFTER));
+    fn sync_earlier_builds<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, sink: &'scope dyn Sink) {
+        let _joined_at_the_end = Thread::new().name("sync".to_owned()).spawn_scoped(scope, || {
+            let _work = Work::begin(sink, "sync earlier builds");
+            self.store.make_durable(SYNC_AFTER)
+        });
     }
 
     fn build_recorded(&self, request: &Request, sink: &dyn Sink, cancel: &Cancel) -> Result<Built, Error> {
+        let work = Work::begin(sink, "begin the build");
         let in_use = self.store.in_use().map_err(StepError::from)?;
         let id = self.store.begin_build(&request.title()).map_err(StepError::from)?;
+        drop(work);
         let recorder = Recorder::new(sink);
         let result = self.build_as(id, request, &recorder, cancel);
         let outcome = match &result {
@@ -79,15 +82,19 @@ impl Builder {
             Err(_) if cancel.is_canceled() && !recorder.failed() => "canceled",
             Err(_) => "failed",
         };
+        let work = Work::begin(sink, "note the build");
         let written = recorder.write(&self.store, id);
         let finished = self.store.finish_build(id, outcome);
         drop(in_use);
+        drop(work);
         // What was built is there, and what failed has failed, whatever comes of the rest.
         let not_noted = |error| format!("what is remembered of this build is not all that it did: {error}");
+        let work = Work::begin(sink, "look at the store's size");
         let untidy = match self.store.excess() {
             Ok(excess) => excess.map(too_much),
             Err(error) => Some(format!("the store may hold more than it is to: {error}")),
         };
+        drop(work);
         let notices = [written.err().map(not_noted), finished.err().map(not_noted), untidy];
         for text in notices.into_iter().flatten() {
             sink.event(Event::Notice(text));
@@ -102,17 +109,26 @@ impl Builder {
             .with_caches(&request.cache_from, request.most_mount());
         let plan = plan(request, &images, sink)?;
         check_epoch(request, &plan)?;
+        let work = tasks.work("open the stat index");
         let known_files = KnownFiles::open(&self.store)?;
+        drop(work);
         let session = Session::new(&self.store, request, id, &known_files);
         let given_up = AtomicBool::new(false);
-        std::thread::scope(|scope| {
+        let result = std::thread::scope(|scope| {
             let exports = Exports::start(scope, &images, &plan, &request.cache_to, &given_up);
             let result = solve(Solver::new(&plan, &session, &images, &exports, sink, cancel));
+            let work = tasks.work("wait for caches");
             exports.end(result.is_ok());
+            drop(work);
             // What a cache's writer was the last to read.
             images.forget_damaged(false)?;
             result
-        })
+        });
+        let work = tasks.work("tidy up");
+        drop(session);
+        drop(known_files);
+        drop(work);
+        result
     }
 }
 

@@ -1,7 +1,8 @@
 //! What the solver says while it works. Only the command line renders it.
 
+use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kiln_dockerfile::diagnostic::Diagnostic;
 use kiln_dockerfile::source::Source;
@@ -78,10 +79,69 @@ pub enum Event {
         /// How long it took, without waiting.
         duration: Duration,
     },
+    /// Some work is over. Sent by the thread that did it.
+    Span(Span),
     /// Something to warn of, with its place.
     Warning(Diagnostic),
     /// Something to warn of that has no place in the Dockerfile.
     Notice(String),
+}
+
+/// Work that took time, for who wants to know where it goes. One thread's spans and tasks lie within or behind one
+/// another.
+#[derive(Debug, Clone)]
+pub struct Span {
+    /// What was done: `compress`.
+    pub name: &'static str,
+    /// To what: a layer's or a blob's digest, an image's name. Never anything secret.
+    pub subject: Option<String>,
+    /// How many bytes were read or made, where that is known.
+    pub bytes: Option<u64>,
+    /// When it began. It ended when it was sent.
+    pub began: Instant,
+}
+
+/// Work that is under way; dropped when it ends, however it does.
+pub struct Work<'a> {
+    sink: &'a dyn Sink,
+    span: Span,
+}
+
+impl<'a> Work<'a> {
+    /// Begins.
+    pub fn begin(sink: &'a dyn Sink, name: &'static str) -> Self {
+        let span = Span {
+            name,
+            subject: None,
+            bytes: None,
+            began: Instant::now(),
+        };
+        Self { sink, span }
+    }
+
+    /// Says what it is done to.
+    #[must_use]
+    pub fn on(mut self, subject: &impl ToString) -> Self {
+        self.span.subject = Some(subject.to_string());
+        self
+    }
+
+    /// Says how many bytes it read or made.
+    pub fn bytes(&mut self, bytes: u64) {
+        self.span.bytes = Some(bytes);
+    }
+}
+
+impl fmt::Debug for Work<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Work").field(&self.span).finish()
+    }
+}
+
+impl Drop for Work<'_> {
+    fn drop(&mut self) {
+        self.sink.event(Event::Span(self.span.clone()));
+    }
 }
 
 /// How a task ended.

@@ -34,7 +34,9 @@ pub(crate) fn fetch_layers(images: &Images<'_>, all: &[LayerId], missing: &[&Lay
 }
 
 fn fetch_some(images: &Images<'_>, all: &[LayerId], missing: &[&LayerId]) -> StepResult<()> {
+    let work = images.tasks.work("lock layers");
     let _locks = lock_all(images, missing)?;
+    drop(work);
     let mut wanted: Vec<(&LayerId, Origin)> = Vec::new();
     for &layer in missing {
         if images.store.layer(layer)?.is_none() {
@@ -100,6 +102,8 @@ fn fetch(images: &Images<'_>, origin: &Origin, task: &Task<'_>) -> StepResult<Fe
     let directory = images.store.new_layer()?;
     let options = UnpackOptions::default();
     let digest = origin.descriptor.digest;
+    let mut work = images.tasks.work("unpack").on(&digest.short());
+    work.bytes(origin.descriptor.size);
     let failed = |source| StepError::Unpack {
         what: format!("layer {} of {}", digest.short(), origin.place),
         source,
@@ -152,6 +156,7 @@ fn fetch(images: &Images<'_>, origin: &Origin, task: &Task<'_>) -> StepResult<Fe
 /// Completes a layer with what it takes from those below it, and makes it part of the store.
 fn commit(images: &Images<'_>, all: &[LayerId], layer: &LayerId, origin: &Origin, fetched: Fetched) -> StepResult<()> {
     let Fetched { directory, unpacked } = fetched;
+    let _work = images.tasks.work("keep").on(layer);
     let below = all.split(|other| other == layer).next().unwrap_or_default();
     if unpacked.is_incomplete() && !below.is_empty() {
         let lower = Overlay {

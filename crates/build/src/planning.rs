@@ -20,7 +20,9 @@ const CHECK: &str = "BUILDKIT_DOCKERFILE_CHECK";
 /// The plan. Warnings that are not silenced go to the sink, or fail the build where `check=error=true` says so.
 pub(crate) fn plan(request: &Request, images: &Images<'_>, sink: &dyn Sink) -> Result<Plan, Error> {
     sink.event(Event::Dockerfile(Box::new(request.dockerfile.clone())));
+    let work = images.tasks.work("parse");
     let (dockerfile, mut found) = kiln_dockerfile::parse(request.dockerfile.text());
+    drop(work);
     if found.iter().any(is_error) {
         return Err(Error::Dockerfile(found));
     }
@@ -148,7 +150,10 @@ enum Planned {
 fn outcome(dockerfile: &Dockerfile, options: &Options, pull: bool, images: &Images<'_>) -> Result<Planned, Error> {
     let mut known = KnownImages::new();
     loop {
-        match kiln_plan::plan(dockerfile, options, &known) {
+        let work = images.tasks.work("plan");
+        let outcome = kiln_plan::plan(dockerfile, options, &known);
+        drop(work);
+        match outcome {
             Outcome::Needs(requests) => known.extend(images.resolve_all(&requests, pull)?),
             Outcome::Plan(plan, more) => return Ok(Planned::Plan(plan, more)),
             Outcome::Invalid(diagnostics) => return Ok(Planned::Invalid(diagnostics)),

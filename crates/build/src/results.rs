@@ -48,7 +48,9 @@ pub(crate) fn finish(
             several: request.options.several(),
         },
     };
+    let work = images.tasks.work("keep the image");
     let kept = results.keep(&task)?;
+    drop(work);
     task.done();
     let mut written = None;
     for output in &request.outputs {
@@ -213,6 +215,7 @@ impl Results<'_> {
             } => {
                 let task = self.images.tasks.start("exporting to oci image format".to_owned());
                 let package = pack(names, *layers)?;
+                let work = self.images.tasks.work("write");
                 match (directory, dest) {
                     (false, dest) => export::with_destination(dest, |out| {
                         export::write_oci(store, std::slice::from_ref(&package), out)
@@ -225,15 +228,18 @@ impl Results<'_> {
                         return Err(StepError::Invalid(message.to_owned()));
                     }
                 }
+                drop(work);
                 task.done();
                 Ok(Some(package))
             }
             Output::Docker { dest, names, layers } => {
                 let task = self.images.tasks.start("exporting to docker image format".to_owned());
                 let package = pack(names, *layers)?;
+                let work = self.images.tasks.work("write");
                 export::with_destination(dest, |out| {
                     export::write_docker(store, std::slice::from_ref(&package), out)
                 })?;
+                drop(work);
                 task.done();
                 Ok(Some(package))
             }

@@ -11,7 +11,7 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
 use crate::error::{StepError, StepResult};
-use crate::event::{Event, Sink, TaskId, TaskOutcome};
+use crate::event::{Event, Sink, TaskId, TaskOutcome, Work};
 use crate::known_files::KnownFiles;
 use crate::processors::Processors;
 use crate::request::Request;
@@ -133,6 +133,11 @@ impl<'a> Tasks<'a> {
     /// Warns of something that has no place in the Dockerfile.
     pub(crate) fn notice(&self, text: String) {
         self.sink.event(Event::Notice(text));
+    }
+
+    /// Begins work that is no task of its own.
+    pub(crate) fn work(&self, name: &'static str) -> Work<'a> {
+        Work::begin(self.sink, name)
     }
 
     /// Announces and starts a task.

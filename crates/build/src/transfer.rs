@@ -190,7 +190,9 @@ pub(crate) fn push(
         let config = Descriptor::new(media_type::OCI_CONFIG, image.config, image.config_size);
         push_blob(images, reference, &config, &task)?;
     }
+    let work = images.tasks.work("push manifests");
     push_documents(images, reference, &package)?;
+    drop(work);
     if let ([one], Some(sent)) = (&stored.images[..], package.single()) {
         remember_manifest(images, one, sent)?;
     }
@@ -227,6 +229,8 @@ fn remember_manifest(images: &Images<'_>, stored: &StoredImage, sent: &PackedIma
 fn push_blob(images: &Images<'_>, reference: &Reference, blob: &Descriptor, task: &Task<'_>) -> StepResult<()> {
     let origin = images.origin_of_blob(&blob.digest);
     let path = images.store.blob_path(&blob.digest);
+    let mut work = images.tasks.work("push").on(&blob.digest.short());
+    work.bytes(blob.size);
     // What the store does not have goes from one registry to the other.
     let open = || -> std::io::Result<Box<dyn std::io::Read + Send + '_>> {
         let in_store = images.has_whole_blob(&blob.digest).map_err(std::io::Error::other)?;

@@ -26,10 +26,12 @@ mod signals;
 mod table;
 mod terminal;
 mod time;
+mod trace;
 mod values;
 mod why;
 
 use std::process::ExitCode;
+use std::time::Instant;
 
 use clap::Parser as _;
 
@@ -39,6 +41,7 @@ use report::Reporter;
 use settings::Settings;
 
 fn main() -> ExitCode {
+    let began = Instant::now();
     let arguments = cli::familiar(std::env::args_os().collect());
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
@@ -49,7 +52,7 @@ fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
-    let (reporter, outcome) = match Settings::of_process(cli.global.clone()) {
+    let (reporter, outcome) = match Settings::of_process(cli.global.clone(), began) {
         Ok(settings) => (Reporter::new(&settings), run(cli.command, &settings)),
         Err(failure) => (Reporter::plain(), Err(failure)),
     };

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use kiln_dockerfile::mount::CacheKey;
 use kiln_image::Platform;
@@ -134,6 +135,8 @@ impl TryFrom<String> for KeyPart {
 pub(crate) struct Settings {
     /// The environment.
     pub(crate) environment: Environment,
+    /// When the process began.
+    pub(crate) began: Instant,
     global: GlobalArgs,
     file: File,
     superuser: bool,
@@ -141,19 +144,15 @@ pub(crate) struct Settings {
 
 impl Settings {
     /// Looks around. Call it before a user namespace is entered: in there, everybody is root.
-    pub(crate) fn of_process(global: GlobalArgs) -> Result<Self, Failure> {
+    pub(crate) fn of_process(global: GlobalArgs, began: Instant) -> Result<Self, Failure> {
         let environment = Environment::of_process();
-        let superuser = rustix::process::geteuid().is_root();
-        Self::new(global, environment, superuser)
-    }
-
-    fn new(global: GlobalArgs, environment: Environment, superuser: bool) -> Result<Self, Failure> {
         let file = read_file(&environment)?;
         Ok(Self {
             environment,
+            began,
             global,
             file,
-            superuser,
+            superuser: rustix::process::geteuid().is_root(),
         })
     }
 
@@ -360,6 +359,11 @@ impl Settings {
         self.environment.filled("BUILDKIT_PROGRESS")
     }
 
+    /// `KILN_TRACE`.
+    pub(crate) fn trace(&self) -> Option<PathBuf> {
+        self.environment.path("KILN_TRACE")
+    }
+
     /// Where the user's `ssh` keeps the keys of servers.
     pub(crate) fn known_hosts(&self) -> Option<PathBuf> {
         Some(self.environment.home()?.join(".ssh/known_hosts"))
@@ -446,6 +450,7 @@ mod tests {
     fn settings(variables: &[(&str, &str)], superuser: bool) -> Settings {
         Settings {
             environment: Environment::of(variables),
+            began: Instant::now(),
             global: GlobalArgs::default(),
             file: File::default(),
             superuser,

@@ -114,6 +114,7 @@ impl Solver<'_> {
         let run = self.begin_run(id, step, &inputs, &content)?;
         let ran = self.run_and_record(id, step, &base, &keys, earlier.as_ref())?;
         if let Some(layer) = ran.done.layers().last() {
+            let _work = self.work("note the run");
             self.session.store.end_run(run, layer)?;
         }
         Ok(ran)
@@ -172,17 +173,24 @@ impl Solver<'_> {
                 return Err(StepError::Invalid("a step without layer was to be cached".to_owned()));
             }
         };
+        let work = self.work("measure");
         let info = step_layer_info(&made.directory, made.common.as_ref())?;
+        drop(work);
         let layer = LayerId::random()?;
+        let mut work = self.work("keep").on(&layer);
+        work.bytes(info.size);
         self.session.store.commit_layer(&made.directory, &layer, &info)?;
         let record = Record::new(layer.clone(), self.session.build, &step.name, started.elapsed());
         for key in keys {
             self.session.store.put_record(key, &record)?;
         }
+        drop(work);
         let outcome = TaskOutcome::Done {
             bytes_added: info.size,
             peak_memory: made.peak_memory,
         };
+        let _work = self.work("remove what is left");
+        drop(made);
         Ok(Ran {
             done: on_top(base, layer),
             outcome,
@@ -208,6 +216,7 @@ impl Solver<'_> {
 
     /// The content key, `None` where the step reads nothing but its root; and what it reads.
     fn content(&self, step: &Step) -> StepResult<(Option<Key>, Content)> {
+        let _work = self.work("read inputs");
         let mut key = KeyBuilder::new(&step.definition);
         key.tree(&self.base(step));
         let content = self.add_content(step, &mut key)?;
@@ -220,6 +229,7 @@ impl Solver<'_> {
         if step.no_cache {
             return Ok(None);
         }
+        let _work = self.work("look up");
         if let Some(record) = self.session.store.record(key)?
             && self.session.store.layer(&record.layer)?.is_some()
         {

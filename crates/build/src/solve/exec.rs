@@ -23,6 +23,7 @@ impl Solver<'_> {
         let request = self.session.request;
         let base = self.tree(exec.root);
         self.images.materialize(base.layers())?;
+        let work = self.work("prepare");
         let directory = self.session.store.new_layer()?;
         let root = self.root(base.layers(), &directory)?;
         let user = kiln_sandbox::resolve_user(root.as_fd(), &exec.user)?;
@@ -49,6 +50,8 @@ impl Solver<'_> {
         };
         let mut output = Output::new(self.sink, task, self.session.log(task)?);
         let stdio = [Stdio::Null, Stdio::Pipe, Stdio::Pipe];
+        drop(work);
+        let work = self.work("start");
         let entered = self.enter_caches(task, exec, &mut caches);
         let spawned = entered.and_then(|()| self.session.processors.spawn(&exec.platform, spec, stdio));
         let mut child = match spawned {
@@ -62,10 +65,15 @@ impl Solver<'_> {
             let platform = exec.platform.to_string();
             self.sink.event(Event::Emulated { id: task, platform });
         }
+        drop(work);
+        let work = self.work("run");
         let followed = output.follow(&mut child, self.cancel, request.step_timeout);
+        drop(work);
+        let _work = self.work("tear down");
         let left = caches.left_by_killed();
         let end = followed.as_ref().map_or(End::Killed, |(exit, _)| End::of(exit));
         self.leave_caches(task, caches, end);
+        drop((mounted, root));
         let (exit, late) = followed?;
         if exit.code == Some(0) {
             return Ok(Made {

@@ -28,12 +28,15 @@ impl Solver<'_> {
     pub(super) fn file(&self, file: &FileOp, earlier: Option<&Earlier<'_>>) -> StepResult<Made> {
         let base = self.tree(file.root);
         self.images.materialize(base.layers())?;
+        let work = self.work("prepare");
         let directory = self.session.store.new_layer()?;
         let common = match earlier {
             Some(earlier) => self.share(base.layers(), &directory, earlier)?,
             None => None,
         };
         let root = self.writable(base.layers(), &directory, &directory)?;
+        drop(work);
+        let work = self.work("copy");
         for action in &file.actions {
             if self.cancel.is_canceled() {
                 return Err(StepError::Canceled);
@@ -43,6 +46,9 @@ impl Solver<'_> {
                 FileAction::Copy(copy) => self.copy(root.as_fd(), copy, common.as_ref())?,
             }
         }
+        drop(work);
+        let _work = self.work("tear down");
+        drop(root);
         Ok(Made {
             directory,
             peak_memory: None,

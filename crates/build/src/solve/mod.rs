@@ -31,7 +31,7 @@ use crate::cache::Exports;
 use crate::cancel::Cancel;
 use crate::context::Context;
 use crate::error::{Error, StepError, StepResult};
-use crate::event::{Event, Sink, TaskId, TaskOutcome};
+use crate::event::{Event, Sink, TaskId, TaskOutcome, Work};
 use crate::images::Images;
 use crate::session::Session;
 use crate::waiting::{self, Share};
@@ -205,8 +205,14 @@ impl<'a> Solver<'a> {
         }
     }
 
+    /// Begins a part of a step's work.
+    fn work(&self, name: &'static str) -> Work<'a> {
+        Work::begin(self.sink, name)
+    }
+
     /// Waits for a lock; the step's output says so if it takes long.
     fn lock(&self, task: TaskId, name: &str, share: Share, what: &str) -> StepResult<LockGuard> {
+        let _work = self.work("lock");
         waiting::lock(self.session.store, self.cancel, name, share, || {
             let line = format!("{}\n", waiting::explanation(what));
             self.sink.event(Event::Log {

@@ -14,6 +14,7 @@ use crate::why;
 impl Solver<'_> {
     /// Notes that a step begins to run, and tells why, where that was asked for. Gives the run's number.
     pub(super) fn begin_run(&self, id: StepId, step: &Step, inputs: &Inputs, content: &Content) -> StepResult<i64> {
+        let _work = self.work("note the run");
         let store = self.session.store;
         let run = Run {
             build: self.session.build,

@@ -62,6 +62,7 @@ impl Solver<'_> {
         if step.no_cache {
             return Ok(None);
         }
+        let _work = self.work("compare with earlier copies");
         for past in self.session.store.runs_of(&step.definition)? {
             if let Some((layer, listing)) = self.like(past, inputs)? {
                 let files = seen.unchanged(&listing);
@@ -94,6 +95,7 @@ impl Solver<'_> {
         directory: &LayerDir,
         earlier: &Earlier<'_>,
     ) -> StepResult<Option<Common>> {
+        let _work = self.work("link files of an earlier copy");
         let place = self.place_of_copy(base, directory, earlier)?;
         let store = self.session.store;
         let open = |root: &Path| open_below(root, &place);

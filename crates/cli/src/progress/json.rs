@@ -92,6 +92,8 @@ impl<W: Write> State<W> {
                 self.end_logs(id, now);
                 finished(id, &outcome, duration)
             }
+            // For `--trace` alone.
+            Event::Span(_) => return,
             Event::Warning(diagnostic) => self.warning(&diagnostic),
             Event::Notice(text) => json!({"type": "notice", "message": text}),
         };

@@ -146,6 +146,7 @@ impl<W: Write> State<W> {
             | Event::Waiting(_)
             | Event::Emulated { .. }
             | Event::Explained { .. }
+            | Event::Span(_)
             | Event::Warning(_)
             | Event::Notice(_) => return,
         };

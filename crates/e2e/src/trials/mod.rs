@@ -11,6 +11,7 @@ mod object_storage;
 mod processors;
 mod random;
 mod together;
+mod trace;
 mod users;
 
 use anyhow::Result;
@@ -42,6 +43,7 @@ pub fn all() -> Vec<Trial> {
         processors::TRIALS,
         random::TRIALS,
         together::TRIALS,
+        trace::TRIALS,
         users::TRIALS,
     ]
     .concat()

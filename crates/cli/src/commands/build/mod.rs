@@ -12,7 +12,7 @@ mod witness;
 use std::path::PathBuf;
 
 use kiln_build::Built;
-use kiln_build::event::Sink;
+use kiln_build::event::{Silent, Sink, Work};
 use kiln_build::request::{Annotations, LayerOptions, Output, Request};
 use kiln_dockerfile::source::Source;
 use kiln_image::Reference;
@@ -24,6 +24,7 @@ use crate::report::Reporter;
 use crate::settings::Settings;
 use crate::signals::Interrupt;
 use crate::terminal;
+use crate::trace::{self, Trace, Traced};
 use crate::values::{annotation, output};
 use caches::CacheArgs;
 use call::CallArgs;
@@ -73,6 +74,10 @@ pub(crate) struct Args {
     /// Say why each step runs that is not cached; afterwards `kiln why` does
     #[arg(long, help_heading = "Progress")]
     explain: bool,
+    /// Write what took how long to a file, or with `-` to standard output, for Perfetto and chrome://tracing
+    /// [default: $KILN_TRACE]
+    #[arg(long, value_name = "FILE", help_heading = "Progress")]
+    trace: Option<PathBuf>,
     #[command(flatten)]
     caches: CacheArgs,
     #[command(flatten)]
@@ -92,24 +97,58 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
     let mut request = args.request(settings)?;
     check_annotations(&request)?;
     args.check_outputs(&request)?;
-    let engine = Engine::open(settings)?;
-    let interrupt = Interrupt::watch()?;
-    let progress = Progress::start(args.progress, args.quiet, settings)?;
-    let witness = Witness::new(progress.sink());
-    let result = args.build(&mut request, &engine, &witness, &interrupt);
-    progress.finish();
-    let (built, source) = match result {
-        Ok(built) => built,
-        Err(failure) if progress.is_json() => {
-            terminal::say(results::error_line(&failure));
-            return Err(Failure::silent(failure.code));
-        }
-        Err(failure) => return Err(failure),
-    };
-    args.conclude(&built, &request, &progress, &source, &witness.into_seen(), settings)
+    let trace = args.trace(&request, settings)?;
+    let outcome = args.run(&mut request, trace.as_ref(), settings);
+    if let Some(trace) = trace {
+        trace.finish();
+    }
+    outcome
 }
 
 impl Args {
+    fn run(&self, request: &mut Request, trace: Option<&Trace>, settings: &Settings) -> Outcome {
+        let alone = Traced { trace, next: &Silent };
+        let work = Work::begin(&alone, "open the store");
+        let engine = Engine::open(settings)?;
+        drop(work);
+        let work = Work::begin(&alone, "watch for signals and report");
+        let interrupt = Interrupt::watch()?;
+        let progress = Progress::start(self.progress, self.quiet, settings)?;
+        drop(work);
+        let next = progress.sink();
+        let traced = Traced { trace, next };
+        let witness = Witness::new(&traced);
+        let result = self.build(request, &engine, &witness, &interrupt);
+        progress.finish();
+        let (built, source) = match result {
+            Ok(built) => built,
+            Err(failure) if progress.is_json() => {
+                terminal::say(results::error_line(&failure));
+                return Err(Failure::silent(failure.code));
+            }
+            Err(failure) => return Err(failure),
+        };
+        let work = Work::begin(&alone, "conclude");
+        let concluded = self.conclude(&built, request, &progress, &source, &witness.into_seen(), settings);
+        drop(work);
+        let _work = Work::begin(&alone, "close the store");
+        drop(engine);
+        concluded
+    }
+
+    /// The trace, if one is wanted.
+    fn trace(&self, request: &Request, settings: &Settings) -> Result<Option<Trace>, Failure> {
+        let Some(file) = self.trace.clone().or_else(|| settings.trace()) else {
+            return Ok(None);
+        };
+        if trace::to_stdout(&file) && (self.quiet || request.outputs.iter().any(output::to_stdout)) {
+            return Err(Failure::usage(
+                "--trace -: something else goes to standard output already",
+            ));
+        }
+        Trace::start(file, settings.began).map(Some)
+    }
+
     /// Everything that is known without reading context and Dockerfile.
     fn request(&self, settings: &Settings) -> Result<Request, Failure> {
         let tags = self.tags()?;
@@ -141,7 +180,9 @@ impl Args {
         sink: &dyn Sink,
         interrupt: &Interrupt,
     ) -> Result<(Built, Source), Failure> {
+        let work = Work::begin(sink, "find the Dockerfile and the context");
         let inputs = self.definition.load(request, engine, sink, interrupt)?;
+        drop(work);
         let result = engine.builder().build(request, sink, &interrupt.cancel);
         match result {
             Ok(built) => Ok((built, inputs.dockerfile)),

@@ -138,6 +138,7 @@ impl<W: Write> State<W> {
             | Event::Warning(_)
             | Event::Emulated { .. }
             | Event::Waiting(_)
+            | Event::Span(_)
             | Event::Explained {
                 why: Why::Cached { .. },
                 ..

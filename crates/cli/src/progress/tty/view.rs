@@ -143,7 +143,11 @@ impl View {
             }
             Event::Finished { id, outcome, duration } => self.finish(id, outcome, duration),
             // After the build: warnings with their places.
-            Event::Dockerfile(_) | Event::Warning(_) | Event::Emulated { .. } | Event::Explained { .. } => {}
+            Event::Dockerfile(_)
+            | Event::Warning(_)
+            | Event::Emulated { .. }
+            | Event::Explained { .. }
+            | Event::Span(_) => {}
             Event::Notice(text) => self.finished.push(Finished::Notice(sanitise(text.as_bytes()))),
         }
     }
