@@ -34,7 +34,8 @@ conformance: packages
 	KILN_BIN=$(TARGET)/debug/kiln $(XTASK) with-harness \
 		$(TARGET)/debug/conformance $(if $(DIFFERENCES),--differences) $(FILTER)
 
-# Against buildah and against the floor. BENCH=--quick for a short one.
+# Against other builders and against the floor: docs/performance.md. BENCH="--only NAME …" for some rows, --quick for a
+# short one.
 bench: packages
 	cargo run --quiet --locked -p xtask -- bench $(BENCH)
 

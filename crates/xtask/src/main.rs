@@ -14,8 +14,8 @@ cargo xtask COMMAND
   bases [NAME…]               make base images (all, or those named) that are not there yet
   demo [EXAMPLE…]             build, measure and run the examples
   shell                       a shell with kiln, a registry of base images as docker.io, and a store that goes with it
-  bench [--quick] [--json FILE]
-                              measure Kiln against buildah and against the floor
+  bench [--quick] [--only NAME…] [--runs N] [--json FILE] [--markdown FILE]
+                              measure Kiln against other builders and against the floor (docs/performance.md)
   check-house                 floors and invariants of ARCHITECTURE.md, dependencies, licences
   with-harness COMMAND…       run a command with a registry of base images, as the tests want it
 ";

@@ -1,84 +1,92 @@
-//! Time and memory of a command, by two small C programs (`scripts/bench`): the shell's `time` knows no microseconds,
-//! and the standard library no resident sets.
+//! Time, processor time and memory of a command, by a small C program (`scripts/bench/measure.c`): the shell's `time`
+//! knows no microseconds, and the standard library no resident sets.
 
 use std::fs;
+use std::ops::AddAssign;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use crate::{command, paths};
 
 /// What a command took.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq)]
 pub struct Figure {
     /// From start to end.
     pub milliseconds: f64,
     /// The largest resident set of it or of a process that it waited for.
     pub mebibytes: f64,
+    /// Of processors, by it and by the processes that it waited for, in user and in system mode.
+    pub cpu_milliseconds: f64,
 }
 
-/// The compiled programs.
+/// One command after another: times add up, memory does not.
+impl AddAssign for Figure {
+    fn add_assign(&mut self, other: Self) {
+        self.milliseconds += other.milliseconds;
+        self.mebibytes = self.mebibytes.max(other.mebibytes);
+        self.cpu_milliseconds += other.cpu_milliseconds;
+    }
+}
+
+/// The C programs of `scripts/bench`, compiled.
 #[derive(Debug)]
 pub struct Tools {
-    measure: PathBuf,
-    floor: PathBuf,
-    figures: PathBuf,
+    directory: PathBuf,
 }
 
 impl Tools {
-    /// Compiles them into a directory.
+    /// Compiles them into a directory, which is made.
     pub fn compile(into: &Path) -> Result<Self> {
-        let compile = |name: &str| {
-            let (source, program) = (
-                paths::workspace().join(format!("scripts/bench/{name}.c")),
-                into.join(name),
-            );
-            command::quietly(Command::new("cc").arg("-O2").arg("-o").arg(&program).arg(source))?;
-            Ok::<_, anyhow::Error>(program)
-        };
+        fs::create_dir_all(into).with_context(|| format!("cannot make {}", into.display()))?;
+        let sources = paths::workspace().join("scripts/bench");
+        for entry in fs::read_dir(&sources).with_context(|| format!("cannot read {}", sources.display()))? {
+            let source = entry?.path();
+            if source.extension().is_some_and(|extension| extension == "c") {
+                let program = into.join(source.file_stem().unwrap_or_default());
+                command::quietly(Command::new("cc").args(["-O2", "-o"]).arg(program).arg(source))?;
+            }
+        }
         Ok(Self {
-            measure: compile("measure")?,
-            floor: compile("floor")?,
-            figures: into.join("figures"),
+            directory: into.to_owned(),
         })
     }
 
     /// Runs a command that must succeed.
     pub fn measure(&self, inner: &Command) -> Result<Figure> {
+        let figures = self.directory.join("figures");
         let mut outer = Command::new("/bin/sh");
         // The figures go to descriptor 3, so that the command keeps its own three.
         outer.args(["-c", "exec \"$0\" \"$@\" 3>\"$FIGURES\""]);
         outer
-            .arg(&self.measure)
+            .arg(self.directory.join("measure"))
             .arg(inner.get_program())
             .args(inner.get_args())
-            .env("FIGURES", &self.figures);
+            .env("FIGURES", &figures);
         for (name, value) in inner.get_envs() {
             if let Some(value) = value {
                 outer.env(name, value);
             }
         }
         command::quietly(&mut outer)?;
-        parse(&fs::read_to_string(&self.figures)?)
-    }
-
-    /// The floor of a step: see `floor.c`.
-    pub fn floor(&self, lower: &Path, work: &Path, count: u32) -> Result<Figure> {
-        let mut floor = Command::new(&self.floor);
-        let text = command::quietly(floor.arg(lower).arg(work).arg(count.to_string()).arg(":"))?;
-        parse(&format!("{} 0", text.trim()))
+        parse(&fs::read_to_string(&figures)?)
     }
 }
 
 fn parse(text: &str) -> Result<Figure> {
-    let (microseconds, kibibytes) = text
-        .trim()
-        .split_once(' ')
+    let numbers: Vec<f64> = text
+        .split_whitespace()
+        .map(str::parse)
+        .collect::<Result<_, _>>()
         .with_context(|| format!("no figures: {text:?}"))?;
+    let [microseconds, kibibytes, cpu_microseconds] = numbers[..] else {
+        bail!("not three figures: {text:?}");
+    };
     Ok(Figure {
-        milliseconds: microseconds.parse::<f64>()? / 1e3,
-        mebibytes: kibibytes.parse::<f64>()? / 1024.0,
+        milliseconds: microseconds / 1e3,
+        mebibytes: kibibytes / 1024.0,
+        cpu_milliseconds: cpu_microseconds / 1e3,
     })
 }
 
@@ -88,13 +96,20 @@ mod tests {
 
     #[test]
     fn figures() {
-        assert_eq!(
-            parse("1500 2048\n").unwrap(),
-            Figure {
-                milliseconds: 1.5,
-                mebibytes: 2.0
-            }
-        );
+        let figure = Figure {
+            milliseconds: 1.5,
+            mebibytes: 2.0,
+            cpu_milliseconds: 0.5,
+        };
+        assert_eq!(parse("1500 2048 500\n").unwrap(), figure);
         assert!(parse("").is_err());
+        assert!(parse("1 2").is_err());
+    }
+
+    #[test]
+    fn one_after_another() {
+        let mut sum = parse("1000 1024 1000").unwrap();
+        sum += parse("2000 512 3000").unwrap();
+        assert_eq!(sum, parse("3000 1024 4000").unwrap());
     }
 }

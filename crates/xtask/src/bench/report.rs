@@ -1,128 +1,298 @@
 //! The figures, for people and for programs.
 
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
 use serde::Serialize;
 
-use super::Options;
+use super::aim::Aim;
+use super::workload::{Contender, Difference};
+use crate::measure::Figure;
 use crate::table;
 
-/// What Kiln may need of memory, in MiB.
-const AT_MOST_MIB: f64 = 150.0;
+/// What Kiln may need of memory in any row, in MiB.
+const AT_MOST_MIB: f64 = 60.0;
 
-/// All figures; `None` where something could not be measured.
+/// All figures.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
-    rounds: usize,
-    /// How buildah isolated its steps, if it could run any.
-    buildah_isolation: Option<&'static str>,
-    rows: Vec<Row>,
+    pub(super) runs: usize,
+    /// The commit that was measured, if it is known.
+    pub(super) commit: Option<String>,
+    pub(super) date: String,
+    /// What each peer is, or why there is none.
+    pub(super) peers: BTreeMap<Contender, String>,
+    pub(super) rows: Vec<Row>,
 }
 
-/// Medians of one subject.
-#[derive(Debug, Default, Serialize)]
+/// One line.
+#[derive(Debug, Serialize)]
 pub(super) struct Row {
+    pub(super) name: &'static str,
     pub(super) what: String,
-    pub(super) kiln_ms: Option<f64>,
-    pub(super) buildah_ms: Option<f64>,
-    /// Namespaces, overlay, pivot and `sh -c`, from C, nothing else.
-    pub(super) floor_ms: Option<f64>,
-    pub(super) at_most_ms: Option<f64>,
-    /// The largest resident set of any of Kiln's processes, the steps' own among them.
-    pub(super) kiln_peak_mib: Option<f64>,
+    /// Of those who took part.
+    pub(super) of: BTreeMap<Contender, Medians>,
+    #[serde(skip)]
+    pub(super) aims: Vec<Aim>,
 }
 
-impl Report {
-    /// From the rows of all subjects, of which the second has `options.steps` steps more than the first, and the last
-    /// imports `options.records` records more than the one before.
-    pub(super) fn new(options: &Options, peer: Option<&'static str>, mut rows: Vec<Row>, floor: Option<f64>) -> Self {
-        let difference = |more: usize, less: usize, of: fn(&Row) -> Option<f64>| {
-            let row = |number: usize| rows.get(number).and_then(of);
-            Some(row(more)? - row(less)?)
-        };
-        let each = |all: Option<f64>| Some(all? / f64::from(options.steps));
-        let step = Row {
-            what: "one more trivial RUN step".to_owned(),
-            kiln_ms: each(difference(1, 0, |row| row.kiln_ms)),
-            buildah_ms: each(difference(1, 0, |row| row.buildah_ms)),
-            floor_ms: floor,
-            at_most_ms: Some(10.0),
-            kiln_peak_mib: None,
-        };
-        let last = rows.len().saturating_sub(1);
-        let import = Row {
-            what: format!("import of {} records", options.records),
-            kiln_ms: difference(last, last.saturating_sub(1), |row| row.kiln_ms),
-            at_most_ms: Some(100.0),
-            ..Row::default()
-        };
-        rows.insert(0, step);
-        rows.push(import);
-        Self {
-            rounds: options.rounds,
-            buildah_isolation: peer,
-            rows,
-        }
-    }
+/// Of all runs of one contender.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Serialize)]
+pub(super) struct Medians {
+    pub(super) milliseconds: f64,
+    /// Of processors; `None` where a daemon does the work, or where it is no one's own.
+    pub(super) cpu_milliseconds: Option<f64>,
+    /// The most of all runs: the largest resident set of any process, the steps' own among them.
+    pub(super) peak_mebibytes: Option<f64>,
+    /// Of the archive that came out.
+    pub(super) output_bytes: Option<u64>,
+}
 
-    /// A table for people.
-    pub(super) fn table(&self) -> String {
-        let rows: Vec<Vec<String>> = self.rows.iter().map(Row::cells).collect();
-        let heading = [
-            "median of times",
-            "kiln",
-            "buildah",
-            "buildah / kiln",
-            "floor in C",
-            "kiln / floor",
-            "at most",
-            "kiln's peak memory",
-        ];
-        let peak = self.rows.iter().filter_map(|row| row.kiln_peak_mib).fold(0.0, f64::max);
-        format!(
-            "{}\n{} rounds; buildah's isolation: {}; Kiln's peak memory: {peak:.0} MiB, at most {AT_MOST_MIB:.0}\n",
-            table::render(&heading, &rows),
-            self.rounds,
-            self.buildah_isolation.unwrap_or("none works here")
-        )
+impl Medians {
+    /// `None` if there were no runs.
+    pub(super) fn new(contender: Contender, runs: &[(Figure, Option<u64>)]) -> Option<Self> {
+        let of = |value: fn(&Figure) -> f64| -> Vec<f64> { runs.iter().map(|(figure, _)| value(figure)).collect() };
+        // What the client of a daemon needs says nothing.
+        let own = contender != Contender::Docker;
+        let sizes: Vec<u64> = runs.iter().filter_map(|(_, size)| *size).collect();
+        Some(Self {
+            milliseconds: table::median(&of(|figure| figure.milliseconds))?,
+            cpu_milliseconds: table::median(&of(|figure| figure.cpu_milliseconds)).filter(|_| own),
+            peak_mebibytes: of(|figure| figure.mebibytes)
+                .into_iter()
+                .reduce(f64::max)
+                .filter(|_| own),
+            output_bytes: table::median(&sizes),
+        })
     }
 }
 
 impl Row {
-    fn cells(&self) -> Vec<String> {
-        let show =
-            |value: Option<f64>, unit: &str| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1} {unit}"));
-        let ratio = |of: Option<f64>, to: Option<f64>| match (of, to) {
-            (Some(of), Some(to)) if to > 0.0 => format!("{:.1}", of / to),
-            _ => "-".to_owned(),
-        };
-        vec![
-            self.what.clone(),
-            show(self.kiln_ms, "ms"),
-            show(self.buildah_ms, "ms"),
-            ratio(self.buildah_ms, self.kiln_ms),
-            show(self.floor_ms, "ms"),
-            ratio(self.kiln_ms, self.floor_ms),
-            show(self.at_most_ms, "ms"),
-            show(self.kiln_peak_mib, "MiB"),
-        ]
+    fn milliseconds(&self, contender: Contender) -> Option<f64> {
+        self.of.get(&contender).map(|medians| medians.milliseconds)
     }
+
+    /// The row of a difference.
+    pub(super) fn of_difference(difference: &Difference, rows: &[Self]) -> Self {
+        let row = |name| rows.iter().find(|row| row.name == name);
+        let of = Contender::ALL.into_iter().filter_map(|contender| {
+            let more = row(difference.more)?.milliseconds(contender)?;
+            let less = match row(difference.less)?.milliseconds(contender) {
+                // The floor of nothing is nothing.
+                None if contender == Contender::Floor => 0.0,
+                less => less?,
+            };
+            let medians = Medians {
+                milliseconds: (more - less) / f64::from(difference.parts),
+                ..Medians::default()
+            };
+            Some((contender, medians))
+        });
+        Self {
+            name: difference.name,
+            what: difference.what.clone(),
+            of: of.collect(),
+            aims: difference.aims.clone(),
+        }
+    }
+
+    fn cells(&self) -> Vec<String> {
+        let kiln = self.of.get(&Contender::Kiln);
+        let mut cells = vec![format!("`{}`: {}", self.name, self.what)];
+        cells.extend(Contender::ALL.map(|contender| shown(self.milliseconds(contender).map(time))));
+        cells.push(self.ratio(Contender::Kiln, Contender::Floor));
+        cells.push(self.ratio(Contender::Buildah, Contender::Kiln));
+        cells.push(self.ratio(Contender::Docker, Contender::Kiln));
+        cells.push(self.aims());
+        cells.push(shown(
+            kiln.and_then(|kiln| kiln.peak_mebibytes)
+                .map(|peak| format!("{peak:.0} MiB")),
+        ));
+        cells.push(shown(kiln.and_then(|kiln| kiln.cpu_milliseconds).map(time)));
+        cells.push(shown(kiln.and_then(|kiln| kiln.output_bytes).map(table::megabytes)));
+        cells
+    }
+
+    fn ratio(&self, of: Contender, to: Contender) -> String {
+        let ratio = self
+            .milliseconds(of)
+            .zip(self.milliseconds(to))
+            .filter(|(_, to)| *to > 0.0);
+        shown(ratio.map(|(of, to)| match of / to {
+            small if small < 10.0 => format!("{small:.2}"),
+            large => format!("{large:.0}"),
+        }))
+    }
+
+    /// Each aim, and what Kiln missed it by.
+    fn aims(&self) -> String {
+        let aim = |aim: &Aim| match (
+            aim.at_most(|contender| self.milliseconds(contender)),
+            self.milliseconds(Contender::Kiln),
+        ) {
+            (Some(at_most), Some(kiln)) if kiln > at_most => format!("{aim} (not: × {:.1})", kiln / at_most),
+            (Some(_), Some(_)) => format!("{aim} (met)"),
+            _ => format!("{aim} (?)"),
+        };
+        let aims: Vec<String> = self.aims.iter().map(aim).collect();
+        shown((!aims.is_empty()).then(|| aims.join(", ")))
+    }
+}
+
+fn shown(value: Option<String>) -> String {
+    value.unwrap_or_else(|| "-".to_owned())
+}
+
+/// Milliseconds with three figures that count, in seconds where there are many.
+fn time(milliseconds: f64) -> String {
+    match milliseconds {
+        few if few.abs() < 100.0 => format!("{few:.1} ms"),
+        some if some.abs() < 1000.0 => format!("{some:.0} ms"),
+        many => format!("{:.2} s", many / 1e3),
+    }
+}
+
+/// Where a document's table begins and ends.
+const MARKS: [&str; 2] = [
+    "<!-- begin of the table of `make bench` -->\n",
+    "<!-- end of the table -->\n",
+];
+
+impl Report {
+    /// A table for people, in Markdown.
+    pub(super) fn table(&self) -> String {
+        let rows: Vec<Vec<String>> = self.rows.iter().map(Row::cells).collect();
+        let heading = [
+            "workload",
+            Contender::Kiln.name(),
+            Contender::Buildah.name(),
+            Contender::Docker.name(),
+            Contender::Floor.name(),
+            "Kiln / floor",
+            "buildah / Kiln",
+            "BuildKit / Kiln",
+            "at most",
+            "peak memory",
+            "processors",
+            "archive",
+        ];
+        let peaks = self
+            .rows
+            .iter()
+            .filter_map(|row| row.of.get(&Contender::Kiln)?.peak_mebibytes);
+        let peak = peaks.fold(0.0, f64::max);
+        let met = if peak > AT_MOST_MIB { "not met" } else { "met" };
+        let peers = self
+            .peers
+            .iter()
+            .map(|(peer, what)| format!("{}: {what}.", peer.name()));
+        format!(
+            "{}\n{}, commit {}; medians of {} runs.\nKiln's peak memory: {peak:.0} MiB, at most {AT_MOST_MIB:.0} ({met}).\n{}\n",
+            table::render(&heading, &rows),
+            self.date,
+            self.commit.as_deref().unwrap_or("unknown"),
+            self.runs,
+            peers.collect::<Vec<_>>().join("\n")
+        )
+    }
+
+    /// Puts the table in place of the one of a document.
+    pub(super) fn replace_table(&self, path: &Path) -> Result<()> {
+        let shown = path.display();
+        let text = fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
+        let replaced = replaced(&text, &self.table())
+            .with_context(|| format!("{shown} has no lines {:?} and {:?}", MARKS[0].trim(), MARKS[1].trim()))?;
+        fs::write(path, replaced).with_context(|| format!("cannot write {shown}"))
+    }
+}
+
+/// The text with something else between the marks.
+fn replaced(text: &str, table: &str) -> Option<String> {
+    let (before, rest) = text.split_once(MARKS[0])?;
+    let (_, after) = rest.split_once(MARKS[1])?;
+    Some(format!("{before}{}\n{table}\n{}{after}", MARKS[0], MARKS[1]))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn row(name: &'static str, of: &[(Contender, f64)]) -> Row {
+        let medians = |&(contender, milliseconds)| {
+            let medians = Medians {
+                milliseconds,
+                ..Medians::default()
+            };
+            (contender, medians)
+        };
+        Row {
+            name,
+            what: name.to_owned(),
+            of: of.iter().map(medians).collect(),
+            aims: Vec::new(),
+        }
+    }
+
     #[test]
     fn a_step_is_the_difference_divided() {
-        let row = |kiln: f64| Row {
-            kiln_ms: Some(kiln),
-            ..Row::default()
+        use Contender::{Buildah, Floor, Kiln};
+        let rows = [
+            row("none", &[(Kiln, 20.0), (Buildah, 1.0)]),
+            row("all", &[(Kiln, 220.0), (Floor, 40.0)]),
+        ];
+        let difference = Difference {
+            name: "step",
+            what: "one more".to_owned(),
+            more: "all",
+            less: "none",
+            parts: 20,
+            aims: vec![Aim::Within(9.0), Aim::Floors(5.0)],
         };
-        let options = Options::parse(&[]).unwrap();
-        let report = Report::new(&options, None, vec![row(20.0), row(220.0)], Some(2.0));
-        assert_eq!(report.rows[0].kiln_ms, Some(10.0));
-        assert_eq!(report.rows[0].buildah_ms, None);
-        assert_eq!(report.rows[0].cells()[5], "5.0");
-        assert_eq!(report.rows[3].kiln_ms, Some(200.0));
-        assert!(report.table().contains("| one more trivial RUN step |  10.0 ms |"));
+        let step = Row::of_difference(&difference, &rows);
+        assert_eq!(step.milliseconds(Kiln), Some(10.0));
+        assert_eq!(step.milliseconds(Buildah), None);
+        assert_eq!(step.milliseconds(Floor), Some(2.0));
+        assert_eq!(
+            step.cells()[..9],
+            [
+                "`step`: one more",
+                "10.0 ms",
+                "-",
+                "-",
+                "2.0 ms",
+                "5.00",
+                "-",
+                "-",
+                "9 ms (not: × 1.1), 5 × floor (met)"
+            ]
+        );
+    }
+
+    #[test]
+    fn medians_are_of_those_who_ran() {
+        let run = |milliseconds, mebibytes| {
+            let figure = Figure {
+                milliseconds,
+                mebibytes,
+                cpu_milliseconds: 1.0,
+            };
+            (figure, None)
+        };
+        let runs = [run(1.0, 9.0), run(3.0, 1.0), run(2.0, 1.0)];
+        let medians = Medians::new(Contender::Kiln, &runs).unwrap();
+        assert_eq!((medians.milliseconds, medians.peak_mebibytes), (2.0, Some(9.0)));
+        assert_eq!(Medians::new(Contender::Docker, &runs).unwrap().peak_mebibytes, None);
+        assert_eq!(Medians::new(Contender::Kiln, &[]), None);
+    }
+
+    #[test]
+    fn a_table_in_a_document() {
+        let document = format!("a\n{}old\n{}b\n", MARKS[0], MARKS[1]);
+        let once = replaced(&document, "new\n").unwrap();
+        assert_eq!(once, format!("a\n{}\nnew\n\n{}b\n", MARKS[0], MARKS[1]));
+        assert_eq!(replaced(&once, "new\n").unwrap(), once);
+        assert_eq!(replaced("a\n", "new\n"), None);
     }
 }
