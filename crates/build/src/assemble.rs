@@ -30,28 +30,55 @@ pub(crate) struct LayerFacts {
 
 /// The facts of each layer, computing the digests that are not known yet, several at a time.
 pub(crate) fn layer_facts(images: &Images<'_>, layers: &[LayerId]) -> StepResult<Vec<LayerFacts>> {
-    parallel::map(layers, processors(), |layer| facts(images, layer))
+    // Threads that only ask the store wait for one another.
+    let known: StepResult<Vec<_>> = layers.iter().map(|layer| known_facts(images, layer)).collect();
+    let mut all = known?;
+    let unknown: Vec<&LayerId> = layers
+        .iter()
+        .zip(&all)
+        .filter(|(_, known)| known.is_none())
+        .map(|(layer, _)| layer)
+        .collect();
+    let digested = parallel::map(&unknown, processors(), |layer| digested_facts(images, layer))?;
+    for (fact, digested) in all.iter_mut().filter(|known| known.is_none()).zip(digested) {
+        *fact = Some(digested);
+    }
+    Ok(all.into_iter().flatten().collect())
 }
 
 pub(crate) fn facts(images: &Images<'_>, layer: &LayerId) -> StepResult<LayerFacts> {
+    match known_facts(images, layer)? {
+        Some(known) => Ok(known),
+        None => digested_facts(images, layer),
+    }
+}
+
+/// What is known of a layer without reading its files.
+fn known_facts(images: &Images<'_>, layer: &LayerId) -> StepResult<Option<LayerFacts>> {
     let store = images.store;
     let Some(row) = store.layer(layer)? else {
         // A layer of the base or of a cache that nothing needed: what is said of it is enough.
         let origin = images.origin(layer).ok_or_else(|| lost(layer))?;
         let (created, size) = origin.created_and_size();
-        return Ok(LayerFacts {
+        return Ok(Some(LayerFacts {
             diff_id: origin.diff_id,
             created,
             size,
-        });
+        }));
     };
-    let diff_id = if let Some(diff_id) = row.diff_id {
-        diff_id
-    } else {
-        let (diff_id, tar_size) = tar_of_files(images, layer)?;
-        store.set_layer_diff_id(layer, &diff_id, tar_size)?;
-        diff_id
-    };
+    Ok(row.diff_id.map(|diff_id| LayerFacts {
+        diff_id,
+        created: row.created,
+        size: row.size,
+    }))
+}
+
+/// The facts of a layer whose digest is not known yet.
+fn digested_facts(images: &Images<'_>, layer: &LayerId) -> StepResult<LayerFacts> {
+    let store = images.store;
+    let (diff_id, tar_size) = tar_of_files(images, layer)?;
+    store.set_layer_diff_id(layer, &diff_id, tar_size)?;
+    let row = store.layer(layer)?.ok_or_else(|| lost(layer))?;
     Ok(LayerFacts {
         diff_id,
         created: row.created,
