@@ -310,7 +310,9 @@ fn fetch_missing(
     is_there: impl Fn(&Digest) -> StepResult<bool> + Sync,
 ) -> StepResult<()> {
     let layers: Vec<&Descriptor> = package.images.iter().flat_map(|image| &image.layers).collect();
+    let work = images.tasks.work("check");
     let there = parallel::map(&layers, processors(), |layer| is_there(&layer.digest))?;
+    drop(work);
     let mut missing = layers.into_iter().zip(there).filter(|(_, there)| !there);
     missing.try_for_each(|(layer, _)| fetch_blob(images, layer))
 }

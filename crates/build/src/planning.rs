@@ -154,7 +154,10 @@ fn outcome(dockerfile: &Dockerfile, options: &Options, pull: bool, images: &Imag
         let outcome = kiln_plan::plan(dockerfile, options, &known);
         drop(work);
         match outcome {
-            Outcome::Needs(requests) => known.extend(images.resolve_all(&requests, pull)?),
+            Outcome::Needs(requests) => {
+                let _work = images.tasks.work("resolve");
+                known.extend(images.resolve_all(&requests, pull)?);
+            }
             Outcome::Plan(plan, more) => return Ok(Planned::Plan(plan, more)),
             Outcome::Invalid(diagnostics) => return Ok(Planned::Invalid(diagnostics)),
         }

@@ -98,9 +98,17 @@ fn build(stage: &Stage) -> Result<()> {
         for step in STEPS {
             ensure!(outcome(&events, step)? == end, "{step}: {events:?}");
         }
-        for name in ["kiln build", "start", "parse", "plan", "exporting to oci image format"]
-            .iter()
-            .chain(work)
+        for name in [
+            "kiln build",
+            "start",
+            "parse",
+            "plan",
+            "resolve",
+            "check",
+            "exporting to oci image format",
+        ]
+        .iter()
+        .chain(work)
         {
             ensure!(events.iter().any(|event| event.name == *name), "no {name}: {events:?}");
         }
