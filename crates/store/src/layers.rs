@@ -61,6 +61,7 @@ pub struct LayerInfo {
 #[derive(Debug)]
 pub struct LayerDir {
     path: PathBuf,
+    remover: temp::Remover,
 }
 
 impl LayerDir {
@@ -77,7 +78,7 @@ impl LayerDir {
 
 impl Drop for LayerDir {
     fn drop(&mut self) {
-        let _swept_later = tree::remove(&self.path);
+        self.remover.remove(std::mem::take(&mut self.path));
     }
 }
 
@@ -89,9 +90,13 @@ impl Store {
 
     /// Begins a layer.
     pub fn new_layer(&self) -> Result<LayerDir> {
-        let path = self.temp()?.name()?;
+        let temp = self.temp()?;
+        let path = temp.name()?;
         temp::create_directory(&path)?;
-        let directory = LayerDir { path };
+        let directory = LayerDir {
+            path,
+            remover: temp.remover(),
+        };
         temp::create_directory(&directory.fs())?;
         temp::create_directory(&directory.work())?;
         set_mode(&directory.fs())?;

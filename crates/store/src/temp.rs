@@ -5,6 +5,9 @@
 use std::fs::{DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{SendError, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{Builder, JoinHandle};
 
 use crate::error::{Error, Result};
 use crate::ids::random_name;
@@ -17,8 +20,60 @@ const LOCK: &str = "lock";
 #[derive(Debug)]
 pub(crate) struct TempRoot {
     path: PathBuf,
+    remover: Remover,
     /// Dropped after the directory is removed.
     _lock: LockGuard,
+}
+
+/// Removes unfinished things on a thread of its own, so that no step waits for what the one before left.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Remover(Arc<Mutex<Option<Running>>>);
+
+#[derive(Debug)]
+struct Running {
+    paths: Sender<PathBuf>,
+    thread: JoinHandle<()>,
+}
+
+impl Running {
+    fn start() -> std::io::Result<Self> {
+        let (paths, queue) = channel::<PathBuf>();
+        let thread = Builder::new().name("remove".to_owned()).spawn(move || {
+            for path in queue {
+                let _swept_later = tree::remove(&path);
+            }
+        })?;
+        Ok(Self { paths, thread })
+    }
+}
+
+impl Remover {
+    /// Has the path removed soon. What cannot be removed goes with the process's directory.
+    pub(crate) fn remove(&self, path: PathBuf) {
+        let mut running = self.running();
+        if running.is_none() {
+            *running = Running::start().ok();
+        }
+        let left = match running.as_ref() {
+            Some(running) => running.paths.send(path).err().map(|SendError(path)| path),
+            None => Some(path),
+        };
+        if let Some(path) = left {
+            let _swept_later = tree::remove(&path);
+        }
+    }
+
+    /// Waits until all is removed.
+    fn finish(&self) {
+        if let Some(Running { paths, thread }) = self.running().take() {
+            drop(paths);
+            let _died = thread.join();
+        }
+    }
+
+    fn running(&self) -> MutexGuard<'_, Option<Running>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl TempRoot {
@@ -26,7 +81,15 @@ impl TempRoot {
         let path = parent.join(random_name()?);
         let lock = locks::hold(path.with_extension(LOCK), File::lock)?;
         create_directory(&path)?;
-        Ok(Self { path, _lock: lock })
+        Ok(Self {
+            path,
+            remover: Remover::default(),
+            _lock: lock,
+        })
+    }
+
+    pub(crate) fn remover(&self) -> Remover {
+        self.remover.clone()
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -41,6 +104,7 @@ impl TempRoot {
 
 impl Drop for TempRoot {
     fn drop(&mut self) {
+        self.remover.finish();
         // What cannot be removed now is left to the next sweep.
         let _swept_later = tree::remove(&self.path);
     }
