@@ -72,6 +72,7 @@ impl Images<'_> {
                 step.unwrap_or_default()
             )));
         }
+        self.forget_unpacked();
         Ok((!layers.is_empty() || failed && blobs) && count <= MOST)
     }
 

@@ -1,6 +1,6 @@
 //! Images as sources: what a name stands for, and getting their layers when something needs them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::io::Read;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -38,6 +38,8 @@ struct Known {
     layers: HashMap<Digest, Arc<[LayerId]>>,
     /// Where a layer of an image that is not in the store comes from.
     origins: HashMap<LayerId, Origin>,
+    /// Layers that were unpacked in the store when somebody asked. They stay, since this process uses them.
+    unpacked: HashSet<LayerId>,
 }
 
 /// Where a layer comes from.
@@ -340,14 +342,26 @@ impl<'a> Images<'a> {
         Ok(self.missing(layers)?.is_empty())
     }
 
+    /// Stacks grow by a layer with each step: what was there once is not asked for again.
     fn missing<'l>(&self, layers: &'l [LayerId]) -> StepResult<Vec<&'l LayerId>> {
         let mut missing = Vec::new();
+        let mut known = self.known();
         for layer in layers {
-            if self.store.layer(layer)?.is_none() {
+            if known.unpacked.contains(layer) {
+                continue;
+            }
+            if self.store.layer(layer)?.is_some() {
+                known.unpacked.insert(layer.clone());
+            } else {
                 missing.push(layer);
             }
         }
         Ok(missing)
+    }
+
+    /// Has all layers asked for again: some of them are forgotten.
+    pub(crate) fn forget_unpacked(&self) {
+        self.known().unpacked.clear();
     }
 }
 
