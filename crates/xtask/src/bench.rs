@@ -25,7 +25,7 @@ use self::workloads::Chosen;
 use crate::harness::Harness;
 use crate::kiln::Profile;
 use crate::measure::Figure;
-use crate::{command, packages, paths};
+use crate::{command, kiln, packages, paths};
 
 /// Measures, prints, and writes what was asked for.
 pub fn run(options: &Options) -> Result<()> {
@@ -98,8 +98,11 @@ fn row(stand: &Stand, workload: &Workload, options: &Options) -> Result<Row> {
     })
 }
 
-/// What is checked out, with a mark if it was changed since.
+/// What is checked out, with a mark if it was changed since; unknown of a program that was brought along.
 fn commit() -> Option<String> {
+    if kiln::is_given() {
+        return None;
+    }
     let mut git = Command::new("git");
     git.args(["describe", "--always", "--dirty", "--exclude=*"])
         .current_dir(paths::workspace());

@@ -66,9 +66,17 @@ pub enum Profile {
     Release,
 }
 
+/// Names a program to take instead of building one.
+const GIVEN: &str = "KILN_BIN";
+
+/// Whether the program was brought along, so that it may be of any commit.
+pub fn is_given() -> bool {
+    std::env::var_os(GIVEN).is_some()
+}
+
 /// The program: `$KILN_BIN`, or built by cargo.
 pub fn program(profile: Profile) -> Result<PathBuf> {
-    if let Some(given) = std::env::var_os("KILN_BIN") {
+    if let Some(given) = std::env::var_os(GIVEN) {
         let path = std::path::absolute(PathBuf::from(given))?;
         if !path.is_file() {
             bail!("KILN_BIN names {}, which is no file", path.display());

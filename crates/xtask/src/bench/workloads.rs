@@ -23,6 +23,9 @@ impl Chosen {
     /// All, or those of `--only` and what they are computed of.
     pub(super) fn new(options: &Options) -> Result<Self> {
         let mut chosen = Self::all(options.sizes());
+        if options.quick {
+            chosen.aim_at_nothing();
+        }
         if options.only.is_empty() {
             return Ok(chosen);
         }
@@ -53,6 +56,13 @@ impl Chosen {
             .collect(),
             differences: vec![steps::one_more(sizes), caches::import(sizes)],
         }
+    }
+
+    /// Aims are for full sizes.
+    fn aim_at_nothing(&mut self) {
+        let of_workloads = self.workloads.iter_mut().map(|workload| &mut workload.aims);
+        let of_differences = self.differences.iter_mut().map(|difference| &mut difference.aims);
+        of_workloads.chain(of_differences).for_each(Vec::clear);
     }
 
     fn names(&self) -> Vec<&'static str> {

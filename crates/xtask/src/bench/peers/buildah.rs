@@ -56,7 +56,7 @@ impl Buildah {
     }
 
     pub(in super::super) fn command(&self) -> Command {
-        let mut buildah = Command::new("buildah");
+        let mut buildah = in_own_mounts();
         for (option, directory) in [("--root", "buildah"), ("--runroot", "buildah-run")] {
             buildah.arg(option).arg(self.directory.join(directory));
         }
@@ -96,6 +96,17 @@ impl Buildah {
             eprintln!("cannot clean up after buildah: {error:#}");
         }
     }
+}
+
+/// As root, buildah stacks a mount of its store on the machine's with each command, and leaves them there if it is killed;
+/// without root it has a namespace of its own anyway.
+fn in_own_mounts() -> Command {
+    if !user::is_root() {
+        return Command::new("buildah");
+    }
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--mount", "--propagation=private", "buildah"]);
+    unshare
 }
 
 fn last_line(error: &anyhow::Error) -> String {
