@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::room::Room;
 use crate::uses::Use;
 use crate::values::to_sql;
+use crate::write_behind::WriteBehind;
 use crate::{Store, now, now_in_milliseconds, tree};
 
 impl Store {
@@ -68,7 +69,7 @@ impl Store {
         Ok(BlobWriter {
             store: self,
             room,
-            file: Some(file),
+            file: Some(WriteBehind::new(file)),
             path,
             hasher: Hasher::new(),
             size: 0,
@@ -107,7 +108,7 @@ pub struct BlobWriter<'a> {
     /// Kept until the blob itself counts.
     room: Option<Room<'a>>,
     /// `None` once committed.
-    file: Option<File>,
+    file: Option<WriteBehind>,
     path: PathBuf,
     hasher: Hasher,
     size: u64,
@@ -124,8 +125,8 @@ impl BlobWriter<'_> {
         }
         let mut disk = 0;
         if let Some(file) = &self.file {
-            file.sync_data().map_err(Error::io("sync", &self.path))?;
-            disk = tree::disk_of(&file.metadata().map_err(Error::io("examine", &self.path))?);
+            file.sync().map_err(Error::io("sync", &self.path))?;
+            disk = tree::disk_of(&file.file().metadata().map_err(Error::io("examine", &self.path))?);
         }
         self.store.uses(Use::Blob(found))?;
         let target = self.store.blob_path(&found);

@@ -36,6 +36,7 @@ mod tree;
 mod upkeep;
 mod uses;
 mod values;
+mod write_behind;
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -63,6 +64,7 @@ pub use room::{Cap, Excess, Room};
 pub use runs::{PastRun, Run};
 pub use upkeep::{Pruned, Pruning};
 pub use uses::InUse;
+pub use write_behind::WriteBehind;
 
 use error::Result;
 

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{BufWriter, ErrorKind, Write};
 use std::path::Path;
 
+use kiln_store::WriteBehind;
+
 use crate::error::{StepError, StepResult};
 use crate::request::Destination;
 
@@ -60,13 +62,13 @@ fn is_special(path: &Path) -> bool {
 
 fn write_file<T>(path: &Path, write: impl FnOnce(&mut dyn Write) -> StepResult<T>) -> StepResult<T> {
     let file = File::create(path).map_err(StepError::io("create", path))?;
-    let mut out = BufWriter::with_capacity(1 << 20, file);
+    let mut out = BufWriter::with_capacity(1 << 20, WriteBehind::new(file));
     let value = write(&mut out).map_err(|error| of_file(error, path))?;
     let file = out
         .into_inner()
         .map_err(|error| StepError::io("write", path)(error.into_error()))?;
     if !is_special(path) {
-        file.sync_data().map_err(StepError::io("write", path))?;
+        file.sync().map_err(StepError::io("write", path))?;
     }
     Ok(value)
 }
