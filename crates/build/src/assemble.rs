@@ -1,19 +1,17 @@
 //! Putting the image together: digests of the layers, config, manifest.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 
 use jiff::Timestamp;
 use kiln_image::media_type::{Compression, Family};
 use kiln_image::{Descriptor, Digest, ImageConfig, Manifest, RootFs};
-use kiln_layer::{BlobInfo, Compressor, PackOptions, Times};
+use kiln_layer::{PackOptions, Times};
 use kiln_plan::Target;
 use kiln_store::{Layer, LayerId};
 
+use crate::blobs::{Packed, cannot_pack, compress, recompress};
 use crate::cache;
-use crate::cancel::Watched;
 use crate::error::{StepError, StepResult};
-use crate::event::Work;
 use crate::images::{Images, compression_of};
 use crate::package;
 use crate::parallel::{self, processors};
@@ -91,10 +89,7 @@ fn tar_of_files(images: &Images<'_>, layer: &LayerId) -> StepResult<(Digest, u64
     let path = images.store.layer_path(layer);
     let mut work = images.tasks.work("digest").on(layer);
     let digested = kiln_layer::diff_id(&path, &PackOptions::default());
-    let (diff_id, tar_size) = digested.map_err(|source| StepError::Pack {
-        layer: layer.clone(),
-        source,
-    })?;
+    let (diff_id, tar_size) = digested.map_err(cannot_pack(layer))?;
     work.bytes(tar_size);
     Ok((diff_id, tar_size))
 }
@@ -154,6 +149,17 @@ pub(crate) fn layer_blobs(
     compression: LayerOptions,
 ) -> StepResult<Vec<Descriptor>> {
     parallel::map(layers, processors(), |layer| blob(images, layer, compression))
+}
+
+/// Compresses the layers of which not even the digests are known, which are then: nothing is read twice.
+pub(crate) fn compress_new(images: &Images<'_>, layers: &[LayerId], compression: LayerOptions) -> StepResult<()> {
+    let one = |layer: &LayerId| {
+        if images.store.layer(layer)?.is_some_and(|row| row.diff_id.is_none()) {
+            blob(images, layer, compression)?;
+        }
+        Ok(())
+    };
+    parallel::map(layers, processors(), one).map(drop)
 }
 
 /// The compressed blob of a layer, which is made if it is not there yet.
@@ -230,7 +236,7 @@ pub(crate) fn dated_back(
 }
 
 /// Compresses a layer as it is. The tar of one that was made elsewhere stays the one that its image's config names.
-fn compress_as_it_is(images: &Images<'_>, layer: &LayerId, options: LayerOptions) -> StepResult<BlobInfo> {
+fn compress_as_it_is(images: &Images<'_>, layer: &LayerId, options: LayerOptions) -> StepResult<Packed> {
     let store = images.store;
     images.materialize_one(layer)?;
     let row = store.layer(layer)?.ok_or_else(|| lost(layer))?;
@@ -270,44 +276,6 @@ fn foreign_blob(images: &Images<'_>, layer: &Layer) -> StepResult<Option<Digest>
     };
     package::fetch_blob(images, &origin.descriptor)?;
     Ok(Some(origin.descriptor.digest))
-}
-
-fn recompress(images: &Images<'_>, blob: &Digest, options: LayerOptions) -> StepResult<BlobInfo> {
-    let input = images.store.open_blob(blob)?;
-    write_blob(images, images.tasks.work("compress").on(&blob.short()), |out| {
-        Compressor::recompress(input, options.kind, options.level, processors(), out)
-    })
-}
-
-/// Packs and compresses the files of a layer of the store.
-fn compress(images: &Images<'_>, layer: &LayerId, options: LayerOptions, times: Times) -> StepResult<BlobInfo> {
-    let path = images.store.layer_path(layer);
-    write_blob(images, images.tasks.work("compress").on(layer), |out| {
-        kiln_layer::pack_compressed(
-            &path,
-            &PackOptions::of(times),
-            options.kind,
-            options.level,
-            processors(),
-            out,
-        )
-    })
-}
-
-fn write_blob(
-    images: &Images<'_>,
-    mut work: Work<'_>,
-    write: impl FnOnce(&mut dyn Write) -> Result<BlobInfo, kiln_layer::Error>,
-) -> StepResult<BlobInfo> {
-    let mut writer = images.store.blob_writer(None)?;
-    let mut out = Watched {
-        inner: &mut writer,
-        cancel: images.cancel,
-    };
-    let written = write(&mut out)?;
-    writer.commit(Some(written.digest))?;
-    work.bytes(written.tar_size);
-    Ok(written)
 }
 
 /// The manifest's bytes as BuildKit lays them out: two blanks of indentation.

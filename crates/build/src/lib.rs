@@ -4,6 +4,7 @@
 
 mod agent;
 mod assemble;
+mod blobs;
 mod builder;
 mod cache;
 mod cancel;

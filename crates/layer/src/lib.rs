@@ -33,7 +33,7 @@ mod xattr;
 
 pub use archive::{ArchiveKind, Extracted, extract, is_archive, newest_entry, sniff, uncompressed, unpack_whole};
 pub use complete::complete;
-pub use compress::{BlobInfo, Compressor, pack_compressed};
+pub use compress::{BlobInfo, BlobOptions, Member, MemberKey, Members, pack_compressed, recompress};
 pub use copy::{CopyOptions, CopyStats, Filter, FilterFn, copy_tree, write_file};
 pub use digest::{Counted, DigestOptions, FileDigests, FileStat, NoFileDigests, TreeDigest, digest_tree};
 pub use error::Error;

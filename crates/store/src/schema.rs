@@ -36,6 +36,7 @@ const CHANGES: &[&str] = &[
     FAMILIES,
     KEYS,
     MOUNT_STEPS,
+    MEMBERS,
 ];
 
 const TABLES: &str = "
@@ -194,6 +195,15 @@ CREATE TABLE cache_mount_steps (
     name TEXT NOT NULL REFERENCES cache_mounts(name) ON DELETE CASCADE, build INTEGER NOT NULL, step INTEGER NOT NULL,
     PRIMARY KEY (name, build, step)
 ) WITHOUT ROWID;
+";
+
+/// Where parts of blobs are that were compressed by themselves.
+const MEMBERS: &str = "
+CREATE TABLE members (
+    key BLOB PRIMARY KEY, blob TEXT NOT NULL REFERENCES blobs(digest) ON DELETE CASCADE, start INTEGER NOT NULL,
+    size INTEGER NOT NULL, fingerprint BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX members_blob ON members(blob);
 ";
 
 /// The version from which on blobs have rows.

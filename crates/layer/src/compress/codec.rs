@@ -1,4 +1,4 @@
-//! Compressing one block.
+//! Compressing one piece.
 
 use std::io;
 
@@ -9,16 +9,16 @@ const GZIP_LEVEL: i32 = 5;
 /// zstd's own default.
 const ZSTD_LEVEL: i32 = 3;
 
-/// How blocks are compressed.
+/// How pieces are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Codec {
-    None,
     Gzip(i32),
     Zstd(i32),
 }
 
 impl Codec {
-    pub(super) fn new(compression: Compression, level: Option<i32>) -> io::Result<Self> {
+    /// `None` where nothing is compressed. Fails if the format has no such level.
+    pub(super) fn new(compression: Compression, level: Option<i32>) -> io::Result<Option<Self>> {
         let within = |range: std::ops::RangeInclusive<i32>, name: &str, default: i32| match level.unwrap_or(default) {
             level if range.contains(&level) => Ok(level),
             level => {
@@ -27,51 +27,67 @@ impl Codec {
             }
         };
         Ok(match compression {
-            Compression::None => Self::None,
-            Compression::Gzip => Self::Gzip(within(0..=9, "gzip", GZIP_LEVEL)?),
-            Compression::Zstd => Self::Zstd(within(1..=22, "zstd", ZSTD_LEVEL)?),
+            Compression::None => None,
+            Compression::Gzip => Some(Self::Gzip(within(0..=9, "gzip", GZIP_LEVEL)?)),
+            Compression::Zstd => Some(Self::Zstd(within(1..=22, "zstd", ZSTD_LEVEL)?)),
         })
     }
 
-    /// Something that compresses one block after the other.
+    /// Which it is, in two numbers.
+    pub(super) fn tag(self) -> [u8; 2] {
+        // Levels are small and positive, see `new`.
+        let level = |level: i32| level.to_le_bytes()[0];
+        match self {
+            Self::Gzip(at) => [1, level(at)],
+            Self::Zstd(at) => [2, level(at)],
+        }
+    }
+
+    /// Something that compresses one piece after the other.
     pub(super) fn encoder(self) -> io::Result<Encoder> {
-        Ok(match self {
-            Self::None => Encoder::None,
+        let format = match self {
             Self::Gzip(level) => {
                 let level = libdeflater::CompressionLvl::new(level);
                 let level = level.map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
-                Encoder::Gzip(libdeflater::Compressor::new(level))
+                Format::Gzip(libdeflater::Compressor::new(level))
             }
-            Self::Zstd(level) => Encoder::Zstd(zstd::bulk::Compressor::new(level)?),
+            Self::Zstd(level) => Format::Zstd(zstd::bulk::Compressor::new(level)?),
+        };
+        Ok(Encoder {
+            format,
+            room: Vec::new(),
         })
     }
 }
 
-/// The working memory of a thread that compresses. What it gives depends on the block alone.
-pub(super) enum Encoder {
-    None,
+/// The working memory of a thread that compresses. What it gives depends on the piece alone.
+pub(super) struct Encoder {
+    format: Format,
+    /// For the largest result that there may be.
+    room: Vec<u8>,
+}
+
+enum Format {
     Gzip(libdeflater::Compressor),
     Zstd(zstd::bulk::Compressor<'static>),
 }
 
-impl std::fmt::Debug for Encoder {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Encoder")
-    }
-}
-
 impl Encoder {
     /// A gzip member (without time, file name or operating system: facts of this machine), or a zstd frame.
-    pub(super) fn compress(&mut self, block: &[u8]) -> io::Result<Vec<u8>> {
-        match self {
-            Self::None => Ok(block.to_vec()),
-            Self::Gzip(compressor) => {
-                let mut out = vec![0; compressor.gzip_compress_bound(block.len())];
-                let size = compressor.gzip_compress(block, &mut out).map_err(io::Error::other)?;
-                out.truncate(size);
-                Ok(out)
-            }
-            Self::Zstd(compressor) => compressor.compress(block),
+    pub(super) fn compress(&mut self, piece: &[u8]) -> io::Result<Vec<u8>> {
+        let most = match &mut self.format {
+            Format::Gzip(compressor) => compressor.gzip_compress_bound(piece.len()),
+            Format::Zstd(_) => zstd::zstd_safe::compress_bound(piece.len()),
+        };
+        if self.room.len() < most {
+            self.room.resize(most, 0);
         }
+        let size = match &mut self.format {
+            Format::Gzip(compressor) => compressor
+                .gzip_compress(piece, &mut self.room)
+                .map_err(io::Error::other)?,
+            Format::Zstd(compressor) => compressor.compress_to_buffer(piece, &mut self.room[..])?,
+        };
+        Ok(self.room[..size].to_vec())
     }
 }

@@ -4,41 +4,57 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{Builder, JoinHandle};
+use std::thread::{Builder, Scope, ScopedJoinHandle};
 
 use kiln_image::{Digest, Hasher};
 
-use super::codec::{Codec, Encoder};
+use super::press::{Press, Pressed};
 
-/// Threads that compress, and what they are busy with, in order.
+/// How many pieces' room is kept for others.
+const SPARE: usize = 2;
+
+/// Threads that compress pieces, one that hashes them, and what they are busy with, in order.
 #[derive(Debug)]
-pub(super) struct Pool {
+pub(super) struct Pool<'s> {
     jobs: SyncSender<Job>,
-    pending: VecDeque<Receiver<io::Result<Vec<u8>>>>,
+    pending: VecDeque<Receiver<Done>>,
     limit: usize,
+    hash: HashThread<'s>,
+    /// Room for pieces to come.
+    spare: Vec<Vec<u8>>,
 }
+
+type Piece = Arc<Vec<u8>>;
 
 struct Job {
-    block: Arc<Vec<u8>>,
-    reply: SyncSender<io::Result<Vec<u8>>>,
+    piece: Piece,
+    reply: SyncSender<Done>,
 }
 
-impl Pool {
-    pub(super) fn start(codec: Codec, threads: usize) -> io::Result<Self> {
-        let limit = threads + 2;
+/// What became of a piece, which is given back.
+struct Done {
+    pressed: io::Result<Pressed>,
+    piece: Piece,
+}
+
+impl<'s> Pool<'s> {
+    /// With as many threads as there are presses.
+    pub(super) fn start<'m: 's>(scope: &'s Scope<'s, '_>, presses: Vec<Press<'m>>) -> io::Result<Self> {
+        let limit = presses.len() + 1;
         let (jobs, queue) = sync_channel::<Job>(limit);
         let queue = Arc::new(Mutex::new(queue));
-        for _ in 0..threads {
+        for press in presses {
             let queue = Arc::clone(&queue);
             // They end by themselves when `jobs` is dropped.
-            let encoder = codec.encoder()?;
             let thread = Builder::new().name("compress".to_owned());
-            let _detached = thread.spawn(move || work(encoder, &queue))?;
+            thread.spawn_scoped(scope, move || work(press, &queue))?;
         }
         Ok(Self {
             jobs,
             pending: VecDeque::new(),
             limit,
+            hash: HashThread::start(scope)?,
+            spare: Vec::new(),
         })
     }
 
@@ -46,55 +62,73 @@ impl Pool {
         self.pending.len() >= self.limit
     }
 
-    pub(super) fn submit(&mut self, block: Arc<Vec<u8>>) -> io::Result<()> {
+    /// Takes a piece, and gives room for the next one.
+    pub(super) fn submit(&mut self, piece: Vec<u8>) -> io::Result<Vec<u8>> {
+        let piece = Arc::new(piece);
         let (reply, result) = sync_channel(1);
-        self.jobs.send(Job { block, reply }).map_err(|_| died())?;
+        self.hash.add(Arc::clone(&piece))?;
+        self.jobs.send(Job { piece, reply }).map_err(|_| died())?;
         self.pending.push_back(result);
-        Ok(())
+        Ok(self.spare.pop().unwrap_or_default())
     }
 
-    /// The result of the oldest block, waiting for it; `None` if there is no block.
-    pub(super) fn next(&mut self) -> Option<io::Result<Vec<u8>>> {
-        let result = self.pending.pop_front()?;
-        Some(result.recv().unwrap_or_else(|_| Err(died())))
+    /// What became of the oldest piece, waiting for it; `None` if there is none.
+    pub(super) fn next(&mut self) -> Option<io::Result<Pressed>> {
+        let Ok(Done { pressed, piece }) = self.pending.pop_front()?.recv() else {
+            return Some(Err(died()));
+        };
+        // Unless it is still being hashed.
+        if self.spare.len() < SPARE
+            && let Some(mut piece) = Arc::into_inner(piece)
+        {
+            piece.clear();
+            self.spare.push(piece);
+        }
+        Some(pressed)
+    }
+
+    /// The digest of all pieces.
+    pub(super) fn finish(self) -> io::Result<Digest> {
+        self.hash.finish()
     }
 }
 
-fn work(mut encoder: Encoder, queue: &Mutex<Receiver<Job>>) {
+fn work(mut press: Press<'_>, queue: &Mutex<Receiver<Job>>) {
     loop {
         let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(Job { block, reply }) = job else { return };
+        let Ok(Job { piece, reply }) = job else { return };
+        let pressed = press.press(&piece);
         // Nobody waits any more if the compressor was dropped.
-        let _unwanted = reply.send(encoder.compress(&block));
+        let _unwanted = reply.send(Done { pressed, piece });
     }
 }
 
-/// Hashes blocks in order.
+/// Hashes pieces in order.
 #[derive(Debug)]
-pub(super) struct HashThread {
-    blocks: SyncSender<Arc<Vec<u8>>>,
-    thread: JoinHandle<Digest>,
+struct HashThread<'s> {
+    pieces: SyncSender<Piece>,
+    thread: ScopedJoinHandle<'s, Digest>,
 }
 
-impl HashThread {
-    pub(super) fn start() -> io::Result<Self> {
-        let (blocks, queue) = sync_channel::<Arc<Vec<u8>>>(2);
-        let thread = Builder::new().name("hash".to_owned()).spawn(move || {
+impl<'s> HashThread<'s> {
+    fn start(scope: &'s Scope<'s, '_>) -> io::Result<Self> {
+        let (pieces, queue) = sync_channel::<Piece>(2);
+        let thread = Builder::new().name("hash".to_owned()).spawn_scoped(scope, move || {
             let mut hasher = Hasher::new();
-            while let Ok(block) = queue.recv() {
-                hasher.update(&block);
+            while let Ok(piece) = queue.recv() {
+                hasher.update(&piece);
             }
             hasher.finish()
         })?;
-        Ok(Self { blocks, thread })
+        Ok(Self { pieces, thread })
     }
 
-    pub(super) fn add(&self, block: Arc<Vec<u8>>) -> io::Result<()> {
-        self.blocks.send(block).map_err(|_| died())
+    fn add(&self, piece: Piece) -> io::Result<()> {
+        self.pieces.send(piece).map_err(|_| died())
     }
 
-    pub(super) fn finish(self) -> io::Result<Digest> {
-        drop(self.blocks);
+    fn finish(self) -> io::Result<Digest> {
+        drop(self.pieces);
         self.thread.join().map_err(|_| died())
     }
 }

@@ -23,6 +23,38 @@ pub(super) const USTAR: &[u8; 8] = b"ustar\x0000";
 
 pub(super) type Block = [u8; BLOCK];
 
+/// As much of a header as tells how far its entry goes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Header<'b>(&'b Block);
+
+impl<'b> Header<'b> {
+    /// `None` if the block is no header, going by its checksum.
+    pub(crate) fn of(block: &'b Block) -> Option<Self> {
+        (*block != [0; BLOCK] && is_sealed(block)).then_some(Self(block))
+    }
+
+    /// The fields that the name is in, as far as it fits into them.
+    pub(crate) fn name(self) -> [&'b [u8]; 2] {
+        [&self.0[NAME], &self.0[PREFIX]]
+    }
+
+    /// Whether what follows belongs to another entry: pax records, GNU's long names.
+    pub(crate) fn is_extended(self) -> bool {
+        matches!(self.0[TYPE], b'x' | b'X' | b'g' | b'L' | b'K')
+    }
+
+    /// How many bytes follow that are no headers, padding included, as far as the field tells.
+    pub(crate) fn stored(self) -> u64 {
+        match self.0[TYPE] {
+            b'1'..=b'6' => 0,
+            _ => number(&self.0[SIZE])
+                .and_then(|size| u64::try_from(size).ok())
+                .and_then(|size| size.checked_next_multiple_of(BLOCK as u64))
+                .unwrap_or(0),
+        }
+    }
+}
+
 /// Writes `value` in octal, with leading zeros and a NUL at the end; false (and zeros) if it does not fit.
 pub(super) fn put_octal(field: &mut [u8], value: u64) -> bool {
     let (last, digits) = field.split_last_mut().expect("fields are not empty");

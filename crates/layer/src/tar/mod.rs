@@ -9,6 +9,7 @@ mod read;
 mod sparse;
 mod write;
 
+pub(crate) use header::Header;
 pub use read::Reader;
 pub use write::Writer;
 
@@ -93,7 +94,5 @@ pub(crate) fn at_most(count: u64, limit: usize) -> usize {
 
 /// Whether the bytes begin with a tar header, going by its checksum.
 pub(crate) fn is_header(bytes: &[u8]) -> bool {
-    bytes
-        .first_chunk::<BLOCK>()
-        .is_some_and(|block| *block != [0; BLOCK] && header::is_sealed(block))
+    bytes.first_chunk().and_then(Header::of).is_some()
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 use kiln_image::Digest;
 use kiln_image::media_type::Compression;
 use kiln_layer::tar::Reader;
-use kiln_layer::{PackOptions, Times, diff_id, pack, pack_compressed, pack_trees};
+use kiln_layer::{BlobOptions, PackOptions, Times, diff_id, pack, pack_compressed, pack_trees};
 use rustix::fs::FileType;
 
 use crate::tree::{describe, is_root, node, set_xattr};
@@ -351,15 +351,12 @@ fn compressed_blobs_are_the_same_on_any_number_of_threads_and_others_read_them()
                 let info = pack_compressed(
                     dir.path(),
                     &PackOptions::default(),
-                    compression,
-                    None,
-                    threads,
+                    &BlobOptions::new(compression, threads),
                     &mut blob,
                 )
                 .unwrap();
                 assert_eq!(info.diff_id, Digest::of(&tar));
-                assert_eq!(info.digest, Digest::of(&blob));
-                assert_eq!((info.size, info.tar_size), (blob.len() as u64, tar.len() as u64));
+                assert_eq!(info.tar_size, tar.len() as u64);
                 blob
             })
             .into();

@@ -15,6 +15,7 @@ mod full;
 mod indexes;
 mod layers;
 mod locks;
+mod members;
 mod opening;
 mod prune;
 mod room;

@@ -1,0 +1,114 @@
+//! Compressed layers: what of them was compressed before, for whichever layer, is taken from there.
+
+use std::io::{self, Write};
+
+use kiln_image::Digest;
+use kiln_layer::{BlobInfo, BlobOptions, MemberKey, Members, PackOptions, Times};
+use kiln_store::{LayerId, Member};
+
+use crate::cancel::Watched;
+use crate::error::{StepError, StepResult};
+use crate::event::Work;
+use crate::images::Images;
+use crate::parallel::processors;
+use crate::request::LayerOptions;
+
+/// A compressed layer that is in the store now.
+#[derive(Debug)]
+pub(crate) struct Packed {
+    pub(crate) digest: Digest,
+    pub(crate) size: u64,
+    /// Of its tar.
+    pub(crate) diff_id: Digest,
+    /// Length of its tar in bytes.
+    pub(crate) tar_size: u64,
+}
+
+/// Packs and compresses the files of a layer of the store.
+pub(crate) fn compress(
+    images: &Images<'_>,
+    layer: &LayerId,
+    options: LayerOptions,
+    times: Times,
+) -> StepResult<Packed> {
+    let path = images.store.layer_path(layer);
+    write(images, images.tasks.work("compress").on(layer), options, |how, out| {
+        kiln_layer::pack_compressed(&path, &PackOptions::of(times), how, out).map_err(cannot_pack(layer))
+    })
+}
+
+/// Compresses the tar that a blob of the store has in another way.
+pub(crate) fn recompress(images: &Images<'_>, blob: &Digest, options: LayerOptions) -> StepResult<Packed> {
+    let input = images.store.open_blob(blob)?;
+    let work = images.tasks.work("compress").on(&blob.short());
+    write(images, work, options, |how, out| {
+        Ok(kiln_layer::recompress(input, how, out)?)
+    })
+}
+
+/// The error of a layer that no tar can be made of. That it cannot be written somewhere is none of that kind.
+pub(crate) fn cannot_pack(layer: &LayerId) -> impl FnOnce(kiln_layer::Error) -> StepError {
+    |source| match source {
+        kiln_layer::Error::Write(_) => source.into(),
+        source => StepError::Pack {
+            layer: layer.clone(),
+            source,
+        },
+    }
+}
+
+fn write(
+    images: &Images<'_>,
+    mut work: Work<'_>,
+    options: LayerOptions,
+    write: impl FnOnce(&BlobOptions<'_>, &mut dyn Write) -> StepResult<BlobInfo>,
+) -> StepResult<Packed> {
+    let members = Earlier(images);
+    let how = BlobOptions {
+        level: options.level,
+        members: Some(&members),
+        ..BlobOptions::new(options.kind, processors())
+    };
+    let mut writer = images.store.blob_writer(None)?;
+    let mut out = Watched {
+        inner: &mut writer,
+        cancel: images.cancel,
+    };
+    let written = write(&how, &mut out)?;
+    let (digest, size) = writer.commit(None)?;
+    let members: Vec<Member> = written.members.iter().map(member).collect();
+    images.store.add_members(&digest, &members)?;
+    work.bytes(written.tar_size);
+    Ok(Packed {
+        digest,
+        size,
+        diff_id: written.diff_id,
+        tar_size: written.tar_size,
+    })
+}
+
+fn member(member: &kiln_layer::Member) -> Member {
+    Member {
+        key: member.key,
+        offset: member.offset,
+        size: member.size,
+        check: member.check,
+    }
+}
+
+/// The members that the blobs of the store have.
+struct Earlier<'a>(&'a Images<'a>);
+
+impl Members for Earlier<'_> {
+    fn find(&self, key: &MemberKey) -> io::Result<Option<Vec<u8>>> {
+        let Some(found) = self.0.store.find_member(key).map_err(io::Error::other)? else {
+            return Ok(None);
+        };
+        if *blake3::hash(&found.bytes).as_bytes() == found.check {
+            return Ok(Some(found.bytes));
+        }
+        // The blob is dropped if it is damaged, and its members with it, and people are told.
+        self.0.has_whole_blob(&found.blob).map_err(io::Error::other)?;
+        Ok(None)
+    }
+}
