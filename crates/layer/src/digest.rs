@@ -3,6 +3,7 @@
 //! One thread walks: it reads directories, decides which names count, and digests what was found, in order. What the
 //! kernel says of each file, what is known of it, and what is in it, is looked up and read by a few more.
 
+mod entry;
 mod look;
 mod queue;
 
@@ -14,63 +15,13 @@ use std::sync::Arc;
 use blake3::Hasher;
 use rustix::fs::{FileType, OFlags};
 
-use self::look::{Look, Named, add_bytes};
+pub use self::entry::{Counted, FileDigests, FileStat, NoFileDigests};
+use self::look::{Look, Named};
 use self::queue::{Item, Queue};
 use crate::Error;
 use crate::copy::{Filter, FilterFn};
 use crate::root::{self, clean_in_root, join, path_of};
 use crate::walk::{self, Meta, Name, Next, Walk};
-
-/// What a file's digest is remembered by. If none of it changed, neither did content nor attributes, unless the file
-/// was changed within the file system's granularity of time after it was looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct FileStat {
-    /// Major and minor number of the file system.
-    pub dev: (u32, u32),
-    /// Inode number.
-    pub ino: u64,
-    /// Size in bytes.
-    pub size: u64,
-    /// Last change of the content: seconds since 1970 and nanoseconds.
-    pub mtime: (i64, u32),
-    /// Last change of anything.
-    pub ctime: (i64, u32),
-}
-
-impl FileStat {
-    fn of(meta: &Meta) -> Self {
-        Self {
-            dev: meta.dev,
-            ino: meta.ino,
-            size: meta.size,
-            mtime: meta.mtime,
-            ctime: meta.ctime,
-        }
-    }
-}
-
-/// Remembers digests of files between builds.
-///
-/// An implementation must not believe an entry whose times are not clearly older than the moment at which it was put:
-/// a file that is written to twice within a tick of the clock looks the same (git's "racy clean").
-pub trait FileDigests: Sync {
-    /// The digest that was put for a file that looked just so.
-    fn get(&self, stat: &FileStat) -> Option<[u8; 32]>;
-    /// Remembers a digest. The file looked like `stat` before and after it was read.
-    fn put(&self, stat: &FileStat, digest: [u8; 32]);
-}
-
-/// Remembers nothing.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct NoFileDigests;
-
-impl FileDigests for NoFileDigests {
-    fn get(&self, _: &FileStat) -> Option<[u8; 32]> {
-        None
-    }
-
-    fn put(&self, _: &FileStat, _: [u8; 32]) {}
-}
 
 /// The digest of a tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,30 +67,6 @@ impl Default for DigestOptions<'_> {
             known: &NoFileDigests,
         }
     }
-}
-
-/// What is at one path of a tree, as it counts in the tree's digest.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Counted {
-    /// Relative to what is digested; empty for that itself.
-    pub path: Vec<u8>,
-    /// Its type.
-    pub kind: FileType,
-    /// Its permissions.
-    pub mode: u32,
-    /// User and group.
-    pub owner: (u32, u32),
-    /// Bytes of a file; 0 for everything else.
-    pub size: u64,
-    /// Where a link leads.
-    pub target: Vec<u8>,
-    /// Of content and extended attributes; zeros where there can be neither.
-    pub digest: [u8; 32],
-    /// The last change of the content, which does not count: seconds since 1970 and nanoseconds.
-    pub mtime: (i64, u32),
-    /// Whether it has other names, which does not count either.
-    pub is_linked: bool,
-    device: (u32, u32),
 }
 
 /// Digests what is at `path` in `root`: names relative to `path`, type, mode, owner, target of links, content, extended
@@ -203,19 +130,6 @@ impl Sum {
             files: self.files,
             bytes: self.bytes,
         }
-    }
-}
-
-impl Counted {
-    fn write(&self, buffer: &mut Vec<u8>) {
-        add_bytes(buffer, &self.path);
-        add_bytes(buffer, &self.target);
-        let (uid, gid) = self.owner;
-        let (major, minor) = self.device;
-        for number in [self.kind.as_raw_mode(), self.mode, uid, gid, major, minor] {
-            buffer.extend_from_slice(&number.to_le_bytes());
-        }
-        buffer.extend_from_slice(&self.digest);
     }
 }
 

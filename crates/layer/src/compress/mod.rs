@@ -19,17 +19,11 @@ use kiln_image::{Digest, Hasher};
 use self::codec::Codec;
 use self::cut::Cutter;
 use self::pool::Pool;
-pub use self::press::MemberKey;
+pub use self::press::{MemberKey, Members};
 use self::press::{Press, Pressed};
 use crate::Error;
 use crate::archive::uncompressed;
 use crate::pack::{PackOptions, pack};
-
-/// What has members of earlier blobs.
-pub trait Members: Sync {
-    /// The member that a piece became, which must be what it was; `None` if none is known.
-    fn find(&self, key: &MemberKey) -> io::Result<Option<Vec<u8>>>;
-}
 
 /// How a blob is made of a tar. Only the first two say what it is.
 #[derive(Clone, Copy)]

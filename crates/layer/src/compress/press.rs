@@ -2,11 +2,16 @@
 
 use std::io;
 
-use super::Members;
 use super::codec::{Codec, Encoder};
 
 /// What a member is known by: the BLAKE3 of the piece, and how it was compressed.
 pub type MemberKey = [u8; 32];
+
+/// What has members of earlier blobs.
+pub trait Members: Sync {
+    /// The member that a piece became, which must be what it was; `None` if none is known.
+    fn find(&self, key: &MemberKey) -> io::Result<Option<Vec<u8>>>;
+}
 
 /// Part of every key. Another number wherever the same piece becomes other bytes, as with another release of a codec's
 /// library: a blob must not depend on what is known of earlier ones.

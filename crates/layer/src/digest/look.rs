@@ -9,7 +9,7 @@ use blake3::Hasher;
 use rustix::fs::{FileType, readlinkat};
 use rustix::io::Errno;
 
-use super::{Counted, FileDigests, FileStat};
+use super::entry::{Counted, FileDigests, FileStat, add_bytes};
 use crate::root::{join, path_of};
 use crate::walk::{self, Meta};
 use crate::{Error, xattr};
@@ -145,10 +145,4 @@ fn add_xattrs(hasher: &mut Hasher, xattrs: &xattr::Xattrs) {
         add_bytes(&mut buffer, bytes);
     }
     hasher.update(&buffer);
-}
-
-/// Length and bytes, so that two neighbours cannot be taken for two others.
-pub(super) fn add_bytes(buffer: &mut Vec<u8>, bytes: &[u8]) {
-    buffer.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
-    buffer.extend_from_slice(bytes);
 }

@@ -8,7 +8,7 @@ use std::thread::{Builder, Scope};
 
 use rustix::io::Errno;
 
-use super::Counted;
+use super::entry::Counted;
 use super::look::{Found, Look, Named, Unread};
 use crate::Error;
 use crate::root::path_of;
