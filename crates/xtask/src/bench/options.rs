@@ -9,6 +9,8 @@ use anyhow::{Context as _, Result, bail};
 pub struct Options {
     /// Tiny sizes, one run: to see that everything works.
     pub(super) quick: bool,
+    /// Kiln and the floor alone.
+    pub(super) without_peers: bool,
     /// Names of rows; none: all.
     pub(super) only: Vec<String>,
     /// How often each, if said.
@@ -20,7 +22,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// From `--quick`, `--only NAME …`, `--runs N`, `--json FILE` and `--markdown FILE`.
+    /// From `--quick`, `--without-peers`, `--only NAME …`, `--runs N`, `--json FILE` and `--markdown FILE`.
     pub fn parse(words: &[&str]) -> Result<Self> {
         let mut options = Self::default();
         let mut words = words.iter().peekable();
@@ -28,6 +30,7 @@ impl Options {
             let mut value = || words.next().with_context(|| format!("{word} wants a value"));
             match word {
                 "--quick" => options.quick = true,
+                "--without-peers" => options.without_peers = true,
                 "--runs" => options.runs = Some(runs(value()?)?),
                 "--json" => options.json = Some(PathBuf::from(value()?)),
                 "--markdown" => options.markdown = Some(PathBuf::from(value()?)),
@@ -37,7 +40,9 @@ impl Options {
                         options.only.push((*name).to_owned());
                     }
                 }
-                _ => bail!("bench takes --quick, --only NAME …, --runs N, --json FILE and --markdown FILE, not {word}"),
+                _ => bail!(
+                    "bench takes --quick, --without-peers, --only NAME …, --runs N, --json FILE and --markdown FILE, not {word}"
+                ),
             }
         }
         Ok(options)

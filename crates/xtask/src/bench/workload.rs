@@ -175,9 +175,16 @@ impl Workload {
     }
 
     /// What no peer can do, or not in this way.
-    pub(super) fn kiln_only(self) -> Self {
-        self.with(Contender::Buildah, Run::default())
-            .with(Contender::Docker, Run::default())
+    pub(super) fn kiln_only(mut self) -> Self {
+        self.drop_peers();
+        self
+    }
+
+    /// Leaves Kiln and the floor.
+    pub(super) fn drop_peers(&mut self) {
+        for peer in [Contender::Buildah, Contender::Docker] {
+            self.runs[peer as usize] = Run::default();
+        }
     }
 
     /// Before each run of a builder, after what else there is.

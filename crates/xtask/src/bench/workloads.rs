@@ -26,6 +26,9 @@ impl Chosen {
         if options.quick {
             chosen.aim_at_nothing();
         }
+        if options.without_peers {
+            chosen.workloads.iter_mut().for_each(Workload::drop_peers);
+        }
         if options.only.is_empty() {
             return Ok(chosen);
         }
