@@ -5,7 +5,7 @@ XTASK := $(TARGET)/debug/xtask
 # nextest runs each test in a process of its own and shows what is slow. Without it cargo's own runner does.
 RUNNER := $(if $(shell command -v cargo-nextest),nextest run,test)
 
-.PHONY: build shell demo test conformance bench fuzz lint packages clean
+.PHONY: build shell demo test conformance lint-compat bench fuzz lint packages clean
 
 # The program, as users run it: target/release/kiln.
 build: packages
@@ -33,6 +33,11 @@ conformance: packages
 	cargo build --workspace --bins --locked
 	KILN_BIN=$(TARGET)/debug/kiln $(XTASK) with-harness \
 		$(TARGET)/debug/conformance $(if $(DIFFERENCES),--differences) $(FILTER)
+
+# What hadolint (from PyPI) and `kiln lint` find in the Dockerfiles of the repository, by rule, and each difference.
+lint-compat: packages
+	cargo build --locked -p kiln-cli -p xtask
+	KILN_BIN=$(TARGET)/debug/kiln $(XTASK) lint-compat
 
 # Against other builders and against the floor: docs/performance.md. BENCH="--only NAME …" for some rows, --quick for a
 # short one.

@@ -27,6 +27,10 @@ pub(crate) enum Command {
     Plan(Box<commands::plan::Args>),
     /// Write the plain Dockerfile of one that uses Kiln's extensions
     Export(commands::export::Args),
+    /// Look for what is wrong with Dockerfiles, and mend it
+    Lint(Box<commands::lint::Args>),
+    /// Write Dockerfiles in one form
+    Fmt(commands::fmt::Args),
     /// List images
     Images(commands::images::Args),
     /// Show how an image was made
@@ -91,7 +95,9 @@ impl Command {
             | Self::Prune(_)
             | Self::Cache(_)
             | Self::Du(_) => true,
-            Self::Images(_)
+            Self::Lint(_)
+            | Self::Fmt(_)
+            | Self::Images(_)
             | Self::History(_)
             | Self::Inspect(_)
             | Self::Tag(_)

@@ -76,6 +76,8 @@ fn run(command: Command, settings: &Settings) -> Outcome {
         Command::Build(args) => commands::build::run(&args, settings),
         Command::Plan(args) => commands::plan::run(&args, settings),
         Command::Export(args) => commands::export::run(&args, settings),
+        Command::Lint(args) => commands::lint::run(&args, settings),
+        Command::Fmt(args) => commands::fmt::run(&args, settings),
         Command::Images(args) => commands::images::run(&args, settings),
         Command::History(args) => commands::history::run(&args, settings),
         Command::Inspect(args) => commands::inspect::run(&args, settings),

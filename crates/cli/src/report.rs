@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use annotate_snippets::{AnnotationKind, Element, Group, Level, Renderer, Snippet};
 use kiln_dockerfile::diagnostic::{Diagnostic, Severity};
 use kiln_dockerfile::source::{File, Source};
+use kiln_lint::{Finding, Safety};
 
 use crate::failure::{FailedStep, Failure, Report};
 use crate::progress::text::{cut, lines, sanitise};
@@ -33,6 +34,11 @@ impl Reporter {
     /// In colours if the user and the terminal like them.
     pub(crate) fn new(settings: &Settings) -> Self {
         Self::with(settings.colours(terminal::stderr_is_terminal()), settings.debug())
+    }
+
+    /// The same for standard output.
+    pub(crate) fn for_output(settings: &Settings) -> Self {
+        Self::with(settings.colours(terminal::stdout_is_terminal()), settings.debug())
     }
 
     /// For when there are no settings.
@@ -112,6 +118,27 @@ impl Reporter {
         }
         if let Some(help) = &diagnostic.help {
             group = group.element(Level::HELP.message(lines(help)));
+        }
+        self.render(group)
+    }
+
+    /// What the linter found at a place of a file.
+    pub(crate) fn finding(&self, file: &File, finding: &Finding) -> String {
+        let level = match finding.severity {
+            kiln_lint::Severity::Error => Level::ERROR,
+            kiln_lint::Severity::Warning => Level::WARNING,
+            kiln_lint::Severity::Info => Level::INFO,
+            kiln_lint::Severity::Style => Level::NOTE.with_name("style"),
+        };
+        let title = level.primary_title(lines(&finding.message)).id(finding.code);
+        let span = on_characters(&file.text, finding.span.start, finding.span.end);
+        let mut group = title.element(excerpt(file, span));
+        if let Some(fix) = &finding.fix {
+            let how = match fix.safety {
+                Safety::Safe => "--fix",
+                Safety::Unsafe => "--unsafe-fixes",
+            };
+            group = group.element(Level::HELP.message(format!("{} ({how})", lines(&fix.title))));
         }
         self.render(group)
     }

@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use crate::lines::LineIndex;
+use crate::parse::Joined;
 
 /// A range of bytes in the Dockerfile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -316,6 +317,28 @@ impl Dockerfile {
     /// The line, from 1, of a byte. Places past the end are the end.
     pub fn line(&self, offset: usize) -> u32 {
         self.lines.line(&self.source, offset)
+    }
+
+    /// The line, from 1, and the character in it, from 1, of a byte. Places past the end are the end.
+    pub fn line_and_column(&self, offset: usize) -> (u32, u32) {
+        let line = self.line(offset);
+        let start = self.lines.start(&self.source, line);
+        let before = self
+            .source
+            .get(start..offset.min(self.source.len()))
+            .unwrap_or_default();
+        let column = before.trim_start_matches('\u{feff}').chars().count();
+        (line, u32::try_from(column).unwrap_or(u32::MAX).saturating_add(1))
+    }
+
+    /// Where a line, from 1, starts; the end of the text for lines that it does not have.
+    pub fn line_start(&self, line: u32) -> usize {
+        self.lines.start(&self.source, line)
+    }
+
+    /// A word of an instruction with its lines joined, and the way back to the places in the source.
+    pub fn joined(&self, span: Span) -> Joined {
+        Joined::new(&self.source, span, self.escape)
     }
 
     /// The instruction that stands at a byte; `None` for places between instructions, and in those with an error.

@@ -5,7 +5,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Result, bail};
 use xtask::harness::{self, Harness};
 use xtask::kiln::Profile;
-use xtask::{bases, bench, demo, house, packages, shell};
+use xtask::{bases, bench, demo, house, lint_compat, packages, shell};
 
 const HELP: &str = "\
 cargo xtask COMMAND
@@ -16,6 +16,7 @@ cargo xtask COMMAND
   shell                       a shell with kiln, a registry of base images as docker.io, and a store that goes with it
   bench [--quick] [--only NAME…] [--runs N] [--json FILE] [--markdown FILE]
                               measure Kiln against other builders and against the floor (docs/performance.md)
+  lint-compat                 what hadolint and `kiln lint` ($KILN_BIN) find in the Dockerfiles of the repository, by rule
   check-house                 floors and invariants of ARCHITECTURE.md, dependencies, licences
   with-harness COMMAND…       run a command with a registry of base images, as the tests want it
 ";
@@ -44,6 +45,7 @@ fn run(words: &[&str]) -> Result<()> {
         ["demo", examples @ ..] => demo::run(examples)?,
         ["shell"] => shell::run()?,
         ["bench", options @ ..] => bench::run(&bench::Options::parse(options)?)?,
+        ["lint-compat"] => lint_compat::run()?,
         ["check-house"] => house::check()?,
         ["with-harness", program, arguments @ ..] => {
             packages::install()?;

@@ -1,13 +1,13 @@
 //! A real S3 server: moto's, from `PyPI`, in a virtual environment below the cache of base images.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
+use crate::python;
 use crate::service::Service;
-use crate::{command, paths};
 
 /// What `pip` installs: the server, and what it serves with.
 const PACKAGES: [&str; 3] = ["moto[s3]==5.2.5", "flask==3.1.3", "flask-cors==6.0.5"];
@@ -22,7 +22,7 @@ pub struct ObjectStorage {
 impl ObjectStorage {
     /// Starts one, which is installed first if need be. Its log goes to `work`.
     pub fn start(work: &Path) -> Result<Self> {
-        let python = python()?;
+        let python = python::environment("object-storage", &PACKAGES)?.join("python");
         let log = work.join("object-storage.log");
         let service = Service::start(&log, |port| {
             let mut command = Command::new(&python);
@@ -49,27 +49,4 @@ impl ObjectStorage {
         };
         Ok(log.lines().filter_map(request).collect())
     }
-}
-
-/// The interpreter that has the packages.
-fn python() -> Result<PathBuf> {
-    let base = paths::cache()?;
-    fs::create_dir_all(&base)?;
-    // Several tests may want it at once.
-    let lock = File::create(base.join("object-storage.lock"))?;
-    lock.lock()?;
-    let directory = base.join("object-storage");
-    let (python, done) = (directory.join("bin/python"), directory.join("done"));
-    let wanted = PACKAGES.join("\n");
-    if fs::read_to_string(&done).is_ok_and(|there| there == wanted) {
-        return Ok(python);
-    }
-    let mut make = Command::new("python3");
-    make.args(["-m", "venv", "--clear"]).arg(&directory);
-    command::quietly(&mut make).context("cannot make a virtual environment (Debian package python3-venv)")?;
-    let mut install = Command::new(&python);
-    install.args(["-m", "pip", "install", "--quiet"]).args(PACKAGES);
-    command::quietly(&mut install).context("cannot install an S3 server from PyPI")?;
-    fs::write(&done, wanted)?;
-    Ok(python)
 }

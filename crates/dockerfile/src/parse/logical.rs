@@ -119,6 +119,43 @@ impl Logical {
     }
 }
 
+/// A piece of a Dockerfile with its continued lines joined, and the way back to where they stand.
+#[derive(Debug)]
+pub struct Joined {
+    logical: Logical,
+    /// Where the piece starts in the source.
+    start: usize,
+}
+
+impl Joined {
+    /// Joins the lines of a piece of an instruction, here-documents not included.
+    pub(crate) fn new(source: &str, span: Span, escape: char) -> Self {
+        let mut lines = Lines::new(source.get(span.range()).unwrap_or_default());
+        let logical = lines
+            .next()
+            .map(|first| Logical::read(first, &mut lines, escape))
+            .unwrap_or_default();
+        Self {
+            logical,
+            start: span.start,
+        }
+    }
+
+    /// The text as the shell gets it.
+    pub fn text(&self) -> &str {
+        &self.logical.text
+    }
+
+    /// Where a range of the text stands in the source; it must lie within the text.
+    pub fn span(&self, range: Range<usize>) -> Span {
+        let span = self.logical.span(range);
+        Span {
+            start: self.start + span.start,
+            end: self.start + span.end,
+        }
+    }
+}
+
 /// The content before the escape character at its end; `None` if the line is not continued. The escape counts with
 /// blanks behind it, and not when it is escaped itself.
 fn without_continuation(content: &str, escape: char) -> Option<&str> {

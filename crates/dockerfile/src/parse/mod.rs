@@ -25,6 +25,7 @@ mod words;
 use crate::ast::{Dockerfile, Instruction, Span};
 use crate::code;
 use crate::diagnostic::Diagnostic;
+pub use logical::Joined;
 use report::{error, helped};
 pub(crate) use scan::{Cut, Scan, asks_for_includes};
 

@@ -1,0 +1,91 @@
+//! What is asked of the rules.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::finding::Severity;
+
+/// From which severity on findings make a run fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Threshold {
+    /// From this on.
+    From(Severity),
+    /// hadolint's `info`, the default.
+    #[default]
+    Default,
+    /// Findings never do.
+    Never,
+}
+
+impl Threshold {
+    /// Reads hadolint's words; `ignore` lets every finding count, as there.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "none" => Some(Self::Never),
+            "ignore" => Some(Self::From(Severity::Style)),
+            _ => Severity::parse(text).map(Self::From),
+        }
+    }
+
+    /// Whether a finding of that severity makes the run fail.
+    pub fn fails(self, severity: Severity) -> bool {
+        match self {
+            Self::From(least) => severity >= least,
+            Self::Default => severity >= Severity::Info,
+            Self::Never => false,
+        }
+    }
+}
+
+/// What the value of a label must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LabelKind {
+    /// Anything.
+    Text,
+    /// A date and time (RFC 3339).
+    Rfc3339,
+    /// A version (semver 2.0.0).
+    Semver,
+    /// An address (RFC 3986).
+    Url,
+    /// A git commit.
+    Hash,
+    /// A licence (SPDX).
+    Spdx,
+    /// An address of mail (RFC 5322).
+    Email,
+}
+
+impl LabelKind {
+    /// Reads hadolint's names.
+    pub fn parse(text: &str) -> Option<Self> {
+        Some(match text {
+            "text" | "" => Self::Text,
+            "rfc3339" => Self::Rfc3339,
+            "semver" => Self::Semver,
+            "url" => Self::Url,
+            "hash" => Self::Hash,
+            "spdx" => Self::Spdx,
+            "email" => Self::Email,
+            _ => return None,
+        })
+    }
+}
+
+/// Settings of a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Config {
+    /// Rules that are silent.
+    pub ignored: BTreeSet<String>,
+    /// Severities other than the rules' own. They wake rules that are off by default.
+    pub severities: BTreeMap<String, Severity>,
+    /// Registries that images may come from; all if empty. A `*` at either end stands for anything.
+    pub trusted_registries: Vec<String>,
+    /// Labels that images must have.
+    pub label_schema: BTreeMap<String, LabelKind>,
+    /// Whether images may have no other labels.
+    pub strict_labels: bool,
+    /// Whether comments in the file silence nothing.
+    pub disable_ignore_pragma: bool,
+    /// From which severity on findings make the run fail.
+    pub threshold: Threshold,
+}

@@ -1,0 +1,25 @@
+//! Rules over a parsed Dockerfile: what is found, where, and what would mend it.
+//!
+//! Pure. The parser is the builder's; BuildKit's checks come from it and from the plan, hadolint's rules (`DL…`) and
+//! Kiln's own (`K…`) are here, one file for each family.
+
+mod apply;
+mod buildkit;
+mod config;
+mod finding;
+mod format;
+mod pages;
+mod pragma;
+mod rules;
+mod run;
+mod shell;
+mod values;
+mod view;
+
+pub use apply::{Fixed, fix};
+pub use config::{Config, LabelKind, Threshold};
+pub use finding::{Edit, Finding, Fix, Safety, Severity};
+pub use format::format;
+pub use pages::{page, pages};
+pub use rules::{RULES, Rule, find};
+pub use run::lint;

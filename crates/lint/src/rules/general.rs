@@ -1,0 +1,176 @@
+//! WORKDIR, EXPOSE, ENV, ARG, MAINTAINER, comments.
+
+use std::collections::HashSet;
+
+use kiln_dockerfile::ast::{Kind, Pair, Word};
+
+use super::Found;
+use crate::finding::{Edit, Fix};
+use crate::pragma::Pragmas;
+use crate::view::{Item, View};
+
+fn unquoted(text: &str) -> &str {
+    text.trim_matches(['"', '\''])
+}
+
+pub(super) fn workdir(view: &View<'_>, found: &mut Found<'_>) {
+    for item in view.items.iter().filter(|item| !item.onbuild) {
+        let Kind::Workdir(path) = item.kind else { continue };
+        let text = unquoted(&path.raw);
+        let mut letters = text.chars();
+        let drive = letters.next().is_some_and(|first| first.is_ascii_alphabetic()) && letters.next() == Some(':');
+        if !(text.starts_with(['/', '$']) || drive) {
+            found.say(
+                item,
+                path.span,
+                "where this is depends on what came before: give an absolute path",
+            );
+        }
+    }
+}
+
+pub(super) fn ports(view: &View<'_>, found: &mut Found<'_>) {
+    for item in view.items.iter().filter(|item| !item.onbuild) {
+        let Kind::Expose(words) = item.kind else { continue };
+        let wrong = |word: &&Word| {
+            let ports = word.raw.split('/').next().unwrap_or_default();
+            ports.split('-').any(|port| is_number(port) && is_too_large(port))
+        };
+        if let Some(word) = words.iter().find(wrong) {
+            found.say(item, word.span, "ports end at 65535");
+        }
+    }
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Whether it is no port: too large, perhaps even to be read.
+fn is_too_large(port: &str) -> bool {
+    port.parse::<u32>().map_or(true, |port| port > 65535)
+}
+
+/// A variable of ENV that another pair of the same ENV sets, and nobody before.
+pub(super) fn same_env(view: &View<'_>, found: &mut Found<'_>) {
+    let mut known: Vec<HashSet<&str>> = Vec::new();
+    for item in view.items.iter().filter(|item| !item.onbuild) {
+        let Some(stage) = item.stage else { continue };
+        match item.kind {
+            Kind::From(_) => {
+                let inherited = view.parents[stage].and_then(|parent| known.get(parent).cloned());
+                known.push(inherited.unwrap_or_default());
+            }
+            Kind::Arg(declared) => known[stage].extend(declared.iter().map(|each| each.name.raw.as_str())),
+            Kind::Env(pairs) => {
+                if let Some(pair) = pairs.iter().find(|pair| uses_sibling(pair, pairs, &known[stage])) {
+                    let message = "all variables of an ENV are set at once: this does not see the one beside it";
+                    found.say(item, pair.value.span, message);
+                }
+                known[stage].extend(pairs.iter().map(|pair| pair.key.raw.as_str()));
+            }
+            _ => {}
+        }
+    }
+}
+
+fn uses_sibling(pair: &Pair, pairs: &[Pair], known: &HashSet<&str>) -> bool {
+    pairs
+        .iter()
+        .filter(|other| other.key.raw != pair.key.raw && !known.contains(other.key.raw.as_str()))
+        .any(|other| uses(&pair.value.raw, &other.key.raw))
+}
+
+/// Whether a text has `$name` or `${name}`.
+fn uses(text: &str, name: &str) -> bool {
+    if text.contains(&format!("${{{name}}}")) {
+        return true;
+    }
+    let wanted = format!("${name}");
+    text.match_indices(&wanted).any(|(at, _)| {
+        let next = text[at + wanted.len()..].chars().next();
+        next.is_none_or(|c| !(c.is_ascii_alphanumeric() || c == '_'))
+    })
+}
+
+pub(super) fn maintainer(view: &View<'_>, found: &mut Found<'_>) {
+    for item in &view.items {
+        let Kind::Maintainer(name) = item.kind else { continue };
+        let message = "MAINTAINER is no longer used: a label names the authors";
+        let label = if item.instruction.keyword.raw.starts_with('m') {
+            "label"
+        } else {
+            "LABEL"
+        };
+        let plain = !name.raw.contains(['"', '\\', '$', '\'', '`']) && !item.onbuild;
+        let edits = vec![
+            Edit::replace(item.instruction.keyword.span, label),
+            Edit::replace(name.span, format!("org.opencontainers.image.authors=\"{}\"", name.raw)),
+        ];
+        *found.whole(item, message) = plain.then(|| Fix::safe("use a label", edits));
+    }
+}
+
+/// Names that are known to hold secrets without sounding so.
+const SECRET_NAMES: &[&str] = &[
+    "APPLICATION_KEY",
+    "AWS_ACCESS_KEY_ID",
+    "CI_DEPLOY_USER",
+    "DOCKER_EMAIL",
+    "FACEBOOK_APP_ID",
+    "HEROKU_API_USER",
+    "OKTA_AUTHN_GROUPID",
+    "OKTA_CLIENT_ORGURL",
+    "OKTA_OAUTH2_CLIENTID",
+    "STRIPE_DEVICE_NAME",
+    "TRAVIS_OS_NAME",
+    "TRAVIS_SECURE_ENV_VARS",
+    "TRAVIS_SUDO",
+];
+
+/// What is in the names of secrets.
+const SECRET_PARTS: &[&str] = &[
+    "api_key",
+    "client_key",
+    "password",
+    "private",
+    "secret",
+    "token",
+    "username",
+];
+
+pub(super) fn secrets(view: &View<'_>, found: &mut Found<'_>) {
+    for item in &view.items {
+        let names: Vec<&Word> = match item.kind {
+            Kind::Arg(declared) => declared.iter().map(|each| &each.name).collect(),
+            Kind::Env(pairs) => pairs.iter().map(|pair| &pair.key).collect(),
+            _ => continue,
+        };
+        if let Some(name) = names.into_iter().find(|name| sounds_secret(&name.raw)) {
+            let message = format!(
+                "`{}` sounds like a secret, and stays readable in the image: use a secret mount",
+                name.raw
+            );
+            found.say(item, name.span, message);
+        }
+    }
+}
+
+fn sounds_secret(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    SECRET_NAMES.contains(&name) || SECRET_PARTS.iter().any(|part| lower.contains(part))
+}
+
+pub(super) fn pragmas(view: &View<'_>, found: &mut Found<'_>) {
+    for span in Pragmas::read(view.file).ignores {
+        let Some(item) = item_near(view, span.start) else {
+            continue;
+        };
+        found.say(item, span, "this comment silences rules");
+    }
+}
+
+fn item_near<'v, 'a>(view: &'v View<'a>, place: usize) -> Option<&'v Item<'a>> {
+    let after = view.items.partition_point(|item| item.instruction.span.start <= place);
+    view.items.get(after).or(view.items.last())
+}

@@ -1,0 +1,309 @@
+//! Kiln's own rules.
+
+use std::collections::HashSet;
+
+use kiln_dockerfile::ast::{Instruction, Kind, SourcePath, Span, Stage};
+
+use super::Found;
+use crate::shell::Command;
+use crate::view::{Item, View};
+
+/// `COPY a b # why`: the words become sources, and the last one the destination.
+pub(super) fn comment_as_argument(view: &View<'_>, found: &mut Found<'_>) {
+    for item in &view.items {
+        let comment = match item.kind {
+            Kind::Copy(copy) => mark(&copy.transfer.sources),
+            Kind::Add(add) => mark(&add.transfer.sources),
+            Kind::Expose(words) | Kind::Volume(words) => {
+                words.iter().find(|word| word.raw == "#").map(|word| word.span)
+            }
+            Kind::Workdir(word) | Kind::User(word) | Kind::Stopsignal(word) => word.raw.find(" #").map(|at| Span {
+                start: word.span.start + at + 1,
+                end: word.span.start + at + 2,
+            }),
+            _ => None,
+        };
+        if let Some(span) = comment {
+            let message = "a comment needs a line of its own: here it is part of the instruction";
+            found.say(item, span, message);
+        }
+    }
+}
+
+fn mark(sources: &[SourcePath]) -> Option<Span> {
+    sources.iter().find_map(|source| match source {
+        SourcePath::Path(word) if word.raw == "#" => Some(word.span),
+        _ => None,
+    })
+}
+
+/// `${A:+x}${A:-y}`: if A is set, this is `xA` and not `x`.
+pub(super) fn glued_alternatives(view: &View<'_>, found: &mut Found<'_>) {
+    for item in &view.items {
+        let text = &view.file.source[item.instruction.span.range()];
+        for (at, _) in text.match_indices("${") {
+            let rest = &text[at + 2..];
+            let Some((name, after)) = rest.split_once(":+") else {
+                continue;
+            };
+            let Some((_, next)) = after.split_once('}') else {
+                continue;
+            };
+            let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+            let glued = next.strip_prefix("${").and_then(|next| next.strip_prefix(name));
+            if plain && glued.is_some_and(|next| next.starts_with(":-") || next.starts_with('-')) {
+                let start = item.instruction.span.start + at;
+                let span = Span {
+                    start,
+                    end: start + 2 + name.len(),
+                };
+                let message = format!(
+                    "if `{name}` is set, both of these are taken, one behind the other: give `{name}` a default in ARG"
+                );
+                found.say(item, span, message);
+            }
+        }
+    }
+}
+
+/// A stage that neither the last one nor one that this needs uses. It may be a `--target`.
+pub(super) fn unused_stage(view: &View<'_>, found: &mut Found<'_>) {
+    let count = view.file.stages.len();
+    let mut needed = HashSet::new();
+    let mut open: Vec<usize> = count.checked_sub(1).into_iter().collect();
+    while let Some(stage) = open.pop() {
+        if needed.insert(stage) {
+            open.extend(uses(view, stage));
+        }
+    }
+    let dynamic = view.file.stages.iter().any(|stage| stage.from.image.raw.contains('$'));
+    if dynamic {
+        return;
+    }
+    for item in view.items.iter().filter(|item| matches!(item.kind, Kind::From(_))) {
+        let Some(stage) = item.stage.filter(|stage| !needed.contains(stage)) else {
+            continue;
+        };
+        // One with a name may be meant for `--target`; one that others build on is looked at there.
+        if view.file.stages[stage].name.is_none() {
+            found.whole(
+                item,
+                "no stage uses this one, and without a name it cannot be asked for: it is never built",
+            );
+        }
+    }
+}
+
+/// The stages that a stage uses.
+fn uses(view: &View<'_>, stage: usize) -> Vec<usize> {
+    let own = &view.file.stages[stage];
+    let mut found: Vec<usize> = view.parents[stage].into_iter().collect();
+    for instruction in own.instructions.iter().map(inner) {
+        match instruction {
+            Kind::Copy(copy) => found.extend(copy.from.iter().filter_map(|from| by_name(view, &from.raw, stage))),
+            Kind::Run(run) => {
+                let parts = run.mounts.iter().flat_map(|mount| mount.raw.split(','));
+                let names = parts.filter_map(|part| part.strip_prefix("from="));
+                found.extend(names.filter_map(|name| by_name(view, name, stage)));
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+fn inner(instruction: &Instruction) -> &Kind {
+    match &instruction.kind {
+        Kind::Onbuild(onbuild) => &onbuild.instruction.kind,
+        kind => kind,
+    }
+}
+
+fn by_name(view: &View<'_>, name: &str, before: usize) -> Option<usize> {
+    let stage: Option<&Stage> = view.file.stage_by_name(name, before);
+    stage
+        .map(|stage| stage.index)
+        .or_else(|| name.parse().ok().filter(|number| *number < before))
+}
+
+/// What installs the dependencies that a file of the project names.
+const INSTALLS: &[(&str, &[&str])] = &[
+    ("npm", &["ci", "install"]),
+    ("yarn", &["install"]),
+    ("pnpm", &["install"]),
+    ("pip", &["-r"]),
+    ("pip3", &["-r"]),
+    ("poetry", &["install"]),
+    ("bundle", &["install"]),
+    ("composer", &["install"]),
+    ("mvn", &["dependency:go-offline", "dependency:resolve"]),
+];
+
+/// `COPY . .`, and then an installation that every edit repeats.
+pub(super) fn sources_before_dependencies(view: &View<'_>, found: &mut Found<'_>) {
+    for stage in 0..view.file.stages.len() {
+        let mut everything: Option<&Item<'_>> = None;
+        for item in view.stage(stage).filter(|item| !item.onbuild) {
+            match item.kind {
+                Kind::Copy(copy) if copy.from.is_none() => {
+                    let all = copy.transfer.sources.iter().any(|source| {
+                        matches!(source, SourcePath::Path(word) if matches!(word.raw.as_str(), "." | "./" | "/"))
+                    });
+                    if all {
+                        everything.get_or_insert(item);
+                    }
+                }
+                Kind::Run(_) => {
+                    let Some(copy) = everything else { continue };
+                    let Some(run) = &item.script else { continue };
+                    let installs = run.script.commands.iter().find(|command| is_install(command));
+                    if let Some(command) = installs {
+                        let message = format!(
+                            "any edit of the sources repeats `{}` in line {}: copy the files that name the \
+                             dependencies first, install, then copy the rest",
+                            command.name,
+                            view.file.line(item.instruction.span.start)
+                        );
+                        found.whole(copy, message);
+                        break;
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+fn is_install(command: &Command) -> bool {
+    INSTALLS
+        .iter()
+        .any(|(name, actions)| command.name == *name && command.has_arg(actions))
+}
+
+/// `chmod -R`, `chown -R` of what a COPY of the same stage brought.
+pub(super) fn recursive_change(view: &View<'_>, found: &mut Found<'_>) {
+    for stage in 0..view.file.stages.len() {
+        let mut copied: Vec<&str> = Vec::new();
+        for item in view.stage(stage).filter(|item| !item.onbuild) {
+            match item.kind {
+                Kind::Copy(copy) => copied.push(&copy.transfer.destination.raw),
+                Kind::Run(_) => {
+                    let Some(run) = &item.script else { continue };
+                    let again = run.script.named(&["chmod", "chown"]).find(|command| {
+                        command.has_flag(&["R", "recursive"])
+                            && command.plain().iter().skip(1).any(|path| covers(&path.text, &copied))
+                    });
+                    if let Some(command) = again {
+                        let message = format!(
+                            "`{} -R` stores every file again that a COPY brought: use COPY --{}",
+                            command.name, command.name
+                        );
+                        found.word((item, run), command, None, message);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Whether a path is one of these absolute ones, or contains one.
+fn covers(path: &str, copied: &[&str]) -> bool {
+    let path = path.trim_end_matches('/');
+    copied.iter().filter(|to| to.starts_with('/')).any(|to| {
+        let to = to.trim_end_matches('/');
+        !path.is_empty()
+            && to
+                .strip_prefix(path)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    })
+}
+
+/// `rm` of what an earlier layer holds.
+pub(super) fn removed_later(view: &View<'_>, found: &mut Found<'_>) {
+    for stage in (0..view.file.stages.len()).filter(|stage| view.is_built_on(*stage)) {
+        let mut copied: Vec<&str> = Vec::new();
+        for item in view.stage(stage).filter(|item| !item.onbuild) {
+            match item.kind {
+                Kind::Copy(copy) => copied.push(&copy.transfer.destination.raw),
+                Kind::Add(add) => copied.push(&add.transfer.destination.raw),
+                Kind::Run(_) => {
+                    let Some(run) = &item.script else { continue };
+                    let removes = run.script.named(&["rm"]).find_map(|command| {
+                        let mut paths = command.plain().into_iter();
+                        paths
+                            .find(|path| covers(&path.text, &copied))
+                            .map(|path| (command, path))
+                    });
+                    if let Some((command, path)) = removes {
+                        let message = format!(
+                            "`{}` stays in the layer of the COPY or ADD that brought it: mount it for this RUN, or \
+                             use a stage of its own",
+                            path.text
+                        );
+                        found.word((item, run), command, Some(path), message);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Flags that switch the check of certificates or signatures off, by command.
+const UNCHECKED: &[(&[&str], &[&str])] = &[
+    (&["curl"], &["k", "insecure"]),
+    (&["wget"], &["no-check-certificate"]),
+    (&["pip", "pip3"], &["trusted-host"]),
+    (&["apk"], &["allow-untrusted"]),
+    (&["apt-get", "apt"], &["allow-unauthenticated", "force-yes"]),
+    (&["yum", "dnf", "microdnf"], &["nogpgcheck"]),
+    (&["rpm"], &["nosignature", "nodigest"]),
+    (&["zypper"], &["no-gpg-checks"]),
+];
+
+/// Variables that do the same.
+const UNCHECKED_VARIABLES: &[(&str, &[&str])] = &[
+    ("NODE_TLS_REJECT_UNAUTHORIZED", &["0"]),
+    ("PYTHONHTTPSVERIFY", &["0"]),
+    ("GIT_SSL_NO_VERIFY", &["1", "true"]),
+    ("NPM_CONFIG_STRICT_SSL", &["false"]),
+];
+
+/// Downloads that believe whoever answers.
+pub(super) fn no_verification(view: &View<'_>, found: &mut Found<'_>) {
+    for item in &view.items {
+        match (item.kind, &item.script) {
+            (Kind::Env(pairs), _) => {
+                let value = |text: &str| text.trim_matches(['"', '\'']).to_ascii_lowercase();
+                let off = pairs.iter().find(|pair| {
+                    UNCHECKED_VARIABLES.iter().any(|(name, values)| {
+                        pair.key.raw.eq_ignore_ascii_case(name) && values.contains(&value(&pair.value.raw).as_str())
+                    })
+                });
+                if let Some(pair) = off {
+                    let message = format!("`{}` switches the check of certificates off", pair.key.raw);
+                    found.say(item, pair.key.span, message);
+                }
+            }
+            (Kind::Run(_), Some(run)) => {
+                let off = run.script.commands.iter().find_map(|command| {
+                    let flags = UNCHECKED
+                        .iter()
+                        .find(|(names, _)| names.contains(&command.name.as_str()))?
+                        .1;
+                    let (_, place) = command.flags().find(|(flag, _)| flags.contains(&flag.as_str()))?;
+                    Some((command, command.args.get(place)?))
+                });
+                if let Some((command, flag)) = off {
+                    let message = format!(
+                        "`{} {}` believes whoever answers: nothing checks where this comes from",
+                        command.name, flag.text
+                    );
+                    found.word((item, run), command, Some(flag), message);
+                }
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! LABEL: names, and the labels that a configuration asks for.
+
+use std::collections::HashSet;
+
+use kiln_dockerfile::ast::{Kind, Pair};
+
+use super::Found;
+use crate::config::LabelKind;
+use crate::values;
+use crate::view::{Item, View};
+
+fn unquoted(text: &str) -> &str {
+    text.trim_matches(['"', '\''])
+}
+
+fn labels<'v, 'a>(view: &'v View<'a>) -> impl Iterator<Item = (&'v Item<'a>, &'a [Pair])> {
+    view.items
+        .iter()
+        .filter(|item| !item.onbuild)
+        .filter_map(|item| match item.kind {
+            Kind::Label(pairs) => Some((item, pairs.as_slice())),
+            _ => None,
+        })
+}
+
+pub(super) fn keys(view: &View<'_>, found: &mut Found<'_>) {
+    for (item, pairs) in labels(view) {
+        if let Some(pair) = pairs.iter().find(|pair| !is_good_key(unquoted(&pair.key.raw))) {
+            let message = format!(
+                "`{}` is no good key: lower case letters, digits, and single `.` or `-` between",
+                pair.key.raw
+            );
+            found.say(item, pair.key.span, message);
+        }
+    }
+}
+
+fn is_good_key(key: &str) -> bool {
+    const RESERVED: [&str; 3] = ["com.docker.", "io.docker.", "org.dockerproject."];
+    let letters = key
+        .chars()
+        .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "._/-".contains(c));
+    let end = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    letters
+        && key.starts_with(|c: char| c.is_ascii_lowercase())
+        && key.ends_with(end)
+        && !key.contains("..")
+        && !key.contains("--")
+        && !RESERVED.iter().any(|reserved| key.starts_with(reserved))
+}
+
+/// Labels that are asked for, in the image or what it is built on.
+pub(super) fn missing(view: &View<'_>, found: &mut Found<'_>) {
+    let wanted = &view.config.label_schema;
+    let last = view.items.iter().rfind(|item| matches!(item.kind, Kind::From(_)));
+    let Some((item, stage)) = last.and_then(|item| Some((item, item.stage?))) else {
+        return;
+    };
+    let there: HashSet<&str> = view
+        .ancestors(stage)
+        .flat_map(|stage| &stage.instructions)
+        .filter_map(|each| match &each.kind {
+            Kind::Label(pairs) => Some(pairs),
+            _ => None,
+        })
+        .flatten()
+        .map(|pair| unquoted(&pair.key.raw))
+        .collect();
+    for name in wanted.keys().filter(|name| !there.contains(name.as_str())) {
+        found.whole(item, format!("the label `{name}` is missing"));
+    }
+}
+
+pub(super) fn superfluous(view: &View<'_>, found: &mut Found<'_>) {
+    if !view.config.strict_labels {
+        return;
+    }
+    for (item, pairs) in labels(view) {
+        let unknown = |pair: &&Pair| !view.config.label_schema.contains_key(unquoted(&pair.key.raw));
+        if let Some(pair) = pairs.iter().find(unknown) {
+            found.say(
+                item,
+                pair.key.span,
+                format!("the label `{}` is not asked for", pair.key.raw),
+            );
+        }
+    }
+}
+
+pub(super) fn empty(view: &View<'_>, found: &mut Found<'_>) {
+    for (item, pairs) in labels(view) {
+        let wrong = |pair: &&Pair| {
+            view.config.label_schema.contains_key(unquoted(&pair.key.raw)) && unquoted(&pair.value.raw).is_empty()
+        };
+        if let Some(pair) = pairs.iter().find(wrong) {
+            found.say(item, pair.key.span, format!("the label `{}` is empty", pair.key.raw));
+        }
+    }
+}
+
+fn kind(view: &View<'_>, found: &mut Found<'_>, kind: LabelKind, what: &str, is: fn(&str) -> bool) {
+    for (item, pairs) in labels(view) {
+        let wrong = |pair: &&Pair| {
+            let wanted = view.config.label_schema.get(unquoted(&pair.key.raw));
+            wanted == Some(&kind) && !is(unquoted(&pair.value.raw))
+        };
+        if let Some(pair) = pairs.iter().find(wrong) {
+            found.say(
+                item,
+                pair.value.span,
+                format!("the label `{}` is no {what}", pair.key.raw),
+            );
+        }
+    }
+}
+
+pub(super) fn url(view: &View<'_>, found: &mut Found<'_>) {
+    kind(view, found, LabelKind::Url, "URL", values::is_url);
+}
+
+pub(super) fn rfc3339(view: &View<'_>, found: &mut Found<'_>) {
+    kind(
+        view,
+        found,
+        LabelKind::Rfc3339,
+        "date and time (RFC 3339)",
+        values::is_time,
+    );
+}
+
+pub(super) fn spdx(view: &View<'_>, found: &mut Found<'_>) {
+    kind(
+        view,
+        found,
+        LabelKind::Spdx,
+        "licence of SPDX's list",
+        values::is_licence,
+    );
+}
+
+pub(super) fn hash(view: &View<'_>, found: &mut Found<'_>) {
+    kind(view, found, LabelKind::Hash, "git commit", values::is_commit);
+}
+
+pub(super) fn semver(view: &View<'_>, found: &mut Found<'_>) {
+    kind(view, found, LabelKind::Semver, "version (semver)", values::is_version);
+}
+
+pub(super) fn email(view: &View<'_>, found: &mut Found<'_>) {
+    kind(view, found, LabelKind::Email, "address of mail", values::is_mail);
+}

@@ -1,0 +1,300 @@
+//! Packages of distributions: versions, questions, what is installed besides.
+
+use super::Found;
+use crate::finding::{Edit, Fix};
+use crate::shell::{Command, Word};
+use crate::view::{Item, RunScript, View};
+
+/// A package manager, as far as its installations are looked at.
+struct Manager {
+    names: &'static [&'static str],
+    install: &'static [&'static str],
+    /// Flags that take a value which is no package.
+    values: &'static [&'static str],
+    is_pinned: fn(&str) -> bool,
+    example: &'static str,
+}
+
+const APT: Manager = Manager {
+    names: &["apt-get"],
+    install: &["install"],
+    values: &["t", "target-release"],
+    is_pinned: |package| package.contains('=') || package.contains('/') || is_file(package, ".deb"),
+    example: "name=1.2",
+};
+
+const APK: Manager = Manager {
+    names: &["apk"],
+    install: &["add"],
+    values: &["t", "virtual", "repository", "X"],
+    is_pinned: |package| package.contains(['=', '~', '>', '<']) || is_file(package, ".apk"),
+    example: "name=1.2-r0",
+};
+
+const ZYPPER: Manager = Manager {
+    names: &["zypper"],
+    install: &["install", "in"],
+    values: &[],
+    is_pinned: |package| package.contains(['=', '>', '<']) || is_file(package, ".rpm"),
+    example: "name=1.2",
+};
+
+/// Whether a package is given as a file; package managers know the ending in lower case alone.
+fn is_file(package: &str, ending: &str) -> bool {
+    package.ends_with(ending)
+}
+
+fn pins(view: &View<'_>, found: &mut Found<'_>, manager: &Manager) {
+    for (item, _, run) in view.runs() {
+        let mut open = run.script.commands.iter().filter_map(|command| {
+            if !command.is(manager.names, manager.install) {
+                return None;
+            }
+            let packages = command.plain_without(manager.values).into_iter();
+            let mut loose = packages
+                .filter(|word| !manager.install.contains(&word.text.as_str()) && !(manager.is_pinned)(&word.text));
+            loose.next().map(|word| (command, word))
+        });
+        if let Some((command, word)) = open.next() {
+            let message = format!(
+                "`{}` gets any version of `{}`: the same Dockerfile gives other images later; name one (`{}`)",
+                command.name, word.text, manager.example
+            );
+            found.word((item, run), command, Some(word), message);
+        }
+    }
+}
+
+pub(super) fn apt_versions(view: &View<'_>, found: &mut Found<'_>) {
+    pins(view, found, &APT);
+}
+
+pub(super) fn apk_versions(view: &View<'_>, found: &mut Found<'_>) {
+    pins(view, found, &APK);
+}
+
+pub(super) fn zypper_versions(view: &View<'_>, found: &mut Found<'_>) {
+    pins(view, found, &ZYPPER);
+}
+
+pub(super) fn yum_versions(view: &View<'_>, found: &mut Found<'_>) {
+    rpm(view, found, &["yum"]);
+}
+
+pub(super) fn dnf_versions(view: &View<'_>, found: &mut Found<'_>) {
+    rpm(view, found, &["dnf", "microdnf"]);
+}
+
+/// `name-version` of yum and dnf, where the version may be a variable that is known; `name:stream` of modules.
+fn rpm(view: &View<'_>, found: &mut Found<'_>, names: &[&str]) {
+    for (item, _, run) in view.runs() {
+        let known = known_variables(view, item);
+        let open = run.script.named(names).find_map(|command| {
+            let words = command.plain();
+            if !command.has_arg(&["install"]) {
+                return None;
+            }
+            let module = command.has_arg(&["module"]);
+            let packages = words
+                .into_iter()
+                .filter(|word| !matches!(word.text.as_str(), "install" | "module"));
+            let mut loose = packages.filter(|word| {
+                !if module {
+                    word.text.contains(':')
+                } else {
+                    is_rpm_version(&word.text, &known)
+                }
+            });
+            loose.next().map(|word| (command, word))
+        });
+        if let Some((command, word)) = open {
+            let message = format!(
+                "`{}` gets any version of `{}`: the same Dockerfile gives other images later; name one (`name-1.2`)",
+                command.name, word.text
+            );
+            found.word((item, run), command, Some(word), message);
+        }
+    }
+}
+
+/// The ARGs and ENVs that are known where an instruction stands.
+fn known_variables<'a>(view: &View<'a>, item: &Item<'a>) -> Vec<&'a str> {
+    use kiln_dockerfile::ast::Kind;
+    let Some(stage) = item.stage else { return Vec::new() };
+    let own = view.ancestors(stage).flat_map(|stage| &stage.instructions);
+    own.filter(|each| each.span.start < item.instruction.span.start)
+        .flat_map(|each| match &each.kind {
+            Kind::Arg(args) => args.iter().map(|arg| arg.name.raw.as_str()).collect::<Vec<_>>(),
+            Kind::Env(pairs) => pairs.iter().map(|pair| pair.key.raw.as_str()).collect(),
+            _ => Vec::new(),
+        })
+        .collect()
+}
+
+/// Whether what follows the name is a version: pieces of its letters, one of which begins with a digit; or a variable
+/// that somebody defines.
+fn is_rpm_version(package: &str, known: &[&str]) -> bool {
+    let variable = |piece: &str| {
+        let name = piece.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
+        name.is_some_and(|name| known.contains(&name))
+    };
+    let letters =
+        |piece: &str| !piece.is_empty() && piece.chars().all(|c| c.is_ascii_alphanumeric() || ".~^_:+".contains(c));
+    let mut pieces = package.split('-');
+    pieces.next();
+    let versions: Vec<&str> = pieces.collect();
+    let first = versions
+        .iter()
+        .position(|piece| variable(piece) || piece.starts_with(|c: char| c.is_ascii_digit()));
+    first.is_some_and(|first| versions[first..].iter().all(|piece| variable(piece) || letters(piece)))
+}
+
+/// A question that nobody answers, unless a flag does.
+fn questions(
+    view: &View<'_>,
+    found: &mut Found<'_>,
+    names: &[&str],
+    actions: &[&str],
+    answered: fn(&Command) -> bool,
+    flag: &str,
+) {
+    for (item, _, run) in view.runs() {
+        let mut commands = run.script.commands.iter();
+        let Some(command) = commands.find(|command| command.is(names, actions) && !answered(command)) else {
+            continue;
+        };
+        let message = format!(
+            "`{}` asks before it goes on, and nobody answers: add `{flag}`",
+            command.name
+        );
+        let all = run
+            .script
+            .commands
+            .iter()
+            .filter(|command| command.is(names, actions) && !answered(command));
+        let edits = insert_after(run, all, actions, flag);
+        *found.word((item, run), command, None, message) = edits.map(|edits| Fix::safe(format!("add `{flag}`"), edits));
+    }
+}
+
+/// Inserts a flag behind the words that say what to do, in each of these commands; `None` if a place is not known.
+fn insert_after<'a>(
+    run: &RunScript,
+    commands: impl Iterator<Item = &'a Command>,
+    actions: &[&str],
+    flag: &str,
+) -> Option<Vec<Edit>> {
+    let edit = |command: &Command| {
+        let action = command.args.iter().find(|word| actions.contains(&word.text.as_str()))?;
+        let span = run.span(command, &action.range)?;
+        Some(Edit::insert(span.end, format!(" {flag}")))
+    };
+    commands.map(edit).collect()
+}
+
+pub(super) fn apt_yes(view: &View<'_>, found: &mut Found<'_>) {
+    let answered = |command: &Command| {
+        command.has_flag(&["y", "yes", "qq", "assume-yes"])
+            || command.count_flag("q") == 2
+            || command.count_flag("quiet") == 2
+            || command.has_arg(&["-q=2"])
+    };
+    questions(view, found, &["apt-get"], &["install"], answered, "-y");
+}
+
+pub(super) fn yum_yes(view: &View<'_>, found: &mut Found<'_>) {
+    let actions = ["install", "groupinstall", "localinstall"];
+    let answered = |command: &Command| command.has_flag(&["y", "assumeyes"]);
+    questions(view, found, &["yum"], &actions, answered, "-y");
+}
+
+pub(super) fn dnf_yes(view: &View<'_>, found: &mut Found<'_>) {
+    let actions = ["install", "groupinstall", "localinstall"];
+    let answered = |command: &Command| command.has_flag(&["y", "assumeyes"]);
+    questions(view, found, &["dnf", "microdnf"], &actions, answered, "-y");
+}
+
+pub(super) fn zypper_yes(view: &View<'_>, found: &mut Found<'_>) {
+    let actions = ["install", "in", "remove", "rm", "source-install", "si", "patch"];
+    let answered = |command: &Command| command.has_flag(&["non-interactive", "n", "no-confirm", "y"]);
+    questions(view, found, &["zypper"], &actions, answered, "-y");
+}
+
+pub(super) fn apt_recommends(view: &View<'_>, found: &mut Found<'_>) {
+    const FLAG: &str = "--no-install-recommends";
+    let loose = |command: &&Command| {
+        command.is(&["apt-get"], &["install"])
+            && !command.has_flag(&["no-install-recommends"])
+            && !command
+                .args
+                .iter()
+                .any(|arg| arg.text.contains("APT::Install-Recommends=false"))
+    };
+    for (item, _, run) in view.runs() {
+        let Some(command) = run.script.commands.iter().find(loose) else {
+            continue;
+        };
+        let message = "packages that are only recommended are installed too: add `--no-install-recommends`";
+        let edits = insert_after(run, run.script.commands.iter().filter(loose), &["install"], FLAG);
+        *found.word((item, run), command, None, message) =
+            edits.map(|edits| Fix::careful(format!("add `{FLAG}`"), edits));
+    }
+}
+
+pub(super) fn apk_cache(view: &View<'_>, found: &mut Found<'_>) {
+    let loose = |command: &&Command| command.is(&["apk"], &["add"]) && !command.has_flag(&["no-cache"]);
+    for (item, mounts, run) in view.runs() {
+        if super::upkeep::is_cached(&mounts.mounts, "/var/cache/apk") {
+            continue;
+        }
+        let Some(command) = run.script.commands.iter().find(loose) else {
+            continue;
+        };
+        let message = "the package index stays in the layer: add `--no-cache`";
+        let edits = insert_after(run, run.script.commands.iter().filter(loose), &["add"], "--no-cache");
+        *found.word((item, run), command, None, message) = edits.map(|edits| Fix::safe("add `--no-cache`", edits));
+    }
+}
+
+pub(super) fn zypper_upgrade(view: &View<'_>, found: &mut Found<'_>) {
+    for (item, _, run) in view.runs() {
+        let mut commands = run.script.commands.iter();
+        if let Some(command) = commands.find(|command| command.is(&["zypper"], &["dist-upgrade", "dup"])) {
+            let message = "`zypper dist-upgrade` makes another distribution of the base image: take a newer base";
+            found.word((item, run), command, None, message);
+        }
+    }
+}
+
+pub(super) fn apt_for_people(view: &View<'_>, found: &mut Found<'_>) {
+    for (item, _, run) in view.runs() {
+        let Some(command) = run.script.named(&["apt"]).next() else {
+            continue;
+        };
+        let edits: Option<Vec<Edit>> = run
+            .script
+            .named(&["apt"])
+            .map(|command| apt_get(run, command))
+            .collect();
+        *found.word(
+            (item, run),
+            command,
+            None,
+            "`apt` is made for terminals and may change: use `apt-get`",
+        ) = edits.map(|edits| Fix::safe("use `apt-get` or `apt-cache`", edits));
+    }
+}
+
+/// What does the same with a stable interface.
+fn apt_get(run: &RunScript, command: &Command) -> Option<Edit> {
+    let span = run.span(command, &command.first)?;
+    let action = command.plain().first().map(|word: &&Word| word.text.clone())?;
+    let name = match action.as_str() {
+        "update" | "install" | "remove" | "purge" | "upgrade" | "autoremove" | "clean" | "autoclean" | "download"
+        | "source" | "build-dep" | "reinstall" => "apt-get",
+        "search" | "show" | "policy" | "depends" | "rdepends" => "apt-cache",
+        _ => return None,
+    };
+    // `autopurge`, `list` and `full-upgrade` have other names or none.
+    Some(Edit::replace(span, name))
+}

@@ -1,0 +1,193 @@
+//! A Dockerfile as rules look at it.
+
+use std::collections::HashMap;
+
+use kiln_dockerfile::Dockerfile;
+use kiln_dockerfile::Joined;
+use kiln_dockerfile::ast::{Command, Instruction, Kind, Run, Span, Stage};
+
+use crate::config::Config;
+use crate::shell::{self, Script};
+
+/// A file and what is known of all of it.
+pub(crate) struct View<'a> {
+    pub(crate) file: &'a Dockerfile,
+    pub(crate) config: &'a Config,
+    /// All instructions in order, ARGs before the first FROM included.
+    pub(crate) items: Vec<Item<'a>>,
+    /// For each stage the earlier one that it is built on.
+    pub(crate) parents: Vec<Option<usize>>,
+}
+
+/// An instruction in its place.
+pub(crate) struct Item<'a> {
+    /// The instruction, ONBUILD itself where it is one.
+    pub(crate) instruction: &'a Instruction,
+    /// What it does, or what ONBUILD puts off.
+    pub(crate) kind: &'a Kind,
+    /// Whether it is ONBUILD's.
+    pub(crate) onbuild: bool,
+    /// The number of its stage.
+    pub(crate) stage: Option<usize>,
+    /// What a RUN runs.
+    pub(crate) script: Option<RunScript>,
+}
+
+/// The script of a RUN, and where it stands.
+pub(crate) struct RunScript {
+    pub(crate) script: Script,
+    text: Text,
+}
+
+enum Text {
+    /// In the instruction's own lines.
+    Line(Joined),
+    /// In a here-document, which starts there.
+    Document(usize),
+    /// In a JSON array.
+    Nowhere,
+}
+
+impl<'a> View<'a> {
+    pub(crate) fn new(file: &'a Dockerfile, config: &'a Config) -> Self {
+        let mut names: HashMap<&str, usize> = HashMap::new();
+        let mut parents = Vec::new();
+        for stage in &file.stages {
+            parents.push(names.get(stage.from.image.raw.as_str()).copied());
+            if let Some(name) = &stage.from.name {
+                names.insert(&name.raw, stage.index);
+            }
+        }
+        let globals = file.globals.iter().map(|each| item(file, each, None));
+        let stages = file.stages.iter().flat_map(|stage| {
+            let all = std::iter::once(&stage.instruction).chain(&stage.instructions);
+            all.map(|each| item(file, each, Some(stage.index)))
+        });
+        Self {
+            file,
+            config,
+            items: globals.chain(stages).collect(),
+            parents,
+        }
+    }
+
+    /// The items of a stage without its FROM.
+    pub(crate) fn stage(&self, index: usize) -> impl DoubleEndedIterator<Item = &Item<'a>> {
+        let start = self.items.partition_point(|item| item.stage < Some(index));
+        let end = self.items.partition_point(|item| item.stage <= Some(index));
+        self.items[start..end]
+            .iter()
+            .filter(|item| !matches!(item.kind, Kind::From(_)))
+    }
+
+    /// All RUNs, put off ones too.
+    pub(crate) fn runs(&self) -> impl Iterator<Item = (&Item<'a>, &Run, &RunScript)> {
+        self.items.iter().filter_map(|item| match (item.kind, &item.script) {
+            (Kind::Run(run), Some(script)) => Some((item, run, script)),
+            _ => None,
+        })
+    }
+
+    /// Whether what a stage leaves is in an image that somebody sees: it is the last, or another is built on it.
+    pub(crate) fn is_built_on(&self, stage: usize) -> bool {
+        stage + 1 == self.file.stages.len() || self.parents.contains(&Some(stage))
+    }
+
+    /// A stage and those that it is built on, the nearest first.
+    pub(crate) fn ancestors(&self, stage: usize) -> impl Iterator<Item = &'a Stage> {
+        let file = self.file;
+        std::iter::successors(Some(stage), |stage| self.parents[*stage]).map(move |stage| &file.stages[stage])
+    }
+}
+
+fn item<'a>(file: &Dockerfile, instruction: &'a Instruction, stage: Option<usize>) -> Item<'a> {
+    let (kind, onbuild) = match &instruction.kind {
+        Kind::Onbuild(onbuild) => (&onbuild.instruction.kind, true),
+        kind => (kind, false),
+    };
+    let script = match kind {
+        Kind::Run(run) => Some(script(file, run)),
+        _ => None,
+    };
+    Item {
+        instruction,
+        kind,
+        onbuild,
+        stage,
+        script,
+    }
+}
+
+fn script(file: &Dockerfile, run: &Run) -> RunScript {
+    match &run.command {
+        Command::Exec(words) => RunScript {
+            script: Script::parse(&words.join(" ")),
+            text: Text::Nowhere,
+        },
+        Command::Shell(word) => match &run.heredocs[..] {
+            [document] if is_script(&word.raw, &document.operator.raw) => RunScript {
+                script: Script::parse(&document.content),
+                text: if document.strip_tabs {
+                    Text::Nowhere
+                } else {
+                    Text::Document(document.body.start)
+                },
+            },
+            [] => {
+                let joined = file.joined(word.span);
+                RunScript {
+                    script: Script::parse(joined.text()),
+                    text: Text::Line(joined),
+                }
+            }
+            documents => {
+                let mut text = word.raw.clone();
+                for document in documents {
+                    text.push('\n');
+                    text.push_str(&document.content);
+                    text.push_str(&document.name);
+                }
+                RunScript {
+                    script: Script::parse(&text),
+                    text: Text::Nowhere,
+                }
+            }
+        },
+    }
+}
+
+/// Whether a here-document is what runs: nothing stands before it but perhaps a shell behind it.
+fn is_script(line: &str, operator: &str) -> bool {
+    line.strip_prefix(operator)
+        .is_some_and(|rest| !rest.contains(['>', '<', '|', ';', '&']))
+}
+
+impl RunScript {
+    /// Where a range of the script stands in the file, if that is known exactly.
+    pub(crate) fn span(&self, command: &shell::Command, range: &std::ops::Range<usize>) -> Option<Span> {
+        if !command.exact {
+            return None;
+        }
+        self.place(range.clone())
+    }
+
+    /// The text, where it stands in the instruction's own lines.
+    pub(crate) fn line(&self) -> Option<&str> {
+        match &self.text {
+            Text::Line(joined) => Some(joined.text()),
+            Text::Document(_) | Text::Nowhere => None,
+        }
+    }
+
+    /// The same for a place that is known to be exact.
+    pub(crate) fn place(&self, range: std::ops::Range<usize>) -> Option<Span> {
+        match &self.text {
+            Text::Line(joined) => Some(joined.span(range)),
+            Text::Document(start) => Some(Span {
+                start: start + range.start,
+                end: start + range.end,
+            }),
+            Text::Nowhere => None,
+        }
+    }
+}

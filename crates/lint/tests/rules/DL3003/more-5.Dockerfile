@@ -1,0 +1,3 @@
+from a:1
+run cd a
+Run cd b

@@ -1,0 +1,3 @@
+FROM a:1
+COPY a.tar.gz /x/
+RUN tar -xf /x/a.tar.gz

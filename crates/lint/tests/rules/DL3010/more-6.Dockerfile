@@ -1,0 +1,3 @@
+FROM a:1
+COPY a.gz /x/
+RUN gunzip a.gz

@@ -1,0 +1,2 @@
+FROM debian:12 AS build
+COPY --from=build /a /b

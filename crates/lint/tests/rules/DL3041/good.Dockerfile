@@ -1,0 +1,2 @@
+FROM fedora:40
+RUN dnf install -y curl-8.6

@@ -1,0 +1,3 @@
+FROM a:1
+ENV PIP_NO_CACHE_DIR=
+RUN pip install a==1

@@ -1,0 +1,3 @@
+FROM debian:12
+ENV HOME_OF=/app
+ENV BIN=$HOME_OF/bin

@@ -1,0 +1,4 @@
+RUN x
+LABEL a=b
+ARG x
+FROM debian:12

@@ -1,0 +1,3 @@
+FROM debian:12
+# the program
+COPY app.py /app/

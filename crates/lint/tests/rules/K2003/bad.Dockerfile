@@ -1,0 +1,3 @@
+FROM debian:12
+COPY setup.sh /tmp/setup.sh
+RUN /tmp/setup.sh && rm /tmp/setup.sh

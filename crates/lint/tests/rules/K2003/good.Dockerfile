@@ -1,0 +1,2 @@
+FROM debian:12
+RUN --mount=target=/tmp/setup.sh,source=setup.sh /tmp/setup.sh
