@@ -70,7 +70,7 @@ fn ask(command: &mut Command, directory: &Path, name: &str) -> Result<Option<Fou
 /// Copies all Dockerfiles, those in books of cases too, into one directory, each text once; their names.
 fn corpus(to: &Path) -> Result<Vec<String>> {
     let workspace = paths::workspace();
-    let mut open: Vec<PathBuf> = ["tests", "examples", "crates/lint/tests/rules"]
+    let mut open: Vec<PathBuf> = ["tests", "examples", "crates/lint/tests"]
         .iter()
         .map(|directory| workspace.join(directory))
         .collect();

@@ -83,7 +83,7 @@ pub(super) fn directory(view: &View<'_>, found: &mut Found<'_>) {
             let plain = !to.raw.contains(['"', '\'', '$']) && view.file.source.get(to.span.range()) == Some(&to.raw);
             let message = "several sources need a directory to go to: end it with `/`";
             *found.say(item, to.span, message) =
-                plain.then(|| Fix::safe("end it with `/`", vec![Edit::insert(to.span.end, "/")]));
+                plain.then(|| Fix::careful("end it with `/`", vec![Edit::insert(to.span.end, "/")]));
         }
     }
 }

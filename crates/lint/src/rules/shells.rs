@@ -35,7 +35,8 @@ fn as_array(view: &View<'_>, item: &Item<'_>, text: &Word) -> Option<Fix> {
     }
     let array: Vec<String> = words.map(|word| format!("\"{word}\"")).collect();
     let edit = Edit::replace(text.span, format!("[{}]", array.join(", ")));
-    Some(Fix::safe("give it as a JSON array", vec![edit]))
+    // An entry point gets other arguments then, and a script without `#!` needs its shell.
+    Some(Fix::careful("give it as a JSON array", vec![edit]))
 }
 
 fn is_builtin(word: &str) -> bool {

@@ -54,8 +54,23 @@ pub(super) fn apt_lists(view: &View<'_>, found: &mut Found<'_>) {
             continue;
         }
         let message = "the package lists stay in the layer: end with `rm -rf /var/lib/apt/lists/*` in the same RUN";
-        *found.word((item, script), command, None, message) = append(view, item, script, "rm -rf /var/lib/apt/lists/*");
+        *found.word((item, script), command, None, message) = if lists_are_needed(view, item, &script.script) {
+            None
+        } else {
+            append(view, item, script, "rm -rf /var/lib/apt/lists/*")
+        };
     }
+}
+
+/// Whether the lists are of use later: nothing is installed with them yet, or a later RUN installs without fetching its own.
+fn lists_are_needed(view: &View<'_>, item: &Item<'_>, script: &Script) -> bool {
+    const APT: &[&str] = &["apt", "apt-get", "aptitude"];
+    let has = |script: &Script, action: &str| script.commands.iter().any(|command| command.is(APT, &[action]));
+    let later = |other: &Item<'_>| other.instruction.span.start > item.instruction.span.start;
+    let uses = |(other, _, run): (&Item<'_>, _, &RunScript)| {
+        later(other) && has(&run.script, "install") && !has(&run.script, "update")
+    };
+    !has(script, "install") || view.runs().any(uses)
 }
 
 /// Appends a command to a RUN that is one list of commands tied by `&&`.

@@ -21,6 +21,7 @@ use crate::terminal;
 
 /// Arguments of `kiln lint`.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(crate) struct Args {
     /// Dockerfiles; `-` is standard input [default: Dockerfile]
     files: Vec<PathBuf>,
@@ -96,7 +97,7 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
     let mut linted = Vec::new();
     for path in files(args) {
         match read(&path, args) {
-            Ok((name, text)) => linted.push(lint(name, &path, text, &config.rules)),
+            Ok((name, text)) => linted.push(lint(name, &path, &text, &config.rules)),
             Err(failure) => unread.push(failure),
         }
     }
@@ -172,12 +173,12 @@ fn read(path: &Path, args: &Args) -> Result<(String, String), Failure> {
     Ok((name, text))
 }
 
-fn lint(name: String, path: &Path, text: String, config: &Config) -> Linted {
-    let findings = kiln_lint::lint(&text, config);
+fn lint(name: String, path: &Path, text: &str, config: &Config) -> Linted {
+    let findings = kiln_lint::lint(text, config);
     Linted {
         name,
         path: (path.as_os_str() != "-").then(|| path.to_owned()),
-        file: kiln_dockerfile::parse(&text).0,
+        file: kiln_dockerfile::parse(text).0,
         findings,
     }
 }

@@ -1,5 +1,7 @@
 //! hadolint's JSON, and that of Code Climate and GitLab.
 
+use std::collections::HashMap;
+
 use kiln_dockerfile::ast::Span;
 use kiln_image::Digest;
 use kiln_lint::{Finding, Safety, Severity};
@@ -49,28 +51,30 @@ pub(super) fn codeclimate(linted: &[Linted]) -> String {
 /// The same as an array, with fingerprints.
 pub(super) fn gitlab(linted: &[Linted]) -> String {
     let mut findings = Vec::new();
+    let mut prints = Fingerprints::default();
     each(linted, |file, finding| {
         let mut value = issue(file, finding);
-        value["fingerprint"] = json!(fingerprint(file, finding, &findings));
+        value["fingerprint"] = json!(prints.of(file, finding));
         findings.push(value);
     });
     format!("{}\n", Value::Array(findings))
 }
 
-/// The same wherever the line moves to; findings that are alike are numbered.
-pub(super) fn fingerprint(file: &Linted, finding: &Finding, before: &[Value]) -> String {
-    let line = file
-        .file
-        .source
-        .get(file.file.line_start(finding.line)..)
-        .unwrap_or_default();
-    let line = line.lines().next().unwrap_or_default().trim();
-    let alike = |number: usize| {
-        let text = format!("{}\n{}\n{line}\n{}\n{number}", file.name, finding.code, finding.message);
-        Digest::of(text).to_string().trim_start_matches("sha256:")[..40].to_owned()
-    };
-    let is_taken = |print: &str| before.iter().any(|value| value["fingerprint"] == print);
-    (0..).map(alike).find(|print| !is_taken(print)).unwrap_or_default()
+/// Gives findings names that stay the same wherever their lines move to; findings that are alike are numbered.
+#[derive(Debug, Default)]
+pub(super) struct Fingerprints(HashMap<String, usize>);
+
+impl Fingerprints {
+    /// The name of a finding.
+    pub(super) fn of(&mut self, file: &Linted, finding: &Finding) -> String {
+        let line = file.file.source.get(file.file.line_start(finding.line)..);
+        let line = line.and_then(|rest| rest.lines().next()).unwrap_or_default().trim();
+        let text = format!("{}\n{}\n{line}\n{}", file.name, finding.code, finding.message);
+        let number = self.0.entry(text.clone()).or_default();
+        *number += 1;
+        let digest = Digest::of(format!("{text}\n{number}")).to_string();
+        digest.trim_start_matches("sha256:").chars().take(40).collect()
+    }
 }
 
 fn issue(file: &Linted, finding: &Finding) -> Value {

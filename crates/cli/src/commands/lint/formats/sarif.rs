@@ -1,12 +1,14 @@
 //! SARIF 2.1.0 (OASIS).
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use kiln_dockerfile::checks;
 use kiln_lint::{Finding, Severity};
 use serde_json::{Map, Value, json};
 
-use super::{each, json::fingerprint, place};
+use super::json::Fingerprints;
+use super::{each, place};
 use crate::commands::lint::Linted;
 
 /// One run with all rules that found something.
@@ -20,10 +22,9 @@ pub(super) fn show(linted: &[Linted]) -> String {
     let places: BTreeMap<&str, usize> = rules.keys().copied().zip(0..).collect();
     let descriptors: Vec<Value> = places.keys().map(|code| rule(code)).collect();
     let mut results: Vec<Value> = Vec::new();
-    let mut prints: Vec<Value> = Vec::new();
+    let mut prints = Fingerprints::default();
     each(linted, |file, finding| {
-        let print = fingerprint(file, finding, &prints);
-        prints.push(json!({"fingerprint": print}));
+        let print = prints.of(file, finding);
         results.push(result(file, finding, places[finding.code], &print));
     });
     let driver = json!({
@@ -117,7 +118,7 @@ fn uri(path: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
             out.push(char::from(byte));
         } else {
-            out.push_str(&format!("%{byte:02X}"));
+            let _ = write!(out, "%{byte:02X}");
         }
     }
     out
