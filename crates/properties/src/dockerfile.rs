@@ -4,6 +4,7 @@ use kiln_dockerfile::ast::{Command, Instruction, Kind, Span, Word};
 use kiln_dockerfile::diagnostic::{Diagnostic, Severity};
 use kiln_dockerfile::{Dockerfile, parse, parse_bytes};
 use kiln_image::{Digest, ImageConfig};
+use kiln_lint::{Config, Safety};
 use kiln_plan::{Images, Options, Outcome, ResolvedImage, plan};
 
 /// Any bytes parse; the tree is in order and lies in the text; what is said points into the text. If there are no
@@ -26,6 +27,28 @@ pub fn dockerfile(bytes: &[u8]) {
     }
     assert_eq!(print(&tree).as_bytes(), bytes);
     planned(&tree);
+}
+
+/// Whatever a Dockerfile says, the linter finds places in it, what its fixes leave can be read if it could before, and
+/// formatting it twice changes nothing.
+pub fn linted(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let config = Config::default();
+    let findings = kiln_lint::lint(text, &config);
+    for finding in &findings {
+        let edits = finding.fix.iter().flat_map(|fix| &fix.edits).map(|edit| edit.span);
+        for span in edits.chain([finding.span]) {
+            assert!(text.get(span.range()).is_some(), "{finding:?}");
+        }
+    }
+    let readable = |text: &str| !has_error(&parse(text).1);
+    let fixed = kiln_lint::fix(text, &config, Safety::Unsafe).text;
+    assert!(readable(&fixed) || !readable(text), "{fixed:?}");
+    if let Some(formatted) = kiln_lint::format(text) {
+        assert_eq!(kiln_lint::format(&formatted).as_deref(), Some(formatted.as_str()));
+    } else {
+        assert!(!readable(text));
+    }
 }
 
 fn instructions(tree: &Dockerfile) -> Vec<&Instruction> {

@@ -1,7 +1,7 @@
 //! Random input for every function of the crate.
 
 use kiln_layer::tar::{Entry, Kind, Writer};
-use kiln_properties::{dockerfile, flags, globs, ignore, image, include, json_form, reference, tar, words};
+use kiln_properties::{dockerfile, flags, globs, ignore, image, include, json_form, linted, reference, tar, words};
 use proptest::prelude::*;
 
 use crate::inputs::{damaged, dockerfiles};
@@ -52,6 +52,16 @@ proptest! {
     #[test]
     fn damaged_dockerfiles(text in damaged(dockerfiles().into_iter().map(|(_, text)| text).collect())) {
         dockerfile(&text);
+    }
+
+    #[test]
+    fn damaged_dockerfiles_linted(text in damaged(dockerfiles().into_iter().map(|(_, text)| text).collect())) {
+        linted(&text);
+    }
+
+    #[test]
+    fn any_script(text in "[ab&|;(){}<>$`'\"\\\\ \\n#=!\\[\\]-]{0,40}") {
+        linted(format!("FROM a:1\nRUN {text}\n").as_bytes());
     }
 
     #[test]
