@@ -14,27 +14,28 @@ pub(crate) fn is_url(text: &str) -> bool {
 
 /// A date and time (RFC 3339).
 pub(crate) fn is_time(text: &str) -> bool {
-    let has_time = text.contains(['T', 't', ' ']) && !text.contains('[');
+    let has_time = !text.contains(' ') && text.contains(['T', 't']) && !text.contains('[');
     has_time && text.parse::<jiff::Timestamp>().is_ok()
 }
 
-/// Seven or forty hexadecimal digits.
+/// Seven or forty hexadecimal digits, in lower case as git prints them.
 pub(crate) fn is_commit(text: &str) -> bool {
-    matches!(text.len(), 7 | 40) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+    matches!(text.len(), 7 | 40) && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// Three numbers, and what semver 2.0.0 allows behind them.
+/// Three numbers, and what semver 2.0.0 allows behind them; zeros before a number do no harm, as for hadolint.
 pub(crate) fn is_version(text: &str) -> bool {
     let (text, build) = split(text, '+');
     let (core, before) = split(text, '-');
     let letters =
         |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     let number = |part: &str| {
         !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()) && (part == "0" || !part.starts_with('0'))
     };
     let precedence = |part: &str| letters(part) && (number(part) || !part.bytes().all(|byte| byte.is_ascii_digit()));
     core.split('.').count() == 3
-        && core.split('.').all(number)
+        && core.split('.').all(digits)
         && before.is_none_or(|before| before.split('.').all(precedence))
         && build.is_none_or(|build| build.split('.').all(letters))
 }
@@ -182,18 +183,14 @@ mod tests {
             (
                 is_time,
                 &["2026-11-30T05:00:00Z", "2026-11-30T05:00:00.5+02:00"],
-                &["2026-11-30", "yesterday", ""],
+                &["2026-11-30", "yesterday", "2026-11-30 05:00:00Z", ""],
             ),
             (
                 is_commit,
                 &["abcdef0", "0123456789012345678901234567890123456789"],
-                &["abcdef", "abcdefg"],
+                &["abcdef", "abcdefg", "ABCDEF0"],
             ),
-            (
-                is_version,
-                &["1.2.3", "1.0.0-rc.1+b-7"],
-                &["1.2", "01.2.3", "1.2.3-01", "v1.2.3"],
-            ),
+            (is_version, &["1.2.3", "1.0.0-rc.1+b-7"], &["1.2", "1.2.3-01", "v1.2.3"]),
             (
                 is_mail,
                 &["a.b@example.com"],

@@ -167,6 +167,7 @@ pub(super) fn pragmas(view: &View<'_>, found: &mut Found<'_>) {
             continue;
         };
         found.say(item, span, "this comment silences rules");
+        found.at_line_of(span);
     }
 }
 

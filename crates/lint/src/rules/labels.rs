@@ -49,26 +49,45 @@ fn is_good_key(key: &str) -> bool {
         && !RESERVED.iter().any(|reserved| key.starts_with(reserved))
 }
 
-/// Labels that are asked for, in the image or what it is built on.
+/// Labels that are asked for, in each stage or what it is built on. What is only copied from needs none.
 pub(super) fn missing(view: &View<'_>, found: &mut Found<'_>) {
     let wanted = &view.config.label_schema;
-    let last = view.items.iter().rfind(|item| matches!(item.kind, Kind::From(_)));
-    let Some((item, stage)) = last.and_then(|item| Some((item, item.stage?))) else {
+    if wanted.is_empty() {
         return;
-    };
-    let there: HashSet<&str> = view
-        .ancestors(stage)
-        .flat_map(|stage| &stage.instructions)
-        .filter_map(|each| match &each.kind {
-            Kind::Label(pairs) => Some(pairs),
-            _ => None,
-        })
-        .flatten()
-        .map(|pair| unquoted(&pair.key.raw))
-        .collect();
-    for name in wanted.keys().filter(|name| !there.contains(name.as_str())) {
-        found.whole(item, format!("the label `{name}` is missing"));
     }
+    let copied = copied_from(view);
+    let mut labelled: Vec<HashSet<&str>> = Vec::new();
+    for item in view.items.iter().filter(|item| matches!(item.kind, Kind::From(_))) {
+        let Some(stage) = item.stage else { continue };
+        let mut there = view.parents[stage]
+            .map(|parent| labelled[parent].clone())
+            .unwrap_or_default();
+        let own = view
+            .stage(stage)
+            .filter(|item| !item.onbuild)
+            .filter_map(|item| match item.kind {
+                Kind::Label(pairs) => Some(pairs),
+                _ => None,
+            });
+        let names = own.flatten().map(|pair| unquoted(&pair.key.raw));
+        there.extend(names.filter(|name| wanted.contains_key(*name)));
+        let silent = copied.contains(&stage) && !view.parents.contains(&Some(stage));
+        for name in wanted.keys().filter(|name| !silent && !there.contains(name.as_str())) {
+            found.whole(item, format!("the label `{name}` is missing"));
+        }
+        labelled.push(there);
+    }
+}
+
+/// The stages that a COPY names.
+fn copied_from(view: &View<'_>) -> HashSet<usize> {
+    let copies = view.items.iter().filter_map(|item| match (item.kind, item.stage) {
+        (Kind::Copy(copy), Some(stage)) => Some((copy.from.as_ref()?, stage)),
+        _ => None,
+    });
+    copies
+        .filter_map(|(from, stage)| Some(view.file.stage_by_name(&from.raw, stage)?.index))
+        .collect()
 }
 
 pub(super) fn superfluous(view: &View<'_>, found: &mut Found<'_>) {

@@ -71,6 +71,14 @@ impl Found<'_> {
         &mut self.findings[last].fix
     }
 
+    /// What was said last is about a line of its own.
+    pub(crate) fn at_line_of(&mut self, span: Span) {
+        let line = self.view.file.line(span.start);
+        if let Some(last) = self.findings.last_mut() {
+            last.line = line;
+        }
+    }
+
     /// Says something about all of an instruction.
     pub(crate) fn whole(&mut self, item: &Item<'_>, message: impl Into<String>) -> &mut Option<Fix> {
         self.say(item, first_line(self.view, item), message)
