@@ -1,6 +1,6 @@
 //! A Dockerfile as rules look at it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use kiln_dockerfile::Dockerfile;
 use kiln_dockerfile::Joined;
@@ -17,6 +17,8 @@ pub(crate) struct View<'a> {
     pub(crate) items: Vec<Item<'a>>,
     /// For each stage the earlier one that it is built on.
     pub(crate) parents: Vec<Option<usize>>,
+    /// The stages that others are built on.
+    built_on: HashSet<usize>,
 }
 
 /// An instruction in its place.
@@ -67,6 +69,7 @@ impl<'a> View<'a> {
             file,
             config,
             items: globals.chain(stages).collect(),
+            built_on: parents.iter().flatten().copied().collect(),
             parents,
         }
     }
@@ -90,7 +93,7 @@ impl<'a> View<'a> {
 
     /// Whether what a stage leaves is in an image that somebody sees: it is the last, or another is built on it.
     pub(crate) fn is_built_on(&self, stage: usize) -> bool {
-        stage + 1 == self.file.stages.len() || self.parents.contains(&Some(stage))
+        stage + 1 == self.file.stages.len() || self.built_on.contains(&stage)
     }
 
     /// A stage and those that it is built on, the nearest first.

@@ -1,5 +1,7 @@
 //! COPY and ADD.
 
+use std::collections::{BTreeMap, HashMap};
+
 use kiln_dockerfile::ast::{Kind, SourcePath, Transfer};
 
 use super::Found;
@@ -161,26 +163,31 @@ fn base_name(path: &str) -> &str {
     path.rsplit(['/', '\\']).next().unwrap_or(path)
 }
 
-/// The last stage's archives that are copied and then unpacked.
+/// Archives that are copied and then unpacked in the same stage.
 pub(super) fn unpacked(view: &View<'_>, found: &mut Found<'_>) {
     for stage in 0..view.file.stages.len() {
+        let mut copied: HashMap<&str, Vec<&Item<'_>>> = HashMap::new();
+        let mut said: BTreeMap<usize, &Item<'_>> = BTreeMap::new();
         for item in view.stage(stage).filter(|item| !item.onbuild) {
-            let Kind::Copy(copy) = item.kind else { continue };
-            if copy.from.is_some() {
-                continue;
+            match (item.kind, &item.script) {
+                (Kind::Copy(copy), _) if copy.from.is_none() => {
+                    for name in archives(&copy.transfer) {
+                        copied.entry(name).or_default().push(item);
+                    }
+                }
+                (Kind::Run(_), Some(run)) => {
+                    let tools = run.script.commands.iter().filter(|command| unpacks(command));
+                    for arg in tools.flat_map(|command| &command.args) {
+                        let items = copied.remove(base_name(&arg.text)).unwrap_or_default();
+                        said.extend(items.into_iter().map(|item| (item.instruction.span.start, item)));
+                    }
+                }
+                _ => {}
             }
-            let archives = archives(&copy.transfer);
-            let later = view
-                .stage(stage)
-                .filter(|later| later.instruction.span.start > item.instruction.span.start);
-            let unpacked = later.filter_map(|later| later.script.as_ref()).any(|run| {
-                let mut commands = run.script.commands.iter();
-                commands.any(|command| unpacks(command, &archives))
-            });
-            if unpacked {
-                let message = "an archive is copied and then unpacked: it weighs twice; ADD unpacks what it copies";
-                found.whole(item, message);
-            }
+        }
+        for item in said.into_values() {
+            let message = "an archive is copied and then unpacked: it weighs twice; ADD unpacks what it copies";
+            found.whole(item, message);
         }
     }
 }
@@ -197,7 +204,7 @@ fn archives(transfer: &Transfer) -> Vec<&str> {
     sources.collect()
 }
 
-fn unpacks(command: &crate::shell::Command, archives: &[&str]) -> bool {
+fn unpacks(command: &crate::shell::Command) -> bool {
     const TOOLS: &[&str] = &[
         "unzip",
         "gunzip",
@@ -210,6 +217,5 @@ fn unpacks(command: &crate::shell::Command, archives: &[&str]) -> bool {
         "gzcat",
     ];
     let tar = command.name == "tar" && command.has_flag(&["x", "extract", "get"]);
-    (tar || TOOLS.contains(&command.name.as_str()))
-        && command.args.iter().any(|arg| archives.contains(&base_name(&arg.text)))
+    tar || TOOLS.contains(&command.name.as_str())
 }

@@ -63,7 +63,8 @@ pub(super) fn same_env(view: &View<'_>, found: &mut Found<'_>) {
             }
             Kind::Arg(declared) => known[stage].extend(declared.iter().map(|each| each.name.raw.as_str())),
             Kind::Env(pairs) => {
-                if let Some(pair) = pairs.iter().find(|pair| uses_sibling(pair, pairs, &known[stage])) {
+                let siblings: HashSet<&str> = pairs.iter().map(|pair| pair.key.raw.as_str()).collect();
+                if let Some(pair) = pairs.iter().find(|pair| uses_sibling(pair, &siblings, &known[stage])) {
                     let message = "all variables of an ENV are set at once: this does not see the one beside it";
                     found.say(item, pair.value.span, message);
                 }
@@ -74,22 +75,18 @@ pub(super) fn same_env(view: &View<'_>, found: &mut Found<'_>) {
     }
 }
 
-fn uses_sibling(pair: &Pair, pairs: &[Pair], known: &HashSet<&str>) -> bool {
-    pairs
-        .iter()
-        .filter(|other| other.key.raw != pair.key.raw && !known.contains(other.key.raw.as_str()))
-        .any(|other| uses(&pair.value.raw, &other.key.raw))
+fn uses_sibling(pair: &Pair, siblings: &HashSet<&str>, known: &HashSet<&str>) -> bool {
+    let fits = |name: &str| name != pair.key.raw && siblings.contains(name) && !known.contains(name);
+    variables(&pair.value.raw).any(fits)
 }
 
-/// Whether a text has `$name` or `${name}`.
-fn uses(text: &str, name: &str) -> bool {
-    if text.contains(&format!("${{{name}}}")) {
-        return true;
-    }
-    let wanted = format!("${name}");
-    text.match_indices(&wanted).any(|(at, _)| {
-        let next = text[at + wanted.len()..].chars().next();
-        next.is_none_or(|c| !(c.is_ascii_alphanumeric() || c == '_'))
+/// The names in `$name` and `${name}`.
+fn variables(text: &str) -> impl Iterator<Item = &str> {
+    text.split('$').skip(1).filter_map(|rest| {
+        let (rest, braced) = rest.strip_prefix('{').map_or((rest, false), |rest| (rest, true));
+        let length = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+        let (name, after) = rest.split_at(length.unwrap_or(rest.len()));
+        (!braced || after.starts_with('}')).then_some(name)
     })
 }
 

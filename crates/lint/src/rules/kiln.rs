@@ -37,21 +37,26 @@ fn mark(sources: &[SourcePath]) -> Option<Span> {
     })
 }
 
+/// Longer alternatives are not looked at.
+const MOST_LETTERS: usize = 1000;
+
 /// `${A:+x}${A:-y}`: if A is set, this is `xA` and not `x`.
 pub(super) fn glued_alternatives(view: &View<'_>, found: &mut Found<'_>) {
     for item in &view.items {
         let text = &view.file.source[item.instruction.span.range()];
         for (at, _) in text.match_indices("${") {
             let rest = &text[at + 2..];
-            let Some((name, after)) = rest.split_once(":+") else {
+            let length = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+            let (name, after) = rest.split_at(length.unwrap_or(rest.len()));
+            let Some(alternative) = after.strip_prefix(":+") else {
                 continue;
             };
-            let Some((_, next)) = after.split_once('}') else {
+            let short: String = alternative.chars().take(MOST_LETTERS).collect();
+            let Some((_, next)) = short.split_once('}') else {
                 continue;
             };
-            let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
             let glued = next.strip_prefix("${").and_then(|next| next.strip_prefix(name));
-            if plain && glued.is_some_and(|next| next.starts_with(":-") || next.starts_with('-')) {
+            if glued.is_some_and(|next| next.starts_with(":-") || next.starts_with('-')) {
                 let start = item.instruction.span.start + at;
                 let span = Span {
                     start,

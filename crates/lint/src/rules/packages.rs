@@ -88,6 +88,9 @@ pub(super) fn dnf_versions(view: &View<'_>, found: &mut Found<'_>) {
 /// `name-version` of yum and dnf, where the version may be a variable that is known; `name:stream` of modules.
 fn rpm(view: &View<'_>, found: &mut Found<'_>, names: &[&str]) {
     for (item, _, run) in view.runs() {
+        if run.script.named(names).next().is_none() {
+            continue;
+        }
         let known = known_variables(view, item);
         let open = run.script.named(names).find_map(|command| {
             let words = command.plain();

@@ -115,14 +115,14 @@ struct Leftover {
 
 /// The first command that installs something, behind which nothing cleans up.
 fn leaves<'a>(script: &'a Script, what: &Leftover) -> Option<&'a Command> {
-    let commands = &script.commands;
-    let mut numbered = commands.iter().enumerate();
-    let left = numbered.find(|(place, command)| {
-        what.names.contains(&command.name.as_str())
-            && (what.installs)(command)
-            && !commands[place + 1..].iter().any(|later| (what.cleans)(command, later))
-    });
-    left.map(|(_, command)| command)
+    let of_name = |name: &&str| {
+        let commands = &script.commands;
+        let installs = |command: &&Command| command.name == *name && (what.installs)(command);
+        let first = commands.iter().find(installs)?;
+        let cleaned = commands.iter().rposition(|later| (what.cleans)(first, later));
+        commands[cleaned.map_or(0, |place| place + 1)..].iter().find(installs)
+    };
+    what.names.iter().find_map(of_name)
 }
 
 fn leftovers(view: &View<'_>, found: &mut Found<'_>, what: &Leftover) {

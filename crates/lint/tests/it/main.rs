@@ -4,6 +4,7 @@
 
 mod fixes;
 mod formatting;
+mod limits;
 mod pages;
 mod rules;
 

@@ -1,0 +1,33 @@
+//! Large files are looked at in time that grows as they do.
+
+use std::time::{Duration, Instant};
+
+use kiln_lint::{Config, lint};
+
+/// Far more than is needed, far less than what would multiply takes.
+const LONGEST: Duration = Duration::from_secs(20);
+
+fn check(text: &str) {
+    let began = Instant::now();
+    lint(text, &Config::default());
+    assert!(began.elapsed() < LONGEST, "{:?}: {:.60}", began.elapsed(), text);
+}
+
+#[test]
+fn many_of_everything() {
+    let pairs: Vec<String> = (0..20_000).map(|n| format!(" \\\n A{n}=$B{n}")).collect();
+    check(&format!("FROM a\nENV{}\n", pairs.concat()));
+    let installs = "yum install -y a && \\\n".repeat(20_000);
+    check(&format!("FROM a\nRUN {installs} yum clean all\n"));
+    check(&format!(
+        "FROM a\n{}",
+        "COPY a.tar /x/\nRUN tar -xf b.tar\n".repeat(10_000)
+    ));
+    check(&format!(
+        "FROM a\n{}",
+        "ARG A=${A:+\nRUN yum install -y a-$A\n".repeat(2_000)
+    ));
+    check(&format!("FROM a\nRUN {}\n", "(".repeat(60_000)));
+    check(&format!("FROM a\nRUN {}\n", "((a".repeat(10_000)));
+    check(&format!("FROM a\nRUN {}\n", "$((a".repeat(10_000)));
+}
