@@ -1,9 +1,9 @@
-//! Files that a copy shares with an earlier copy of the same, as hard links.
+//! Files that a copy shares with another layer, as hard links.
 
-use std::collections::HashSet;
-use std::ffi::{CString, OsStr};
+use std::collections::{HashMap, HashSet};
+use std::ffi::{CStr, CString, OsStr};
 use std::num::NonZero;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::sync::{Mutex, PoisonError};
 
@@ -12,9 +12,10 @@ use rustix::io::Errno;
 
 use crate::cursor::{Cursor, Missing};
 use crate::root::split;
-use crate::walk::{FileId, Meta};
+use crate::walk::{self, FileId, Meta};
+use crate::xattr;
 
-/// A file that an earlier copy has with the same content, owner, mode and attributes.
+/// A file that another layer has with the same content, owner, mode and attributes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unchanged<'a> {
     /// Relative to what was copied.
@@ -34,19 +35,37 @@ pub struct Shared {
     pub bytes: u64,
 }
 
+/// What becomes of several names of one file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Names {
+    /// They are files of their own: the first is shared, the others are to be copied.
+    Apart,
+    /// They are names of one file in the copy, too: all are shared or none is.
+    Together,
+}
+
+/// A file with more names than this gets no further ones. File systems allow some ten thousand (ext4: 65 000), and a file
+/// whose names stay together must not come to the end in the middle of them.
+const MOST_NAMES: u32 = 30_000;
+
 /// Fewer files are linked before a thread has started.
 const FEW: usize = 256;
 
 /// More threads than this wait for the file system's journal.
 const THREADS: usize = 4;
 
-/// Links files of the earlier copy in the directory `earlier` into the directory `copy`, which must be on the same mount
-/// and have none of them. Directories are made on the way; their attributes are left to whoever copies the rest.
+/// Links files of the directory `earlier` into the directory `copy`, which must be on the same mount and have none of them. Directories are made on the way; their attributes are left to whoever copies the rest.
 /// The files are to come in the order of a walk.
 ///
-/// What cannot be shared is not an error, but is to be copied: a file that is not as it should be, that is there
-/// under another name too, or that has as many names as the file system allows.
-pub fn share_files(earlier: BorrowedFd<'_>, copy: BorrowedFd<'_>, files: &[Unchanged<'_>]) -> Result<Shared, Errno> {
+/// What cannot be shared is not an error, but is to be copied: a file that is not as it should be, that has another name
+/// where those are files [apart](Names::Apart), that has too many names, or that has attributes which a copy would not
+/// have.
+pub fn share_files(
+    earlier: BorrowedFd<'_>,
+    copy: BorrowedFd<'_>,
+    files: &[Unchanged<'_>],
+    names: Names,
+) -> Result<Shared, Errno> {
     let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
     let parts = parts(files, threads.min(THREADS).min(files.len() / FEW).max(1));
     let mut cursor = Cursor::new(copy)?;
@@ -54,7 +73,10 @@ pub fn share_files(earlier: BorrowedFd<'_>, copy: BorrowedFd<'_>, files: &[Uncha
         // Nobody makes a directory then that somebody else makes too. What fails is not shared.
         let _copied = part.first().map(|file| cursor.enter(split(file.path).0, Missing::Make));
     }
-    let seen = Mutex::new(HashSet::new());
+    let seen = Seen {
+        names,
+        linked: Mutex::new(HashMap::new()),
+    };
     let (first, others) = parts.split_first().expect("there is a part");
     std::thread::scope(|scope| {
         let others: Vec<_> = others
@@ -92,7 +114,7 @@ fn share_part(
     earlier: BorrowedFd<'_>,
     copy: BorrowedFd<'_>,
     files: &[Unchanged<'_>],
-    seen: &Mutex<HashSet<FileId>>,
+    seen: &Seen,
 ) -> Result<Shared, Errno> {
     let (mut earlier, mut copy) = (Cursor::new(earlier)?, Cursor::new(copy)?);
     let mut shared = Shared::default();
@@ -105,22 +127,47 @@ fn share_part(
     Ok(shared)
 }
 
+/// The files with several names that were met.
+struct Seen {
+    names: Names,
+    /// Whether their names are shared.
+    linked: Mutex<HashMap<FileId, bool>>,
+}
+
+impl Seen {
+    /// Whether a name of the file may be linked, as far as its other names decide that.
+    fn allows(&self, meta: &Meta) -> bool {
+        if !meta.is_linked() {
+            return true;
+        }
+        let mut linked = self.linked.lock().unwrap_or_else(PoisonError::into_inner);
+        match (self.names, linked.get(&meta.id())) {
+            (Names::Apart, Some(_)) => false,
+            (Names::Together, Some(&first)) => first,
+            (_, None) => {
+                let few = meta.links <= MOST_NAMES;
+                linked.insert(meta.id(), few);
+                few
+            }
+        }
+    }
+}
+
+/// Whether a file has only attributes that a copy of it has too. Overlayfs's own would make one file of two.
+fn has_own_attributes(directory: &OwnedFd, name: &CStr) -> Option<bool> {
+    xattr::all_belong(walk::open_file(directory, name).ok()?).ok()
+}
+
 /// `None` if it cannot be.
-fn share(
-    earlier: &mut Cursor<'_>,
-    copy: &mut Cursor<'_>,
-    file: &Unchanged<'_>,
-    seen: &Mutex<HashSet<FileId>>,
-) -> Option<()> {
+fn share(earlier: &mut Cursor<'_>, copy: &mut Cursor<'_>, file: &Unchanged<'_>, seen: &Seen) -> Option<()> {
     let (above, name) = split(file.path);
     let from = earlier.enter(above, Missing::Fail).ok()?;
-    let meta = Meta::of(&*from, &CString::new(name).ok()?).ok()?;
+    let c_name = CString::new(name).ok()?;
+    let meta = Meta::of(&*from, &c_name).ok()?;
     if meta.kind != FileType::RegularFile || meta.size != file.size || meta.mtime != file.mtime {
         return None;
     }
-    // What were two names of one file are two files now.
-    let is_new = || seen.lock().unwrap_or_else(PoisonError::into_inner).insert(meta.id());
-    if meta.is_linked() && !is_new() {
+    if !seen.allows(&meta) || !has_own_attributes(&from, &c_name)? {
         return None;
     }
     let to = copy.enter(above, Missing::Make).ok()?;
@@ -173,7 +220,7 @@ mod tests {
         };
         let files = [of("a/b/same"), touched, grown, gone, link, of("top")];
         let (from, to) = (File::open(&earlier).unwrap(), File::open(&copy).unwrap());
-        let shared = share_files(from.as_fd(), to.as_fd(), &files).unwrap();
+        let shared = share_files(from.as_fd(), to.as_fd(), &files, Names::Apart).unwrap();
         let expected = ["a/b/same", "top"].map(|path| path.as_bytes().to_vec());
         assert_eq!(shared.paths, HashSet::from(expected));
         for path in ["a/b/same", "top"] {
@@ -207,7 +254,7 @@ mod tests {
             assert_eq!(directories.collect::<HashSet<_>>().len(), parts.len(), "{count}");
         }
         let (from, to) = (File::open(&earlier).unwrap(), File::open(&copy).unwrap());
-        let shared = share_files(from.as_fd(), to.as_fd(), &files).unwrap();
+        let shared = share_files(from.as_fd(), to.as_fd(), &files, Names::Apart).unwrap();
         assert_eq!(shared.paths.len(), paths.len());
         for path in &paths {
             assert_eq!(fs::metadata(copy.join(path)).unwrap().nlink(), 2, "{path}");
@@ -224,8 +271,47 @@ mod tests {
         fs::hard_link(earlier.join("a"), earlier.join("b")).unwrap();
         let (from, to) = (File::open(&earlier).unwrap(), File::open(&copy).unwrap());
         let files = ["a", "b"].map(|path| unchanged(&earlier, path));
-        let shared = share_files(from.as_fd(), to.as_fd(), &files).unwrap();
+        let shared = share_files(from.as_fd(), to.as_fd(), &files, Names::Apart).unwrap();
         assert_eq!(shared.paths, HashSet::from([b"a".to_vec()]));
         assert!(!copy.join("b").exists());
+    }
+
+    #[test]
+    fn names_that_stay_together_are_all_shared() {
+        let directory = tempfile::tempdir().unwrap();
+        let (earlier, copy) = (directory.path().join("earlier"), directory.path().join("copy"));
+        fs::create_dir(&earlier).unwrap();
+        fs::create_dir(&copy).unwrap();
+        fs::write(earlier.join("a"), "content").unwrap();
+        fs::hard_link(earlier.join("a"), earlier.join("b")).unwrap();
+        let (from, to) = (File::open(&earlier).unwrap(), File::open(&copy).unwrap());
+        let files = ["a", "b"].map(|path| unchanged(&earlier, path));
+        let shared = share_files(from.as_fd(), to.as_fd(), &files, Names::Together).unwrap();
+        assert_eq!(shared.paths.len(), 2);
+        assert_eq!(fs::metadata(copy.join("b")).unwrap().nlink(), 4);
+    }
+
+    #[test]
+    fn what_overlayfs_wrote_down_is_not_shared() {
+        let directory = tempfile::tempdir().unwrap();
+        let (earlier, copy) = (directory.path().join("earlier"), directory.path().join("copy"));
+        fs::create_dir(&earlier).unwrap();
+        fs::create_dir(&copy).unwrap();
+        for name in ["marked", "plain"] {
+            fs::write(earlier.join(name), name).unwrap();
+        }
+        let marked = File::open(earlier.join("marked")).unwrap();
+        let flags = rustix::fs::XattrFlags::empty();
+        if rustix::fs::fsetxattr(&marked, "user.overlay.origin", b"x", flags).is_err() {
+            eprintln!("SKIPPED: this file system has no attributes");
+            return;
+        }
+        let (from, to) = (File::open(&earlier).unwrap(), File::open(&copy).unwrap());
+        let files = ["marked", "plain"].map(|path| unchanged(&earlier, path));
+        for names in [Names::Apart, Names::Together] {
+            let shared = share_files(from.as_fd(), to.as_fd(), &files, names).unwrap();
+            assert_eq!(shared.paths, HashSet::from([b"plain".to_vec()]));
+            fs::remove_file(copy.join("plain")).unwrap();
+        }
     }
 }

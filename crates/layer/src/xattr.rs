@@ -50,6 +50,11 @@ fn list(file: impl AsFd) -> Result<Vec<Vec<u8>>, Errno> {
         .collect())
 }
 
+/// Whether an open file has no attributes but those that [belong](belongs) to it.
+pub(crate) fn all_belong(file: impl AsFd) -> Result<bool, Errno> {
+    Ok(list(&file)?.iter().all(|name| belongs(name)))
+}
+
 /// The attributes that [belong](belongs) to an open file, and whether it carries the opaque mark.
 pub(crate) fn read(file: impl AsFd) -> Result<(Xattrs, bool), Errno> {
     let mut found = Xattrs::new();

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use crate::Store;
 use crate::error::{Error, Result};
 use crate::ids::LayerId;
 use crate::values::to_sql;
@@ -31,6 +32,25 @@ pub(crate) fn join(db: &Connection, id: &LayerId, other: &LayerId) -> Result<()>
     db.prepare_cached("UPDATE layers SET family = ? WHERE id = ?")?
         .execute([family.as_str(), id.as_str()])?;
     Ok(())
+}
+
+impl Store {
+    /// Whether files of a layer may be those of others, too: it is one of them, or of the family of one.
+    pub fn is_related(&self, layer: &LayerId, others: &[LayerId]) -> Result<bool> {
+        if others.contains(layer) {
+            return Ok(true);
+        }
+        let db = self.look_up()?;
+        let Some(family) = of(&db, layer.as_str())? else {
+            return Ok(false);
+        };
+        for other in others {
+            if of(&db, other.as_str())?.as_deref() == Some(family.as_str()) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
 }
 
 /// The layers of each family.

@@ -92,8 +92,7 @@ impl Seen {
 
     /// The files that an earlier list has just so, and that have no other names; none where not one directory was read.
     pub(crate) fn unchanged<'a>(&'a self, earlier: &Listing) -> Vec<Unchanged<'a>> {
-        let is_top = |entry: &Entry| entry.kind == FileType::Directory && entry.path.is_empty();
-        if !self.entries.first().is_some_and(is_top) {
+        if !self.is_directory() {
             return Vec::new();
         }
         let earlier: HashMap<&[u8], &[u8]> = earlier.entries().collect();
@@ -101,12 +100,21 @@ impl Seen {
         let same = entries.filter(|(entry, (path, line))| {
             entry.kind == FileType::RegularFile && !entry.is_linked && earlier.get(path) == Some(line)
         });
-        let unchanged = |(entry, _): (&'a Entry, _)| Unchanged {
-            path: &entry.path,
-            size: entry.size,
-            mtime: entry.mtime,
-        };
-        same.map(unchanged).collect()
+        same.map(|(entry, _)| entry.as_unchanged()).collect()
+    }
+
+    /// All files, of one directory that was read; none where something else was.
+    pub(crate) fn files(&self) -> Vec<Unchanged<'_>> {
+        if !self.is_directory() {
+            return Vec::new();
+        }
+        let files = self.entries.iter().filter(|entry| entry.kind == FileType::RegularFile);
+        files.map(Entry::as_unchanged).collect()
+    }
+
+    fn is_directory(&self) -> bool {
+        let is_top = |entry: &Entry| entry.kind == FileType::Directory && entry.path.is_empty();
+        self.entries.first().is_some_and(is_top)
     }
 
     /// The list of it, of what was added before it was first asked for.
@@ -122,6 +130,14 @@ impl Seen {
 }
 
 impl Entry {
+    fn as_unchanged(&self) -> Unchanged<'_> {
+        Unchanged {
+            path: &self.path,
+            size: self.size,
+            mtime: self.mtime,
+        }
+    }
+
     fn write(&self, text: &mut Vec<u8>) {
         let (kind, (uid, gid)) = (letter(self.kind), self.owner);
         let line = format!(

@@ -7,7 +7,7 @@ use kiln_store::{BuildId, Key, LayerDir, LayerId, Record};
 
 use super::clock::Clock;
 use super::content::Content;
-use super::share::Earlier;
+use super::share::Donor;
 use super::{Done, Ran, Solver};
 use crate::context::Context;
 use crate::error::{StepError, StepResult};
@@ -110,9 +110,9 @@ impl Solver<'_> {
         }
         self.wait_for_layers(&base, clock)?;
         let inputs = self.inputs(step, &content);
-        let earlier = self.earlier(step, &inputs, &content)?;
+        let donor = self.donor(step, &inputs, &content)?;
         let run = self.begin_run(id, step, &inputs, &content)?;
-        let ran = self.run_and_record(id, step, &base, &keys, earlier.as_ref())?;
+        let ran = self.run_and_record(id, step, &base, &keys, donor.as_ref())?;
         if let Some(layer) = ran.done.layers().last() {
             let _work = self.work("note the run");
             self.session.store.end_run(run, layer)?;
@@ -163,12 +163,12 @@ impl Solver<'_> {
         step: &Step,
         base: &[LayerId],
         keys: &[Key],
-        earlier: Option<&Earlier<'_>>,
+        donor: Option<&Donor<'_>>,
     ) -> StepResult<Ran> {
         let started = std::time::Instant::now();
         let made = match &step.op {
             Op::Exec(exec) => self.exec(TaskId(id.0), exec)?,
-            Op::File(file) => self.file(file, earlier)?,
+            Op::File(file) => self.file(file, donor)?,
             Op::Source(_) | Op::Merge(_) => {
                 return Err(StepError::Invalid("a step without layer was to be cached".to_owned()));
             }
@@ -198,7 +198,7 @@ impl Solver<'_> {
     }
 
     /// The layers that the step's layer goes on top of.
-    fn base(&self, step: &Step) -> Vec<LayerId> {
+    pub(super) fn base(&self, step: &Step) -> Vec<LayerId> {
         self.tree(step.root()).layers().to_vec()
     }
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
-use kiln_plan::{Exec, Network};
+use kiln_plan::{Exec, Mount, MountKind, Network};
 use kiln_sandbox::{Overlay, Spec, Stdio, Ulimit, User};
 use kiln_store::{LayerDir, LayerId};
 use rustix::fd::AsFd;
@@ -28,6 +28,7 @@ impl Solver<'_> {
         let root = self.root(base.layers(), &directory)?;
         let user = kiln_sandbox::resolve_user(root.as_fd(), &exec.user)?;
         let (mounted, mut caches) = self.mounts(task, exec)?;
+        let _reading = self.quiet.read(self.read_by(exec));
         let spec = Spec {
             env: environment(exec, &user.home, &mounted),
             cwd: exec.cwd.clone(),
@@ -111,6 +112,16 @@ impl Solver<'_> {
                 left,
             },
         })
+    }
+
+    /// The layers that a program sees.
+    fn read_by(&self, exec: &Exec) -> Vec<LayerId> {
+        let of_mount = |mount: &Mount| match mount.kind {
+            MountKind::Bind { from: Some(from), .. } => Some(self.result(from)),
+            _ => None,
+        };
+        let trees = exec.mounts.iter().filter_map(of_mount).chain([self.tree(exec.root)]);
+        trees.flat_map(|tree| tree.layers().to_vec()).collect()
     }
 
     /// The file tree that a step writes on: its layer is the upper directory.

@@ -10,7 +10,7 @@ use rustix::fs::{Mode, OFlags};
 
 use super::cached::Made;
 use super::copy::{Target, context_filter};
-use super::share::Earlier;
+use super::share::Donor;
 use super::sources::{Tree, clean};
 use super::{Done, Solver};
 use crate::cancel::Cancel;
@@ -25,13 +25,13 @@ pub(super) struct ContextCopy {
 }
 
 impl Solver<'_> {
-    pub(super) fn file(&self, file: &FileOp, earlier: Option<&Earlier<'_>>) -> StepResult<Made> {
+    pub(super) fn file(&self, file: &FileOp, donor: Option<&Donor<'_>>) -> StepResult<Made> {
         let base = self.tree(file.root);
         self.images.materialize(base.layers())?;
         let work = self.work("prepare");
         let directory = self.session.store.new_layer()?;
-        let common = match earlier {
-            Some(earlier) => self.share(base.layers(), &directory, earlier)?,
+        let common = match donor {
+            Some(donor) => self.share(base.layers(), &directory, donor)?,
             None => None,
         };
         let root = self.writable(base.layers(), &directory, &directory)?;

@@ -12,6 +12,7 @@ mod exec;
 mod file;
 mod mounts;
 mod parents;
+mod quiet;
 mod runs;
 mod schedule;
 mod share;
@@ -36,6 +37,7 @@ use crate::images::Images;
 use crate::session::Session;
 use crate::waiting::{self, Share};
 use clock::Clock;
+use quiet::Quiet;
 
 /// The result of a step.
 #[derive(Debug, Clone)]
@@ -67,6 +69,7 @@ pub(crate) struct Solver<'a> {
     /// Steps that were not announced yet, or were and ended, and are done again.
     unannounced: Vec<StepId>,
     results: schedule::Results,
+    quiet: Quiet,
 }
 
 /// What a step that ran (or did not have to) came to.
@@ -93,6 +96,7 @@ impl<'a> Solver<'a> {
             exports,
             unannounced: (0..plan.steps.len()).map(StepId).collect(),
             results: schedule::Results::new(plan.steps.len()),
+            quiet: Quiet::default(),
         }
     }
 
@@ -104,6 +108,7 @@ impl<'a> Solver<'a> {
         Self {
             unannounced: ended.collect(),
             results: schedule::Results::new(self.plan.steps.len()),
+            quiet: Quiet::default(),
             ..*self
         }
     }

@@ -1,24 +1,26 @@
-//! Copies that share files with an earlier copy of the same: what did not change is linked and not copied again.
+//! Copies that share files: what an earlier copy of the same has, or the stage that is copied from, is linked and not copied.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::File;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use kiln_dockerfile::glob;
-use kiln_layer::{Unchanged, share_files};
+use kiln_layer::{Names, Unchanged, share_files};
 use kiln_plan::{CopyAction, CopyFrom, FileAction, FileOp, Op, Step};
 use kiln_store::{LayerDir, LayerId, PastRun};
-use rustix::fs::{Mode, OFlags, Timespec, Timestamps, fstat, futimens};
+use rustix::fs::{Dir, Mode, OFlags, ResolveFlags, Timespec, Timestamps, fstat, futimens, openat2};
+use rustix::io::Errno;
 
 use super::Solver;
 use super::content::Content;
 use super::copy::Target;
 use super::sources::{clean, path_of};
 use crate::error::{StepError, StepResult};
-use crate::inputs::{FILES, Input, Inputs, Listing, parse_hex};
+use crate::inputs::{FILES, Input, Inputs, Listing, Seen, parse_hex};
 use crate::measure::Common;
 
 /// As few files with as few bytes are copied as quickly as they are looked for.
@@ -26,16 +28,24 @@ const FEW: (usize, u64) = (64, 1 << 20);
 
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
-/// An earlier copy of the same directory to the same place of the same tree.
+/// A layer that has files of a copy already.
 #[derive(Debug)]
-pub(super) struct Earlier<'a> {
+pub(super) struct Donor<'a> {
     copy: &'a CopyAction,
-    /// What it made.
     layer: LayerId,
+    /// Where in it, if not where they are copied to.
+    place: Option<PathBuf>,
+    names: Names,
     files: Vec<Unchanged<'a>>,
 }
 
-impl Earlier<'_> {
+impl Donor<'_> {
+    /// Only where it has enough of them.
+    fn worthwhile(self) -> Option<Self> {
+        let bytes: u64 = self.files.iter().map(|file| file.size).sum();
+        (self.files.len() >= FEW.0 || bytes >= FEW.1).then_some(self)
+    }
+
     /// The directories that files are in, each once.
     fn directories(&self) -> BTreeSet<&Path> {
         let all = self
@@ -47,27 +57,82 @@ impl Earlier<'_> {
 }
 
 impl Solver<'_> {
-    /// The newest copy of the same that is still there, if enough of its files did not change.
-    pub(super) fn earlier<'a>(
+    /// A layer that has files of what a step copies.
+    pub(super) fn donor<'a>(
         &self,
         step: &'a Step,
         inputs: &Inputs,
         content: &'a Content,
-    ) -> StepResult<Option<Earlier<'a>>> {
+    ) -> StepResult<Option<Donor<'a>>> {
         let Op::File(file) = &step.op else { return Ok(None) };
         let ([(_, seen)], Some(copy)) = (content.files.as_slice(), one_source(file)) else {
             return Ok(None);
         };
+        let _work = self.work("look for files to share");
+        if let Some(donor) = self.source_layer(step, copy, seen)? {
+            return Ok(Some(donor));
+        }
+        self.earlier_copy(step, copy, inputs, seen)
+    }
+
+    /// The layer of a stage or an image that the files to be copied are in, if copies differ from them in nothing.
+    ///
+    /// Where several layers have the directory it is the topmost: all that it has is to be seen.
+    fn source_layer<'a>(&self, step: &Step, copy: &'a CopyAction, seen: &'a Seen) -> StepResult<Option<Donor<'a>>> {
+        let (CopyFrom::Step(Some(from)), [word]) = (&copy.from, copy.sources.as_slice()) else {
+            return Ok(None);
+        };
+        let tree = self.result(*from);
+        // What becomes of files of their own may end on top of those that it was linked from.
+        if copy.link || copy.chown.is_some() || copy.chmod.is_some() || tree.layers().is_empty() {
+            return Ok(None);
+        }
+        let open = |root: BorrowedFd<'_>| kiln_sandbox::open_in_root(root, clean(word), DIRECTORY, Mode::empty());
+        let place = self.with_tree(Some(*from), |tree| {
+            Ok(open(tree.root).and_then(|at| path_of(at.as_fd())))
+        })?;
+        let Ok(place) = place else { return Ok(None) };
+        let store = self.session.store;
+        let has_place = |layer: &&LayerId| open_below(&store.layer_path(layer), &place).is_ok();
+        let Some(layer) = tree.layers().iter().rev().find(has_place) else {
+            return Ok(None);
+        };
+        // In one file tree no two files may be the same one but where the image says so.
+        if store.is_related(layer, &self.base(step))? || store.is_used_by_others(layer)? {
+            return Ok(None);
+        }
+        let donor = Donor {
+            copy,
+            layer: layer.clone(),
+            place: Some(place),
+            names: Names::Together,
+            files: seen.files(),
+        };
+        Ok(donor.worthwhile())
+    }
+
+    /// The newest copy of the same that is still there, if enough of its files did not change.
+    fn earlier_copy<'a>(
+        &self,
+        step: &Step,
+        copy: &'a CopyAction,
+        inputs: &Inputs,
+        seen: &'a Seen,
+    ) -> StepResult<Option<Donor<'a>>> {
         // Who wants nothing of the cache wants no files of it either.
         if step.no_cache {
             return Ok(None);
         }
-        let _work = self.work("compare with earlier copies");
         for past in self.session.store.runs_of(&step.definition)? {
             if let Some((layer, listing)) = self.like(past, inputs)? {
-                let files = seen.unchanged(&listing);
-                let bytes: u64 = files.iter().map(|file| file.size).sum();
-                return Ok((files.len() >= FEW.0 || bytes >= FEW.1).then_some(Earlier { copy, layer, files }));
+                let donor = Donor {
+                    copy,
+                    layer,
+                    place: None,
+                    names: Names::Apart,
+                    files: seen.unchanged(&listing),
+                };
+                return Ok(donor.worthwhile());
             }
         }
         Ok(None)
@@ -88,50 +153,80 @@ impl Solver<'_> {
         Ok(listing.map(|listing| (layer, listing)))
     }
 
-    /// Puts the files of an earlier copy into a layer that is still empty.
+    /// Puts the files of a donor into a layer that is still empty.
     pub(super) fn share(
         &self,
         base: &[LayerId],
         directory: &LayerDir,
-        earlier: &Earlier<'_>,
+        donor: &Donor<'_>,
     ) -> StepResult<Option<Common>> {
-        let _work = self.work("link files of an earlier copy");
-        let place = self.place_of_copy(base, directory, earlier)?;
-        let store = self.session.store;
-        let open = |root: &Path| open_below(root, &place);
-        let (Ok(from), Ok(to)) = (open(&store.layer_path(&earlier.layer)), open(&directory.fs())) else {
+        let Some(_linking) = self.quiet.link(&donor.layer) else {
             return Ok(None);
         };
-        let failed = || StepError::errno("share files of an earlier copy in", &place);
+        let _work = self.work("link files");
+        let (place, files) = self.place_of_copy(base, directory, donor)?;
+        let source = self.session.store.layer_path(&donor.layer);
+        let from = open_below(&source, donor.place.as_ref().unwrap_or(&place));
+        let (Ok(from), Ok(to)) = (from, open_below(&directory.fs(), &place)) else {
+            return Ok(None);
+        };
+        let failed = || StepError::errno("share files in", &place);
         let times = times(&to).map_err(failed())?;
-        let files = share_files(from.as_fd(), to.as_fd(), &earlier.files).map_err(failed())?;
+        let files = share_files(from.as_fd(), to.as_fd(), &files, donor.names).map_err(failed())?;
         // As if nothing had been put there.
         futimens(&to, &times).map_err(failed())?;
         Ok((!files.paths.is_empty()).then(|| Common {
-            with: earlier.layer.clone(),
+            with: donor.layer.clone(),
             place: place.strip_prefix("/").unwrap_or(&place).to_owned(),
             files,
         }))
     }
 
-    /// Makes the directory that is copied to, and gives its path in the layer, which goes through no link. The directories
-    /// in it that the base has become directories of the layer, with all attributes.
-    fn place_of_copy(&self, base: &[LayerId], directory: &LayerDir, earlier: &Earlier<'_>) -> StepResult<PathBuf> {
+    /// Makes the directory that is copied to, and gives its path in the layer, which goes through no link, and the files
+    /// that can be linked there. The directories in it that the base has become directories of the layer, with all
+    /// attributes.
+    fn place_of_copy<'a>(
+        &self,
+        base: &[LayerId],
+        directory: &LayerDir,
+        donor: &'a Donor<'_>,
+    ) -> StepResult<(PathBuf, Cow<'a, [Unchanged<'a>]>)> {
         // The kernel takes a work directory for such a mount but once.
         let work = self.session.store.new_layer()?;
         let root = self.writable(base, directory, &work)?;
-        let place = Target::new(root.as_fd(), earlier.copy, true)?.make_destination()?;
-        let failed = || StepError::errno("prepare the destination", &earlier.copy.destination);
+        let place = Target::new(root.as_fd(), donor.copy, donor.place.is_none())?.make_destination()?;
+        let failed = || StepError::errno("prepare the destination", &donor.copy.destination);
         // That happens when they are changed.
         let copy_up = |directory: &OwnedFd| futimens(directory, &times(directory)?);
         copy_up(&place).map_err(failed())?;
-        for path in earlier.directories() {
+        for path in donor.directories() {
             if let Ok(found) = kiln_sandbox::open_in_root(&place, path, DIRECTORY, Mode::empty()) {
                 copy_up(&found).map_err(failed())?;
             }
         }
-        path_of(place.as_fd()).map_err(failed())
+        // An earlier copy was a success on the same base. Elsewhere there may be anything.
+        let files = match donor.place {
+            Some(_) => without_present(&place, &donor.files).map_err(failed())?,
+            None => Cow::from(&donor.files),
+        };
+        Ok((path_of(place.as_fd()).map_err(failed())?, files))
     }
+}
+
+/// The files at whose paths nothing is yet: what they replace, or what is in their way, is for a copy to see.
+fn without_present<'a>(place: &OwnedFd, files: &'a [Unchanged<'a>]) -> rustix::io::Result<Cow<'a, [Unchanged<'a>]>> {
+    let mut entries = Dir::read_from(place)?;
+    let is_empty = entries.all(|entry| entry.is_ok_and(|entry| matches!(entry.file_name().to_bytes(), b"." | b"..")));
+    if is_empty {
+        return Ok(Cow::from(files));
+    }
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let look = |path: &[u8]| openat2(place, OsStr::from_bytes(path), flags, Mode::empty(), resolve);
+    let absent = files
+        .iter()
+        .filter(|file| look(file.path).is_err_and(|error| error == Errno::NOENT));
+    Ok(absent.copied().collect())
 }
 
 /// The one thing that a step does if that is to copy what one word names, which is no pattern.
