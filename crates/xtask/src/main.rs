@@ -16,6 +16,8 @@ cargo xtask COMMAND
   shell                       a shell with kiln, a registry of base images as docker.io, and a store that goes with it
   bench [--quick] [--only NAME…] [--runs N] [--json FILE] [--markdown FILE]
                               measure Kiln against other builders and against the floor (docs/performance.md)
+  bench --growth [--quick] [--only CURVE…] [--runs N] [--json FILE] [--markdown FILE]
+                              measure how Kiln's cost grows with sizes
   check-house                 floors and invariants of ARCHITECTURE.md, dependencies, licences
   with-harness COMMAND…       run a command with a registry of base images, as the tests want it
 ";
