@@ -24,6 +24,7 @@ demo: packages
 test: lint
 	cargo build --workspace --all-targets --locked
 	KILN_BIN=$(TARGET)/debug/kiln $(XTASK) bench --quick
+	KILN_BIN=$(TARGET)/debug/kiln $(XTASK) bench --growth --quick
 	KILN_BIN=$(TARGET)/debug/kiln $(XTASK) with-harness \
 		cargo $(RUNNER) --workspace --locked --no-fail-fast $(FILTER)
 

@@ -4,6 +4,7 @@
 
 mod aim;
 mod context;
+mod growth;
 mod options;
 mod peers;
 mod report;
@@ -16,6 +17,7 @@ use std::fs;
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
+use serde::Serialize;
 
 pub use self::options::Options;
 use self::report::{Medians, Report, Row};
@@ -29,6 +31,9 @@ use crate::{command, kiln, packages, paths};
 
 /// Measures, prints, and writes what was asked for.
 pub fn run(options: &Options) -> Result<()> {
+    if options.growth {
+        return growth::run(options);
+    }
     let chosen = Chosen::new(options)?;
     packages::install()?;
     let harness = Harness::start(Profile::Release, &chosen.bases())?;
@@ -36,15 +41,22 @@ pub fn run(options: &Options) -> Result<()> {
     let report = measure(&stand, &chosen, options);
     stand.clean()?;
     let report = report?;
-    print!("{}", report.table());
+    publish(&report, &report.table(), report::MARKS, options)
+}
+
+/// Prints the table, and writes the figures to the files that were asked for.
+fn publish(report: &impl Serialize, table: &str, marks: [&str; 2], options: &Options) -> Result<()> {
+    print!("{table}");
     if let Some(path) = &options.json {
-        let text = serde_json::to_string_pretty(&report)? + "\n";
+        let text = serde_json::to_string_pretty(report)? + "\n";
         fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }
-    options
-        .markdown
-        .as_ref()
-        .map_or(Ok(()), |path| report.replace_table(path))
+    let replace = |path| report::replace_table(path, marks, table);
+    options.markdown.as_deref().map_or(Ok(()), replace)
+}
+
+fn today() -> Result<String> {
+    Ok(command::quietly(Command::new("date").arg("+%F"))?.trim().to_owned())
 }
 
 fn measure(stand: &Stand, chosen: &Chosen, options: &Options) -> Result<Report> {
@@ -59,7 +71,7 @@ fn measure(stand: &Stand, chosen: &Chosen, options: &Options) -> Result<Report> 
     Ok(Report {
         runs: options.runs(),
         commit: commit(),
-        date: command::quietly(Command::new("date").arg("+%F"))?.trim().to_owned(),
+        date: today()?,
         peers: stand.peers(),
         rows,
     })

@@ -14,8 +14,10 @@ cargo xtask COMMAND
   bases [NAME…]               make base images (all, or those named) that are not there yet
   demo [EXAMPLE…]             build, measure and run the examples
   shell                       a shell with kiln, a registry of base images as docker.io, and a store that goes with it
-  bench [--quick] [--only NAME…] [--runs N] [--json FILE] [--markdown FILE]
+  bench [--quick] [--without-peers] [--only NAME…] [--runs N] [--json FILE] [--markdown FILE]
                               measure Kiln against other builders and against the floor (docs/performance.md)
+  bench --growth [--quick] [--only CURVE…] [--runs N] [--json FILE] [--markdown FILE]
+                              measure how Kiln's cost grows with sizes
   lint-compat                 what hadolint and `kiln lint` ($KILN_BIN) find in the Dockerfiles of the repository, by rule
   check-house                 floors and invariants of ARCHITECTURE.md, dependencies, licences
   with-harness COMMAND…       run a command with a registry of base images, as the tests want it

@@ -7,6 +7,7 @@ mod github_actions;
 mod hostile;
 mod interrupt;
 mod killed;
+mod memory;
 mod object_storage;
 mod processors;
 mod random;
@@ -39,6 +40,7 @@ pub fn all() -> Vec<Trial> {
         hostile::TRIALS,
         interrupt::TRIALS,
         killed::TRIALS,
+        memory::TRIALS,
         object_storage::TRIALS,
         processors::TRIALS,
         random::TRIALS,

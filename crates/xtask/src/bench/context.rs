@@ -49,6 +49,11 @@ impl Context {
         format!("@dir/contexts/{name}")
     }
 
+    /// Whether it is large, and made anew more quickly than it is worth its room.
+    pub(super) fn is_large(self) -> bool {
+        matches!(self, Self::Large { .. } | Self::Random { .. })
+    }
+
     /// Writes the files to a directory that is not there yet.
     pub(super) fn write(self, directory: &Path) -> Result<()> {
         fs::create_dir_all(directory)?;

@@ -9,6 +9,8 @@ use anyhow::{Context as _, Result, bail};
 pub struct Options {
     /// Tiny sizes, one run: to see that everything works.
     pub(super) quick: bool,
+    /// Cost against size, instead of Kiln against others.
+    pub(super) growth: bool,
     /// Kiln and the floor alone.
     pub(super) without_peers: bool,
     /// Names of rows; none: all.
@@ -22,13 +24,14 @@ pub struct Options {
 }
 
 impl Options {
-    /// From `--quick`, `--without-peers`, `--only NAME …`, `--runs N`, `--json FILE` and `--markdown FILE`.
+    /// From `--growth`, `--quick`, `--without-peers`, `--only NAME …`, `--runs N`, `--json FILE` and `--markdown FILE`.
     pub fn parse(words: &[&str]) -> Result<Self> {
         let mut options = Self::default();
         let mut words = words.iter().peekable();
         while let Some(&word) = words.next() {
             let mut value = || words.next().with_context(|| format!("{word} wants a value"));
             match word {
+                "--growth" => options.growth = true,
                 "--quick" => options.quick = true,
                 "--without-peers" => options.without_peers = true,
                 "--runs" => options.runs = Some(runs(value()?)?),
@@ -41,7 +44,7 @@ impl Options {
                     }
                 }
                 _ => bail!(
-                    "bench takes --quick, --without-peers, --only NAME …, --runs N, --json FILE and --markdown FILE, not {word}"
+                    "bench takes --growth, --quick, --without-peers, --only NAME …, --runs N, --json FILE and --markdown FILE, not {word}"
                 ),
             }
         }
@@ -50,7 +53,11 @@ impl Options {
 
     /// How often each row is measured.
     pub(super) fn runs(&self) -> usize {
-        self.runs.unwrap_or(if self.quick { 1 } else { 5 })
+        self.runs.unwrap_or(match (self.quick, self.growth) {
+            (true, _) => 1,
+            (false, true) => 3,
+            (false, false) => 5,
+        })
     }
 
     /// Whether a first run warms up what all later ones have warm: pulled bases, the page cache.
@@ -141,6 +148,7 @@ mod tests {
         assert_eq!(Options::parse(&[]).unwrap().runs(), 5);
         let quick = Options::parse(&["--quick", "--json", "x"]).unwrap();
         assert_eq!((quick.runs(), quick.json.as_deref()), (1, Some(Path::new("x"))));
+        assert_eq!(Options::parse(&["--growth"]).unwrap().runs(), 3);
         let two = Options::parse(&["--only", "cached", "why", "--runs", "3"]).unwrap();
         assert_eq!(
             (two.only.as_slice(), two.runs()),

@@ -146,7 +146,7 @@ fn shown(value: Option<String>) -> String {
 }
 
 /// Milliseconds with three figures that count, in seconds where there are many.
-fn time(milliseconds: f64) -> String {
+pub(super) fn time(milliseconds: f64) -> String {
     match milliseconds {
         few if few.abs() < 100.0 => format!("{few:.1} ms"),
         some if some.abs() < 1000.0 => format!("{some:.0} ms"),
@@ -155,7 +155,7 @@ fn time(milliseconds: f64) -> String {
 }
 
 /// Where a document's table begins and ends.
-const MARKS: [&str; 2] = [
+pub(super) const MARKS: [&str; 2] = [
     "<!-- begin of the table of `make bench` -->\n",
     "<!-- end of the table -->\n",
 ];
@@ -197,22 +197,22 @@ impl Report {
             peers.collect::<Vec<_>>().join("\n")
         )
     }
+}
 
-    /// Puts the table in place of the one of a document.
-    pub(super) fn replace_table(&self, path: &Path) -> Result<()> {
-        let shown = path.display();
-        let text = fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
-        let replaced = replaced(&text, &self.table())
-            .with_context(|| format!("{shown} has no lines {:?} and {:?}", MARKS[0].trim(), MARKS[1].trim()))?;
-        fs::write(path, replaced).with_context(|| format!("cannot write {shown}"))
-    }
+/// Puts a table between the marks of a document, in place of the one that is there.
+pub(super) fn replace_table(path: &Path, marks: [&str; 2], table: &str) -> Result<()> {
+    let shown = path.display();
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
+    let replaced = replaced(&text, marks, table)
+        .with_context(|| format!("{shown} has no lines {:?} and {:?}", marks[0].trim(), marks[1].trim()))?;
+    fs::write(path, replaced).with_context(|| format!("cannot write {shown}"))
 }
 
 /// The text with something else between the marks.
-fn replaced(text: &str, table: &str) -> Option<String> {
-    let (before, rest) = text.split_once(MARKS[0])?;
-    let (_, after) = rest.split_once(MARKS[1])?;
-    Some(format!("{before}{}\n{table}\n{}{after}", MARKS[0], MARKS[1]))
+fn replaced(text: &str, marks: [&str; 2], table: &str) -> Option<String> {
+    let (before, rest) = text.split_once(marks[0])?;
+    let (_, after) = rest.split_once(marks[1])?;
+    Some(format!("{before}{}\n{table}\n{}{after}", marks[0], marks[1]))
 }
 
 #[cfg(test)]
@@ -290,9 +290,9 @@ mod tests {
     #[test]
     fn a_table_in_a_document() {
         let document = format!("a\n{}old\n{}b\n", MARKS[0], MARKS[1]);
-        let once = replaced(&document, "new\n").unwrap();
+        let once = replaced(&document, MARKS, "new\n").unwrap();
         assert_eq!(once, format!("a\n{}\nnew\n\n{}b\n", MARKS[0], MARKS[1]));
-        assert_eq!(replaced(&once, "new\n").unwrap(), once);
-        assert_eq!(replaced("a\n", "new\n"), None);
+        assert_eq!(replaced(&once, MARKS, "new\n").unwrap(), once);
+        assert_eq!(replaced("a\n", MARKS, "new\n"), None);
     }
 }

@@ -118,6 +118,14 @@ impl Stand {
         if path.exists() { Ok(()) } else { context.write(&path) }
     }
 
+    /// Removes the large contexts of a workload.
+    pub(super) fn remove_large(&self, workload: &Workload) -> Result<()> {
+        let large = workload.contexts.iter().filter(|context| context.is_large());
+        large
+            .map(|context| PathBuf::from(self.filled(&context.path())))
+            .try_for_each(|path| kiln::remove_tree(&path))
+    }
+
     /// Whether there is something to measure, and somebody who can do it here.
     pub(super) fn takes_part(&self, contender: Contender, workload: &Workload) -> bool {
         let run = workload.run(contender);
@@ -195,9 +203,20 @@ impl Stand {
         let directory = self.directory.display().to_string();
         let registry = self.registry.as_ref().map(Registry::host).unwrap_or_default();
         text.replace("@scratch", "@dir/scratch")
+            .replace("@kiln", &self.kiln_words())
             .replace("@dir", &directory)
             .replace("@round", &self.round.get().to_string())
             .replace("@registry", &registry)
+    }
+
+    /// The program with its environment, as the words of a shell.
+    fn kiln_words(&self) -> String {
+        let command = self.kiln.command();
+        let variables = command
+            .get_envs()
+            .filter_map(|(name, value)| Some(format!("{}={}", name.display(), value?.display())));
+        let variables: Vec<String> = variables.collect();
+        format!("env {} {}", variables.join(" "), self.kiln.program.display())
     }
 
     /// What the peers are, or why there are none.

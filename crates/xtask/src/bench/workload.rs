@@ -1,7 +1,8 @@
 //! A workload: the same work for Kiln, for its peers and for the machine's own tools, as data.
 //!
 //! Words may hold `@dir` (where all files are), `@scratch` (a directory that is empty at the start of each run; an
-//! output there called `image.tar` is weighed), `@round` (a number that no other run had) and `@registry`.
+//! output there called `image.tar` is weighed), `@round` (a number that no other run had), `@registry`, and, for a shell,
+//! `@kiln` (the program with its environment).
 
 use serde::Serialize;
 
