@@ -33,6 +33,8 @@ pub(crate) enum Command {
     History(commands::history::Args),
     /// Show everything about images
     Inspect(commands::inspect::Args),
+    /// Show which bytes of an image are wasted, by what, and what to change
+    Waste(commands::waste::Args),
     /// Give an image another name
     Tag(commands::tag::Args),
     /// Remove images
@@ -88,6 +90,7 @@ impl Command {
             | Self::Run(_)
             | Self::Load(_)
             | Self::Save(_)
+            | Self::Waste(_)
             | Self::Prune(_)
             | Self::Cache(_)
             | Self::Du(_) => true,

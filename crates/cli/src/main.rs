@@ -18,6 +18,7 @@ mod explain;
 mod failure;
 mod format;
 mod glob;
+mod layers;
 mod pieces;
 mod progress;
 mod report;
@@ -79,6 +80,7 @@ fn run(command: Command, settings: &Settings) -> Outcome {
         Command::Images(args) => commands::images::run(&args, settings),
         Command::History(args) => commands::history::run(&args, settings),
         Command::Inspect(args) => commands::inspect::run(&args, settings),
+        Command::Waste(args) => commands::waste::run(&args, settings),
         Command::Tag(args) => commands::tag::run(&args, settings),
         Command::Rmi(args) => commands::rmi::run(&args, settings),
         Command::Pull(args) => commands::pull::run(&args, settings),

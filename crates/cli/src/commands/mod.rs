@@ -24,4 +24,5 @@ pub(crate) mod run;
 pub(crate) mod save;
 pub(crate) mod tag;
 pub(crate) mod version;
+pub(crate) mod waste;
 pub(crate) mod why;
