@@ -35,6 +35,8 @@ pub(crate) enum Command {
     Inspect(commands::inspect::Args),
     /// Show which bytes of an image are wasted, by what, and what to change
     Waste(commands::waste::Args),
+    /// Show what is different between two images
+    Diff(commands::diff::Args),
     /// Give an image another name
     Tag(commands::tag::Args),
     /// Remove images
@@ -91,6 +93,7 @@ impl Command {
             | Self::Load(_)
             | Self::Save(_)
             | Self::Waste(_)
+            | Self::Diff(_)
             | Self::Prune(_)
             | Self::Cache(_)
             | Self::Du(_) => true,

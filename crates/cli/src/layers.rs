@@ -19,7 +19,8 @@ pub(crate) fn instruction(image: &Image, layer: usize) -> String {
         .unwrap_or_default();
     let text = text.trim_end_matches("# buildkit").trim_end();
     let text = text.strip_prefix(SHELL).unwrap_or(text);
-    one_line(&text.replacen(SHELL, "", 1))
+    let text = one_line(&text.replacen(SHELL, "", 1));
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// A step without its place: `RUN make` of `[build 2/5] RUN make`.
@@ -85,7 +86,11 @@ mod tests {
         };
         for (step, expected, text) in [
             ("[build 2/5] RUN make", Some("build"), "RUN make"),
-            ("[linux/amd64 build 2/5] RUN a] b", Some("linux/amd64 build"), "RUN a] b"),
+            (
+                "[linux/amd64 build 2/5] RUN a] b",
+                Some("linux/amd64 build"),
+                "RUN a] b",
+            ),
             ("[2/5] RUN make", None, "RUN make"),
             ("pull x", None, "pull x"),
         ] {

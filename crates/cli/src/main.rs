@@ -81,6 +81,7 @@ fn run(command: Command, settings: &Settings) -> Outcome {
         Command::History(args) => commands::history::run(&args, settings),
         Command::Inspect(args) => commands::inspect::run(&args, settings),
         Command::Waste(args) => commands::waste::run(&args, settings),
+        Command::Diff(args) => commands::diff::run(&args, settings),
         Command::Tag(args) => commands::tag::run(&args, settings),
         Command::Rmi(args) => commands::rmi::run(&args, settings),
         Command::Pull(args) => commands::pull::run(&args, settings),

@@ -49,7 +49,10 @@ pub struct Sum {
 impl Difference {
     /// By how many bytes the second image has more there.
     pub fn growth(&self) -> i64 {
-        let size = |look: &Option<Look>| look.as_ref().map_or(0, |look| i64::try_from(look.size).unwrap_or(i64::MAX));
+        let size = |look: &Option<Look>| {
+            look.as_ref()
+                .map_or(0, |look| i64::try_from(look.size).unwrap_or(i64::MAX))
+        };
         size(&self.after).saturating_sub(size(&self.before))
     }
 }

@@ -38,9 +38,7 @@ impl Image {
         let mut known = Vec::with_capacity(layers.len());
         let history = history(&config, layers.len());
         for (number, id) in layers.iter().enumerate() {
-            let missing = || Error::Missing {
-                layer: id.to_string(),
-            };
+            let missing = || Error::Missing { layer: id.to_string() };
             let row = store.layer(id)?.ok_or_else(missing)?;
             let index = LayerIndex::of_layer(store, id)?;
             known.push(Layer {
@@ -73,6 +71,9 @@ impl Image {
 /// The entries of the history that made layers; none where they are not as many as there are layers.
 fn history(config: &ImageConfig, layers: usize) -> Vec<usize> {
     let entries = config.history.iter().enumerate();
-    let made: Vec<usize> = entries.filter(|(_, entry)| !entry.empty_layer).map(|(at, _)| at).collect();
+    let made: Vec<usize> = entries
+        .filter(|(_, entry)| !entry.empty_layer)
+        .map(|(at, _)| at)
+        .collect();
     if made.len() == layers { made } else { Vec::new() }
 }

@@ -103,7 +103,9 @@ fn cells(image: &Image, finding: &Finding) -> [String; 6] {
     let also = finding.largest.first().and_then(|wasted| wasted.also.as_deref());
     let layer = |number: u32| layers::shown(image, number as usize, WIDEST);
     let then = match (finding.kind, finding.other) {
-        (FindingKind::Duplicate, _) => also.map(|path| format!("as {}", layers::path(path))).unwrap_or_default(),
+        (FindingKind::Duplicate, _) => also
+            .map(|path| format!("as {}", layers::path(path)))
+            .unwrap_or_default(),
         (_, Some(other)) => layer(other),
         (_, None) => String::new(),
     };
@@ -153,7 +155,10 @@ const fn change(kind: FindingKind) -> &'static str {
         }
         FindingKind::Hidden => "remove the directory in the step that fills it first, or fill it once",
         FindingKind::Replaced => "write the file once, with its final content",
-        FindingKind::Restored { mode: true, owner: true } => "set both where the files come in: COPY --chown=… --chmod=…",
+        FindingKind::Restored {
+            mode: true,
+            owner: true,
+        } => "set both where the files come in: COPY --chown=… --chmod=…",
         FindingKind::Restored { mode: true, .. } => {
             "set the permissions where the files come in: COPY --chmod=…, or chmod in the RUN that makes them"
         }
@@ -208,9 +213,9 @@ fn object(image: &Image, waste: &Waste) -> Value {
 
 fn finding(finding: &Finding) -> Value {
     let path = |path: &[u8]| format!("/{}", String::from_utf8_lossy(path));
-    let largest = finding.largest.iter().map(|wasted| {
-        json!({"Path": path(&wasted.path), "Bytes": wasted.bytes, "Also": wasted.also.as_deref().map(path)})
-    });
+    let largest = finding.largest.iter().map(
+        |wasted| json!({"Path": path(&wasted.path), "Bytes": wasted.bytes, "Also": wasted.also.as_deref().map(path)}),
+    );
     let is_dead = finding.kind.is_dead();
     json!({
         "Kind": finding.kind.name(),

@@ -27,7 +27,9 @@ impl Engine {
         settings: &Settings,
         interrupt: &Interrupt,
     ) -> Result<Looked, Failure> {
-        let platform = platform.cloned().map_or_else(|| settings.default_platform(), |asked| Ok(Some(asked)))?;
+        let platform = platform
+            .cloned()
+            .map_or_else(|| settings.default_platform(), |asked| Ok(Some(asked)))?;
         let in_use = self.store.in_use().map_err(Failure::internal)?;
         let progress = Progress::start(None, false, settings)?;
         let unpacked = self

@@ -70,7 +70,11 @@ impl LayerIndex {
         let flags = reader.take(1)?[0];
         let back = u32::try_from(reader.number()?).ok()?;
         let parent = at.checked_sub(back)?;
-        let is_directory = |number: u32| self.entries.get(number as usize).map(|entry| entry.kind == Kind::Directory);
+        let is_directory = |number: u32| {
+            self.entries
+                .get(number as usize)
+                .map(|entry| entry.kind == Kind::Directory)
+        };
         // Only the root is in itself.
         if (at == 0) != (back == 0) || (at > 0 && is_directory(parent) != Some(true)) {
             return None;

@@ -159,9 +159,7 @@ impl LayerIndex {
 
     /// Bytes of all files, each counted once whatever its names.
     pub fn bytes(&self) -> u64 {
-        self.entries
-            .iter()
-            .fold(0, |sum, entry| sum.saturating_add(entry.size))
+        self.entries.iter().fold(0, |sum, entry| sum.saturating_add(entry.size))
     }
 
     /// How many names of files and other things there are, directories and whiteouts aside.

@@ -25,9 +25,8 @@ impl LayerIndex {
         let mut scan = Scan::default();
         digest_tree(top.as_fd(), Path::new(""), &options, &mut |counted| scan.add(&counted))
             .map_err(Error::layer(path))?;
-        scan.finish().map_err(|TooMuch| Error::TooMuch {
-            layer: path.to_owned(),
-        })
+        scan.finish()
+            .map_err(|TooMuch| Error::TooMuch { layer: path.to_owned() })
     }
 }
 
@@ -145,7 +144,13 @@ mod tests {
             .map(|entry| {
                 let parent = index.name(index.entry(entry.parent));
                 let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-                (text(parent), text(index.name(entry)), entry.kind, entry.size, text(index.target(entry)))
+                (
+                    text(parent),
+                    text(index.name(entry)),
+                    entry.kind,
+                    entry.size,
+                    text(index.target(entry)),
+                )
             })
             .collect();
         let row = |parent: &str, name: &str, kind, size, target: &str| {

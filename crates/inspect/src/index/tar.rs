@@ -266,7 +266,12 @@ impl Paths {
         old.size = 0;
         old.digest = [0; 32];
         old.same_as = Some(this);
-        for path in self.said.iter().filter(|(_, said)| said.file.is_some()).map(|(path, _)| path) {
+        for path in self
+            .said
+            .iter()
+            .filter(|(_, said)| said.file.is_some())
+            .map(|(path, _)| path)
+        {
             if let Some(&number) = numbers.get(path)
                 && index.entry(number).same_as == Some(first)
             {

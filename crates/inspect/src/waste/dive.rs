@@ -96,7 +96,10 @@ impl Dive {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a share of petabytes is no more exact than that")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a share of petabytes is no more exact than that"
+)]
 fn ratio(part: u64, whole: u64) -> f64 {
     part as f64 / whole as f64
 }

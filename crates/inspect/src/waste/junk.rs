@@ -114,7 +114,13 @@ const DOCUMENTATION: &[&str] = &[
 ];
 
 /// Where programs are.
-const PROGRAMS: &[&str] = &["usr/bin/", "usr/local/bin/", "bin/", "usr/local/go/bin/", "usr/local/cargo/bin/"];
+const PROGRAMS: &[&str] = &[
+    "usr/bin/",
+    "usr/local/bin/",
+    "bin/",
+    "usr/local/go/bin/",
+    "usr/local/cargo/bin/",
+];
 
 /// What only builds, but for what comes before the name and the version after it.
 const TOOLS: &[&str] = &[
@@ -177,7 +183,10 @@ mod tests {
     #[test]
     fn places() {
         for (path, expected) in [
-            ("var/lib/apt/lists/deb.example.com_dists_Packages", Some(Junk::PackageLists)),
+            (
+                "var/lib/apt/lists/deb.example.com_dists_Packages",
+                Some(Junk::PackageLists),
+            ),
             ("var/cache/apt/archives/gcc_12.deb", Some(Junk::Caches)),
             ("root/.cache/pip/http/a", Some(Junk::Caches)),
             ("home/me/.npm/_cacache/content-v2/a", Some(Junk::Caches)),

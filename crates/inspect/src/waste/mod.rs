@@ -119,6 +119,9 @@ impl FindingKind {
     }
 }
 
+/// Smaller files may be there several times: a link would hardly take less of a disk.
+const SMALLEST_DUPLICATE: u64 = 4096;
+
 /// How many files of a finding are named.
 const NAMED: usize = 5;
 
@@ -165,9 +168,14 @@ impl Waste {
         waste.live = live(&tree, &mut findings);
         waste.bytes = waste.layers.iter().map(|layer| layer.bytes).sum();
         waste.findings = findings.into_values().collect();
-        waste
-            .findings
-            .sort_by_key(|finding| (std::cmp::Reverse(finding.bytes), finding.kind, finding.added_by, finding.other));
+        waste.findings.sort_by_key(|finding| {
+            (
+                std::cmp::Reverse(finding.bytes),
+                finding.kind,
+                finding.added_by,
+                finding.other,
+            )
+        });
         waste
     }
 }
@@ -194,7 +202,7 @@ fn live(tree: &Tree<'_>, findings: &mut Findings) -> u64 {
         let path = tree.path(node);
         if let Some(kind) = Junk::of(&path) {
             junk.push((kind, place, path, entry.size));
-        } else {
+        } else if entry.size >= SMALLEST_DUPLICATE {
             by_digest.entry(&entry.digest).or_default().push((place, node));
         }
     }

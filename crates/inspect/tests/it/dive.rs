@@ -36,25 +36,40 @@ fn the_image_that_dive_is_tested_with() {
     let root = || Tar::default().directory("root");
     let example = || root().directory("root/example");
     let layers = layers([
-        Tar::default().directory("bin").file("bin/busybox", vec![0; 1_154_361]).link("bin/sh", "bin/busybox"),
+        Tar::default()
+            .directory("bin")
+            .file("bin/busybox", vec![0; 1_154_361])
+            .link("bin/sh", "bin/busybox"),
         Tar::default().file("somefile.txt", text()),
-        example().directory("root/example/really").directory("root/example/really/nested"),
+        example()
+            .directory("root/example/really")
+            .directory("root/example/really/nested"),
         example().file("root/example/somefile1.txt", text()),
         example().file_as("root/example/somefile1.txt", text(), 0o444, 0),
         example().file("root/example/somefile2.txt", text()),
         example().file("root/example/somefile3.txt", text()),
-        example().mark("root/example/.wh.somefile3.txt").file("root/saved.txt", text()),
+        example()
+            .mark("root/example/.wh.somefile3.txt")
+            .file("root/saved.txt", text()),
         root().file("root/.saved.txt", text()),
         root().mark("root/.wh.example"),
-        root().directory("root/.data").file("root/.data/script.sh", vec![0; 2187]),
+        root()
+            .directory("root/.data")
+            .file("root/.data/script.sh", vec![0; 2187]),
         Tar::default().directory("tmp").file("tmp/saved.again1.txt", text()),
-        root().directory("root/.data").file("root/.data/saved.again2.txt", text()),
+        root()
+            .directory("root/.data")
+            .file("root/.data/saved.again2.txt", text()),
         root().file_as("root/saved.txt", text(), 0o755, 0),
     ]);
     let dive = Dive::of(&layers);
     assert_eq!((dive.size_bytes, dive.user_size_bytes), (1_220_598, 66_237));
     assert_eq!(dive.wasted_bytes, 32_025);
-    assert!((dive.efficiency - 0.984_421_213_418_430_9).abs() < 1e-15, "{}", dive.efficiency);
+    assert!(
+        (dive.efficiency - 0.984_421_213_418_430_9).abs() < 1e-15,
+        "{}",
+        dive.efficiency
+    );
     assert!((dive.wasted_user_share() - 0.483_491_100_140_404_9).abs() < 1e-15);
 }
 

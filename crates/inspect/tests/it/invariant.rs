@@ -49,8 +49,7 @@ fn layer(changes: &[(usize, Change)]) -> BTreeMap<&'static str, Change> {
         let path = PATHS[*at];
         let blocked = |other: &&str| {
             let is_directory = |change: &Change| matches!(change, Change::Directory | Change::Opaque);
-            (is_below(path, other) && !is_directory(&layer[*other]))
-                || (is_below(other, path) && !is_directory(change))
+            (is_below(path, other) && !is_directory(&layer[*other])) || (is_below(other, path) && !is_directory(change))
         };
         if layer.contains_key(path) || layer.keys().any(|other| blocked(other)) {
             continue;
@@ -74,9 +73,12 @@ fn tar(layer: &BTreeMap<&'static str, Change>) -> LayerIndex {
     let mut links = Vec::new();
     for (path, change) in layer {
         tar = match change {
-            Change::File(content, mode) => {
-                tar.file_as(path, vec![*content; size(*content)], if *mode { 0o755 } else { 0o644 }, 0)
-            }
+            Change::File(content, mode) => tar.file_as(
+                path,
+                vec![*content; size(*content)],
+                if *mode { 0o755 } else { 0o644 },
+                0,
+            ),
             Change::Directory => tar.directory(path),
             Change::Opaque => tar.directory(path).mark(&format!("{path}/.wh..wh..opq")),
             Change::Delete => {

@@ -16,7 +16,13 @@ fn check(tars: impl IntoIterator<Item = Tar>, expected: &[Row]) {
         .iter()
         .map(|finding| {
             let path = String::from_utf8(finding.largest[0].path.clone()).unwrap();
-            (finding.kind, finding.bytes, finding.files, (finding.added_by, finding.other), path)
+            (
+                finding.kind,
+                finding.bytes,
+                finding.files,
+                (finding.added_by, finding.other),
+                path,
+            )
         })
         .collect();
     found.sort_by_key(|row| row.0);
@@ -81,7 +87,11 @@ fn what_is_replaced() {
     );
     // By a directory, and a directory by a file.
     check(
-        [tar().file("a", "one"), tar().directory("a").file("a/b", "12"), tar().file("a", "3")],
+        [
+            tar().file("a", "one"),
+            tar().directory("a").file("a/b", "12"),
+            tar().file("a", "3"),
+        ],
         &[
             (FindingKind::Replaced, 3, 1, (0, Some(1)), "a"),
             (FindingKind::Replaced, 2, 1, (1, Some(2)), "a/b"),
@@ -93,7 +103,11 @@ fn what_is_replaced() {
 fn what_is_stored_again_unchanged() {
     let file = |mode, uid| tar().file_as("a", "content", mode, uid);
     check([file(0o644, 0), file(0o644, 0)], &[(RESTORED, 7, 1, (0, Some(1)), "a")]);
-    for (mode, uid, changed) in [(0o755, 0, (true, false)), (0o644, 5, (false, true)), (0o700, 5, (true, true))] {
+    for (mode, uid, changed) in [
+        (0o755, 0, (true, false)),
+        (0o644, 5, (false, true)),
+        (0o700, 5, (true, true)),
+    ] {
         let kind = FindingKind::Restored {
             mode: changed.0,
             owner: changed.1,
@@ -119,15 +133,24 @@ fn a_file_with_several_names_is_dead_with_the_last() {
 
 #[test]
 fn duplicates() {
+    let content = || vec![b'x'; 5000];
     check(
-        [tar().file("a", "content"), tar().file("b", "content").file("c", "content")],
-        &[(FindingKind::Duplicate, 14, 2, (1, Some(0)), "b")],
+        [
+            tar().file("a", content()),
+            tar().file("b", content()).file("c", content()),
+        ],
+        &[(FindingKind::Duplicate, 10_000, 2, (1, Some(0)), "b")],
     );
-    // Dead ones are no duplicates.
+    // Dead ones are no duplicates, and small ones do not matter.
     check(
-        [tar().file("a", "content"), tar().mark(".wh.a"), tar().file("c", "content")],
-        &[(FindingKind::Deleted, 7, 1, (0, Some(1)), "a")],
+        [
+            tar().file("a", content()),
+            tar().mark(".wh.a"),
+            tar().file("c", content()),
+        ],
+        &[(FindingKind::Deleted, 5000, 1, (0, Some(1)), "a")],
     );
+    check([tar().file("a", "content").file("b", "content")], &[]);
 }
 
 #[test]
@@ -142,12 +165,36 @@ fn junk() {
             .file("app/node_modules/a/test/a.js", "test")
             .file("app/main.js.map", "map")],
         &[
-            (FindingKind::Junk(Junk::PackageLists), 5, 1, (0, None), "var/lib/apt/lists/x_Packages"),
+            (
+                FindingKind::Junk(Junk::PackageLists),
+                5,
+                1,
+                (0, None),
+                "var/lib/apt/lists/x_Packages",
+            ),
             (FindingKind::Junk(Junk::Caches), 5, 1, (0, None), "root/.cache/pip/x"),
-            (FindingKind::Junk(Junk::Documentation), 6, 1, (0, None), "usr/share/man/man1/a.1"),
+            (
+                FindingKind::Junk(Junk::Documentation),
+                6,
+                1,
+                (0, None),
+                "usr/share/man/man1/a.1",
+            ),
             (FindingKind::Junk(Junk::BuildTools), 3, 1, (0, None), "usr/bin/gcc"),
-            (FindingKind::Junk(Junk::VersionControl), 3, 1, (0, None), "app/.git/config"),
-            (FindingKind::Junk(Junk::Tests), 4, 1, (0, None), "app/node_modules/a/test/a.js"),
+            (
+                FindingKind::Junk(Junk::VersionControl),
+                3,
+                1,
+                (0, None),
+                "app/.git/config",
+            ),
+            (
+                FindingKind::Junk(Junk::Tests),
+                4,
+                1,
+                (0, None),
+                "app/node_modules/a/test/a.js",
+            ),
             (FindingKind::Junk(Junk::SourceMaps), 3, 1, (0, None), "app/main.js.map"),
         ],
     );

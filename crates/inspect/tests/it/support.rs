@@ -34,7 +34,8 @@ impl Tar {
 
     /// A directory.
     pub(crate) fn directory(mut self, path: &str) -> Self {
-        self.0.push((Entry::new(format!("{path}/"), Kind::Directory, 0o755), Vec::new()));
+        self.0
+            .push((Entry::new(format!("{path}/"), Kind::Directory, 0o755), Vec::new()));
         self
     }
 
