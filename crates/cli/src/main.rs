@@ -9,6 +9,7 @@
 
 mod atomic;
 mod aws;
+mod check;
 mod cli;
 mod commands;
 mod context;
@@ -81,6 +82,7 @@ fn run(command: Command, settings: &Settings) -> Outcome {
         Command::History(args) => commands::history::run(&args, settings),
         Command::Inspect(args) => commands::inspect::run(&args, settings),
         Command::Waste(args) => commands::waste::run(&args, settings),
+        Command::Check(args) => commands::check::run(&args, settings),
         Command::Diff(args) => commands::diff::run(&args, settings),
         Command::Tag(args) => commands::tag::run(&args, settings),
         Command::Rmi(args) => commands::rmi::run(&args, settings),

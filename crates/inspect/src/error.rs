@@ -25,6 +25,14 @@ pub enum Error {
         /// What the system says.
         source: std::io::Error,
     },
+    /// A file of the image could not be read.
+    #[error("cannot read the image's /{}: {source}", path.display())]
+    File {
+        /// Its path in the image.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// A layer has more than an index can hold.
     #[error("the layer {layer} has more files, or longer names, than can be looked into")]
     TooMuch {

@@ -6,13 +6,19 @@
 //! The crate knows nothing of Dockerfiles: it says which layer, and who knows what made that layer says which line.
 
 pub mod diff;
+mod elf;
 mod error;
 mod image;
 mod index;
+pub mod policy;
+mod resolve;
+pub mod start;
 mod tree;
 pub mod waste;
 
+pub use elf::Machine;
 pub use error::Error;
 pub use image::{Image, Layer};
 pub use index::{Entry, Kind, LayerIndex};
+pub use resolve::{Lost, Resolved};
 pub use tree::{Cause, Death, Place, Tree};

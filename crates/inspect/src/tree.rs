@@ -158,7 +158,7 @@ impl<'a> Tree<'a> {
                 Kind::Whiteout if node != 0 => self.end(node, layer, Cause::Deleted),
                 Kind::Whiteout => {}
                 Kind::Directory => self.directory(node, place, entry),
-                _ => self.file(node, place, entry),
+                _ => self.other(node, place, entry),
             }
         }
         self.find_moved(layer, before);
@@ -178,7 +178,7 @@ impl<'a> Tree<'a> {
         }
     }
 
-    fn file(&mut self, node: u32, place: Place, entry: &Entry) {
+    fn other(&mut self, node: u32, place: Place, entry: &Entry) {
         if let Some(version) = self.nodes[node as usize].version {
             let cause = self.replaced(version, place, entry);
             self.end(node, place.layer, cause);
@@ -288,6 +288,11 @@ impl<'a> Tree<'a> {
     pub fn look_up(&self, directory: u32, name: &[u8]) -> Option<(u32, Place)> {
         let node = self.child(directory, name)?;
         Some((node, self.nodes[node as usize].version?))
+    }
+
+    /// What a node stands for now.
+    pub(crate) fn version(&self, node: u32) -> Option<Place> {
+        self.nodes[node as usize].version
     }
 
     /// Everything that lives in a directory of the merged tree: name, node, and what it stands for; in no order.

@@ -7,6 +7,7 @@ mod tar;
 use kiln_store::{LayerId, Store};
 
 use crate::error::Error;
+pub(crate) use scan::open;
 
 /// What indexes of the store are written as. Others are made anew.
 const FORMAT: u32 = 1;

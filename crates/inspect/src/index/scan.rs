@@ -1,7 +1,7 @@
 //! The index of a layer's directory.
 
 use std::collections::HashMap;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 
 use kiln_layer::{Counted, DigestOptions, digest_tree};
@@ -13,11 +13,7 @@ use crate::error::Error;
 impl LayerIndex {
     /// Of a directory in the format of an overlay's upper directory. Every file is read once, by a few threads.
     pub fn of_directory(path: &Path) -> Result<Self, Error> {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let top = openat(CWD, path, flags, Mode::empty()).map_err(|errno| Error::Open {
-            layer: path.to_owned(),
-            source: errno.into(),
-        })?;
+        let top = open(path)?;
         let options = DigestOptions {
             content_only: true,
             ..DigestOptions::default()
@@ -28,6 +24,15 @@ impl LayerIndex {
         scan.finish()
             .map_err(|TooMuch| Error::TooMuch { layer: path.to_owned() })
     }
+}
+
+/// Opens a layer's directory, to look things up in.
+pub(crate) fn open(path: &Path) -> Result<OwnedFd, Error> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    openat(CWD, path, flags, Mode::empty()).map_err(|errno| Error::Open {
+        layer: path.to_owned(),
+        source: errno.into(),
+    })
 }
 
 struct Scan {
