@@ -131,7 +131,10 @@ impl Reader<'_> {
         let mut text = Vec::new();
         let mut buffer = [0; 128];
         while text.len() < LONGEST {
-            let count = self.file.read_at(&mut buffer, at.checked_add(text.len() as u64)?).ok()?;
+            let count = self
+                .file
+                .read_at(&mut buffer, at.checked_add(text.len() as u64)?)
+                .ok()?;
             let read = &buffer[..count];
             if let Some(end) = read.iter().position(|byte| *byte == 0) {
                 text.extend_from_slice(&read[..end]);
@@ -289,12 +292,21 @@ mod tests {
         assert_eq!(elf.machine.unwrap().is_64, cfg!(target_pointer_width = "64"));
         assert!(elf.interpreter.unwrap().starts_with(b"/lib"));
         assert!(elf.needed.contains(&b"libc.so.6".to_vec()), "{:?}", elf.needed);
-        assert!(elf.requires.iter().any(|(file, version)| file == b"libc.so.6" && version.starts_with(b"GLIBC_2.")));
+        assert!(
+            elf.requires
+                .iter()
+                .any(|(file, version)| file == b"libc.so.6" && version.starts_with(b"GLIBC_2."))
+        );
     }
 
     #[test]
     fn what_is_none() {
-        for bytes in [&b""[..], b"#!/bin/sh\n", b"\x7fELF", b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0"] {
+        for bytes in [
+            &b""[..],
+            b"#!/bin/sh\n",
+            b"\x7fELF",
+            b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0",
+        ] {
             assert_eq!(read_bytes(bytes), None);
         }
     }

@@ -120,12 +120,23 @@ mod tests {
             ("a/b", "a/b*x", false),
             ("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaab", "*a*a*a*a*a*a*c", false),
         ] {
-            assert_eq!(is_like(text.as_bytes(), pattern.as_bytes()), expected, "{text} {pattern}");
+            assert_eq!(
+                is_like(text.as_bytes(), pattern.as_bytes()),
+                expected,
+                "{text} {pattern}"
+            );
         }
     }
 
     #[test]
     fn limits() {
-        assert_eq!([Limit::Bytes(5).of(100), Limit::Share(0.25).of(100), Limit::Share(7.0).of(100)], [5, 25, 100]);
+        assert_eq!(
+            [
+                Limit::Bytes(5).of(100),
+                Limit::Share(0.25).of(100),
+                Limit::Share(7.0).of(100)
+            ],
+            [5, 25, 100]
+        );
     }
 }

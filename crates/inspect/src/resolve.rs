@@ -56,7 +56,11 @@ impl Tree<'_> {
             at.through.push(at.node);
             let Some((node, place)) = self.look_up(at.node, &name) else {
                 let directory = self.path(at.node);
-                let path = if directory.is_empty() { name } else { [&directory[..], b"/", &name].concat() };
+                let path = if directory.is_empty() {
+                    name
+                } else {
+                    [&directory[..], b"/", &name].concat()
+                };
                 return Err(Lost::Missing(path));
             };
             let entry = self.entry(place);

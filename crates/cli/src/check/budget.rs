@@ -89,7 +89,10 @@ impl std::str::FromStr for Share {
         let Some(percent) = text.trim().strip_suffix('%') else {
             return Ok(Self(Limit::Bytes(size::parse_shown(text)?)));
         };
-        let number: f64 = percent.trim().parse().map_err(|_| format!("`{text}` is no share, like 5%"))?;
+        let number: f64 = percent
+            .trim()
+            .parse()
+            .map_err(|_| format!("`{text}` is no share, like 5%"))?;
         if (0.0..=100.0).contains(&number) {
             Ok(Self(Limit::Share(number / 100.0)))
         } else {
@@ -128,7 +131,10 @@ impl Budget {
         if let Some(Bytes(most)) = self.max_size {
             let message = format!("{} of at most {}", size::show(waste.bytes), size::show(most));
             let verdict = Verdict::of("max-size", waste.bytes <= most, message);
-            verdicts.push(with_mend(verdict, "`kiln waste` says what is wasted; a smaller base, another stage"));
+            verdicts.push(with_mend(
+                verdict,
+                "`kiln waste` says what is wasted; a smaller base, another stage",
+            ));
         }
         if let Some(most) = self.max_layers {
             let count = image.layers.len();
@@ -139,7 +145,10 @@ impl Budget {
             let most = limit.of(waste.bytes);
             let message = format!("{} of at most {} are dead", size::show(waste.dead), size::show(most));
             let verdict = Verdict::of("max-waste", waste.dead <= most, message);
-            verdicts.push(with_mend(verdict, "`kiln waste` says which line brought them and which killed them"));
+            verdicts.push(with_mend(
+                verdict,
+                "`kiln waste` says which line brought them and which killed them",
+            ));
         }
         if let Some(least) = self.min_efficiency {
             let efficiency = waste.dive.efficiency;
@@ -153,7 +162,12 @@ impl Budget {
         let mut verdicts = Vec::new();
         if !self.forbidden.is_empty() {
             let found = matching(image, tree, &self.forbidden);
-            verdicts.extend(each("forbidden", found, "is forbidden", "none of what is forbidden is there"));
+            verdicts.extend(each(
+                "forbidden",
+                found,
+                "is forbidden",
+                "none of what is forbidden is there",
+            ));
         }
         if let Some(allowed) = &self.setuid {
             let mut found = setuid(tree);
@@ -184,12 +198,20 @@ impl Budget {
         if self.non_root {
             let user = config.user.split(':').next().unwrap_or_default();
             let is_root = matches!(user, "" | "root") || user.parse() == Ok(0_u32);
-            let shown = if user.is_empty() { "root, since the image says none" } else { user };
+            let shown = if user.is_empty() {
+                "root, since the image says none"
+            } else {
+                user
+            };
             let verdict = Verdict::of("non-root", !is_root, format!("the user is {shown}"));
             verdicts.push(with_mend(verdict, "add `USER 65532:65532`, or a user of the image"));
         }
         if self.healthcheck {
-            let test = config.healthcheck.as_ref().map(|check| &check.test[..]).unwrap_or_default();
+            let test = config
+                .healthcheck
+                .as_ref()
+                .map(|check| &check.test[..])
+                .unwrap_or_default();
             let is_there = !matches!(test, [] | [_] if test.first().is_none_or(|word| word == "NONE"));
             let message = if is_there { "there is one" } else { "there is none" };
             let verdict = Verdict::of("healthcheck", is_there, message);
@@ -245,11 +267,17 @@ mod tests {
     #[test]
     fn reads_limits() {
         let read = |text: &str| toml::from_str::<Budget>(text);
-        let budget = read("max-size = \"100MB\"\nmax-waste = \"2.5%\"\nmin-efficiency = 0.9\nforbidden = [\"gcc\"]").unwrap();
+        let budget =
+            read("max-size = \"100MB\"\nmax-waste = \"2.5%\"\nmin-efficiency = 0.9\nforbidden = [\"gcc\"]").unwrap();
         assert_eq!(budget.max_size, Some(Bytes(100_000_000)));
         assert_eq!(budget.max_waste, Some(Share(Limit::Share(0.025))));
         assert_eq!(read("max-size = 5").unwrap().max_size, Some(Bytes(5)));
-        for text in ["max-size = \"big\"", "max-waste = \"101%\"", "max-waste = \"%\"", "maximum = 1"] {
+        for text in [
+            "max-size = \"big\"",
+            "max-waste = \"101%\"",
+            "max-waste = \"%\"",
+            "maximum = 1",
+        ] {
             assert!(read(text).is_err(), "{text}");
         }
     }

@@ -60,8 +60,12 @@ impl DiveRules {
         for (name, value) in &file.rules {
             let value = value.text();
             let number = || {
-                let share = value.as_ref().map(|text| text.parse().ok().filter(|share| (0.0..=1.0).contains(share)));
-                share.map(|share| share.ok_or_else(|| format!("{name}: wanted a number between 0 and 1"))).transpose()
+                let share = value
+                    .as_ref()
+                    .map(|text| text.parse().ok().filter(|share| (0.0..=1.0).contains(share)));
+                share
+                    .map(|share| share.ok_or_else(|| format!("{name}: wanted a number between 0 and 1")))
+                    .transpose()
             };
             match name.as_str() {
                 "lowestEfficiency" | "lowest-efficiency" => rules.lowest_efficiency = number()?,
@@ -86,17 +90,27 @@ mod tests {
     #[test]
     fn reads_what_dive_reads() {
         let read = |text: &str| DiveRules::parse(text);
-        let rules = read("rules:\n  lowestEfficiency: 0.95\n  highestWastedBytes: 20MB\n  highestUserWastedPercent: 0.20\n");
+        let rules =
+            read("rules:\n  lowestEfficiency: 0.95\n  highestWastedBytes: 20MB\n  highestUserWastedPercent: 0.20\n");
         let expected = DiveRules {
             lowest_efficiency: Some(0.95),
             highest_wasted_bytes: Some(20_000_000),
             highest_user_wasted_percent: Some(0.2),
         };
         assert_eq!(rules, Ok(expected));
-        let rules = read("# off\nrules:\n  lowest-efficiency: disabled\n  highest-user-wasted-percent: \"0.5\"\n").unwrap();
-        assert_eq!((rules.lowest_efficiency, rules.highest_user_wasted_percent), (None, Some(0.5)));
+        let rules =
+            read("# off\nrules:\n  lowest-efficiency: disabled\n  highest-user-wasted-percent: \"0.5\"\n").unwrap();
+        assert_eq!(
+            (rules.lowest_efficiency, rules.highest_user_wasted_percent),
+            (None, Some(0.5))
+        );
         assert_eq!(read("rules: {}\n"), Ok(DiveRules::DEFAULT));
-        for text in ["rules:\n  lowestEfficiency: 2\n", "rules:\n  other: 1\n", "rules: [\n", "rules:\n  highestWastedBytes: x\n"] {
+        for text in [
+            "rules:\n  lowestEfficiency: 2\n",
+            "rules:\n  other: 1\n",
+            "rules: [\n",
+            "rules:\n  highestWastedBytes: x\n",
+        ] {
             assert!(read(text).is_err(), "{text}");
         }
     }

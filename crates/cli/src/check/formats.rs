@@ -13,7 +13,11 @@ const WIDEST: usize = 60;
 
 /// One line each, and below failures what would mend them.
 pub(crate) fn for_people(image: &Image, verdicts: &[Verdict]) -> String {
-    let width = verdicts.iter().map(|verdict| verdict.check.len()).max().unwrap_or_default();
+    let width = verdicts
+        .iter()
+        .map(|verdict| verdict.check.len())
+        .max()
+        .unwrap_or_default();
     let mut text = String::new();
     for verdict in verdicts {
         let outcome = if verdict.passed { "PASS" } else { "FAIL" };
@@ -47,13 +51,21 @@ pub(crate) fn junit(name: &str, verdicts: &[Verdict]) -> String {
     let _ = writeln!(text, "  <testsuite name=\"{}\" {counts}>", xml(name));
     for verdict in verdicts {
         let case = xml(verdict.path.as_deref().unwrap_or(verdict.check));
-        let _ = write!(text, "    <testcase classname=\"{}\" name=\"{case}\"", xml(verdict.check));
+        let _ = write!(
+            text,
+            "    <testcase classname=\"{}\" name=\"{case}\"",
+            xml(verdict.check)
+        );
         if verdict.passed {
             text.push_str("/>\n");
         } else {
             let mend = verdict.mend.as_deref().unwrap_or_default();
             let message = xml(&verdict.message);
-            let _ = writeln!(text, ">\n      <failure message=\"{message}\">{}</failure>\n    </testcase>", xml(mend));
+            let _ = writeln!(
+                text,
+                ">\n      <failure message=\"{message}\">{}</failure>\n    </testcase>",
+                xml(mend)
+            );
         }
     }
     text.push_str("  </testsuite>\n</testsuites>\n");
@@ -82,7 +94,10 @@ pub(crate) fn github(image: &Image, verdicts: &[Verdict]) -> String {
     let mut text = String::new();
     for verdict in verdicts.iter().filter(|verdict| !verdict.passed) {
         let line = line(image, verdict).map_or_else(String::new, |line| format!(",file=Dockerfile,line={line}"));
-        let mend = verdict.mend.as_ref().map_or_else(String::new, |mend| format!("\n{mend}"));
+        let mend = verdict
+            .mend
+            .as_ref()
+            .map_or_else(String::new, |mend| format!("\n{mend}"));
         let message = format!("{}{mend}", verdict.text());
         let escaped = message.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
         let _ = writeln!(text, "::error title=kiln check: {}{line}::{escaped}", verdict.check);
@@ -158,7 +173,9 @@ mod tests {
     fn junit_is_xml() {
         let verdicts = [
             Verdict::pass("command", "fine"),
-            Verdict::fail("libraries", "needs <\"&\u{1}").about(b"bin/a", Some(0)).mend("COPY"),
+            Verdict::fail("libraries", "needs <\"&\u{1}")
+                .about(b"bin/a", Some(0))
+                .mend("COPY"),
         ];
         let text = junit("a & b", &verdicts);
         assert!(text.contains("<testsuite name=\"a &amp; b\" tests=\"2\" failures=\"1\">"));

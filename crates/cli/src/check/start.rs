@@ -144,8 +144,14 @@ fn libraries(image: &Image, fault: &Fault) -> (String, String) {
             let name = wanted.map_or("its C library", |libc| libc.name());
             match found {
                 Some(found) if wanted.is_some() && Some(*found) != *wanted => (
-                    format!("is made for {name}, and the image has {} ({interpreter} is not there)", found.name()),
-                    format!("build it in a stage with {}, link it statically, or use a base with {name}", found.name()),
+                    format!(
+                        "is made for {name}, and the image has {} ({interpreter} is not there)",
+                        found.name()
+                    ),
+                    format!(
+                        "build it in a stage with {}, link it statically, or use a base with {name}",
+                        found.name()
+                    ),
                 ),
                 _ => (
                     format!("is linked dynamically, and its linker {interpreter} is not there"),
@@ -158,21 +164,36 @@ fn libraries(image: &Image, fault: &Fault) -> (String, String) {
             elsewhere: Some(place),
             needs_ldconfig,
         } => (
-            format!("needs {}, which is at /{}, where nobody looks for it", text(name), text(place)),
+            format!(
+                "needs {}, which is at /{}, where nobody looks for it",
+                text(name),
+                text(place)
+            ),
             if *needs_ldconfig {
                 "add `RUN ldconfig` after the library comes in".to_owned()
             } else {
                 let directory = text(place);
                 let directory = directory.rsplit_once('/').map_or("", |(directory, _)| directory);
-                format!("add `ENV LD_LIBRARY_PATH=/{directory}`, or put it where libraries are: {}", directory_of(image))
+                format!(
+                    "add `ENV LD_LIBRARY_PATH=/{directory}`, or put it where libraries are: {}",
+                    directory_of(image)
+                )
             },
         ),
         Fault::NoLibrary { name, .. } => (
             format!("needs {}, which is not in the image", text(name)),
-            format!("add `COPY --from=STAGE …/{} {}`, or install its package", text(name), directory_of(image)),
+            format!(
+                "add `COPY --from=STAGE …/{} {}`, or install its package",
+                text(name),
+                directory_of(image)
+            ),
         ),
         Fault::WrongLibc { wanted, found } => (
-            format!("needs {}, and is loaded by a program of {}", wanted.name(), found.name()),
+            format!(
+                "needs {}, and is loaded by a program of {}",
+                wanted.name(),
+                found.name()
+            ),
             format!("build it in a stage with {}", found.name()),
         ),
         Fault::NoVersion {
@@ -186,7 +207,12 @@ fn libraries(image: &Image, fault: &Fault) -> (String, String) {
                 None => "no such versions".to_owned(),
             };
             (
-                format!("needs {} of {}, and /{} has {has}", text(version), text(library), text(found)),
+                format!(
+                    "needs {} of {}, and /{} has {has}",
+                    text(version),
+                    text(library),
+                    text(found)
+                ),
                 "build it on the base that it runs on, or take a newer base".to_owned(),
             )
         }
@@ -194,12 +220,19 @@ fn libraries(image: &Image, fault: &Fault) -> (String, String) {
             interpreter,
             ends_in_return: true,
         } => (
-            format!("its first line ends with a carriage return after {}", text(interpreter).trim_end()),
-            "give the file the line ends of Unix: `RUN sed -i 's/\\r$//' …`, or `* text eol=lf` in .gitattributes".to_owned(),
+            format!(
+                "its first line ends with a carriage return after {}",
+                text(interpreter).trim_end()
+            ),
+            "give the file the line ends of Unix: `RUN sed -i 's/\\r$//' …`, or `* text eol=lf` in .gitattributes"
+                .to_owned(),
         ),
         Fault::NoScriptInterpreter { interpreter, .. } => (
             format!("its interpreter {} is not in the image", text(interpreter)),
-            format!("install {}, or begin the script with one that is there", text(interpreter)),
+            format!(
+                "install {}, or begin the script with one that is there",
+                text(interpreter)
+            ),
         ),
         _ => (String::new(), String::new()),
     }

@@ -166,8 +166,8 @@ const fn change(kind: FindingKind) -> &'static str {
             "set the owner where the files come in: COPY --chown=…, or chown in the RUN that makes them"
         }
         FindingKind::Restored { .. } => {
-            "the step writes what is there already (touch, cp, setcap, a second COPY): leave it out, or do it where the \
-             files come in"
+            "the step writes what is there already (touch, setcap, chmod or chown that change nothing, a second COPY): leave \
+             it out, or do it where the files come in"
         }
         FindingKind::Moved => "put the files where they belong at once, or move them in the RUN that makes them",
         FindingKind::Duplicate => "keep one copy and link the others (ln), or COPY only one",

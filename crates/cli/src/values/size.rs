@@ -36,7 +36,10 @@ pub(crate) fn parse_shown(text: &str) -> Result<u64, String> {
     let digits = trimmed.trim_end_matches(|c: char| c.is_ascii_alphabetic()).trim_end();
     let unit = trimmed[digits.len()..].trim();
     if unit.ends_with("ib") || unit.ends_with('i') {
-        return parse(unit.strip_suffix('i').map_or(&trimmed, |_| trimmed.trim_end_matches('i')));
+        return parse(
+            unit.strip_suffix('i')
+                .map_or(&trimmed, |_| trimmed.trim_end_matches('i')),
+        );
     }
     let wrong = || format!("`{text}` is not a size: wanted a number and a unit, like 100MB or 95MiB");
     let power = match unit.strip_suffix('b').unwrap_or(unit) {

@@ -52,7 +52,11 @@ fn table(bytes: &[u8], is_big: bool) -> Option<&[u8]> {
 
 fn number(bytes: &[u8], at: usize, is_big: bool) -> Option<usize> {
     let bytes: [u8; 4] = bytes.get(at..at.checked_add(4)?)?.try_into().ok()?;
-    let number = if is_big { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) };
+    let number = if is_big {
+        u32::from_be_bytes(bytes)
+    } else {
+        u32::from_le_bytes(bytes)
+    };
     usize::try_from(number).ok()
 }
 

@@ -41,7 +41,11 @@ impl Look<'_> {
     fn executable(&self, word: &str, user: &User, report: &mut Report) -> Option<Resolved> {
         let mut fault = |path, layer, fault| report.problems.push(problem(path, layer, fault));
         let Some(found) = self.find(word, user) else {
-            let searched = if word.contains('/') { Vec::new() } else { self.path.clone() };
+            let searched = if word.contains('/') {
+                Vec::new()
+            } else {
+                self.path.clone()
+            };
             let word = word.to_owned();
             fault(Vec::new(), None, Fault::NoCommand { word, searched });
             return None;
@@ -73,11 +77,17 @@ impl Look<'_> {
         }
         let candidate = |directory: &String| {
             let found = self.tree.resolve(0, format!("{directory}/{word}").as_bytes()).ok()?;
-            let is_file = found.place.is_some_and(|place| self.tree.entry(place).kind == Kind::File);
+            let is_file = found
+                .place
+                .is_some_and(|place| self.tree.entry(place).kind == Kind::File);
             is_file.then_some(found)
         };
         let candidates: Vec<Resolved> = self.path.iter().filter_map(candidate).collect();
-        let may = |found: &&Resolved| found.place.is_some_and(|place| user.may_execute(self.tree.entry(place)));
+        let may = |found: &&Resolved| {
+            found
+                .place
+                .is_some_and(|place| user.may_execute(self.tree.entry(place)))
+        };
         candidates.iter().find(may).or(candidates.first()).cloned()
     }
 

@@ -128,7 +128,12 @@ impl<'a> Linker<'a> {
         for object in &process.objects {
             problems.extend(process.faults(object).into_iter().map(|fault| {
                 let fault = match fault {
-                    Fault::NoVersion { library, version, newest, .. } => Fault::NoVersion {
+                    Fault::NoVersion {
+                        library,
+                        version,
+                        newest,
+                        ..
+                    } => Fault::NoVersion {
                         found: process
                             .loaded
                             .get(&library)
@@ -227,7 +232,12 @@ impl<'a> Linker<'a> {
                 if let Some(found) = self.find(name, &object, &process)? {
                     let found = Rc::new(found);
                     process.loaded.insert(name.clone(), Rc::clone(&found));
-                    if !process.objects.iter().chain(&todo).any(|known| known.node == found.node) {
+                    if !process
+                        .objects
+                        .iter()
+                        .chain(&todo)
+                        .any(|known| known.node == found.node)
+                    {
                         todo.push_back(found);
                     }
                 } else if !process.missing.iter().any(|(_, known)| known == name) {
@@ -239,7 +249,10 @@ impl<'a> Linker<'a> {
     }
 
     fn find(&mut self, name: &[u8], object: &Rc<Object>, process: &Process) -> Result<Option<Object>, Error> {
-        for path in self.search.paths(name, object, self.look.tree, process.libc, process.machine) {
+        for path in self
+            .search
+            .paths(name, object, self.look.tree, process.libc, process.machine)
+        {
             if let Some((node, place, elf)) = self.fitting(&path, process.machine)? {
                 return Ok(Some(Object {
                     node,
@@ -299,7 +312,9 @@ impl Process {
         }
         let mut known = HashSet::new();
         for (library, version) in &object.elf.requires {
-            let Some(found) = self.loaded.get(library) else { continue };
+            let Some(found) = self.loaded.get(library) else {
+                continue;
+            };
             let provides = &found.elf.provides;
             // A library without any versions is taken as it is.
             if provides.is_empty() || provides.contains(version) || !known.insert((library, version)) {
@@ -332,7 +347,9 @@ fn newest(provides: &[Vec<u8>], version: &[u8]) -> Option<Vec<u8>> {
 /// What musl has in one file, and so never looks for.
 fn is_part_of_musl(name: &[u8]) -> bool {
     const PARTS: &[&[u8]] = &[b"c", b"pthread", b"rt", b"m", b"dl", b"util", b"xnet"];
-    let Some(rest) = name.strip_prefix(b"lib") else { return false };
+    let Some(rest) = name.strip_prefix(b"lib") else {
+        return false;
+    };
     let end = rest.iter().position(|byte| *byte == b'.').unwrap_or(rest.len());
     PARTS.contains(&&rest[..end]) || name.starts_with(b"libc.musl-")
 }

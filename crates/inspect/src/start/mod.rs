@@ -157,8 +157,12 @@ pub fn check(image: &Image, tree: &Tree<'_>) -> Result<Report, Error> {
     let mut linker = linker::Linker::new(&look)?;
     look.all(&mut linker, &mut report)?;
     // What the command needs comes first of what is said twice.
-    report.problems.sort_by(|a, b| (&a.path, &a.fault, !a.is_of_command).cmp(&(&b.path, &b.fault, !b.is_of_command)));
-    report.problems.dedup_by(|a, b| (&a.path, &a.fault) == (&b.path, &b.fault));
+    report
+        .problems
+        .sort_by(|a, b| (&a.path, &a.fault, !a.is_of_command).cmp(&(&b.path, &b.fault, !b.is_of_command)));
+    report
+        .problems
+        .dedup_by(|a, b| (&a.path, &a.fault) == (&b.path, &b.fault));
     Ok(report)
 }
 
@@ -173,7 +177,10 @@ fn variable<'a>(image: &'a Image, name: &str) -> Option<&'a str> {
 
 pub(crate) fn search_path(image: &Image) -> Vec<String> {
     let path = variable(image, "PATH").unwrap_or(DEFAULT_PATH);
-    path.split(':').filter(|part| part.starts_with('/')).map(ToOwned::to_owned).collect()
+    path.split(':')
+        .filter(|part| part.starts_with('/'))
+        .map(ToOwned::to_owned)
+        .collect()
 }
 
 impl Look<'_> {
@@ -214,7 +221,10 @@ impl Look<'_> {
             }
         }
         let command = report.program.clone();
-        let needed = command.map(|path| linker.closure(&path)).transpose()?.unwrap_or_default();
+        let needed = command
+            .map(|path| linker.closure(&path))
+            .transpose()?
+            .unwrap_or_default();
         for problem in report.problems.iter_mut().filter(|problem| !problem.is_of_command) {
             let node = self.tree.resolve(0, &problem.path).map(|found| found.node);
             problem.is_of_command = node.is_ok_and(|node| needed.contains(&node));

@@ -18,7 +18,9 @@ impl Look<'_> {
         if !self.is_program(&interpreter) {
             return Ok(Some(self.missing(&interpreter)));
         }
-        Ok(name.filter(|name| !self.is_command(name)).map(|name| self.missing(&name)))
+        Ok(name
+            .filter(|name| !self.is_command(name))
+            .map(|name| self.missing(&name)))
     }
 
     /// A script's interpreter and, where that is `env`, what that looks for; `None` if it is no script.
@@ -30,9 +32,13 @@ impl Look<'_> {
         let line = line.split(|byte| *byte == b'\n').next().unwrap_or_default();
         let words = line.split(|byte| matches!(byte, b' ' | b'\t'));
         let mut words = words.filter(|word| !word.is_empty());
-        let Some(interpreter) = words.next() else { return Ok(None) };
+        let Some(interpreter) = words.next() else {
+            return Ok(None);
+        };
         let is_option = |word: &&[u8]| word.starts_with(b"-") || word.contains(&b'=');
-        let name = words.find(|word| !is_option(word)).filter(|_| interpreter.ends_with(b"/env"));
+        let name = words
+            .find(|word| !is_option(word))
+            .filter(|_| interpreter.ends_with(b"/env"));
         Ok(Some((interpreter.to_vec(), name.map(<[u8]>::to_vec))))
     }
 
@@ -41,7 +47,12 @@ impl Look<'_> {
         let Some((interpreter, name)) = self.interpreter(place)? else {
             return Ok(Vec::new());
         };
-        let in_path = |name: &Vec<u8>| self.path.iter().map(|directory| [directory.as_bytes(), b"/", name].concat()).collect();
+        let in_path = |name: &Vec<u8>| {
+            self.path
+                .iter()
+                .map(|directory| [directory.as_bytes(), b"/", name].concat())
+                .collect()
+        };
         let found: Vec<Vec<u8>> = name.as_ref().map(in_path).unwrap_or_default();
         let found = found.into_iter().find(|path| self.tree.file(path).is_some());
         Ok(std::iter::once(interpreter).chain(found).collect())

@@ -41,7 +41,9 @@ impl Search {
             None => HashMap::new(),
         };
         let environment = variable(look.image, "LD_LIBRARY_PATH").unwrap_or_default();
-        let musl = names(look.tree, b"etc", |name| name.starts_with(b"ld-musl-") && name.ends_with(b".path"));
+        let musl = names(look.tree, b"etc", |name| {
+            name.starts_with(b"ld-musl-") && name.ends_with(b".path")
+        });
         let musl = match musl.first() {
             Some(path) => parts(&look.lines(path)?.unwrap_or_default()),
             None => MUSL.iter().map(|path| path.as_bytes().to_vec()).collect(),
@@ -139,7 +141,10 @@ fn defaults(machine: Machine) -> Vec<Vec<u8>> {
 /// Paths that are separated by colons or lines.
 fn parts(text: &str) -> Vec<Vec<u8>> {
     let parts = text.split([':', '\n', ';']).map(str::trim);
-    parts.filter(|part| !part.is_empty()).map(|part| part.as_bytes().to_vec()).collect()
+    parts
+        .filter(|part| !part.is_empty())
+        .map(|part| part.as_bytes().to_vec())
+        .collect()
 }
 
 /// The paths of what is in a directory under such a name, sorted.
@@ -200,7 +205,9 @@ fn included(tree: &Tree<'_>, pattern: &str) -> Vec<Vec<u8>> {
         return vec![pattern.into_bytes()];
     };
     names(tree, directory.as_bytes(), |name| {
-        name.len() >= before.len() + after.len() && name.starts_with(before.as_bytes()) && name.ends_with(after.as_bytes())
+        name.len() >= before.len() + after.len()
+            && name.starts_with(before.as_bytes())
+            && name.ends_with(after.as_bytes())
     })
 }
 
@@ -210,7 +217,10 @@ mod tests {
 
     #[test]
     fn words_in_paths() {
-        assert_eq!(replaced(b"$ORIGIN/../lib:$ORIGIN", b"$ORIGIN", b"/app"), b"/app/../lib:/app");
+        assert_eq!(
+            replaced(b"$ORIGIN/../lib:$ORIGIN", b"$ORIGIN", b"/app"),
+            b"/app/../lib:/app"
+        );
         assert_eq!(replaced(b"/plain", b"$ORIGIN", b"/app"), b"/plain");
         assert_eq!(parts("/a:/b\n/c"), [b"/a".to_vec(), b"/b".to_vec(), b"/c".to_vec()]);
     }

@@ -73,8 +73,17 @@ impl Look<'_> {
         let groups: Vec<Vec<&str>> = groups.lines().map(|line| line.split(':').collect()).collect();
         if group.is_empty() {
             let own = known.as_ref().map(|fields| fields[0]);
-            let has = |fields: &&Vec<&str>| own.is_some() && fields.get(3).is_some_and(|all| all.split(',').any(|one| Some(one) == own));
-            user.groups = groups.iter().filter(has).filter_map(|fields| number(fields[2])).collect();
+            let has = |fields: &&Vec<&str>| {
+                own.is_some()
+                    && fields
+                        .get(3)
+                        .is_some_and(|all| all.split(',').any(|one| Some(one) == own))
+            };
+            user.groups = groups
+                .iter()
+                .filter(has)
+                .filter_map(|fields| number(fields[2]))
+                .collect();
         } else if let Some(gid) = number(group) {
             user.gid = gid;
         } else {
@@ -126,7 +135,11 @@ mod tests {
             (entry(0o001, 0, 7), false, true),
             (entry(0o001, 0, 8), true, true),
         ] {
-            assert_eq!((user.may_execute(&entry), root.may_execute(&entry)), (by_user, by_root), "{entry:?}");
+            assert_eq!(
+                (user.may_execute(&entry), root.may_execute(&entry)),
+                (by_user, by_root),
+                "{entry:?}"
+            );
         }
     }
 }
