@@ -36,6 +36,7 @@ mod session;
 mod solve;
 mod stack;
 mod transfer;
+mod unpacked;
 mod waiting;
 mod why;
 
@@ -47,4 +48,5 @@ pub use event::Built;
 pub use mounts::MovedMounts;
 pub use planning::Checked;
 pub use remote::{FetchedContext, UnpackedContext};
+pub use unpacked::UnpackedImage;
 pub use why::{Difference, Look, Value, Why};

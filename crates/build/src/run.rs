@@ -69,7 +69,7 @@ impl Builder {
 
 fn run(images: &Images<'_>, spec: &RunSpec, starting: &dyn Fn()) -> StepResult<u8> {
     let _in_use = images.store.in_use()?;
-    let resolved = find(images, spec)?;
+    let resolved = find(images, &spec.image, spec.platform.as_ref())?;
     let layers = images.layers(&resolved.manifest);
     images.materialize(&layers)?;
     let layers = images.mountable(&layers)?;
@@ -127,15 +127,15 @@ fn run(images: &Images<'_>, spec: &RunSpec, starting: &dyn Fn()) -> StepResult<u
 }
 
 /// The store's image of that ID or name, or the registry's.
-fn find(images: &Images<'_>, spec: &RunSpec) -> StepResult<ResolvedImage> {
-    if let Found::One(entry, name) = images.store.find_image(&spec.image)? {
+pub(crate) fn find(images: &Images<'_>, image: &str, platform: Option<&Platform>) -> StepResult<ResolvedImage> {
+    if let Found::One(entry, name) = images.store.find_image(image)? {
         let name = name.unwrap_or_else(|| Reference::new("docker.io", "library/image", None, None));
-        match (entry.meant(spec.platform.as_ref()), &entry) {
-            (Some(image), _) => return images.stored(image, &name),
+        match (entry.meant(platform), &entry) {
+            (Some(found), _) => return images.stored(found, &name),
             (None, Entry::Index(index)) => {
                 return Err(StepError::NoPlatform {
-                    what: spec.image.clone(),
-                    wanted: spec.platform.clone().unwrap_or_else(Platform::host).to_string(),
+                    what: image.to_owned(),
+                    wanted: platform.cloned().unwrap_or_else(Platform::host).to_string(),
                     offered: index.images.iter().map(|image| image.platform.to_string()).collect(),
                 });
             }
@@ -143,10 +143,10 @@ fn find(images: &Images<'_>, spec: &RunSpec) -> StepResult<ResolvedImage> {
             (None, Entry::Image(_)) => {}
         }
     }
-    let reference = spec.image.parse();
+    let reference = image.parse();
     let request = ImageRequest {
         reference: reference.map_err(|error: ReferenceError| StepError::Invalid(error.to_string()))?,
-        platform: spec.platform.clone().unwrap_or_else(Platform::host),
+        platform: platform.cloned().unwrap_or_else(Platform::host),
     };
     images.resolve(&request, false)
 }

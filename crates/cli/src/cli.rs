@@ -37,6 +37,12 @@ pub(crate) enum Command {
     History(commands::history::Args),
     /// Show everything about images
     Inspect(commands::inspect::Args),
+    /// Show which bytes of an image are wasted, by what, and what to change
+    Waste(commands::waste::Args),
+    /// Say whether an image will start, and whether it keeps to budgets and rules
+    Check(Box<commands::check::Args>),
+    /// Show what is different between two images
+    Diff(commands::diff::Args),
     /// Give an image another name
     Tag(commands::tag::Args),
     /// Remove images
@@ -92,6 +98,9 @@ impl Command {
             | Self::Run(_)
             | Self::Load(_)
             | Self::Save(_)
+            | Self::Check(_)
+            | Self::Waste(_)
+            | Self::Diff(_)
             | Self::Prune(_)
             | Self::Cache(_)
             | Self::Du(_) => true,

@@ -9,6 +9,7 @@
 
 mod atomic;
 mod aws;
+mod check;
 mod cli;
 mod commands;
 mod context;
@@ -18,6 +19,7 @@ mod explain;
 mod failure;
 mod format;
 mod glob;
+mod layers;
 mod pieces;
 mod progress;
 mod report;
@@ -81,6 +83,9 @@ fn run(command: Command, settings: &Settings) -> Outcome {
         Command::Images(args) => commands::images::run(&args, settings),
         Command::History(args) => commands::history::run(&args, settings),
         Command::Inspect(args) => commands::inspect::run(&args, settings),
+        Command::Waste(args) => commands::waste::run(&args, settings),
+        Command::Check(args) => commands::check::run(&args, settings),
+        Command::Diff(args) => commands::diff::run(&args, settings),
         Command::Tag(args) => commands::tag::run(&args, settings),
         Command::Rmi(args) => commands::rmi::run(&args, settings),
         Command::Pull(args) => commands::pull::run(&args, settings),

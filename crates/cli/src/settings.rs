@@ -12,6 +12,7 @@ use kiln_plan::SOURCE_DATE_EPOCH;
 use kiln_store::Cap;
 use serde::Deserialize;
 
+use crate::check::budget::Budget;
 use crate::failure::{Context as _, Failure};
 use crate::values::cap;
 
@@ -98,7 +99,7 @@ pub(crate) struct GlobalArgs {
 const CDI_DIRECTORIES: [&str; 2] = ["/etc/cdi", "/var/run/cdi"];
 
 /// `kiln.toml`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct File {
     root: Option<PathBuf>,
@@ -108,6 +109,8 @@ struct File {
     jobs: Option<usize>,
     #[serde(default)]
     cache_mounts: BTreeMap<String, CacheMounts>,
+    #[serde(default)]
+    check: Budget,
 }
 
 /// What `kiln.toml` says of the cache mounts of a target.
@@ -382,6 +385,11 @@ impl Settings {
         text.parse()
             .map(Some)
             .map_err(|error| Failure::usage(format!("DOCKER_DEFAULT_PLATFORM: {error}")))
+    }
+
+    /// What images may be.
+    pub(crate) fn budget(&self) -> Budget {
+        self.file.check.clone()
     }
 
     /// How many steps run at the same time where nobody says.

@@ -46,6 +46,9 @@ pub struct DigestOptions<'a> {
     pub mode: Option<u32>,
     /// What is known of files without reading them.
     pub known: &'a dyn FileDigests,
+    /// Whether a file's digest is that of its content alone (blake3), its extended attributes left out. Nothing is known
+    /// of such digests, nor remembered.
+    pub content_only: bool,
 }
 
 impl std::fmt::Debug for DigestOptions<'_> {
@@ -65,6 +68,7 @@ impl Default for DigestOptions<'_> {
             owner: None,
             mode: None,
             known: &NoFileDigests,
+            content_only: false,
         }
     }
 }
@@ -86,6 +90,7 @@ pub fn digest_tree(
         owner: options.owner,
         mode: options.mode,
         known: options.known,
+        content_only: options.content_only,
     };
     let mut sum = Sum::default();
     let mut count = |entry| {
@@ -216,9 +221,11 @@ impl Walker<'_, '_> {
     }
 
     fn directory(&mut self, path: Vec<u8>, directory: &OwnedFd, meta: &Meta, filter: Filter) -> Result<(), Error> {
-        let digest = look::attributes(directory).map_err(Error::at("read the attributes of", path_of(&path)))?;
+        let look = look::attributes(directory);
+        let (digest, is_opaque) = look.map_err(Error::at("read the attributes of", path_of(&path)))?;
         self.directories.push(Some(Counted {
             digest,
+            is_opaque,
             ..self.look.entry(path, meta)
         }));
         if filter == Filter::Include {

@@ -37,6 +37,7 @@ const CHANGES: &[&str] = &[
     KEYS,
     MOUNT_STEPS,
     MEMBERS,
+    LAYER_INDEXES,
 ];
 
 const TABLES: &str = "
@@ -204,6 +205,16 @@ CREATE TABLE members (
     size INTEGER NOT NULL, fingerprint BLOB NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX members_blob ON members(blob);
+";
+
+/// What is in layers, as whoever looks into images writes it down. A layer that is made again has another one.
+const LAYER_INDEXES: &str = "
+CREATE TABLE layer_indexes (
+    layer TEXT PRIMARY KEY REFERENCES layers(id) ON DELETE CASCADE, format INTEGER NOT NULL, content BLOB NOT NULL
+);
+CREATE TRIGGER layer_made_again AFTER UPDATE OF boot ON layers BEGIN
+    DELETE FROM layer_indexes WHERE layer = new.id;
+END;
 ";
 
 /// The version from which on blobs have rows.

@@ -183,6 +183,7 @@ impl Reader<'_> {
             owner: self.owner,
             mode: self.mode,
             known: self.known,
+            content_only: false,
         };
         let (above, seen) = (Rc::from(name), &mut self.files.seen);
         let digested = kiln_layer::digest_tree(self.tree.root, path, &options, &mut |entry| seen.add(&above, entry))?;

@@ -1,15 +1,16 @@
 //! `kiln history`
 
 use kiln_image::Platform;
+use kiln_store::Maker;
 use serde_json::{Value, json};
 
 use crate::engine::{Engine, HistoryRow};
 use crate::failure::Outcome;
 use crate::format::{Format, rows};
-use crate::progress::text::{cut, sanitise};
+use crate::progress::text::{cut, one_line, sanitise};
 use crate::settings::Settings;
 use crate::values::size;
-use crate::{table, terminal, time};
+use crate::{layers, table, terminal, time};
 
 /// Arguments of `kiln history`.
 #[derive(Debug, clap::Args)]
@@ -60,10 +61,21 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
                 by,
                 args.size(row.size),
                 row.comment.clone(),
+                row.compressed.map(|bytes| args.size(bytes)).unwrap_or_default(),
+                row.maker.as_ref().map(place).unwrap_or_default(),
             ]
         };
         let cells: Vec<_> = history.iter().enumerate().map(cells).collect();
-        table::render(["IMAGE", "CREATED", "CREATED BY", "SIZE", "COMMENT"], &cells)
+        let header = [
+            "IMAGE",
+            "CREATED",
+            "CREATED BY",
+            "SIZE",
+            "COMMENT",
+            "COMPRESSED",
+            "MADE IN",
+        ];
+        table::render(header, &cells)
     } else {
         let values: Vec<Value> = history
             .iter()
@@ -72,6 +84,15 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
             .collect();
         rows(&format, &values)?
     })
+}
+
+/// Where a layer was made: stage, line, build.
+fn place(maker: &Maker) -> String {
+    let stage = layers::stage(maker).map(|stage| format!("stage {}", one_line(stage)));
+    let line = maker.lines.map(|(line, _)| format!("line {line}"));
+    let build = maker.build.map(|build| format!("build {build}"));
+    let parts: Vec<String> = [stage, line, build].into_iter().flatten().collect();
+    parts.join(", ")
 }
 
 impl Args {
@@ -97,6 +118,10 @@ impl Args {
             "Size": self.size(row.size),
             "SizeBytes": row.size,
             "Comment": row.comment,
+            "CompressedBytes": row.compressed,
+            "Stage": row.maker.as_ref().and_then(layers::stage),
+            "Lines": row.maker.as_ref().and_then(|maker| maker.lines),
+            "Build": row.maker.as_ref().and_then(|maker| maker.build).map(|build| build.to_string()),
         })
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use kiln_image::{Digest, ImageConfig, Platform, Reference};
-use kiln_store::{Entry, Found, Image};
+use kiln_store::{Entry, Found, Image, Maker};
 
 use super::Engine;
 use crate::failure::{Failure, Outcome};
@@ -46,6 +46,10 @@ pub(crate) struct HistoryRow {
     pub(crate) size: u64,
     /// Who made it.
     pub(crate) comment: String,
+    /// Bytes of its layer's smallest compressed form, if the store has one.
+    pub(crate) compressed: Option<u64>,
+    /// The step that made its layer, if that is known.
+    pub(crate) maker: Option<Maker>,
 }
 
 impl ImageRow {
@@ -169,19 +173,20 @@ impl Engine {
         let mut rows = Vec::new();
         for entry in &config.history {
             let layer = if entry.empty_layer { None } else { layers.next() };
-            let size = match layer {
-                Some(layer) => self
-                    .store
-                    .layer(layer)
-                    .map_err(Failure::internal)?
-                    .map_or(0, |row| row.size),
-                None => 0,
+            let (row, maker) = match layer {
+                Some(layer) => (
+                    self.store.layer(layer).map_err(Failure::internal)?,
+                    self.store.maker(layer).map_err(Failure::internal)?,
+                ),
+                None => (None, None),
             };
             rows.push(HistoryRow {
                 created: entry.created.as_deref().map_or(0, time::parse),
                 created_by: entry.created_by.clone(),
-                size,
+                size: row.as_ref().map_or(0, |row| row.size),
                 comment: entry.comment.clone(),
+                compressed: row.and_then(|row| row.blobs.iter().map(|blob| blob.size).min()),
+                maker,
             });
         }
         Ok(rows)

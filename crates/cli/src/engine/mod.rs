@@ -7,6 +7,7 @@ mod hints;
 mod images;
 mod inspect;
 mod logs;
+mod look;
 mod run;
 mod upkeep;
 

@@ -10,7 +10,7 @@ use crate::failure::Failure;
 pub(crate) use template::Template;
 
 /// How rows are printed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Format {
     /// The command's own table.
     Table,

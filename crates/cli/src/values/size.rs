@@ -30,6 +30,37 @@ pub(crate) fn parse(text: &str) -> Result<u64, String> {
         .ok_or_else(wrong)
 }
 
+/// A size as [`show`] gives it: units are powers of 1000, unless they have an `i` as `MiB` has.
+pub(crate) fn parse_shown(text: &str) -> Result<u64, String> {
+    let trimmed = text.trim().to_ascii_lowercase();
+    let digits = trimmed.trim_end_matches(|c: char| c.is_ascii_alphabetic()).trim_end();
+    let unit = trimmed[digits.len()..].trim();
+    if unit.ends_with("ib") || unit.ends_with('i') {
+        return parse(
+            unit.strip_suffix('i')
+                .map_or(&trimmed, |_| trimmed.trim_end_matches('i')),
+        );
+    }
+    let wrong = || format!("`{text}` is not a size: wanted a number and a unit, like 100MB or 95MiB");
+    let power = match unit.strip_suffix('b').unwrap_or(unit) {
+        "" => 0,
+        "k" => 1,
+        "m" => 2,
+        "g" => 3,
+        "t" => 4,
+        _ => return Err(wrong()),
+    };
+    let factor = 1000_u128.pow(power);
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    if fraction.len() > 12 || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(wrong());
+    }
+    let scale = 10_u128.pow(u32::try_from(fraction.len()).map_err(|_| wrong())?);
+    let parts = format!("0{fraction}").parse::<u128>().map_err(|_| wrong())? * factor / scale;
+    let bytes = u128::from(whole.parse::<u64>().map_err(|_| wrong())?) * factor + parts;
+    u64::try_from(bytes).map_err(|_| wrong())
+}
+
 /// The bytes that the digits after the point stand for, rounded down.
 fn fraction_of(digits: &str, shift: u32) -> Option<u64> {
     if digits.is_empty() {
@@ -99,6 +130,24 @@ mod tests {
             "1.2.3m",
         ] {
             assert!(parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn reads_sizes_as_they_are_shown() {
+        for (text, bytes) in [
+            ("0", 0),
+            ("100MB", 100_000_000),
+            ("20 mb", 20_000_000),
+            ("1.5kB", 1500),
+            ("95MiB", 95 << 20),
+            ("1Gi", 1 << 30),
+            ("7b", 7),
+        ] {
+            assert_eq!(parse_shown(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "x", "1x", "1.2.3", "-1", "99999999999t", "MB"] {
+            assert!(parse_shown(text).is_err(), "{text}");
         }
     }
 

@@ -76,10 +76,19 @@ pub struct Counted {
     pub mtime: (i64, u32),
     /// Whether it has other names, which does not count either.
     pub is_linked: bool,
+    /// Whether it is a directory that hides what lies below it in lower layers, which does not count either.
+    pub is_opaque: bool,
+    /// Device and inode number: names that have the same are of the same file. They do not count either.
+    pub inode: ((u32, u32), u64),
     pub(super) device: (u32, u32),
 }
 
 impl Counted {
+    /// Whether an overlay takes it for a deleted name.
+    pub fn is_whiteout(&self) -> bool {
+        self.kind == FileType::CharacterDevice && self.device == (0, 0)
+    }
+
     pub(super) fn write(&self, buffer: &mut Vec<u8>) {
         add_bytes(buffer, &self.path);
         add_bytes(buffer, &self.target);

@@ -22,6 +22,8 @@ pub(super) struct Look<'a> {
     pub(super) owner: Option<(u32, u32)>,
     pub(super) mode: Option<u32>,
     pub(super) known: &'a dyn FileDigests,
+    /// Whether extended attributes do not count.
+    pub(super) content_only: bool,
 }
 
 /// A name in an open directory.
@@ -64,6 +66,8 @@ impl Look<'_> {
             digest: [0; 32],
             mtime: meta.mtime,
             is_linked: meta.is_linked(),
+            is_opaque: false,
+            inode: (meta.dev, meta.ino),
             device: meta.device,
         }
     }
@@ -96,6 +100,10 @@ impl Look<'_> {
 
     /// The digest of a file that is not to be read.
     pub(super) fn known(&self, meta: &Meta) -> Option<[u8; 32]> {
+        if self.content_only {
+            // What is remembered is of the attributes, too.
+            return None;
+        }
         self.known.get(&FileStat::of(meta))
     }
 
@@ -109,12 +117,19 @@ impl Look<'_> {
         if Meta::of_fd(&file)?.kind != FileType::RegularFile {
             return Err(Errno::STALE);
         }
-        let (xattrs, _) = xattr::read(&file)?;
+        let xattrs = if self.content_only {
+            Vec::new()
+        } else {
+            xattr::read(&file)?.0
+        };
         let file = File::from(file);
         let mut content = Hasher::new();
         content
             .update_reader(&file)
             .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+        if self.content_only {
+            return Ok(*content.finalize().as_bytes());
+        }
         let mut hasher = Hasher::new();
         hasher.update(content.finalize().as_bytes());
         add_xattrs(&mut hasher, &xattrs);
@@ -131,12 +146,12 @@ impl Look<'_> {
     }
 }
 
-/// The digest of an open directory's attributes.
-pub(super) fn attributes(directory: &OwnedFd) -> Result<[u8; 32], Errno> {
-    let (xattrs, _) = xattr::read(directory)?;
+/// The digest of an open directory's attributes, and whether it is opaque.
+pub(super) fn attributes(directory: &OwnedFd) -> Result<([u8; 32], bool), Errno> {
+    let (xattrs, is_opaque) = xattr::read(directory)?;
     let mut hasher = Hasher::new();
     add_xattrs(&mut hasher, &xattrs);
-    Ok(*hasher.finalize().as_bytes())
+    Ok((*hasher.finalize().as_bytes(), is_opaque))
 }
 
 fn add_xattrs(hasher: &mut Hasher, xattrs: &xattr::Xattrs) {

@@ -1,0 +1,299 @@
+//! Budgets and rules for images: from arguments and `[check]` in `kiln.toml`.
+
+use kiln_inspect::policy::{Files, Limit, matching, setuid};
+use kiln_inspect::waste::Waste;
+use kiln_inspect::{Image, Tree};
+use serde::Deserialize;
+
+use super::Verdict;
+use super::dive_ci::DiveRules;
+use crate::layers;
+use crate::values::size;
+
+/// What an image may be. What is not said may be anything.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub(crate) struct Budget {
+    /// Bytes of all layers, unpacked.
+    pub(crate) max_size: Option<Bytes>,
+    /// How many layers.
+    pub(crate) max_layers: Option<usize>,
+    /// Dead bytes, or a share of all.
+    pub(crate) max_waste: Option<Share>,
+    /// dive's score at least.
+    pub(crate) min_efficiency: Option<f64>,
+    /// Commands and paths that must not be there.
+    pub(crate) forbidden: Vec<String>,
+    /// Labels that must be there.
+    pub(crate) required_labels: Vec<String>,
+    /// Whether the user must be another than root.
+    pub(crate) non_root: bool,
+    /// Whether there must be a health check.
+    pub(crate) healthcheck: bool,
+    /// The only files that may run with the rights of others.
+    pub(crate) setuid: Option<Vec<String>>,
+}
+
+/// Bytes, as `100MB`, `95MiB` or a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Text")]
+pub(crate) struct Bytes(pub(crate) u64);
+
+/// Bytes, or `5%`.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(try_from = "Text")]
+pub(crate) struct Share(pub(crate) Limit);
+
+/// A number or a text.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+enum Text {
+    Number(u64),
+    Text(String),
+}
+
+impl TryFrom<Text> for Bytes {
+    type Error = String;
+
+    fn try_from(text: Text) -> Result<Self, String> {
+        match text {
+            Text::Number(bytes) => Ok(Self(bytes)),
+            Text::Text(text) => text.parse(),
+        }
+    }
+}
+
+impl TryFrom<Text> for Share {
+    type Error = String;
+
+    fn try_from(text: Text) -> Result<Self, String> {
+        match text {
+            Text::Number(bytes) => Ok(Self(Limit::Bytes(bytes))),
+            Text::Text(text) => text.parse(),
+        }
+    }
+}
+
+impl std::str::FromStr for Bytes {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        size::parse_shown(text).map(Self)
+    }
+}
+
+impl std::str::FromStr for Share {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let Some(percent) = text.trim().strip_suffix('%') else {
+            return Ok(Self(Limit::Bytes(size::parse_shown(text)?)));
+        };
+        let number: f64 = percent
+            .trim()
+            .parse()
+            .map_err(|_| format!("`{text}` is no share, like 5%"))?;
+        if (0.0..=100.0).contains(&number) {
+            Ok(Self(Limit::Share(number / 100.0)))
+        } else {
+            Err(format!("`{text}` is no share between 0% and 100%"))
+        }
+    }
+}
+
+impl Budget {
+    /// These where they say something, else those.
+    pub(crate) fn or(self, other: Self) -> Self {
+        let list = |own: Vec<String>, other| if own.is_empty() { other } else { own };
+        Self {
+            max_size: self.max_size.or(other.max_size),
+            max_layers: self.max_layers.or(other.max_layers),
+            max_waste: self.max_waste.or(other.max_waste),
+            min_efficiency: self.min_efficiency.or(other.min_efficiency),
+            forbidden: list(self.forbidden, other.forbidden),
+            required_labels: list(self.required_labels, other.required_labels),
+            non_root: self.non_root || other.non_root,
+            healthcheck: self.healthcheck || other.healthcheck,
+            setuid: self.setuid.or(other.setuid),
+        }
+    }
+
+    /// Whether it keeps to it.
+    pub(crate) fn verdicts(&self, image: &Image, tree: &Tree<'_>, waste: &Waste) -> Vec<Verdict> {
+        let mut verdicts = self.sizes(image, waste);
+        verdicts.extend(self.files(image, tree));
+        verdicts.extend(self.config(image));
+        verdicts
+    }
+
+    fn sizes(&self, image: &Image, waste: &Waste) -> Vec<Verdict> {
+        let mut verdicts = Vec::new();
+        if let Some(Bytes(most)) = self.max_size {
+            let message = format!("{} of at most {}", size::show(waste.bytes), size::show(most));
+            let verdict = Verdict::of("max-size", waste.bytes <= most, message);
+            verdicts.push(with_mend(
+                verdict,
+                "`kiln waste` says what is wasted; a smaller base, another stage",
+            ));
+        }
+        if let Some(most) = self.max_layers {
+            let count = image.layers.len();
+            let verdict = Verdict::of("max-layers", count <= most, format!("{count} of at most {most}"));
+            verdicts.push(with_mend(verdict, "join RUN instructions, or COPY --from one stage"));
+        }
+        if let Some(Share(limit)) = self.max_waste {
+            let most = limit.of(waste.bytes);
+            let message = format!("{} of at most {} are dead", size::show(waste.dead), size::show(most));
+            let verdict = Verdict::of("max-waste", waste.dead <= most, message);
+            verdicts.push(with_mend(
+                verdict,
+                "`kiln waste` says which line brought them and which killed them",
+            ));
+        }
+        if let Some(least) = self.min_efficiency {
+            let efficiency = waste.dive.efficiency;
+            let message = format!("{efficiency:.4} of at least {least:.4}, as dive counts");
+            verdicts.push(Verdict::of("min-efficiency", efficiency >= least, message));
+        }
+        verdicts
+    }
+
+    fn files(&self, image: &Image, tree: &Tree<'_>) -> Vec<Verdict> {
+        let mut verdicts = Vec::new();
+        if !self.forbidden.is_empty() {
+            let found = matching(image, tree, &self.forbidden);
+            verdicts.extend(each(
+                "forbidden",
+                found,
+                "is forbidden",
+                "none of what is forbidden is there",
+            ));
+        }
+        if let Some(allowed) = &self.setuid {
+            let mut found = setuid(tree);
+            found.retain(|(path, _)| !allowed.iter().any(|one| one.trim_start_matches('/').as_bytes() == path));
+            verdicts.extend(each(
+                "setuid",
+                found,
+                "runs with the rights of its owner or group",
+                "nothing but what is allowed runs with the rights of others",
+            ));
+        }
+        verdicts
+    }
+
+    fn config(&self, image: &Image) -> Vec<Verdict> {
+        let config = &image.config.config;
+        let mut verdicts = Vec::new();
+        for label in &self.required_labels {
+            let message = match config.labels.get(label) {
+                Some(value) if !value.is_empty() => format!("{label} is `{value}`"),
+                Some(_) => format!("{label} is empty"),
+                None => format!("{label} is missing"),
+            };
+            let is_there = config.labels.get(label).is_some_and(|value| !value.is_empty());
+            let verdict = Verdict::of("required-labels", is_there, message);
+            verdicts.push(with_mend(verdict, format!("add `LABEL {label}=…`")));
+        }
+        if self.non_root {
+            let user = config.user.split(':').next().unwrap_or_default();
+            let is_root = matches!(user, "" | "root") || user.parse() == Ok(0_u32);
+            let shown = if user.is_empty() {
+                "root, since the image says none"
+            } else {
+                user
+            };
+            let verdict = Verdict::of("non-root", !is_root, format!("the user is {shown}"));
+            verdicts.push(with_mend(verdict, "add `USER 65532:65532`, or a user of the image"));
+        }
+        if self.healthcheck {
+            let test = config
+                .healthcheck
+                .as_ref()
+                .map(|check| &check.test[..])
+                .unwrap_or_default();
+            let is_there = !matches!(test, [] | [_] if test.first().is_none_or(|word| word == "NONE"));
+            let message = if is_there { "there is one" } else { "there is none" };
+            let verdict = Verdict::of("healthcheck", is_there, message);
+            verdicts.push(with_mend(verdict, "add `HEALTHCHECK CMD …`"));
+        }
+        verdicts
+    }
+}
+
+/// Says what would mend a failure.
+fn with_mend(verdict: Verdict, mend: impl Into<String>) -> Verdict {
+    if verdict.passed { verdict } else { verdict.mend(mend) }
+}
+
+/// One failure for each file.
+fn each(check: &'static str, found: Files, message: &str, well: &str) -> Vec<Verdict> {
+    if found.is_empty() {
+        return vec![Verdict::pass(check, well)];
+    }
+    let fail = |(path, layer): (Vec<u8>, u32)| Verdict::fail(check, message).about(&path, Some(layer));
+    found.into_iter().map(fail).collect()
+}
+
+/// Whether it keeps to what a `.dive-ci` says.
+pub(crate) fn dive(rules: &DiveRules, waste: &Waste) -> Vec<Verdict> {
+    let mut verdicts = Vec::new();
+    if let Some(least) = rules.lowest_efficiency {
+        let message = format!("{:.4} of at least {least}", waste.dive.efficiency);
+        verdicts.push(Verdict::of("dive-efficiency", waste.dive.efficiency >= least, message));
+    }
+    if let Some(most) = rules.highest_wasted_bytes {
+        let wasted = waste.dive.wasted_bytes;
+        let message = format!("{} of at most {}, as dive counts", size::show(wasted), size::show(most));
+        verdicts.push(Verdict::of("dive-wasted-bytes", wasted <= most, message));
+    }
+    if let Some(most) = rules.highest_user_wasted_percent {
+        let share = waste.dive.wasted_user_share();
+        let message = format!("{share:.4} of at most {most}, as dive counts");
+        verdicts.push(Verdict::of("dive-user-wasted-percent", share <= most, message));
+    }
+    verdicts
+}
+
+/// A verdict's layer, for people.
+pub(crate) fn layer(image: &Image, verdict: &Verdict, width: usize) -> Option<String> {
+    verdict.layer.map(|layer| layers::shown(image, layer, width))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_limits() {
+        let read = |text: &str| toml::from_str::<Budget>(text);
+        let budget =
+            read("max-size = \"100MB\"\nmax-waste = \"2.5%\"\nmin-efficiency = 0.9\nforbidden = [\"gcc\"]").unwrap();
+        assert_eq!(budget.max_size, Some(Bytes(100_000_000)));
+        assert_eq!(budget.max_waste, Some(Share(Limit::Share(0.025))));
+        assert_eq!(read("max-size = 5").unwrap().max_size, Some(Bytes(5)));
+        for text in [
+            "max-size = \"big\"",
+            "max-waste = \"101%\"",
+            "max-waste = \"%\"",
+            "maximum = 1",
+        ] {
+            assert!(read(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn arguments_come_before_files() {
+        let own = Budget {
+            max_layers: Some(1),
+            ..Budget::default()
+        };
+        let file = Budget {
+            max_layers: Some(2),
+            non_root: true,
+            ..Budget::default()
+        };
+        let both = own.or(file);
+        assert_eq!((both.max_layers, both.non_root), (Some(1), true));
+    }
+}

@@ -1,0 +1,100 @@
+//! What `kiln check` found: one verdict for each thing that was looked at.
+
+pub(crate) mod budget;
+pub(crate) mod dive_ci;
+pub(crate) mod formats;
+pub(crate) mod start;
+
+use kiln_inspect::Image;
+use serde_json::{Value, json};
+
+use crate::layers;
+
+/// Something that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    /// What was looked at, for people and programs: `libraries`, `max-size`.
+    pub(crate) check: &'static str,
+    /// Whether it is as it should be.
+    pub(crate) passed: bool,
+    /// What was found.
+    pub(crate) message: String,
+    /// What would mend it.
+    pub(crate) mend: Option<String>,
+    /// The file of the image that it is about, with a slash before it.
+    pub(crate) path: Option<String>,
+    /// The layer that has the file.
+    pub(crate) layer: Option<usize>,
+    /// Whether the command that the image starts cannot do without it.
+    pub(crate) is_of_command: bool,
+}
+
+impl Verdict {
+    /// All is well.
+    pub(crate) fn pass(check: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            check,
+            passed: true,
+            message: message.into(),
+            mend: None,
+            path: None,
+            layer: None,
+            is_of_command: false,
+        }
+    }
+
+    /// It is not as it should be.
+    pub(crate) fn fail(check: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            passed: false,
+            ..Self::pass(check, message)
+        }
+    }
+
+    /// Adds what would mend it.
+    #[must_use]
+    pub(crate) fn mend(self, mend: impl Into<String>) -> Self {
+        Self {
+            mend: Some(mend.into()),
+            ..self
+        }
+    }
+
+    /// Adds the file that it is about.
+    #[must_use]
+    pub(crate) fn about(self, path: &[u8], layer: Option<u32>) -> Self {
+        Self {
+            path: Some(format!("/{}", String::from_utf8_lossy(path))),
+            layer: layer.map(|layer| layer as usize),
+            ..self
+        }
+    }
+
+    /// The same if `passed`, else a failure.
+    pub(crate) fn of(check: &'static str, passed: bool, message: impl Into<String>) -> Self {
+        Self {
+            passed,
+            ..Self::pass(check, message)
+        }
+    }
+
+    /// The message with its file before it.
+    pub(crate) fn text(&self) -> String {
+        match &self.path {
+            Some(path) => format!("{path}: {}", self.message),
+            None => self.message.clone(),
+        }
+    }
+
+    fn object(&self, image: &Image) -> Value {
+        json!({
+            "Check": self.check,
+            "Passed": self.passed,
+            "Message": self.message,
+            "Mend": self.mend,
+            "Path": self.path,
+            "OfCommand": self.is_of_command,
+            "Layer": self.layer.map(|layer| layers::object(image, layer)),
+        })
+    }
+}

@@ -1,0 +1,143 @@
+//! `kiln check`
+
+use std::path::PathBuf;
+
+use kiln_image::Platform;
+use kiln_inspect::waste::Waste;
+use kiln_inspect::{Image, Tree};
+
+use crate::check::budget::{self, Budget, Bytes, Share};
+use crate::check::dive_ci::DiveRules;
+use crate::check::{Verdict, formats, start};
+use crate::engine::Engine;
+use crate::failure::{Context as _, FAILED, Failure, Outcome};
+use crate::format::Format;
+use crate::settings::Settings;
+use crate::signals::Interrupt;
+use crate::terminal;
+
+/// Arguments of `kiln check`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The image: of the store, or of a registry
+    image: String,
+    /// `text`, `json`, `junit`, `github`, `sarif`, or a template like `{{.Failures}}`
+    #[arg(long)]
+    format: Option<String>,
+    /// Bytes of all layers at most, like 100MB
+    #[arg(long, value_name = "SIZE")]
+    max_size: Option<Bytes>,
+    /// How many layers at most
+    #[arg(long, value_name = "NUMBER")]
+    max_layers: Option<usize>,
+    /// Dead bytes at most, like 5MB or 2%
+    #[arg(long, value_name = "SIZE | SHARE")]
+    max_waste: Option<Share>,
+    /// dive's score at least, like 0.95
+    #[arg(long, value_name = "SCORE")]
+    min_efficiency: Option<f64>,
+    /// What must not be there: names of commands, or paths with `*`
+    #[arg(long, value_name = "NAME | PATH", value_delimiter = ',')]
+    forbid: Vec<String>,
+    /// Labels that must be there
+    #[arg(long, value_name = "LABEL", value_delimiter = ',')]
+    require_label: Vec<String>,
+    /// The user must be another than root
+    #[arg(long)]
+    non_root: bool,
+    /// There must be a health check
+    #[arg(long)]
+    healthcheck: bool,
+    /// The only files that may run with the rights of others (setuid, setgid); empty for none
+    #[arg(long, value_name = "PATH", value_delimiter = ',', num_args = 0.., require_equals = true)]
+    setuid: Option<Vec<String>>,
+    /// Limits in dive's own file [default: .dive-ci]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = ".dive-ci")]
+    dive_ci: Option<PathBuf>,
+    /// Which image of several [default: this machine's]
+    #[arg(long, value_name = "OS/ARCH")]
+    platform: Option<Platform>,
+}
+
+/// Says whether an image will start, and whether it keeps to the budgets.
+pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
+    let shape = Shape::of(args.format.as_deref())?;
+    let dive = args.dive_ci.as_ref().map(read_dive_ci).transpose()?;
+    let budget = args.budget().or(settings.budget());
+    let engine = Engine::open(settings)?;
+    let interrupt = Interrupt::watch()?;
+    let looked = engine.look_into(&args.image, args.platform.as_ref(), settings, &interrupt)?;
+    let verdicts = verdicts(&looked.image, &budget, dive.as_ref())?;
+    terminal::print(shape.text(&args.image, &looked.image, &verdicts)?)?;
+    if verdicts.iter().all(|verdict| verdict.passed) {
+        return Ok(());
+    }
+    Err(Failure::silent(FAILED))
+}
+
+fn verdicts(image: &Image, budget: &Budget, dive: Option<&DiveRules>) -> Result<Vec<Verdict>, Failure> {
+    let tree = Tree::of(image.indexes());
+    let report = kiln_inspect::start::check(image, &tree).map_err(Failure::internal)?;
+    let mut verdicts = start::verdicts(image, &report);
+    if *budget != Budget::default() || dive.is_some() {
+        let waste = Waste::of(image.indexes());
+        verdicts.extend(budget.verdicts(image, &tree, &waste));
+        verdicts.extend(dive.into_iter().flat_map(|rules| budget::dive(rules, &waste)));
+    }
+    Ok(verdicts)
+}
+
+fn read_dive_ci(path: &PathBuf) -> Result<DiveRules, Failure> {
+    let text = std::fs::read_to_string(path).or_failed(|| format!("cannot read {}", path.display()))?;
+    DiveRules::parse(&text).map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
+}
+
+impl Args {
+    fn budget(&self) -> Budget {
+        Budget {
+            max_size: self.max_size,
+            max_layers: self.max_layers,
+            max_waste: self.max_waste,
+            min_efficiency: self.min_efficiency,
+            forbidden: self.forbid.clone(),
+            required_labels: self.require_label.clone(),
+            non_root: self.non_root,
+            healthcheck: self.healthcheck,
+            setuid: self.setuid.clone(),
+        }
+    }
+}
+
+/// How verdicts are printed.
+enum Shape {
+    Text,
+    Junit,
+    Github,
+    Sarif,
+    Other(Format),
+}
+
+impl Shape {
+    fn of(text: Option<&str>) -> Result<Self, Failure> {
+        Ok(match text {
+            None | Some("text") => Self::Text,
+            Some("junit") => Self::Junit,
+            Some("github") => Self::Github,
+            Some("sarif") => Self::Sarif,
+            other => match Format::parse(other)? {
+                Format::Table => Self::Text,
+                format => Self::Other(format),
+            },
+        })
+    }
+
+    fn text(&self, name: &str, image: &Image, verdicts: &[Verdict]) -> Result<String, Failure> {
+        Ok(match self {
+            Self::Text => formats::for_people(image, verdicts),
+            Self::Junit => formats::junit(name, verdicts),
+            Self::Github => formats::github(image, verdicts),
+            Self::Sarif => format!("{:#}\n", formats::sarif(image, verdicts)),
+            Self::Other(format) => crate::format::rows(format, &[formats::json(image, verdicts)])?,
+        })
+    }
+}

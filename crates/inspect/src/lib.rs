@@ -1,0 +1,24 @@
+//! What is in an image, what it costs, and whether it works.
+//!
+//! A layer is walked once: what is in it is written down in a [`LayerIndex`], which the store keeps as long as the layer.
+//! Everything else is computed from the indexes of an image's layers, and from the few files whose content matters.
+//!
+//! The crate knows nothing of Dockerfiles: it says which layer, and who knows what made that layer says which line.
+
+pub mod diff;
+mod elf;
+mod error;
+mod image;
+mod index;
+pub mod policy;
+mod resolve;
+pub mod start;
+mod tree;
+pub mod waste;
+
+pub use elf::Machine;
+pub use error::Error;
+pub use image::{Image, Layer};
+pub use index::{Entry, Kind, LayerIndex};
+pub use resolve::{Lost, Resolved};
+pub use tree::{Cause, Death, Place, Tree};

@@ -1,0 +1,62 @@
+//! Which step of which build made a layer.
+
+use rusqlite::{OptionalExtension as _, params};
+
+use crate::Store;
+use crate::error::Result;
+use crate::ids::{BuildId, LayerId};
+
+/// Who made a layer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Maker {
+    /// The step as shown to people: `[build 2/5] RUN make`.
+    pub step: String,
+    /// The newest build that is remembered in which it stands.
+    pub build: Option<BuildId>,
+    /// Of what that build was.
+    pub project: Option<String>,
+    /// Its first and last line in that build's Dockerfile.
+    pub lines: Option<(u32, u32)>,
+}
+
+/// A step that ran stands in the build that ran it; one that was cached names that build, and has the words of the record.
+/// Of several records with the same layer any will do.
+const IN_BUILDS: &str = "
+    SELECT steps.name, steps.build, builds.name, steps.first_line, steps.last_line
+    FROM steps JOIN builds ON builds.id = steps.build
+    WHERE EXISTS (SELECT 1 FROM runs
+                  WHERE runs.layer = ?1 AND runs.build = steps.build AND runs.step = steps.number)
+       OR EXISTS (SELECT 1 FROM records
+                  WHERE records.layer = ?1 AND records.build = steps.made_by AND records.name = steps.name)
+    ORDER BY steps.build DESC LIMIT 1";
+
+impl Store {
+    /// The step that made a layer; `None` of layers that came from elsewhere.
+    pub fn maker(&self, layer: &LayerId) -> Result<Option<Maker>> {
+        let db = self.db();
+        let in_builds = db
+            .prepare_cached(IN_BUILDS)?
+            .query_row([layer.as_str()], |row| {
+                Ok(Maker {
+                    step: row.get(0)?,
+                    build: Some(BuildId(row.get(1)?)),
+                    project: Some(row.get(2)?),
+                    lines: row.get::<_, Option<u32>>(3)?.zip(row.get(4)?),
+                })
+            })
+            .optional()?;
+        if in_builds.is_some() {
+            return Ok(in_builds);
+        }
+        let recorded = db
+            .prepare_cached("SELECT name FROM records WHERE layer = ? ORDER BY created DESC LIMIT 1")?
+            .query_row(params![layer.as_str()], |row| row.get(0))
+            .optional()?;
+        Ok(recorded.map(|step| Maker {
+            step,
+            build: None,
+            project: None,
+            lines: None,
+        }))
+    }
+}
