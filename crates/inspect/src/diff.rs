@@ -57,12 +57,15 @@ impl Difference {
     }
 }
 
+/// The node and the entry of a name in each of two trees.
+type Both = [Option<(u32, Place)>; 2];
+
 /// All differences between two trees, by path. Below a directory that only one has everything is listed.
 pub fn diff(before: &Tree<'_>, after: &Tree<'_>) -> Vec<Difference> {
     let mut differences = Vec::new();
     let mut todo = vec![(Vec::new(), Some(0), Some(0))];
     while let Some((directory, old, new)) = todo.pop() {
-        let mut names: BTreeMap<&[u8], [Option<(u32, Place)>; 2]> = BTreeMap::new();
+        let mut names: BTreeMap<&[u8], Both> = BTreeMap::new();
         for (side, tree, node) in [(0, before, old), (1, after, new)] {
             for (name, node, place) in node.into_iter().flat_map(|node| tree.children(node)) {
                 names.entry(name).or_default()[side] = Some((node, place));

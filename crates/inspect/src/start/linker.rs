@@ -94,7 +94,7 @@ impl<'a> Linker<'a> {
         }
         match &elf.interpreter {
             Some(interpreter) => self.program(object, machine, interpreter),
-            None if elf.is_dynamic => self.library(object, machine),
+            None if elf.is_dynamic => self.library(&object, machine),
             None => Ok(Vec::new()),
         }
     }
@@ -152,7 +152,7 @@ impl<'a> Linker<'a> {
     }
 
     /// A library by itself: whoever loads it may have loaded what it needs from wherever it is.
-    fn library(&mut self, object: Object, machine: Machine) -> Result<Vec<Problem>, Error> {
+    fn library(&mut self, object: &Object, machine: Machine) -> Result<Vec<Problem>, Error> {
         let elf = Rc::clone(&object.elf);
         let own = elf.needed.iter().find_map(|name| Libc::of_library(name));
         let libc = self.search.libc;
@@ -164,7 +164,7 @@ impl<'a> Linker<'a> {
         for name in &elf.needed {
             let is_provided = libc == Some(Libc::Musl) && is_part_of_musl(name);
             if !is_provided && !name.contains(&b'/') && self.elsewhere(name, machine)?.is_none() {
-                problems.push(self.problem(&object, self.no_library(name, None, libc)));
+                problems.push(self.problem(object, self.no_library(name, None, libc)));
             }
         }
         Ok(problems)

@@ -9,6 +9,9 @@ use crate::tree::Place;
 /// What the kernel reads of a script (`BINPRM_BUF_SIZE`).
 const FIRST_LINE: u64 = 256;
 
+/// The path of a script's interpreter and, where that is `env`, what that looks for.
+type Interpreter = (Vec<u8>, Option<Vec<u8>>);
+
 impl Look<'_> {
     /// What is wrong with a script; nothing if it is none.
     pub(super) fn script(&self, place: Place) -> Result<Option<Fault>, Error> {
@@ -23,8 +26,8 @@ impl Look<'_> {
             .map(|name| self.missing(&name)))
     }
 
-    /// A script's interpreter and, where that is `env`, what that looks for; `None` if it is no script.
-    fn interpreter(&self, place: Place) -> Result<Option<(Vec<u8>, Option<Vec<u8>>)>, Error> {
+    /// What a script is for; `None` if it is no script.
+    fn interpreter(&self, place: Place) -> Result<Option<Interpreter>, Error> {
         let start = self.image.read_file(self.tree, place, FIRST_LINE)?;
         let Some(line) = start.strip_prefix(b"#!") else {
             return Ok(None);

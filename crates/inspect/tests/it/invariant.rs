@@ -51,7 +51,7 @@ fn layer(changes: &[(usize, Change)]) -> BTreeMap<&'static str, Change> {
             let is_directory = |change: &Change| matches!(change, Change::Directory | Change::Opaque);
             (is_below(path, other) && !is_directory(&layer[*other])) || (is_below(other, path) && !is_directory(change))
         };
-        if layer.contains_key(path) || layer.keys().any(|other| blocked(other)) {
+        if layer.contains_key(path) || layer.keys().any(blocked) {
             continue;
         }
         if let Change::Link(file) = change
@@ -109,11 +109,7 @@ fn apply(model: &mut Model, layer: &BTreeMap<&'static str, Change>, files: &mut 
             Change::Directory => {
                 model.remove(path);
             }
-            Change::Opaque => {
-                model.remove(path);
-                below(model, path);
-            }
-            Change::Delete | Change::File(..) | Change::Link(_) => {
+            Change::Opaque | Change::Delete | Change::File(..) | Change::Link(_) => {
                 model.remove(path);
                 below(model, path);
             }

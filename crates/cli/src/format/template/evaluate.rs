@@ -40,7 +40,7 @@ pub(super) struct Found<'v> {
     pub(super) name: String,
 }
 
-impl<'v> Found<'v> {
+impl Found<'_> {
     pub(super) fn made(value: impl Into<Value>) -> Self {
         Self {
             value: Cow::Owned(value.into()),

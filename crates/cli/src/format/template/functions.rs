@@ -218,15 +218,15 @@ fn order(a: &Value, b: &Value) -> Result<Ordering, String> {
     let incomparable = || format!("`{a}` and `{b}` cannot be compared");
     match (a, b) {
         (Value::String(a), Value::String(b)) => Ok(a.cmp(b)),
-        (Value::Number(one), Value::Number(other)) => match (one.as_i64(), other.as_i64()) {
-            (Some(one), Some(other)) => Ok(one.cmp(&other)),
-            _ => {
-                let (one, other) = (one.as_f64(), other.as_f64());
-                one.zip(other)
-                    .and_then(|(one, other)| one.partial_cmp(&other))
-                    .ok_or_else(incomparable)
+        (Value::Number(one), Value::Number(other)) => {
+            if let (Some(one), Some(other)) = (one.as_i64(), other.as_i64()) {
+                return Ok(one.cmp(&other));
             }
-        },
+            let (one, other) = (one.as_f64(), other.as_f64());
+            one.zip(other)
+                .and_then(|(one, other)| one.partial_cmp(&other))
+                .ok_or_else(incomparable)
+        }
         _ => Err(incomparable()),
     }
 }
