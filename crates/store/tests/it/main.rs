@@ -13,6 +13,7 @@ mod families;
 mod file_digests;
 mod full;
 mod indexes;
+mod layer_indexes;
 mod layers;
 mod locks;
 mod members;
