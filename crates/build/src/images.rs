@@ -344,18 +344,20 @@ impl<'a> Images<'a> {
 
     /// Stacks grow by a layer with each step: what was there once is not asked for again.
     fn missing<'l>(&self, layers: &'l [LayerId]) -> StepResult<Vec<&'l LayerId>> {
-        let mut missing = Vec::new();
-        let mut known = self.known();
-        for layer in layers {
-            if known.unpacked.contains(layer) {
-                continue;
-            }
-            if self.store.layer(layer)?.is_some() {
-                known.unpacked.insert(layer.clone());
-            } else {
-                missing.push(layer);
+        let unknown: Vec<_> = {
+            let known = self.known();
+            let is_unknown = |layer: &&LayerId| !known.unpacked.contains(*layer);
+            layers.iter().filter(is_unknown).collect()
+        };
+        let (mut there, mut missing) = (Vec::new(), Vec::new());
+        // Others need not wait while the store is asked.
+        for layer in unknown {
+            match self.store.layer(layer)? {
+                Some(_) => there.push(layer.clone()),
+                None => missing.push(layer),
             }
         }
+        self.known().unpacked.extend(there);
         Ok(missing)
     }
 

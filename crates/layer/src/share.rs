@@ -78,14 +78,18 @@ pub fn share_files(
         linked: Mutex::new(HashMap::new()),
     };
     let (first, others) = parts.split_first().expect("there is a part");
+    let share = |part: &[Unchanged<'_>]| share_part(earlier, copy, part, &seen);
+    let share = &share;
     std::thread::scope(|scope| {
-        let others: Vec<_> = others
-            .iter()
-            .map(|part| scope.spawn(|| share_part(earlier, copy, part, &seen)))
-            .collect();
-        let mut shared = share_part(earlier, copy, first, &seen)?;
-        for other in others {
-            let other = other.join().expect("who links does not panic")?;
+        let start = |part| std::thread::Builder::new().spawn_scoped(scope, move || share(part));
+        let others: Vec<_> = others.iter().map(|part| (part, start(part))).collect();
+        let mut shared = share(first)?;
+        for (part, other) in others {
+            let other = match other {
+                Ok(thread) => thread.join().expect("who links does not panic")?,
+                // The system has no thread left.
+                Err(_) => share(part)?,
+            };
             shared.paths.extend(other.paths);
             shared.bytes += other.bytes;
         }

@@ -38,6 +38,7 @@ const CHANGES: &[&str] = &[
     MOUNT_STEPS,
     MEMBERS,
     LAYER_INDEXES,
+    NAMES,
 ];
 
 const TABLES: &str = "
@@ -206,6 +207,9 @@ CREATE TABLE members (
 ) WITHOUT ROWID;
 CREATE INDEX members_blob ON members(blob);
 ";
+
+/// The names of an image are asked for whenever images are listed: without this each looked through all names of all.
+const NAMES: &str = "CREATE INDEX tags_image ON tags(image);";
 
 /// What is in layers, as whoever looks into images writes it down. A layer that is made again has another one.
 const LAYER_INDEXES: &str = "
