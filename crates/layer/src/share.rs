@@ -184,7 +184,7 @@ mod tests {
     use std::fs::{self, File};
     use std::os::fd::AsFd as _;
     use std::os::unix::fs::MetadataExt as _;
-    use std::path::Path;
+    use std::path::{Path, PathBuf};
 
     use super::*;
 
@@ -195,6 +195,22 @@ mod tests {
             size: meta.size(),
             mtime: (meta.mtime(), u32::try_from(meta.mtime_nsec()).unwrap()),
         }
+    }
+
+    /// Gone with the first: two empty ones in it.
+    fn two_directories() -> (tempfile::TempDir, PathBuf, PathBuf) {
+        let directory = tempfile::tempdir().unwrap();
+        let (earlier, copy) = (directory.path().join("earlier"), directory.path().join("copy"));
+        fs::create_dir(&earlier).unwrap();
+        fs::create_dir(&copy).unwrap();
+        (directory, earlier, copy)
+    }
+
+    /// Two names, `a` and `b`, of one file.
+    fn twice_named(directory: &Path) -> [Unchanged<'static>; 2] {
+        fs::write(directory.join("a"), "content").unwrap();
+        fs::hard_link(directory.join("a"), directory.join("b")).unwrap();
+        ["a", "b"].map(|path| unchanged(directory, path))
     }
 
     #[test]
@@ -267,14 +283,9 @@ mod tests {
 
     #[test]
     fn two_names_of_one_file_are_two_files_where_nobody_says_otherwise() {
-        let directory = tempfile::tempdir().unwrap();
-        let (earlier, copy) = (directory.path().join("earlier"), directory.path().join("copy"));
-        fs::create_dir(&earlier).unwrap();
-        fs::create_dir(&copy).unwrap();
-        fs::write(earlier.join("a"), "content").unwrap();
-        fs::hard_link(earlier.join("a"), earlier.join("b")).unwrap();
+        let (_directory, earlier, copy) = two_directories();
+        let files = twice_named(&earlier);
         let (from, to) = (File::open(&earlier).unwrap(), File::open(&copy).unwrap());
-        let files = ["a", "b"].map(|path| unchanged(&earlier, path));
         let shared = share_files(from.as_fd(), to.as_fd(), &files, Names::Apart).unwrap();
         assert_eq!(shared.paths, HashSet::from([b"a".to_vec()]));
         assert!(!copy.join("b").exists());
@@ -282,14 +293,9 @@ mod tests {
 
     #[test]
     fn names_that_stay_together_are_all_shared() {
-        let directory = tempfile::tempdir().unwrap();
-        let (earlier, copy) = (directory.path().join("earlier"), directory.path().join("copy"));
-        fs::create_dir(&earlier).unwrap();
-        fs::create_dir(&copy).unwrap();
-        fs::write(earlier.join("a"), "content").unwrap();
-        fs::hard_link(earlier.join("a"), earlier.join("b")).unwrap();
+        let (_directory, earlier, copy) = two_directories();
+        let files = twice_named(&earlier);
         let (from, to) = (File::open(&earlier).unwrap(), File::open(&copy).unwrap());
-        let files = ["a", "b"].map(|path| unchanged(&earlier, path));
         let shared = share_files(from.as_fd(), to.as_fd(), &files, Names::Together).unwrap();
         assert_eq!(shared.paths.len(), 2);
         assert_eq!(fs::metadata(copy.join("b")).unwrap().nlink(), 4);
@@ -297,10 +303,7 @@ mod tests {
 
     #[test]
     fn what_overlayfs_wrote_down_is_not_shared() {
-        let directory = tempfile::tempdir().unwrap();
-        let (earlier, copy) = (directory.path().join("earlier"), directory.path().join("copy"));
-        fs::create_dir(&earlier).unwrap();
-        fs::create_dir(&copy).unwrap();
+        let (_directory, earlier, copy) = two_directories();
         for name in ["marked", "plain"] {
             fs::write(earlier.join(name), name).unwrap();
         }
