@@ -37,11 +37,14 @@ pub struct Shared {
 
 /// What becomes of several names of one file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Names {
+pub enum Names<'a> {
     /// They are files of their own: the first is shared, the others are to be copied.
     Apart,
     /// They are names of one file in the copy, too: all are shared or none is.
-    Together,
+    Together {
+        /// Files of the same directory that are copied: then all their names are.
+        copied: &'a [Unchanged<'a>],
+    },
 }
 
 /// A file with more names than this gets no further ones. File systems allow some ten thousand (ext4: 65 000), and a file
@@ -64,7 +67,7 @@ pub fn share_files(
     earlier: BorrowedFd<'_>,
     copy: BorrowedFd<'_>,
     files: &[Unchanged<'_>],
-    names: Names,
+    names: Names<'_>,
 ) -> Result<Shared, Errno> {
     let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
     let parts = parts(files, threads.min(THREADS).min(files.len() / FEW).max(1));
@@ -73,10 +76,7 @@ pub fn share_files(
         // Nobody makes a directory then that somebody else makes too. What fails is not shared.
         let _copied = part.first().map(|file| cursor.enter(split(file.path).0, Missing::Make));
     }
-    let seen = Seen {
-        names,
-        linked: Mutex::new(HashMap::new()),
-    };
+    let seen = Seen::new(earlier, names)?;
     let (first, others) = parts.split_first().expect("there is a part");
     let share = |part: &[Unchanged<'_>]| share_part(earlier, copy, part, &seen);
     let share = &share;
@@ -133,27 +133,43 @@ fn share_part(
 
 /// The files with several names that were met.
 struct Seen {
-    names: Names,
+    /// Whether all names of a file are shared, or the first alone.
+    together: bool,
     /// Whether their names are shared.
     linked: Mutex<HashMap<FileId, bool>>,
 }
 
 impl Seen {
+    fn new(earlier: BorrowedFd<'_>, names: Names<'_>) -> Result<Self, Errno> {
+        let mut linked = HashMap::new();
+        if let Names::Together { copied } = names {
+            let mut cursor = Cursor::new(earlier)?;
+            let mut look = |path| {
+                let (above, name) = split(path);
+                let above = cursor.enter(above, Missing::Fail).ok()?;
+                Meta::of(&*above, &CString::new(name).ok()?).ok()
+            };
+            let metas = copied.iter().filter_map(|file| look(file.path));
+            linked.extend(metas.filter(Meta::is_linked).map(|meta| (meta.id(), false)));
+        }
+        Ok(Self {
+            together: matches!(names, Names::Together { .. }),
+            linked: Mutex::new(linked),
+        })
+    }
+
     /// Whether a name of the file may be linked, as far as its other names decide that.
     fn allows(&self, meta: &Meta) -> bool {
         if !meta.is_linked() {
             return true;
         }
         let mut linked = self.linked.lock().unwrap_or_else(PoisonError::into_inner);
-        match (self.names, linked.get(&meta.id())) {
-            (Names::Apart, Some(_)) => false,
-            (Names::Together, Some(&first)) => first,
-            (_, None) => {
-                let few = meta.links <= MOST_NAMES;
-                linked.insert(meta.id(), few);
-                few
-            }
+        if let Some(&first) = linked.get(&meta.id()) {
+            return self.together && first;
         }
+        let few = meta.links <= MOST_NAMES;
+        linked.insert(meta.id(), few);
+        few
     }
 }
 
@@ -296,9 +312,23 @@ mod tests {
         let (_directory, earlier, copy) = two_directories();
         let files = twice_named(&earlier);
         let (from, to) = (File::open(&earlier).unwrap(), File::open(&copy).unwrap());
-        let shared = share_files(from.as_fd(), to.as_fd(), &files, Names::Together).unwrap();
+        let shared = share_files(from.as_fd(), to.as_fd(), &files, Names::Together { copied: &[] }).unwrap();
         assert_eq!(shared.paths.len(), 2);
         assert_eq!(fs::metadata(copy.join("b")).unwrap().nlink(), 4);
+    }
+
+    #[test]
+    fn names_of_what_is_copied_are_all_copied() {
+        let (_directory, earlier, copy) = two_directories();
+        let [a, b] = twice_named(&earlier);
+        let (from, to) = (File::open(&earlier).unwrap(), File::open(&copy).unwrap());
+        let names = Names::Together { copied: &[a] };
+        assert!(
+            share_files(from.as_fd(), to.as_fd(), &[b], names)
+                .unwrap()
+                .paths
+                .is_empty()
+        );
     }
 
     #[test]
@@ -315,7 +345,7 @@ mod tests {
         }
         let (from, to) = (File::open(&earlier).unwrap(), File::open(&copy).unwrap());
         let files = ["marked", "plain"].map(|path| unchanged(&earlier, path));
-        for names in [Names::Apart, Names::Together] {
+        for names in [Names::Apart, Names::Together { copied: &[] }] {
             let shared = share_files(from.as_fd(), to.as_fd(), &files, names).unwrap();
             assert_eq!(shared.paths, HashSet::from([b"plain".to_vec()]));
             fs::remove_file(copy.join("plain")).unwrap();

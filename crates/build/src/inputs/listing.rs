@@ -103,9 +103,9 @@ impl Seen {
         same.map(|(entry, _)| entry.as_unchanged()).collect()
     }
 
-    /// All files, of one directory that was read; none where something else was.
+    /// All files, of one directory that was read; none where something else was, or where there are more than are listed.
     pub(crate) fn files(&self) -> Vec<Unchanged<'_>> {
-        if !self.is_directory() {
+        if !self.is_directory() || self.length > MOST {
             return Vec::new();
         }
         let files = self.entries.iter().filter(|entry| entry.kind == FileType::RegularFile);

@@ -1,7 +1,6 @@
 //! Copies that share files: what an earlier copy of the same has, or the stage that is copied from, is linked and not copied.
 
-use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -35,17 +34,10 @@ pub(super) struct Donor<'a> {
     layer: LayerId,
     /// Where in it, if not where they are copied to.
     place: Option<PathBuf>,
-    names: Names,
     files: Vec<Unchanged<'a>>,
 }
 
 impl Donor<'_> {
-    /// Only where it has enough of them.
-    fn worthwhile(self) -> Option<Self> {
-        let bytes: u64 = self.files.iter().map(|file| file.size).sum();
-        (self.files.len() >= FEW.0 || bytes >= FEW.1).then_some(self)
-    }
-
     /// The directories that files are in, each once.
     fn directories(&self) -> BTreeSet<&Path> {
         let all = self
@@ -82,9 +74,12 @@ impl Solver<'_> {
         let (CopyFrom::Step(Some(from)), [word]) = (&copy.from, copy.sources.as_slice()) else {
             return Ok(None);
         };
-        let tree = self.result(*from);
-        // What becomes of files of their own may end on top of those that it was linked from.
-        if copy.link || copy.chown.is_some() || copy.chmod.is_some() || tree.layers().is_empty() {
+        // A layer of --link may come to lie on top of any other, that of the stage too.
+        if copy.link || copy.chown.is_some() || copy.chmod.is_some() {
+            return Ok(None);
+        }
+        let (tree, files) = (self.result(*from), seen.files());
+        if tree.layers().is_empty() || are_few(&files) {
             return Ok(None);
         }
         let open = |root: BorrowedFd<'_>| kiln_sandbox::open_in_root(root, clean(word), DIRECTORY, Mode::empty());
@@ -101,14 +96,12 @@ impl Solver<'_> {
         if store.is_related(layer, &self.base(step))? || store.is_used_by_others(layer)? {
             return Ok(None);
         }
-        let donor = Donor {
+        Ok(Some(Donor {
             copy,
             layer: layer.clone(),
             place: Some(place),
-            names: Names::Together,
-            files: seen.files(),
-        };
-        Ok(donor.worthwhile())
+            files,
+        }))
     }
 
     /// The newest copy of the same that is still there, if enough of its files did not change.
@@ -125,14 +118,13 @@ impl Solver<'_> {
         }
         for past in self.session.store.runs_of(&step.definition)? {
             if let Some((layer, listing)) = self.like(past, inputs)? {
-                let donor = Donor {
+                let files = seen.unchanged(&listing);
+                return Ok((!are_few(&files)).then_some(Donor {
                     copy,
                     layer,
                     place: None,
-                    names: Names::Apart,
-                    files: seen.unchanged(&listing),
-                };
-                return Ok(donor.worthwhile());
+                    files,
+                }));
             }
         }
         Ok(None)
@@ -164,7 +156,7 @@ impl Solver<'_> {
             return Ok(None);
         };
         let _work = self.work("link files");
-        let (place, files) = self.place_of_copy(base, directory, donor)?;
+        let (place, present) = self.place_of_copy(base, directory, donor)?;
         let source = self.session.store.layer_path(&donor.layer);
         let from = open_below(&source, donor.place.as_ref().unwrap_or(&place));
         let (Ok(from), Ok(to)) = (from, open_below(&directory.fs(), &place)) else {
@@ -172,7 +164,12 @@ impl Solver<'_> {
         };
         let failed = || StepError::errno("share files in", &place);
         let times = times(&to).map_err(failed())?;
-        let files = share_files(from.as_fd(), to.as_fd(), &files, donor.names).map_err(failed())?;
+        let (copied, files): (Vec<_>, Vec<_>) = donor.files.iter().partition(|file| present.contains(file.path));
+        let names = match donor.place {
+            Some(_) => Names::Together { copied: &copied },
+            None => Names::Apart,
+        };
+        let files = share_files(from.as_fd(), to.as_fd(), &files, names).map_err(failed())?;
         // As if nothing had been put there.
         futimens(&to, &times).map_err(failed())?;
         Ok((!files.paths.is_empty()).then(|| Common {
@@ -183,14 +180,14 @@ impl Solver<'_> {
     }
 
     /// Makes the directory that is copied to, and gives its path in the layer, which goes through no link, and the files
-    /// that can be linked there. The directories in it that the base has become directories of the layer, with all
+    /// that cannot be linked there, because something is at their paths or on the way. The directories in it that the base has become directories of the layer, with all
     /// attributes.
     fn place_of_copy<'a>(
         &self,
         base: &[LayerId],
         directory: &LayerDir,
         donor: &'a Donor<'_>,
-    ) -> StepResult<(PathBuf, Cow<'a, [Unchanged<'a>]>)> {
+    ) -> StepResult<(PathBuf, HashSet<&'a [u8]>)> {
         // The kernel takes a work directory for such a mount but once.
         let work = self.session.store.new_layer()?;
         let root = self.writable(base, directory, &work)?;
@@ -205,28 +202,32 @@ impl Solver<'_> {
             }
         }
         // An earlier copy was a success on the same base. Elsewhere there may be anything.
-        let files = match donor.place {
-            Some(_) => without_present(&place, &donor.files).map_err(failed())?,
-            None => Cow::from(&donor.files),
+        let present = match donor.place {
+            Some(_) => not_absent(&place, &donor.files).map_err(failed())?,
+            None => HashSet::new(),
         };
-        Ok((path_of(place.as_fd()).map_err(failed())?, files))
+        Ok((path_of(place.as_fd()).map_err(failed())?, present))
     }
 }
 
-/// The files at whose paths nothing is yet: what they replace, or what is in their way, is for a copy to see.
-fn without_present<'a>(place: &OwnedFd, files: &'a [Unchanged<'a>]) -> rustix::io::Result<Cow<'a, [Unchanged<'a>]>> {
+/// The paths at which something is, or on the way to which there is no directory: what is replaced there, or is in the
+/// way, is for a copy to see.
+fn not_absent<'a>(place: &OwnedFd, files: &[Unchanged<'a>]) -> rustix::io::Result<HashSet<&'a [u8]>> {
     let mut entries = Dir::read_from(place)?;
     let is_empty = entries.all(|entry| entry.is_ok_and(|entry| matches!(entry.file_name().to_bytes(), b"." | b"..")));
     if is_empty {
-        return Ok(Cow::from(files));
+        return Ok(HashSet::new());
     }
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let look = |path: &[u8]| openat2(place, OsStr::from_bytes(path), flags, Mode::empty(), resolve);
-    let absent = files
-        .iter()
-        .filter(|file| look(file.path).is_err_and(|error| error == Errno::NOENT));
-    Ok(absent.copied().collect())
+    let paths = files.iter().map(|file| file.path);
+    Ok(paths.filter(|path| !matches!(look(path), Err(Errno::NOENT))).collect())
+}
+
+/// Whether it costs more to look for files to link than to copy these.
+fn are_few(files: &[Unchanged<'_>]) -> bool {
+    files.len() < FEW.0 && files.iter().map(|file| file.size).sum::<u64>() < FEW.1
 }
 
 /// The one thing that a step does if that is to copy what one word names, which is no pattern.
