@@ -6,6 +6,7 @@ use kiln_inspect::Image;
 use serde_json::{Value, json};
 
 use super::{Verdict, budget};
+use crate::format::encoding::{XML, sarif as sarif_of, uri, workflow_data, workflow_property, xml};
 use crate::progress::text::{one_line, sanitise};
 
 /// How much of a layer's instruction is shown.
@@ -46,7 +47,7 @@ pub(crate) fn json(image: &Image, verdicts: &[Verdict]) -> Value {
 pub(crate) fn junit(name: &str, verdicts: &[Verdict]) -> String {
     let failures = verdicts.iter().filter(|verdict| !verdict.passed).count();
     let counts = format!("tests=\"{}\" failures=\"{failures}\"", verdicts.len());
-    let mut text = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
+    let mut text = XML.to_owned();
     let _ = writeln!(text, "<testsuites {counts}>");
     let _ = writeln!(text, "  <testsuite name=\"{}\" {counts}>", xml(name));
     for verdict in verdicts {
@@ -72,23 +73,6 @@ pub(crate) fn junit(name: &str, verdicts: &[Verdict]) -> String {
     text
 }
 
-/// Text of XML: what XML 1.0 cannot hold is left out.
-fn xml(text: &str) -> String {
-    let mut out = String::new();
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\t' | '\n' => out.push(' '),
-            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => {}
-            c => out.push(c),
-        }
-    }
-    out
-}
-
 /// Annotations of GitHub's workflows, one for each failure.
 pub(crate) fn github(image: &Image, verdicts: &[Verdict]) -> String {
     let mut text = String::new();
@@ -99,8 +83,12 @@ pub(crate) fn github(image: &Image, verdicts: &[Verdict]) -> String {
             .as_ref()
             .map_or_else(String::new, |mend| format!("\n{mend}"));
         let message = format!("{}{mend}", verdict.text());
-        let escaped = message.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
-        let _ = writeln!(text, "::error title=kiln check: {}{line}::{escaped}", verdict.check);
+        let message = workflow_data(&message);
+        let _ = writeln!(
+            text,
+            "::error title=kiln check: {}{line}::{message}",
+            workflow_property(verdict.check)
+        );
     }
     text
 }
@@ -117,7 +105,7 @@ pub(crate) fn sarif(image: &Image, verdicts: &[Verdict]) -> Value {
                 json!({"artifactLocation": {"uri": "Dockerfile"}, "region": {"startLine": line}})
             }
             (None, path) => {
-                let uri = path.as_deref().map_or("Dockerfile".to_owned(), |path| encoded(path.trim_start_matches('/')));
+                let uri = path.as_deref().map_or("Dockerfile".to_owned(), |path| uri(path.trim_start_matches('/')));
                 json!({"artifactLocation": {"uri": uri}})
             }
         };
@@ -132,37 +120,14 @@ pub(crate) fn sarif(image: &Image, verdicts: &[Verdict]) -> Value {
         })
     });
     let results: Vec<Value> = results.collect();
-    json!({
-        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
-        "version": "2.1.0",
-        "runs": [{
-            "tool": {"driver": {
-                "name": "kiln",
-                "version": env!("CARGO_PKG_VERSION"),
-                "rules": rules.iter().map(|rule| json!({"id": rule})).collect::<Vec<_>>(),
-            }},
-            "results": results,
-        }],
-    })
+    let rules: Vec<Value> = rules.iter().map(|rule| json!({"id": rule})).collect();
+    sarif_of(&rules, &results)
 }
 
 /// The line of the Dockerfile that made the layer that a verdict is about, as far as that is known.
 fn line(image: &Image, verdict: &Verdict) -> Option<u32> {
     let maker = image.layers.get(verdict.layer?)?.maker.as_ref()?;
     maker.lines.map(|(line, _)| line)
-}
-
-/// A path as a URI's.
-fn encoded(path: &str) -> String {
-    let mut out = String::new();
-    for byte in path.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
-    out
 }
 
 #[cfg(test)]
@@ -181,10 +146,5 @@ mod tests {
         assert!(text.contains("<testsuite name=\"a &amp; b\" tests=\"2\" failures=\"1\">"));
         assert!(text.contains("<failure message=\"needs &lt;&quot;&amp;\">COPY</failure>"));
         assert!(text.contains("<testcase classname=\"command\" name=\"command\"/>"));
-    }
-
-    #[test]
-    fn paths_in_uris() {
-        assert_eq!(encoded("a b/ü%"), "a%20b/%C3%BC%25");
     }
 }

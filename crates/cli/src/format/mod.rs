@@ -1,5 +1,6 @@
 //! `--format`: `json`, `table`, or a template; `table` before a template for a header.
 
+pub(crate) mod encoding;
 mod template;
 
 use std::fmt::Write as _;

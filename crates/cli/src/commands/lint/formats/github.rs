@@ -6,6 +6,7 @@ use kiln_lint::Severity;
 
 use super::{each, place};
 use crate::commands::lint::Linted;
+use crate::format::encoding::{workflow_data, workflow_property};
 
 /// A workflow command for each finding.
 pub(super) fn show(linted: &[Linted]) -> String {
@@ -20,22 +21,14 @@ pub(super) fn show(linted: &[Linted]) -> String {
         let _ = writeln!(
             out,
             "::{level} file={},line={},endLine={},col={},endColumn={},title={}::{}",
-            property(&file.name),
+            workflow_property(&file.name),
             start.0,
             end.0,
             start.1,
             end.1,
-            property(finding.code),
-            data(&finding.message)
+            workflow_property(finding.code),
+            workflow_data(&finding.message)
         );
     });
     out
-}
-
-fn data(text: &str) -> String {
-    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
-}
-
-fn property(text: &str) -> String {
-    data(text).replace(':', "%3A").replace(',', "%2C")
 }

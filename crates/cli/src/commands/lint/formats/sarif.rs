@@ -1,7 +1,6 @@
 //! SARIF 2.1.0 (OASIS).
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use kiln_dockerfile::checks;
 use kiln_lint::{Finding, Severity};
@@ -10,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::json::Fingerprints;
 use super::{each, place};
 use crate::commands::lint::Linted;
+use crate::format::encoding;
 
 /// One run with all rules that found something.
 pub(super) fn show(linted: &[Linted]) -> String {
@@ -27,21 +27,7 @@ pub(super) fn show(linted: &[Linted]) -> String {
         let print = prints.of(file, finding);
         results.push(result(file, finding, places[finding.code], &print));
     });
-    let driver = json!({
-        "name": "kiln",
-        "version": env!("CARGO_PKG_VERSION"),
-        "rules": descriptors,
-    });
-    let value = json!({
-        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
-        "version": "2.1.0",
-        "runs": [{
-            "tool": {"driver": driver},
-            "columnKind": "unicodeCodePoints",
-            "defaultSourceLanguage": "dockerfile",
-            "results": results,
-        }],
-    });
+    let value = encoding::sarif(&descriptors, &results);
     format!("{value:#}\n")
 }
 
@@ -79,7 +65,7 @@ const fn level(severity: Severity) -> &'static str {
 }
 
 fn result(file: &Linted, finding: &Finding, rule: usize, print: &str) -> Value {
-    let artifact = json!({"uri": uri(&file.name)});
+    let artifact = json!({"uri": encoding::uri(&file.name)});
     let mut value = json!({
         "ruleId": finding.code,
         "ruleIndex": rule,
@@ -109,17 +95,4 @@ fn result(file: &Linted, finding: &Finding, rule: usize, print: &str) -> Value {
 
 fn region((start, end): ((u32, u32), (u32, u32))) -> Value {
     json!({"startLine": start.0, "startColumn": start.1, "endLine": end.0, "endColumn": end.1})
-}
-
-/// A path as a relative reference (RFC 3986).
-fn uri(path: &str) -> String {
-    let mut out = String::new();
-    for byte in path.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
-    out
 }

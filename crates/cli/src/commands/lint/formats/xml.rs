@@ -6,14 +6,13 @@ use kiln_lint::Severity;
 
 use super::place;
 use crate::commands::lint::Linted;
-
-const HEADER: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
+use crate::format::encoding::{XML, xml};
 
 /// An `error` for each finding, by file.
 pub(super) fn checkstyle(linted: &[Linted]) -> String {
-    let mut out = format!("{HEADER}<checkstyle version=\"4.3\">\n");
+    let mut out = format!("{XML}<checkstyle version=\"4.3\">\n");
     for file in linted {
-        let _ = writeln!(out, "  <file name=\"{}\">", escaped(&file.name));
+        let _ = writeln!(out, "  <file name=\"{}\">", xml(&file.name));
         for finding in &file.findings {
             let (start, _) = place(file, finding);
             let severity = match finding.severity {
@@ -26,8 +25,8 @@ pub(super) fn checkstyle(linted: &[Linted]) -> String {
                 "    <error line=\"{}\" column=\"{}\" severity=\"{severity}\" message=\"{}\" source=\"{}\"/>",
                 start.0,
                 start.1,
-                escaped(&finding.message),
-                escaped(finding.code)
+                xml(&finding.message),
+                xml(finding.code)
             );
         }
         out.push_str("  </file>\n");
@@ -40,9 +39,9 @@ pub(super) fn checkstyle(linted: &[Linted]) -> String {
 pub(super) fn junit(linted: &[Linted]) -> String {
     let total: usize = linted.iter().map(|file| file.findings.len()).sum();
     let tests: usize = linted.iter().map(|file| file.findings.len().max(1)).sum();
-    let mut out = format!("{HEADER}<testsuites name=\"kiln lint\" tests=\"{tests}\" failures=\"{total}\">\n");
+    let mut out = format!("{XML}<testsuites name=\"kiln lint\" tests=\"{tests}\" failures=\"{total}\">\n");
     for file in linted {
-        let name = escaped(&file.name);
+        let name = xml(&file.name);
         let (count, failures) = (file.findings.len().max(1), file.findings.len());
         let _ = writeln!(
             out,
@@ -57,11 +56,11 @@ pub(super) fn junit(linted: &[Linted]) -> String {
                 out,
                 "    <testcase classname=\"{name}\" name=\"{} at {}:{}\">\n      <failure type=\"{}\" \
                  message=\"{}\">{name}:{}:{}</failure>\n    </testcase>",
-                escaped(finding.code),
+                xml(finding.code),
                 start.0,
                 start.1,
                 finding.severity.name(),
-                escaped(&finding.message),
+                xml(&finding.message),
                 start.0,
                 start.1
             );
@@ -69,23 +68,5 @@ pub(super) fn junit(linted: &[Linted]) -> String {
         out.push_str("  </testsuite>\n");
     }
     out.push_str("</testsuites>\n");
-    out
-}
-
-/// A text in an attribute or between tags; what XML cannot say is replaced.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\n' => out.push_str("&#10;"),
-            '\t' => out.push_str("&#9;"),
-            c if c.is_control() || c == '\u{fffe}' || c == '\u{ffff}' => out.push('\u{fffd}'),
-            c => out.push(c),
-        }
-    }
     out
 }
