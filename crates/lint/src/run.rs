@@ -4,7 +4,6 @@ use kiln_dockerfile::ast::{Kind, Span};
 use kiln_dockerfile::checks;
 use kiln_dockerfile::diagnostic::{Diagnostic, Severity as Level};
 use kiln_dockerfile::{Dockerfile, code, parse};
-use kiln_image::{Digest, ImageConfig};
 use kiln_plan::{Images, Options, Outcome, Plan, ResolvedImage};
 
 use crate::buildkit;
@@ -149,13 +148,8 @@ pub(crate) fn planned(file: &Dockerfile) -> (Option<Plan>, Vec<Diagnostic>) {
             Outcome::Plan(plan, found) => break (Some(*plan), found),
             Outcome::Invalid(found) => break (None, found),
             Outcome::Needs(needs) => images.extend(needs.into_keys().map(|request| {
-                let config = ImageConfig {
-                    architecture: request.platform.architecture.clone(),
-                    os: request.platform.os.clone(),
-                    ..ImageConfig::default()
-                };
-                let manifest = Digest::of(request.reference.to_string());
-                (request, ResolvedImage { manifest, config })
+                let unknown = ResolvedImage::unknown(&request);
+                (request, unknown)
             })),
         }
     };

@@ -151,6 +151,20 @@ pub struct ResolvedImage {
     pub config: ImageConfig,
 }
 
+impl ResolvedImage {
+    /// One of which nothing is known but for what platform it is, for who asks what a Dockerfile means and builds nothing.
+    pub fn unknown(request: &ImageRequest) -> Self {
+        Self {
+            manifest: Digest::of(request.reference.to_string()),
+            config: ImageConfig {
+                architecture: request.platform.architecture.clone(),
+                os: request.platform.os.clone(),
+                ..ImageConfig::default()
+            },
+        }
+    }
+}
+
 /// The images that are known so far.
 pub type Images = BTreeMap<ImageRequest, ResolvedImage>;
 

@@ -3,7 +3,6 @@
 use kiln_dockerfile::ast::{Command, Instruction, Kind, Span, Word};
 use kiln_dockerfile::diagnostic::{Diagnostic, Severity};
 use kiln_dockerfile::{Dockerfile, parse, parse_bytes};
-use kiln_image::{Digest, ImageConfig};
 use kiln_lint::{Config, Safety};
 use kiln_plan::{Images, Options, Outcome, ResolvedImage, plan};
 
@@ -126,13 +125,8 @@ fn planned(tree: &Dockerfile) {
             Outcome::Needs(needs) => {
                 assert!(needs.keys().all(|request| !images.contains_key(request)));
                 images.extend(needs.into_keys().map(|request| {
-                    let config = ImageConfig {
-                        architecture: request.platform.architecture.clone(),
-                        os: request.platform.os.clone(),
-                        ..ImageConfig::default()
-                    };
-                    let manifest = Digest::of(request.reference.to_string());
-                    (request, ResolvedImage { manifest, config })
+                    let unknown = ResolvedImage::unknown(&request);
+                    (request, unknown)
                 }));
             }
         }

@@ -1,6 +1,6 @@
 //! Kiln's own rules.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use kiln_dockerfile::ast::{Instruction, Kind, SourcePath, Span, Stage};
 
@@ -188,15 +188,15 @@ fn is_install(command: &Command) -> bool {
 /// `chmod -R`, `chown -R` of what a COPY of the same stage brought.
 pub(super) fn recursive_change(view: &View<'_>, found: &mut Found<'_>) {
     for stage in 0..view.file.stages.len() {
-        let mut copied: Vec<&str> = Vec::new();
+        let mut copied = Copied::default();
         for item in view.stage(stage).filter(|item| !item.onbuild) {
             match item.kind {
-                Kind::Copy(copy) => copied.push(&copy.transfer.destination.raw),
+                Kind::Copy(copy) => copied.add(&copy.transfer.destination.raw),
                 Kind::Run(_) => {
                     let Some(run) = &item.script else { continue };
                     let again = run.script.named(&["chmod", "chown"]).find(|command| {
                         command.has_flag(&["R", "recursive"])
-                            && command.plain().iter().skip(1).any(|path| covers(&path.text, &copied))
+                            && command.plain().iter().skip(1).any(|path| copied.is_below(&path.text))
                     });
                     if let Some(command) = again {
                         let message = format!(
@@ -212,32 +212,40 @@ pub(super) fn recursive_change(view: &View<'_>, found: &mut Found<'_>) {
     }
 }
 
-/// Whether a path is one of these absolute ones, or contains one.
-fn covers(path: &str, copied: &[&str]) -> bool {
-    let path = path.trim_end_matches('/');
-    copied.iter().filter(|to| to.starts_with('/')).any(|to| {
-        let to = to.trim_end_matches('/');
-        !path.is_empty()
-            && to
-                .strip_prefix(path)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    })
+/// Where a stage copied something to.
+#[derive(Default)]
+struct Copied<'a>(BTreeSet<&'a str>);
+
+impl<'a> Copied<'a> {
+    fn add(&mut self, destination: &'a str) {
+        if destination.starts_with('/') {
+            self.0.insert(destination.trim_end_matches('/'));
+        }
+    }
+
+    /// Whether a path is one of these, or has one below it.
+    fn is_below(&self, path: &str) -> bool {
+        let path = path.trim_end_matches('/');
+        let below = format!("{path}/");
+        let mut from = self.0.range(below.as_str()..);
+        !path.is_empty() && (self.0.contains(path) || from.next().is_some_and(|first| first.starts_with(&below)))
+    }
 }
 
 /// `rm` of what an earlier layer holds.
 pub(super) fn removed_later(view: &View<'_>, found: &mut Found<'_>) {
     for stage in (0..view.file.stages.len()).filter(|stage| view.is_built_on(*stage)) {
-        let mut copied: Vec<&str> = Vec::new();
+        let mut copied = Copied::default();
         for item in view.stage(stage).filter(|item| !item.onbuild) {
             match item.kind {
-                Kind::Copy(copy) => copied.push(&copy.transfer.destination.raw),
-                Kind::Add(add) => copied.push(&add.transfer.destination.raw),
+                Kind::Copy(copy) => copied.add(&copy.transfer.destination.raw),
+                Kind::Add(add) => copied.add(&add.transfer.destination.raw),
                 Kind::Run(_) => {
                     let Some(run) = &item.script else { continue };
                     let removes = run.script.named(&["rm"]).find_map(|command| {
                         let mut paths = command.plain().into_iter();
                         paths
-                            .find(|path| covers(&path.text, &copied))
+                            .find(|path| copied.is_below(&path.text))
                             .map(|path| (command, path))
                     });
                     if let Some((command, path)) = removes {

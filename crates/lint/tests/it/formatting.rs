@@ -2,7 +2,6 @@
 
 use kiln_dockerfile::diagnostic::Severity as Level;
 use kiln_dockerfile::parse;
-use kiln_image::{Digest, ImageConfig};
 use kiln_lint::format;
 use kiln_plan::{Images, Options, Outcome, ResolvedImage, Step, plan};
 
@@ -24,13 +23,8 @@ fn steps(text: &str) -> Option<Vec<Step>> {
             Outcome::Plan(plan, _) => return Some(plan.steps),
             Outcome::Invalid(_) => return None,
             Outcome::Needs(needs) => images.extend(needs.into_keys().map(|request| {
-                let config = ImageConfig {
-                    architecture: request.platform.architecture.clone(),
-                    os: request.platform.os.clone(),
-                    ..ImageConfig::default()
-                };
-                let manifest = Digest::of(request.reference.to_string());
-                (request, ResolvedImage { manifest, config })
+                let unknown = ResolvedImage::unknown(&request);
+                (request, unknown)
             })),
         }
     }
