@@ -1,4 +1,4 @@
-//! Trees of more layers than the kernel lays over one another.
+//! Layers that are copied: those of trees that have more than the kernel lays over one another, and those that must share no file.
 
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
@@ -38,13 +38,22 @@ impl Images<'_> {
         layers.iter().rev().map(|layer| self.store.layer_path(layer)).collect()
     }
 
+    /// A layer with the same files that are no other layer's.
+    pub(crate) fn apart(&self, layer: &LayerId) -> StepResult<LayerId> {
+        self.merged(std::slice::from_ref(layer))
+    }
+
     fn merged(&self, layers: &[LayerId]) -> StepResult<LayerId> {
         let names: Vec<String> = layers.iter().map(ToString::to_string).collect();
         let id = LayerId::from_digest(&Digest::of(format!("merged\n{}", names.join("\n"))));
         let name = format!("layer-{id}");
         let _alone = waiting::lock(self.store, self.cancel, &name, Share::Alone, || {})?;
         if self.store.layer(&id)?.is_none() {
-            let task = self.tasks.start(format!("[internal] merge {} layers", layers.len()));
+            let title = match layers.len() {
+                1 => "[internal] copy a layer that shares files".to_owned(),
+                count => format!("[internal] merge {count} layers"),
+            };
+            let task = self.tasks.start(title);
             task.end(self.merge(layers, &id))?;
         }
         Ok(id)

@@ -238,17 +238,23 @@ impl<'a> Solver<'a> {
                 }
                 Ok(ran)
             }
-            Op::Merge(inputs) => {
-                let layers = inputs
-                    .iter()
-                    .flat_map(|input| self.result(*input).layers().to_vec())
-                    .collect();
-                Ok(Ran {
-                    done: Done::Tree(layers),
-                    outcome: TaskOutcome::Cached,
-                })
-            }
+            Op::Merge(inputs) => Ok(Ran {
+                done: Done::Tree(self.merge(inputs)?.into()),
+                outcome: TaskOutcome::Cached,
+            }),
         }
+    }
+
+    /// The layers of all, the lowest first. They were made apart from one another, so one may have files that a lower one
+    /// was linked from: in a tree that has both it is another, with files of its own.
+    fn merge(&self, inputs: &[StepId]) -> StepResult<Vec<LayerId>> {
+        let mut trees = inputs.iter().map(|input| self.result(*input));
+        let mut layers = trees.next().map_or_else(Vec::new, |lowest| lowest.layers().to_vec());
+        for layer in trees.flat_map(|tree| tree.layers().to_vec()) {
+            let shares = !layers.contains(&layer) && self.session.store.is_related(&layer, &layers)?;
+            layers.push(if shares { self.images.apart(&layer)? } else { layer });
+        }
+        Ok(layers)
     }
 }
 
