@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use kiln_image::{Config, Platform, Reference, ReferenceError};
 use kiln_plan::{ImageRequest, Network, ResolvedImage};
-use kiln_sandbox::{BindSource, Child, Mount, MountKind, Overlay, Spec, Stdio, User};
+use kiln_sandbox::{BindSource, Child, Kind, Mount, MountKind, Overlay, Prepared, Spec, Stdio, User};
 use kiln_store::{Entry, Found};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::AsFd;
@@ -120,9 +120,10 @@ fn run(images: &Images<'_>, spec: &RunSpec, starting: &dyn Fn()) -> StepResult<u
         ..Spec::new(root.as_fd(), command(config, spec)?)
     };
     let stdin = if spec.interactive { Stdio::Inherit } else { Stdio::Null };
+    let prepared = Prepared::new(Kind::of(&sandbox)).map_err(StepError::from)?;
     starting();
     let stdio = [stdin, Stdio::Inherit, Stdio::Inherit];
-    let mut child = Processors::default().spawn(&resolved.config.platform(), sandbox, stdio)?;
+    let mut child = Processors::default().spawn(&resolved.config.platform(), prepared, sandbox, stdio)?;
     wait(&mut child, images.cancel)
 }
 

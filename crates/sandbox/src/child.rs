@@ -4,8 +4,10 @@ use crate::assemble::Surroundings;
 use crate::cgroup::Group;
 use crate::command::{c_string, command};
 use crate::exec::Job;
+use crate::ground::Kind;
 use crate::limits::rlimits;
 use crate::mnt::Context;
+use crate::prepared::{Prepared, panicked};
 use crate::stage::Report;
 use crate::supervise::{MakeJob, supervise};
 use crate::{Error, Spec, Stdio};
@@ -14,7 +16,6 @@ use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Signal, pidfd_send_signal};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -59,24 +60,58 @@ pub struct Exit {
 /// [`Error::CommandNotFound`] and [`Error::CommandNotExecutable`] are about the image; all others mean that the step
 /// could not be set up. Nothing is left over in either case.
 pub fn spawn(spec: &Spec<'_>, stdin: Stdio, stdout: Stdio, stderr: Stdio) -> Result<Child, Error> {
-    let surroundings = Surroundings::new(spec)?;
-    let [stdin, stdout, stderr] = [
-        Stream::new(stdin, false)?,
-        Stream::new(stdout, true)?,
-        Stream::new(stderr, true)?,
-    ];
+    Prepared::new(Kind::of(spec))?.spawn(spec, stdin, stdout, stderr)
+}
+
+impl Prepared {
+    /// As [`spawn`], in these namespaces if they are of the step's kind.
+    pub fn spawn(self, spec: &Spec<'_>, stdin: Stdio, stdout: Stdio, stderr: Stdio) -> Result<Child, Error> {
+        if self.kind() != Kind::of(spec) {
+            return spawn(spec, stdin, stdout, stderr);
+        }
+        let surroundings = Surroundings::new(spec)?;
+        let [stdin, stdout, stderr] = [
+            Stream::new(stdin, false)?,
+            Stream::new(stdout, true)?,
+            Stream::new(stderr, true)?,
+        ];
+        let stdio = [stdin.ours, stdout.ours, stderr.ours];
+        let group = Group::new(&spec.limits)?;
+        let make_job = make_job(spec, stdio, group.as_ref())?;
+        let emulator = spec.emulator.clone();
+        let (pidfd, thread) = self.carry_out(move |ground, started| {
+            let exit = supervise(ground, surroundings, make_job, started)?;
+            // What it registers must outlast the step.
+            drop(emulator);
+            let usage = group.as_ref().map(Group::usage).unwrap_or_default();
+            Ok(Exit {
+                peak_memory: usage.peak_memory,
+                out_of_memory: usage.out_of_memory,
+                ..exit
+            })
+        })?;
+        Ok(Child {
+            pidfd,
+            stdin: stdin.theirs,
+            stdout: stdout.theirs,
+            stderr: stderr.theirs,
+            thread: Some(thread),
+            exit: None,
+        })
+    }
+}
+
+/// All that the process needs but what only its thread knows.
+fn make_job(spec: &Spec<'_>, stdio: [Option<OwnedFd>; 3], group: Option<&Group>) -> Result<MakeJob, Error> {
     let command = command(spec)?;
     let cwd = c_string(&spec.cwd)?;
     let rlimits = rlimits(&spec.ulimits)?;
-    let group = Group::new(&spec.limits)?;
-    let join = group.as_ref().map_or_else(|| Ok(Vec::new()), Group::join_files)?;
+    let join = group.map_or_else(|| Ok(Vec::new()), Group::join_files)?;
     let filter = if spec.privileged { None } else { Some(filter()?) };
     let (uid, gid, groups) = (spec.user.uid, spec.user.gid, spec.user.groups.clone());
     let (privileged, read_only_root, keep_session) = (spec.privileged, spec.read_only_root, spec.keep_session);
-    // The step's thread keeps one: what it registers must outlast the step.
-    let (emulator, kept) = (spec.emulator.clone(), spec.emulator.clone());
-    let stdio = [stdin.ours, stdout.ours, stderr.ours];
-    let make_job: MakeJob = Box::new(move |assembled| Job {
+    let emulator = spec.emulator.clone();
+    Ok(Box::new(move |assembled| Job {
         assembled,
         command,
         cwd,
@@ -92,39 +127,7 @@ pub fn spawn(spec: &Spec<'_>, stdin: Stdio, stdout: Stdio, stderr: Stdio) -> Res
         rlimits,
         filter,
         report: Report::default(),
-    });
-    let (sender, receiver) = sync_channel(1);
-    let thread = std::thread::Builder::new()
-        .name("kiln-step".to_owned())
-        .spawn(move || {
-            let exit = supervise(surroundings, make_job, &sender)?;
-            drop(kept);
-            let usage = group.as_ref().map(Group::usage).unwrap_or_default();
-            Ok(Exit {
-                peak_memory: usage.peak_memory,
-                out_of_memory: usage.out_of_memory,
-                ..exit
-            })
-        })
-        .map_err(|e| Error::setup("start", "a thread", e))?;
-    match receiver.recv() {
-        Ok(Ok(pidfd)) => Ok(Child {
-            pidfd,
-            stdin: stdin.theirs,
-            stdout: stdout.theirs,
-            stderr: stderr.theirs,
-            thread: Some(thread),
-            exit: None,
-        }),
-        Ok(Err(error)) => {
-            // The thread has nothing more to say, but the step's traces are gone only when it has ended.
-            drop(thread.join());
-            Err(error)
-        }
-        Err(_) => Err(thread
-            .join()
-            .map_or_else(|_| panicked(), |outcome| outcome.err().unwrap_or_else(panicked))),
-    }
+    }))
 }
 
 fn filter() -> Result<&'static [crate::seccomp::Insn], Error> {
@@ -132,13 +135,6 @@ fn filter() -> Result<&'static [crate::seccomp::Insn], Error> {
         let reason = "there is no seccomp profile for this architecture; only privileged steps can run";
         Error::InvalidSpec(reason.to_owned())
     })
-}
-
-fn panicked() -> Error {
-    Error::Follow {
-        step: "supervise",
-        source: std::io::Error::other("its thread ended early"),
-    }
 }
 
 /// The two ends of a standard stream.

@@ -41,7 +41,7 @@ pub(crate) fn new_dev(attributes: MountAttrFlags) -> Result<OwnedFd, Error> {
     Ok(dev)
 }
 
-/// Fills the `/dev` of a step once it is in its place: devices and the mounts on it. Gives the mount on `/dev/null`.
+/// Fills the `/dev` of a step: devices and the mounts on it. Gives the mount on `/dev/null`.
 pub(crate) fn populate(dev: BorrowedFd<'_>, shm_size: u64) -> Result<OwnedFd, Error> {
     let null = device(dev, "null")?;
     for name in DEVICES {

@@ -140,7 +140,7 @@ fn mount_proc(job: &Job) -> Result<(), Failure> {
         let cover = if entry.directory {
             empty.mount()
         } else {
-            clone_fd(&job.assembled.null, false)
+            clone_fd(&job.assembled.furniture.null, false)
         };
         let cover = cover.at(Stage::HideProc)?;
         attach_at(cover, &proc, entry.name).at(Stage::HideProc)?;
@@ -155,7 +155,7 @@ fn mount_proc(job: &Job) -> Result<(), Failure> {
 
 /// Shows the step's own control group only, or none.
 fn mount_cgroup(job: &Job, own: bool) -> Result<(), Failure> {
-    let Some(target) = &job.assembled.cgroup else {
+    let Some(target) = &job.assembled.furniture.cgroup else {
         return Ok(());
     };
     let mut attributes =

@@ -9,6 +9,11 @@ pub(crate) fn has_layer_by_layer() -> bool {
     !pretend_old() && at_least(6, 8)
 }
 
+/// Whether mounts can be put onto detached ones.
+pub(crate) fn builds_detached() -> bool {
+    !pretend_old() && at_least(6, 15)
+}
+
 /// A second mount of what the detached mount `fd` shows. Kernels before Linux 6.15 answer `EINVAL`.
 pub(crate) fn clone_detached(fd: impl AsFd) -> Result<OwnedFd, Errno> {
     if pretend_old() {

@@ -6,6 +6,7 @@
 //! * [`Overlay`]: an overlay of directories as a detached mount, which nobody else sees and which dissolves with its
 //!   descriptor;
 //! * [`spawn`]: one process over such a mount, with Docker's default privileges and nothing of the host visible;
+//!   [`Prepared`]: namespaces for one, made before it is known what runs in them;
 //! * [`Emulator`] and [`runs`]: programs of other processors, and whether a program can be run at all;
 //! * [`resolve_user`], [`resolve_owner`]: user and group names as the image's own files define them;
 //! * [`open_in_root`] and [`mkdir_all_in_root`]: paths that never leave a root directory.
@@ -22,6 +23,7 @@ mod devices;
 mod emulator;
 mod error;
 mod exec;
+mod ground;
 mod kernel;
 mod ladder;
 mod limits;
@@ -33,6 +35,7 @@ mod overlay;
 mod overlay_old;
 mod path;
 mod prepare;
+mod prepared;
 mod scope;
 mod seccomp;
 mod spec;
@@ -47,8 +50,10 @@ mod userns;
 pub use child::{Child, Exit, spawn};
 pub use emulator::{Emulator, EmulatorError, Interpreter};
 pub use error::Error;
+pub use ground::Kind;
 pub use ladder::{Probe, Rung, probe};
 pub use overlay::{Overlay, create_stubs};
+pub use prepared::Prepared;
 pub use path::{mkdir_all_in_root, open_in_root};
 pub use spec::{BindSource, CpuTime, Limits, Mount, MountKind, Network, Spec, Stdio, Ulimit, User};
 pub use trial::runs;

@@ -1,25 +1,22 @@
-//! The thread that carries one step: it builds the surroundings, starts the process, waits for it and clears up.
-//!
-//! The kernel ties a process's life to that of the *thread* that started it (`PR_SET_PDEATHSIG`); with a thread of
-//! its own a step cannot be killed by the end of some worker thread.
+//! What the thread that carries one step does with it: builds the surroundings, starts the process, waits for it and clears
+//! up.
 
 use crate::assemble::{Assembled, Surroundings};
 use crate::exec::{Job, main};
+use crate::ground::Laid;
 use crate::mnt::{Context, last_errno};
+use crate::prepared::{Started, not_started};
 use crate::stage::Stage;
 use crate::targets::Targets;
 use crate::{Error, Exit};
-use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::ffi::c_int;
-use std::os::fd::{AsFd, FromRawFd, OwnedFd};
-use std::sync::mpsc::SyncSender;
+use std::os::fd::{FromRawFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// A process that runs its command.
-struct Started {
+struct Process {
     pid: libc::pid_t,
     pidfd: OwnedFd,
 }
@@ -29,14 +26,15 @@ pub(crate) type MakeJob = Box<dyn FnOnce(Assembled) -> Job + Send>;
 
 /// Runs a step to its end. `started` gets the process's descriptor, or why there is none.
 pub(crate) fn supervise(
+    ground: Laid,
     surroundings: Surroundings,
     make_job: MakeJob,
-    started: &SyncSender<Result<OwnedFd, Error>>,
+    started: &Started,
 ) -> Result<Exit, Error> {
     let mut targets = None;
-    let result = start(surroundings, make_job, &mut targets);
+    let result = start(ground, surroundings, make_job, &mut targets);
     let outcome = match result {
-        Ok(Started { pid, pidfd }) => {
+        Ok(Process { pid, pidfd }) => {
             // The receiver waits for exactly this message; if it is gone there is nobody to tell.
             started.send(Ok(pidfd)).ok();
             wait(pid)
@@ -46,10 +44,7 @@ pub(crate) fn supervise(
                 targets.remove();
             }
             started.send(Err(error)).ok();
-            return Err(Error::Follow {
-                step: "start",
-                source: std::io::Error::other("it was not started"),
-            });
+            return Err(not_started());
         }
     };
     if let Some(targets) = targets {
@@ -58,21 +53,23 @@ pub(crate) fn supervise(
     outcome
 }
 
-fn start(surroundings: Surroundings, make_job: MakeJob, targets: &mut Option<Targets>) -> Result<Started, Error> {
-    block_signals();
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    let home = rustix::fs::open("/proc/thread-self/ns/mnt", flags, Mode::empty())
-        .context("open", "/proc/thread-self/ns/mnt")?;
+fn start(
+    ground: Laid,
+    surroundings: Surroundings,
+    make_job: MakeJob,
+    targets: &mut Option<Targets>,
+) -> Result<Process, Error> {
+    let (home, ground) = ground?;
     let result = surroundings
-        .assemble(targets)
+        .assemble(ground, targets)
         .and_then(|assembled| launch(&make_job(assembled)));
-    // Back home, so that the step's mounts end with its processes. If that should fail they end with this thread.
-    move_into_link_name_space(home.as_fd(), Some(LinkNameSpaceType::Mount)).ok();
+    // So that the step's mounts end with its processes.
+    home.enter();
     result
 }
 
 /// No handler of Kiln may run on this thread: the new process shares its memory until it executes its command.
-fn block_signals() {
+pub(crate) fn block_signals() {
     // SAFETY: both calls only write the set given to them; the mask is this thread's own.
     unsafe {
         let mut all: libc::sigset_t = std::mem::zeroed();
@@ -81,11 +78,11 @@ fn block_signals() {
     }
 }
 
-fn launch(job: &Job) -> Result<Started, Error> {
+fn launch(job: &Job) -> Result<Process, Error> {
     let _dumpable = (job.uid != 0 || job.gid != 0).then(KeepDumpable::new);
     let (pid, pidfd) = clone(job).context("start", "the process")?;
     let Some((stage, errno)) = job.report.take() else {
-        return Ok(Started { pid, pidfd });
+        return Ok(Process { pid, pidfd });
     };
     // It has ended by itself; nothing else tells of it.
     wait(pid)?;

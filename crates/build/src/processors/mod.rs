@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use kiln_image::Platform;
-use kiln_sandbox::{Child, Emulator, EmulatorError, Interpreter, Spec, Stdio, runs};
+use kiln_sandbox::{Child, Emulator, EmulatorError, Interpreter, Prepared, Spec, Stdio, runs};
 use rustix::io::Errno;
 
 use crate::error::{StepError, StepResult};
@@ -125,12 +125,13 @@ pub(crate) struct Processors {
 }
 
 impl Processors {
-    /// Starts a step for the platform.
+    /// Starts a step for the platform, in namespaces of its kind.
     ///
     /// It is tried too if programs for the platform cannot run: the image may hold others all the same.
     pub(crate) fn spawn(
         &self,
         platform: &Platform,
+        prepared: Prepared,
         mut spec: Spec<'_>,
         [stdin, stdout, stderr]: [Stdio; 3],
     ) -> StepResult<Child> {
@@ -138,7 +139,7 @@ impl Processors {
         if let Ok(Way::Emulated { emulator, .. }) = &way {
             spec.emulator = Some(emulator.clone());
         }
-        kiln_sandbox::spawn(&spec, stdin, stdout, stderr).map_err(|error| match (error, way) {
+        prepared.spawn(&spec, stdin, stdout, stderr).map_err(|error| match (error, way) {
             (kiln_sandbox::Error::CommandNotExecutable { source, .. }, Err(reason))
                 if source.raw_os_error() == Some(Errno::NOEXEC.raw_os_error()) =>
             {

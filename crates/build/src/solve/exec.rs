@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
-use kiln_plan::{Exec, Mount, MountKind, Network};
+use kiln_plan::{Exec, Mount, MountKind, Network, StepId};
 use kiln_sandbox::{Overlay, Spec, Stdio, Ulimit, User};
 use kiln_store::{LayerDir, LayerId};
 use rustix::fd::AsFd;
@@ -24,6 +24,7 @@ impl Solver<'_> {
         let base = self.tree(exec.root);
         self.images.materialize(base.layers())?;
         let work = self.work("prepare");
+        let prepared = self.ahead.take(exec)?;
         let directory = self.session.store.new_layer()?;
         let root = self.root(base.layers(), &directory)?;
         let user = kiln_sandbox::resolve_user(root.as_fd(), &exec.user)?;
@@ -54,7 +55,7 @@ impl Solver<'_> {
         drop(work);
         let work = self.work("start");
         let entered = self.enter_caches(task, exec, &mut caches);
-        let spawned = entered.and_then(|()| self.session.processors.spawn(&exec.platform, spec, stdio));
+        let spawned = entered.and_then(|()| self.session.processors.spawn(&exec.platform, prepared, spec, stdio));
         let mut child = match spawned {
             Ok(child) => child,
             Err(error) => {
@@ -68,13 +69,16 @@ impl Solver<'_> {
         }
         drop(work);
         let work = self.work("run");
+        // What takes its time while the program does: its own mount of the root is another.
+        self.prepare_next(StepId(task.0));
+        drop(root);
         let followed = output.follow(&mut child, self.cancel, request.step_timeout);
         drop(work);
         let _work = self.work("tear down");
         let left = caches.left_by_killed();
         let end = followed.as_ref().map_or(End::Killed, |(exit, _)| End::of(exit));
         self.leave_caches(task, caches, end);
-        drop((mounted, root));
+        drop(mounted);
         let (exit, late) = followed?;
         if exit.code == Some(0) {
             return Ok(Made {

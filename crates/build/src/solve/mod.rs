@@ -1,6 +1,7 @@
 //! Solving: runs the steps of a plan, each as soon as its inputs are there, several at a time.
 
 mod agent;
+mod ahead;
 mod cache_id;
 mod cached;
 mod caches;
@@ -36,6 +37,7 @@ use crate::event::{Event, Sink, TaskId, TaskOutcome, Work};
 use crate::images::Images;
 use crate::session::Session;
 use crate::waiting::{self, Share};
+use ahead::Ahead;
 use clock::Clock;
 use quiet::Quiet;
 
@@ -70,6 +72,7 @@ pub(crate) struct Solver<'a> {
     unannounced: Vec<StepId>,
     results: schedule::Results,
     quiet: Quiet,
+    ahead: Ahead,
 }
 
 /// What a step that ran (or did not have to) came to.
@@ -97,6 +100,7 @@ impl<'a> Solver<'a> {
             unannounced: (0..plan.steps.len()).map(StepId).collect(),
             results: schedule::Results::new(plan.steps.len()),
             quiet: Quiet::default(),
+            ahead: Ahead::default(),
         }
     }
 
@@ -109,6 +113,7 @@ impl<'a> Solver<'a> {
             unannounced: ended.collect(),
             results: schedule::Results::new(self.plan.steps.len()),
             quiet: Quiet::default(),
+            ahead: Ahead::default(),
             ..*self
         }
     }
