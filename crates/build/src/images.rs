@@ -16,6 +16,7 @@ use crate::damage::Damages;
 use crate::error::{Error, StepError, StepResult};
 use crate::request::{CachePlace, Layout};
 use crate::session::Tasks;
+use crate::stack::Stacks;
 
 /// Of commands that build nothing.
 static NO_LAYOUTS: BTreeMap<Reference, Layout> = BTreeMap::new();
@@ -29,6 +30,7 @@ pub(crate) struct Images<'a> {
     pub(crate) caches: Caches<'a>,
     pub(crate) damages: Damages,
     layouts: &'a BTreeMap<Reference, Layout>,
+    pub(crate) stacks: Stacks,
     known: Mutex<Known>,
 }
 
@@ -124,6 +126,7 @@ impl<'a> Images<'a> {
             caches: Caches::none(tasks),
             damages: Damages::default(),
             layouts: &NO_LAYOUTS,
+            stacks: Stacks::default(),
             known: Mutex::default(),
         }
     }

@@ -20,6 +20,7 @@ use crate::content::Content;
 use crate::cursor::{Cursor, Missing};
 use crate::extract::{chown, times};
 use crate::mode::ModeChange;
+use crate::remove::{remove, remove_below};
 use crate::root::{self, clean_in_root, join, path_of, split};
 use crate::times::Times;
 use crate::walk::{self, FileId, Meta, Name, Next, Walk};
@@ -58,6 +59,10 @@ pub struct CopyOptions<'a> {
     pub no_follow: bool,
     /// Whether a file replaces a symbolic link that is the destination itself rather than what it leads to.
     pub replace_link: bool,
+    /// Whether source and destination are layers, of which the source is the upper one: it replaces whatever is in its
+    /// way, and its directories keep nothing of those below but, unless it hides them, the files. Whiteouts and marks of
+    /// opaque directories stay, for layers further down.
+    pub layer: bool,
 }
 
 impl std::fmt::Debug for CopyOptions<'_> {
@@ -70,6 +75,7 @@ impl std::fmt::Debug for CopyOptions<'_> {
             .field("times", &self.times)
             .field("no_follow", &self.no_follow)
             .field("replace_link", &self.replace_link)
+            .field("layer", &self.layer)
             .finish()
     }
 }
@@ -200,6 +206,8 @@ struct Place {
     name: CString,
     /// What the directory's time was before anything was changed, if that is to stay.
     mtime: Option<(i64, u32)>,
+    /// Whether a directory that is there makes way, with all that is in it.
+    replace_directory: bool,
 }
 
 impl Place {
@@ -207,17 +215,17 @@ impl Place {
         Meta::of(&*self.directory, &self.name)
     }
 
-    /// Makes something in place of what is there, unless that is a directory.
+    /// Makes something in place of what is there.
     fn create<T>(&self, make: impl Fn() -> Result<T, Errno>, path: &Path) -> Result<T, Error> {
         match make() {
             Err(Errno::EXIST) => {}
             result => return result.map_err(Error::at("create", path)),
         }
         let meta = self.meta().map_err(Error::at("examine", path))?;
-        if meta.kind == FileType::Directory {
+        if meta.kind == FileType::Directory && !self.replace_directory {
             return Err(Error::IsADirectory { path: path.to_owned() });
         }
-        unlinkat(&*self.directory, &*self.name, AtFlags::empty()).map_err(Error::at("replace", path))?;
+        remove(&*self.directory, OsStr::from_bytes(self.name.to_bytes())).map_err(Error::at("replace", path))?;
         make().map_err(Error::at("create", path))
     }
 
@@ -257,6 +265,7 @@ fn locate(root: BorrowedFd<'_>, path: &Path, replace_link: bool) -> Result<Place
                     directory: Rc::new(directory),
                     name,
                     mtime: Some(mtime),
+                    replace_directory: false,
                 });
             }
             Err(errno) => return Err(Error::at("examine", path)(errno)),
@@ -297,6 +306,7 @@ fn copy_directory(
     };
     let existing = root::open(dest_root, &dest, OFlags::PATH | OFlags::DIRECTORY);
     let kept = match existing {
+        Ok(_) if options.layer => None,
         Ok(existing) => Some(Meta::of_fd(&existing).map_err(Error::at("examine", dest_path))?),
         Err(Errno::NOENT) => None,
         Err(errno) => return Err(not_a_directory(errno)),
@@ -315,6 +325,9 @@ fn copy_directory(
     };
     tree.run(top)?;
     let open = walk::open_directory(&directory, c".").map_err(Error::at("open", dest_path))?;
+    if options.layer {
+        xattr::clear(&open).map_err(Error::at("set the attributes of", dest_path))?;
+    }
     match kept {
         Some(kept) => futimens(&open, &times(kept.mtime)).map_err(Error::at("set the time of", dest_path))?,
         None => copier
@@ -391,7 +404,7 @@ impl<'a> Copier<'a> {
                 self.name_attributes(place, meta)
                     .map_err(Error::at("set the attributes of", path))
             }
-            Source::Node(meta) if meta.kind == FileType::Socket => {
+            Source::Node(meta) if meta.kind == FileType::Socket && !self.options.layer => {
                 let copy = place.create(|| create_file(place), path)?;
                 self.describe(meta, &Xattrs::new())
                     .apply_to(&copy)
@@ -443,6 +456,22 @@ impl<'a> Copier<'a> {
     }
 }
 
+impl Directory {
+    /// Over the same directory of a lower layer.
+    fn settle(&self, parent: &OwnedFd, name: &CStr) -> Result<(), Errno> {
+        let there = walk::open_directory(parent, name)?;
+        xattr::clear(&there)?;
+        if self.opaque { remove_below(&there) } else { Ok(()) }
+    }
+
+    /// In place of something else of a lower layer, a whiteout perhaps, which hid what is further down.
+    fn replace(&mut self, parent: &OwnedFd, name: &CStr) -> Result<(), Errno> {
+        unlinkat(parent, name, AtFlags::empty())?;
+        self.opaque = true;
+        mkdirat(parent, name, Mode::RWXU)
+    }
+}
+
 /// Copies what is below a directory.
 struct TreeCopy<'a, 'b> {
     source: &'a [u8],
@@ -459,6 +488,8 @@ struct Directory {
     path: Vec<u8>,
     meta: Meta,
     xattrs: Xattrs,
+    /// Whether nothing of what lies below it in other layers is to be seen.
+    opaque: bool,
     /// Those that are only descended into are made when there is something in them.
     made: bool,
 }
@@ -499,11 +530,12 @@ impl TreeCopy<'_, '_> {
         }
         match Source::in_directory(walk.dir(), name).map_err(Error::at("open", full))? {
             Source::Directory(directory, meta) => {
-                let (xattrs, _) = xattr::read(&directory).map_err(Error::at("read the attributes of", full))?;
+                let (xattrs, opaque) = xattr::read(&directory).map_err(Error::at("read the attributes of", full))?;
                 self.directories.push(Directory {
                     path,
                     meta,
                     xattrs,
+                    opaque: opaque && self.copier.options.layer,
                     made: false,
                 });
                 if filter == Filter::Include {
@@ -530,6 +562,7 @@ impl TreeCopy<'_, '_> {
             directory,
             name: name.to_owned(),
             mtime: None,
+            replace_directory: self.copier.options.layer,
         };
         let meta = source.meta();
         if meta.is_linked() {
@@ -574,8 +607,14 @@ impl TreeCopy<'_, '_> {
                 Ok(()) => {}
                 Err(Errno::EXIST) => {
                     let c_name = CString::new(name).map_err(|_| Error::at("create", &shown)(Errno::INVAL))?;
-                    if Meta::of(&*parent, &c_name).map_err(Error::at("examine", &shown))?.kind != FileType::Directory {
-                        return Err(Error::NotADirectory { path: shown });
+                    let kind = Meta::of(&*parent, &c_name).map_err(Error::at("examine", &shown))?.kind;
+                    match (kind == FileType::Directory, self.copier.options.layer) {
+                        (true, false) => {}
+                        (true, true) => directory.settle(&parent, &c_name).map_err(Error::at("empty", shown))?,
+                        (false, true) => directory
+                            .replace(&parent, &c_name)
+                            .map_err(Error::at("replace", shown))?,
+                        (false, false) => return Err(Error::NotADirectory { path: shown }),
                     }
                 }
                 Err(errno) => return Err(Error::at("create the directory", shown)(errno)),
@@ -597,6 +636,9 @@ impl TreeCopy<'_, '_> {
         let mut set = || {
             let found = self.cursor.enter(&directory.path, Missing::Fail)?;
             let open = walk::open_directory(&*found, c".")?;
+            if directory.opaque {
+                xattr::set_opaque(&open)?;
+            }
             self.copier.describe(&directory.meta, &directory.xattrs).apply_to(&open)
         };
         set().map_err(Error::at("set the attributes of", shown))

@@ -29,6 +29,7 @@ mod times;
 mod unpack;
 mod usage;
 mod walk;
+mod whiteouts;
 mod xattr;
 
 pub use archive::{ArchiveKind, Extracted, extract, is_archive, newest_entry, sniff, uncompressed, unpack_whole};
@@ -45,3 +46,4 @@ pub use share::{Names, Shared, Unchanged, share_files};
 pub use times::Times;
 pub use unpack::{UnpackOptions, Unpacked, unpack};
 pub use usage::{Usage, disk_usage, disk_usage_without};
+pub use whiteouts::remove_idle_whiteouts;

@@ -19,7 +19,13 @@ pub(crate) fn remove(directory: impl AsFd, name: &OsStr) -> Result<(), Errno> {
         result => return result,
     }
     let c_name = CString::new(name.as_bytes()).map_err(|_| Errno::INVAL)?;
-    let mut walk = Walk::new(open_directory(&directory, &c_name)?)?;
+    remove_below(open_directory(&directory, &c_name)?)?;
+    unlinkat(&directory, name, AtFlags::REMOVEDIR)
+}
+
+/// Removes everything in an open directory. No link is followed.
+pub(crate) fn remove_below(directory: impl AsFd) -> Result<(), Errno> {
+    let mut walk = Walk::new(open_directory(directory, c".")?)?;
     loop {
         match walk.next()? {
             Next::Name(entry) => match unlinkat(walk.dir(), &*entry.name, AtFlags::empty()) {
@@ -30,7 +36,7 @@ pub(crate) fn remove(directory: impl AsFd, name: &OsStr) -> Result<(), Errno> {
                 result => result?,
             },
             Next::Left(path) => unlinkat(walk.dir(), OsStr::from_bytes(split(&path).1), AtFlags::REMOVEDIR)?,
-            Next::Done => return unlinkat(&directory, name, AtFlags::REMOVEDIR),
+            Next::Done => return Ok(()),
         }
     }
 }

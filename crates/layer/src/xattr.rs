@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 
-use rustix::fs::{XattrFlags, fgetxattr, flistxattr, fsetxattr};
+use rustix::fs::{XattrFlags, fgetxattr, flistxattr, fremovexattr, fsetxattr};
 use rustix::io::Errno;
 
 /// Name and value, sorted by name.
@@ -98,6 +98,17 @@ pub(crate) fn apply(file: impl AsFd, xattrs: &Xattrs) -> Result<(), Errno> {
         match fsetxattr(&file, OsStr::from_bytes(name), value, XattrFlags::empty()) {
             Ok(()) | Err(Errno::OPNOTSUPP) => {}
             Err(Errno::PERM | Errno::INVAL) if !belongs(name) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
+
+/// Takes away the attributes that [belong](belongs) to an open file.
+pub(crate) fn clear(file: impl AsFd) -> Result<(), Errno> {
+    for name in list(&file)?.iter().filter(|name| belongs(name)) {
+        match fremovexattr(&file, OsStr::from_bytes(name)) {
+            Ok(()) | Err(Errno::NODATA) => {}
             Err(errno) => return Err(errno),
         }
     }

@@ -21,6 +21,8 @@ pub struct Layer {
     pub id: LayerId,
     /// Bytes of its files.
     pub size: u64,
+    /// Bytes that they have on disk, but for those that another layer has too.
+    pub disk: u64,
     /// The digest of its tar, once somebody asked for it.
     pub diff_id: Option<Digest>,
     /// Bytes of that tar, if it was made here of the layer's files: then it is made the same again.
@@ -154,7 +156,9 @@ impl Store {
         }
         let db = self.look_up()?;
         let row = db
-            .prepare_cached("SELECT size, diff_id, tar_size, created, durable OR boot = ?2 FROM layers WHERE id = ?1")?
+            .prepare_cached(
+                "SELECT size, diff_id, tar_size, created, durable OR boot = ?2, disk FROM layers WHERE id = ?1",
+            )?
             .query_row(params![id.as_str(), boot_id()], |row| {
                 Ok((
                     row.get::<_, i64>(0)?,
@@ -162,10 +166,11 @@ impl Store {
                     row.get::<_, Option<i64>>(2)?,
                     row.get::<_, i64>(3)?,
                     row.get::<_, bool>(4)?,
+                    row.get::<_, i64>(5)?,
                 ))
             })
             .optional()?;
-        let Some((size, diff_id, tar_size, created, true)) = row else {
+        let Some((size, diff_id, tar_size, created, true, disk)) = row else {
             return Ok(None);
         };
         db.uses(Use::Layer(id.clone()))?;
@@ -188,6 +193,7 @@ impl Store {
         Ok(Some(Layer {
             id: id.clone(),
             size: from_sql(size),
+            disk: from_sql(disk),
             diff_id,
             tar_size: tar_size.map(from_sql),
             blobs,

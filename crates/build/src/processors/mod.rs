@@ -139,17 +139,19 @@ impl Processors {
         if let Ok(Way::Emulated { emulator, .. }) = &way {
             spec.emulator = Some(emulator.clone());
         }
-        prepared.spawn(&spec, stdin, stdout, stderr).map_err(|error| match (error, way) {
-            (kiln_sandbox::Error::CommandNotExecutable { source, .. }, Err(reason))
-                if source.raw_os_error() == Some(Errno::NOEXEC.raw_os_error()) =>
-            {
-                StepError::NotRunnable {
-                    platform: platform.clone(),
-                    reason,
+        prepared
+            .spawn(&spec, stdin, stdout, stderr)
+            .map_err(|error| match (error, way) {
+                (kiln_sandbox::Error::CommandNotExecutable { source, .. }, Err(reason))
+                    if source.raw_os_error() == Some(Errno::NOEXEC.raw_os_error()) =>
+                {
+                    StepError::NotRunnable {
+                        platform: platform.clone(),
+                        reason,
+                    }
                 }
-            }
-            (error, _) => error.into(),
-        })
+                (error, _) => error.into(),
+            })
     }
 
     /// Whether programs for the platform run through an emulator.

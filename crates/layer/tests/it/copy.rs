@@ -290,3 +290,165 @@ fn written_files() {
         .is_err()
     );
 }
+
+/// Two layers made by `lower` and `upper`, and the upper one copied onto the lower one.
+fn merged(lower: impl Fn(&Path), upper: impl Fn(&Path)) -> Trees {
+    let trees = Trees::new();
+    lower(&trees.to(""));
+    upper(&trees.from(""));
+    let options = CopyOptions {
+        layer: true,
+        ..CopyOptions::default()
+    };
+    trees.copy("/", "/", &options).unwrap();
+    trees
+}
+
+fn whiteout(path: &Path) {
+    crate::tree::node(path, rustix::fs::FileType::CharacterDevice, (0, 0)).unwrap();
+}
+
+fn opaque(path: &Path) {
+    crate::tree::set_xattr(path, "user.overlay.opaque", b"y");
+}
+
+fn is_opaque(path: &Path) -> bool {
+    crate::tree::xattrs(path)
+        .get("user.overlay.opaque")
+        .is_some_and(|value| value == b"y")
+}
+
+fn is_whiteout(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.mode() & 0o170_000 == 0o020_000 && found.rdev() == 0)
+}
+
+// What is expected follows from "Layering" and "whiteouts and opaque directories" of the kernel's overlayfs.rst.
+#[test]
+fn a_layer_on_a_layer_replaces_what_is_in_its_way() {
+    if !is_root() {
+        return;
+    }
+    let directory_with_file = |at: &Path| {
+        fs::create_dir(at.join("x")).unwrap();
+        fs::write(at.join("x/lower"), "lower").unwrap();
+    };
+    let file = |at: &Path| fs::write(at.join("x"), "file").unwrap();
+
+    let trees = merged(directory_with_file, file);
+    assert_eq!(fs::read(trees.to("x")).unwrap(), b"file");
+
+    let trees = merged(directory_with_file, |at| whiteout(&at.join("x")));
+    assert!(is_whiteout(&trees.to("x")));
+
+    let trees = merged(directory_with_file, |at| symlink("/elsewhere", at.join("x")).unwrap());
+    assert_eq!(fs::read_link(trees.to("x")).unwrap(), Path::new("/elsewhere"));
+
+    // A directory over anything but a directory has nothing to do with what lies further down.
+    for lower in [&file as &dyn Fn(&Path), &|at| whiteout(&at.join("x")), &|at| {
+        symlink("/tmp", at.join("x")).unwrap();
+    }] {
+        let trees = merged(lower, |at| {
+            fs::create_dir(at.join("x")).unwrap();
+            fs::write(at.join("x/upper"), "upper").unwrap();
+        });
+        assert_eq!(fs::read(trees.to("x/upper")).unwrap(), b"upper");
+        assert!(is_opaque(&trees.to("x")));
+    }
+
+    let trees = merged(directory_with_file, |at| {
+        fs::create_dir(at.join("x")).unwrap();
+        opaque(&at.join("x"));
+        fs::write(at.join("x/upper"), "upper").unwrap();
+    });
+    assert!(is_opaque(&trees.to("x")) && trees.to("x/upper").exists() && !trees.to("x/lower").exists());
+}
+
+#[test]
+fn directories_of_two_layers_become_one() {
+    if !is_root() {
+        return;
+    }
+    let trees = merged(
+        |at| {
+            fs::create_dir(at.join("x")).unwrap();
+            fs::write(at.join("x/lower"), "lower").unwrap();
+            fs::write(at.join("x/both"), "lower").unwrap();
+            fs::write(at.join("x/gone"), "lower").unwrap();
+            opaque(&at.join("x"));
+            crate::tree::set_xattr(&at.join("x"), "user.lower", b"1");
+            crate::tree::set_xattr(at, "user.lower", b"1");
+        },
+        |at| {
+            fs::create_dir(at.join("x")).unwrap();
+            fs::write(at.join("x/both"), "upper").unwrap();
+            fs::hard_link(at.join("x/both"), at.join("x/second")).unwrap();
+            whiteout(&at.join("x/gone"));
+            let _socket = UnixListener::bind(at.join("x/socket")).unwrap();
+            crate::tree::set_xattr(&at.join("x"), "user.upper", b"1");
+            fs::set_permissions(at.join("x"), fs::Permissions::from_mode(0o2711)).unwrap();
+            fs::set_permissions(at, fs::Permissions::from_mode(0o751)).unwrap();
+            rustix::fs::chown(at.join("x").as_path(), Some(rustix::fs::Uid::from_raw(7)), None).unwrap();
+        },
+    );
+    assert_eq!(fs::read(trees.to("x/lower")).unwrap(), b"lower");
+    assert_eq!(fs::read(trees.to("x/both")).unwrap(), b"upper");
+    let (both, second) = (
+        fs::metadata(trees.to("x/both")).unwrap(),
+        fs::metadata(trees.to("x/second")).unwrap(),
+    );
+    assert_eq!(both.ino(), second.ino());
+    assert!(is_whiteout(&trees.to("x/gone")));
+    assert_eq!(
+        fs::symlink_metadata(trees.to("x/socket")).unwrap().mode() & 0o170_000,
+        0o140_000
+    );
+    // The lower one's mark still hides what lies further down; its other attributes are the upper one's.
+    assert!(is_opaque(&trees.to("x")));
+    let names: Vec<String> = crate::tree::xattrs(&trees.to("x")).into_keys().collect();
+    assert_eq!(names, ["user.overlay.opaque", "user.upper"]);
+    assert!(crate::tree::xattrs(&trees.to("")).is_empty());
+    let x = fs::metadata(trees.to("x")).unwrap();
+    assert_eq!((x.mode() & 0o7777, x.uid()), (0o2711, 7));
+    assert_eq!(fs::metadata(trees.to("")).unwrap().mode() & 0o7777, 0o751);
+    assert_eq!(x.mtime_nsec(), fs::metadata(trees.from("x")).unwrap().mtime_nsec());
+}
+
+#[test]
+fn whiteouts_that_hide_nothing_are_removed() {
+    if !is_root() {
+        return;
+    }
+    let trees = Trees::new();
+    // The lower tree has x/there, x/opaque/there and, where the layer has a directory, a link.
+    fs::create_dir_all(trees.from("x/opaque")).unwrap();
+    fs::write(trees.from("x/there"), "").unwrap();
+    fs::write(trees.from("x/opaque/there"), "").unwrap();
+    symlink("x", trees.from("link")).unwrap();
+    for name in ["x/opaque", "link", "own"] {
+        fs::create_dir_all(trees.to(name)).unwrap();
+    }
+    opaque(&trees.to("x/opaque"));
+    for name in [
+        "x/there",
+        "x/nothing",
+        "x/opaque/there",
+        "link/there",
+        "own/there",
+        "gone",
+    ] {
+        whiteout(&trees.to(name));
+    }
+    let old = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
+    File::open(trees.to("x")).unwrap().set_modified(old).unwrap();
+    let (layer, lower) = (File::open(trees.to("")).unwrap(), File::open(trees.from("")).unwrap());
+    kiln_layer::remove_idle_whiteouts(layer.as_fd(), Some(lower.as_fd())).unwrap();
+    let left: Vec<_> = describe(&trees.to("")).into_keys().collect();
+    assert_eq!(
+        left,
+        ["link", "own", "x", "x/opaque", "x/there"].map(std::path::PathBuf::from)
+    );
+    assert_eq!(fs::metadata(trees.to("x")).unwrap().modified().unwrap(), old);
+
+    kiln_layer::remove_idle_whiteouts(layer.as_fd(), None).unwrap();
+    assert!(!trees.to("x/there").exists() && !is_whiteout(&trees.to("x/there")));
+}
