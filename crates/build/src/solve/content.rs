@@ -113,14 +113,14 @@ impl Solver<'_> {
         Ok(reader.files)
     }
 
-    /// Files of local contexts are not read again if they did not change since an earlier build. Those of layers are
-    /// on overlays, whose device numbers come and go.
+    /// Files are not read again if they did not change since an earlier build.
     pub(super) fn reader<'a>(&'a self, tree: &'a Tree<'a>, choose: &'a Choose<'a>) -> Reader<'a> {
         Reader {
             tree,
-            known: match tree.context {
-                Some(_) => self.session.known_files,
-                None => &NoFileDigests,
+            known: match (tree.context, &tree.known) {
+                (Some(_), _) => self.session.known_files,
+                (None, Some(known)) => known,
+                (None, None) => &NoFileDigests,
             },
             choose,
             owner: tree.context.is_some().then_some((0, 0)),

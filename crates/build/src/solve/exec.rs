@@ -159,7 +159,8 @@ impl Solver<'_> {
         .mount()?)
     }
 
-    fn layer_paths(&self, layers: &[LayerId]) -> StepResult<Vec<PathBuf>> {
+    /// The directories of layers, which are in the store, topmost first.
+    pub(super) fn layer_paths(&self, layers: &[LayerId]) -> StepResult<Vec<PathBuf>> {
         Ok(self.images.directories(&self.images.mountable(layers)?))
     }
 

@@ -16,6 +16,7 @@ use super::{Done, Solver};
 use crate::cancel::Cancel;
 use crate::context::Context;
 use crate::error::{StepError, StepResult};
+use crate::known_files::KnownLayers;
 use crate::measure::Common;
 
 /// A local context's files as a tree of its own, for bind mounts.
@@ -81,9 +82,11 @@ impl Solver<'_> {
             Done::Local(context) => read(&context_tree(&context, self.cancel)),
             done @ Done::Tree(_) => {
                 let root = self.read_only(&done)?;
+                let directories = self.layer_paths(done.layers())?;
                 read(&Tree {
                     root: root.as_fd(),
                     context: None,
+                    known: KnownLayers::open(self.session.known_files, &directories)?,
                     place: self.place(step),
                     cancel: self.cancel,
                 })
@@ -149,6 +152,7 @@ fn context_tree<'a>(context: &'a Context, cancel: &'a Cancel) -> Tree<'a> {
     Tree {
         root: context.root.as_fd(),
         context: Some(context),
+        known: None,
         place: context.describe(),
         cancel,
     }

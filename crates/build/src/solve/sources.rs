@@ -12,12 +12,15 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatxFlags};
 use crate::cancel::Cancel;
 use crate::context::Context;
 use crate::error::{Missing, MissingCause, StepError, StepResult};
+use crate::known_files::KnownLayers;
 
 /// A file tree that is read.
 pub(crate) struct Tree<'a> {
     pub(crate) root: BorrowedFd<'a>,
     /// Set for a directory of this machine.
     pub(crate) context: Option<&'a Context>,
+    /// What is known of the files of layers.
+    pub(crate) known: Option<KnownLayers<'a>>,
     /// For messages: `the build context`, `stage "build"`.
     pub(crate) place: String,
     pub(crate) cancel: &'a Cancel,

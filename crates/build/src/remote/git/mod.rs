@@ -297,6 +297,7 @@ impl Git<'_> {
         let tree = Tree {
             root: files.as_fd(),
             context: None,
+            known: None,
             place: format!("`{}` of {}", self.reference(), self.shown()),
             cancel: self.fetcher.cancel,
         };
