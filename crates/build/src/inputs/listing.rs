@@ -23,24 +23,32 @@ const LEVEL: i32 = 1;
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     entries: Vec<Entry>,
+    /// Those of all entries, one behind the other.
+    paths: Vec<u8>,
+    /// The paths of what the entries' paths are relative to.
+    above: Vec<Rc<str>>,
     /// Bytes of the list, at most.
     length: usize,
     listing: OnceCell<Listing>,
 }
 
-/// What was at a path.
+/// What was at a path: small, since there may be hundreds of thousands.
 #[derive(Debug)]
 struct Entry {
-    /// The path of what `path` is relative to.
-    above: Rc<str>,
-    path: Vec<u8>,
-    kind: FileType,
-    mode: u32,
-    owner: (u32, u32),
+    /// The beginning of one.
+    digest: [u8; 16],
     size: u64,
-    digest: u128,
-    /// These two do not count, and are not listed.
+    /// Does not count, and is not listed.
     mtime: (i64, u32),
+    /// Where in all paths its own ends; it begins where the one before ends.
+    path_end: u32,
+    /// Which of the paths it is relative to.
+    above: u32,
+    owner: (u32, u32),
+    /// Twelve bits.
+    mode: u16,
+    kind: u8,
+    /// Does not count either.
     is_linked: bool,
 }
 
@@ -67,7 +75,7 @@ pub struct Look {
 
 impl Seen {
     /// Adds what is at a path of a tree. `above` is the path of what the entry's path is relative to.
-    pub(crate) fn add(&mut self, above: &Rc<str>, entry: Counted) {
+    pub(crate) fn add(&mut self, above: &Rc<str>, entry: &Counted) {
         self.length += above.len() + entry.path.len() + LONGEST;
         if self.length > MOST {
             return;
@@ -77,17 +85,33 @@ impl Seen {
         } else {
             entry.digest
         };
+        if !self.above.last().is_some_and(|last| Rc::ptr_eq(last, above)) {
+            self.above.push(Rc::clone(above));
+        }
+        self.paths.extend_from_slice(&entry.path);
+        let number = |number: usize| u32::try_from(number).expect("a list has no more bytes than `MOST`");
         self.entries.push(Entry {
-            above: Rc::clone(above),
-            path: entry.path,
-            kind: entry.kind,
-            mode: entry.mode,
-            owner: entry.owner,
+            digest: *digest.first_chunk().expect("digests are longer"),
             size: entry.size,
-            digest: u128::from_be_bytes(*digest.first_chunk().expect("digests are longer")),
             mtime: entry.mtime,
+            path_end: number(self.paths.len()),
+            above: number(self.above.len() - 1),
+            owner: entry.owner,
+            mode: u16::try_from(entry.mode).unwrap_or(u16::MAX),
+            kind: letter(entry.kind),
             is_linked: entry.is_linked,
         });
+    }
+
+    /// Each with its path.
+    fn entries(&self) -> impl Iterator<Item = (&Entry, &[u8])> {
+        let mut start = 0;
+        self.entries.iter().map(move |entry| {
+            let end = entry.path_end as usize;
+            let path = &self.paths[start..end];
+            start = end;
+            (entry, path)
+        })
     }
 
     /// The files that an earlier list has just so, and that have no other names; none where not one directory was read.
@@ -96,11 +120,11 @@ impl Seen {
             return Vec::new();
         }
         let earlier: HashMap<&[u8], &[u8]> = earlier.entries().collect();
-        let entries = self.entries.iter().zip(self.listing().entries());
-        let same = entries.filter(|(entry, (path, line))| {
-            entry.kind == FileType::RegularFile && !entry.is_linked && earlier.get(path) == Some(line)
+        let entries = self.entries().zip(self.listing().entries());
+        let same = entries.filter(|((entry, _), (path, line))| {
+            entry.is_file() && !entry.is_linked && earlier.get(path) == Some(line)
         });
-        same.map(|(entry, _)| entry.as_unchanged()).collect()
+        same.map(|((entry, path), _)| entry.as_unchanged(path)).collect()
     }
 
     /// All files, of one directory that was read; none where something else was, or where there are more than are listed.
@@ -108,21 +132,21 @@ impl Seen {
         if !self.is_directory() || self.length > MOST {
             return Vec::new();
         }
-        let files = self.entries.iter().filter(|entry| entry.kind == FileType::RegularFile);
-        files.map(Entry::as_unchanged).collect()
+        let files = self.entries().filter(|(entry, _)| entry.is_file());
+        files.map(|(entry, path)| entry.as_unchanged(path)).collect()
     }
 
     fn is_directory(&self) -> bool {
-        let is_top = |entry: &Entry| entry.kind == FileType::Directory && entry.path.is_empty();
-        self.entries.first().is_some_and(is_top)
+        let first = self.entries().next();
+        first.is_some_and(|(entry, path)| entry.kind == letter(FileType::Directory) && path.is_empty())
     }
 
     /// The list of it, of what was added before it was first asked for.
     pub(crate) fn listing(&self) -> &Listing {
         self.listing.get_or_init(|| {
             let mut text = Vec::with_capacity(self.length.min(MOST));
-            for entry in &self.entries {
-                entry.write(&mut text);
+            for (entry, path) in self.entries() {
+                entry.write(&self.above[entry.above as usize], path, &mut text);
             }
             Listing { text }
         })
@@ -130,26 +154,32 @@ impl Seen {
 }
 
 impl Entry {
-    fn as_unchanged(&self) -> Unchanged<'_> {
+    fn is_file(&self) -> bool {
+        self.kind == letter(FileType::RegularFile)
+    }
+
+    fn as_unchanged<'a>(&self, path: &'a [u8]) -> Unchanged<'a> {
         Unchanged {
-            path: &self.path,
+            path,
             size: self.size,
             mtime: self.mtime,
         }
     }
 
-    fn write(&self, text: &mut Vec<u8>) {
-        let (kind, (uid, gid)) = (letter(self.kind), self.owner);
+    fn write(&self, above: &str, path: &[u8], text: &mut Vec<u8>) {
+        let (kind, (uid, gid)) = (char::from(self.kind), self.owner);
         let line = format!(
             "{kind} {:04o} {uid}:{gid} {} {:032x}\t",
-            self.mode, self.size, self.digest
+            self.mode,
+            self.size,
+            u128::from_be_bytes(self.digest)
         );
         text.extend_from_slice(line.as_bytes());
-        text.extend_from_slice(self.above.as_bytes());
-        if !self.above.is_empty() && !self.path.is_empty() {
+        text.extend_from_slice(above.as_bytes());
+        if !above.is_empty() && !path.is_empty() {
             text.push(b'/');
         }
-        text.extend_from_slice(&self.path);
+        text.extend_from_slice(path);
         text.push(0);
     }
 }
@@ -231,16 +261,16 @@ impl Look {
     }
 }
 
-const fn letter(kind: FileType) -> char {
+const fn letter(kind: FileType) -> u8 {
     match kind {
-        FileType::RegularFile => 'f',
-        FileType::Directory => 'd',
-        FileType::Symlink => 'l',
-        FileType::Fifo => 'p',
-        FileType::Socket => 's',
-        FileType::CharacterDevice => 'c',
-        FileType::BlockDevice => 'b',
-        FileType::Unknown => '?',
+        FileType::RegularFile => b'f',
+        FileType::Directory => b'd',
+        FileType::Symlink => b'l',
+        FileType::Fifo => b'p',
+        FileType::Socket => b's',
+        FileType::CharacterDevice => b'c',
+        FileType::BlockDevice => b'b',
+        FileType::Unknown => b'?',
     }
 }
 
@@ -275,7 +305,7 @@ mod tests {
         let root = File::open(directory).unwrap();
         let above = Rc::from("src");
         digest_tree(root.as_fd(), Path::new(""), &options, &mut |entry| {
-            seen.add(&above, entry);
+            seen.add(&above, &entry);
         })
         .unwrap();
         Listing::decompress(&seen.listing().compressed().unwrap()).unwrap()

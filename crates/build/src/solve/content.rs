@@ -186,7 +186,7 @@ impl Reader<'_> {
             content_only: false,
         };
         let (above, seen) = (Rc::from(name), &mut self.files.seen);
-        let digested = kiln_layer::digest_tree(self.tree.root, path, &options, &mut |entry| seen.add(&above, entry))?;
+        let digested = kiln_layer::digest_tree(self.tree.root, path, &options, &mut |entry| seen.add(&above, &entry))?;
         self.tree.check()?;
         let name = *blake3::hash(name.as_bytes()).as_bytes();
         self.files.digests.extend([name, digested.digest]);

@@ -15,7 +15,7 @@ pub trait Members: Sync {
 
 /// Part of every key. Another number wherever the same piece becomes other bytes, as with another release of a codec's
 /// library: a blob must not depend on what is known of earlier ones.
-pub(super) const GENERATION: u8 = 1;
+pub(super) const GENERATION: u8 = 2;
 
 /// Pieces below this are compressed sooner than they are looked up.
 const WORTHWHILE: usize = 64 << 10;

@@ -20,6 +20,13 @@ fn noise(length: usize) -> Vec<u8> {
         .collect()
 }
 
+/// What nothing makes smaller.
+fn hard(length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    blake3::Hasher::new().finalize_xof().fill(&mut bytes);
+    bytes
+}
+
 #[test]
 fn same_bytes_whatever_the_threads() {
     let input = noise(3 * LONGEST + 17);
@@ -44,12 +51,44 @@ fn same_bytes_whatever_the_threads() {
 fn a_generation_is_known_by_its_bytes() {
     let text = "what is compressed the same today must be so tomorrow\n".repeat(3000);
     let input = [text.as_bytes(), &noise(200_000)].concat();
-    let digests = [Compression::Gzip, Compression::Zstd].map(|compression| {
-        let (_, blob) = compress(&BlobOptions::new(compression, 1), &input);
+    let hard = hard(200_000);
+    let cases = [
+        (Compression::Gzip, &input),
+        (Compression::Zstd, &input),
+        (Compression::Gzip, &hard),
+    ];
+    let digests = cases.map(|(compression, input)| {
+        let (_, blob) = compress(&BlobOptions::new(compression, 1), input);
         Digest::of(blob).short()
     });
-    let known = ["d6e1e07c9bb0".to_owned(), "d4b873932461".to_owned()];
-    assert_eq!((press::GENERATION, digests), (1, known));
+    let known = ["d6e1e07c9bb0", "d4b873932461", "a85249cfad2b"].map(str::to_owned);
+    assert_eq!((press::GENERATION, digests), (2, known));
+}
+
+#[test]
+fn what_cannot_be_compressed_is_stored() {
+    let how = BlobOptions::new(Compression::Gzip, 1);
+    // All of 64 KiB blocks, with a few bytes each (RFC 1951, 3.2.4).
+    let hard = hard(1_000_000);
+    let blob = compress(&how, &hard).1;
+    assert!(blob.len() < hard.len() + 500 && blob.windows(5000).any(|part| part == &hard[70_000..75_000]));
+    // Noise where samples are taken, and text between.
+    let text = "a line like all others\n".repeat(20_000);
+    let mixed = [
+        &hard[..100_000],
+        text.as_bytes(),
+        &hard[..100_000],
+        text.as_bytes(),
+        &hard[..100_000],
+    ]
+    .concat();
+    assert!(compress(&how, &mixed).1.len() < 330_000);
+    // Headers of a tar between small files that are hard.
+    let header = [&b"name"[..], &[0; 500]].concat();
+    let small: Vec<u8> = (0..100)
+        .flat_map(|at| [&header[..], &hard[at * 10_000..][..10_000]].concat())
+        .collect();
+    assert!(compress(&how, &small).1.len() < 1_010_000);
 }
 
 #[test]
