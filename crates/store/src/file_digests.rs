@@ -23,8 +23,11 @@ const KEPT: i64 = 1 << 20;
 /// Inode numbers of a file system that are looked up together. Those of files in one directory are mostly neighbours.
 const BLOCK: i64 = 256;
 
-/// How many blocks are in memory, at most 24 MB. Beyond them files are looked up one by one.
-const BLOCKS: usize = 1024;
+/// How many blocks are in memory, at most 6 MB. When they are full others take their place, unless it was not worth it.
+const BLOCKS: usize = 256;
+
+/// How many files must be looked for in a block for it to be worth reading. Otherwise they are looked up one by one.
+const WORTHWHILE: usize = 16;
 
 /// How many entries are written in one transaction.
 const BATCH: usize = 1024;
@@ -79,8 +82,24 @@ struct Entry {
     digest: [u8; 32],
 }
 
-/// Entries by device and number of the block, sorted by inode number.
-type Blocks = HashMap<(i64, i64), Vec<Entry>>;
+/// What was looked for and its neighbours.
+#[derive(Debug, Default)]
+struct Blocks {
+    /// Entries by device and number of the block, sorted by inode number.
+    entries: HashMap<(i64, i64), Vec<Entry>>,
+    /// How many files were looked for in these.
+    asked: usize,
+}
+
+impl Blocks {
+    /// Whether one more may be read: others make room where they have been of use.
+    fn have_room(&mut self) -> bool {
+        if self.entries.len() >= BLOCKS && self.asked >= BLOCKS * WORTHWHILE {
+            *self = Self::default();
+        }
+        self.entries.len() < BLOCKS
+    }
+}
 
 /// The stat index. What is put is written in batches, the last one by [`FileDigests::flush`].
 ///
@@ -142,8 +161,9 @@ impl<'a> FileDigests<'a> {
         let number = ino.div_euclid(BLOCK);
         let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
         let single;
-        let block = if blocks.len() < BLOCKS || blocks.contains_key(&(device, number)) {
-            match blocks.entry((device, number)) {
+        let block = if blocks.entries.contains_key(&(device, number)) || blocks.have_room() {
+            blocks.asked += 1;
+            match blocks.entries.entry((device, number)) {
                 Occupied(block) => block.into_mut(),
                 Vacant(place) => place.insert(self.read(device, number * BLOCK, number * BLOCK + (BLOCK - 1))?),
             }
@@ -368,7 +388,24 @@ mod tests {
         for ino in numbers() {
             assert_eq!(index.get(&file(ino)).unwrap(), Some([1; 32]), "{ino}");
         }
-        assert_eq!(index.blocks.lock().unwrap().len(), BLOCKS);
+        assert_eq!(index.blocks.lock().unwrap().entries.len(), BLOCKS);
+    }
+
+    #[test]
+    fn blocks_that_were_of_use_make_room_for_others() {
+        let (_directory, store) = store();
+        let index = index(&store, KEPT);
+        let numbers = || 0..3 * (BLOCKS as u64) * u64::try_from(BLOCK).unwrap();
+        for ino in numbers().step_by(7) {
+            index.put(&file(ino), [1; 32]).unwrap();
+        }
+        index.flush().unwrap();
+        for ino in numbers() {
+            assert_eq!(index.get(&file(ino)).unwrap().is_some(), ino % 7 == 0, "{ino}");
+        }
+        let blocks = index.blocks.lock().unwrap();
+        let last = 3 * i64::try_from(BLOCKS).unwrap() - 1;
+        assert!(blocks.entries.len() <= BLOCKS && blocks.entries.keys().any(|(_, number)| *number == last));
     }
 
     #[test]
