@@ -1,6 +1,7 @@
 //! Names of things in the store.
 
 use std::fmt;
+use std::sync::Arc;
 
 use kiln_image::Digest;
 
@@ -34,24 +35,25 @@ impl fmt::Display for Key {
     }
 }
 
-/// The name of a layer: lower-case letters and digits, at most 64.
+/// The name of a layer: lower-case letters and digits, at most 64. Cheap to clone: a tree is a list of them, each step's a
+/// longer one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct LayerId(String);
+pub struct LayerId(Arc<str>);
 
 impl LayerId {
     /// A name that nobody else has: 128 random bits.
     pub fn random() -> Result<Self> {
-        Ok(Self(random_name()?))
+        Ok(Self(random_name()?.into()))
     }
 
     /// The name made of a digest (of a chain of layers).
     pub fn from_digest(digest: &Digest) -> Self {
-        Self(digest.hex())
+        Self(digest.hex().into())
     }
 
     /// A name as [`LayerId::random`] gives them; `None` for any other text, such as the name made of a digest.
     pub fn from_random(text: &str) -> Option<Self> {
-        (text.len() == RANDOM_DIGITS && text.bytes().all(is_hex)).then(|| Self(text.to_owned()))
+        (text.len() == RANDOM_DIGITS && text.bytes().all(is_hex)).then(|| Self(text.into()))
     }
 
     /// The text.
@@ -63,7 +65,7 @@ impl LayerId {
     pub(crate) fn parse(text: String) -> Result<Self> {
         let good = (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
         if good {
-            Ok(Self(text))
+            Ok(Self(text.into()))
         } else {
             Err(Error::Damaged(format!("`{text}` is no layer's name")))
         }
