@@ -22,6 +22,6 @@ pub mod waste;
 pub use elf::Machine;
 pub use error::Error;
 pub use image::{Image, Layer, NoTars, Tars};
-pub use index::{Entry, Kind, LayerIndex};
+pub use index::{Entry, Kind, LayerIndex, remembered_bytes};
 pub use resolve::{Lost, Resolved};
 pub use tree::{Cause, Death, Place, Tree};
