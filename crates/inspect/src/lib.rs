@@ -12,6 +12,7 @@ mod elf;
 mod error;
 mod image;
 mod index;
+mod names;
 pub mod policy;
 mod reread;
 mod resolve;

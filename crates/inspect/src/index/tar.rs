@@ -1,7 +1,6 @@
 //! The index of a layer's tar: what a directory's would be after it was unpacked, whatever the order of the entries.
 
 use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasher as _, RandomState};
 use std::io::Read;
 use std::path::Path;
 
@@ -10,6 +9,7 @@ use kiln_layer::tar::{self, Reader};
 use super::excerpts::{Excerpt, Excerpts, Keeper};
 use super::{Entry, Kind, LayerIndex, TooMuch};
 use crate::error::Error;
+use crate::names::Names;
 
 /// More entries are not looked into: they would take gigabytes.
 const MOST: usize = 8 << 20;
@@ -19,9 +19,6 @@ const MOST_HOLES: u64 = 64 << 30;
 
 /// How many links lead to one another.
 const MOST_LINKS: usize = 16;
-
-/// No entry.
-const NONE: u32 = u32::MAX;
 
 impl LayerIndex {
     /// Of a layer's tar, compressed or not, in the order that it happens to have. `name` is what errors call it.
@@ -34,7 +31,7 @@ impl LayerIndex {
 pub(super) fn read(archive: impl Read, name: &Path, keeper: &mut Keeper) -> Result<(LayerIndex, Excerpts), Error> {
     let tar = kiln_layer::uncompressed(archive).map_err(Error::layer(name))?;
     let mut reader = Reader::new(tar);
-    let mut names = Names::new();
+    let mut said = Said::new();
     let mut holes = MOST_HOLES;
     let too_much = || Error::TooMuch { layer: name.to_owned() };
     while let Some(entry) = reader.next_entry().map_err(Error::layer(name))? {
@@ -42,9 +39,9 @@ pub(super) fn read(archive: impl Read, name: &Path, keeper: &mut Keeper) -> Resu
         let digest = content(&mut reader, &entry, &mut holes, &mut |piece| keeper.piece(piece));
         let digest = digest.map_err(Error::layer(name))?.ok_or_else(too_much)?;
         let excerpt = keeper.end().map_err(|TooMuch| too_much())?;
-        names.add(&entry, digest, excerpt)?.ok_or_else(too_much)?;
+        said.add(&entry, digest, excerpt)?.ok_or_else(too_much)?;
     }
-    names.index().map_err(|TooMuch| too_much())
+    said.index().map_err(|TooMuch| too_much())
 }
 
 /// The digest of what the entry holds, holes included; `None` if there are too many of them. `each` is given the same bytes.
@@ -114,12 +111,9 @@ pub(crate) fn components(path: &[u8]) -> Result<Vec<&[u8]>, Error> {
 }
 
 /// What a tar says so far: an index in the order of the tar, and what is only known at the end.
-struct Names {
+struct Said {
     index: LayerIndex,
-    hasher: RandomState,
-    /// The last entry whose directory and name have that hash; `others` leads to those before.
-    by_name: HashMap<u64, u32>,
-    others: Vec<u32>,
+    names: Names,
     /// Hard links, and the files that they are said to be.
     links: HashMap<u32, Vec<u8>>,
     excerpts: Excerpts,
@@ -129,13 +123,13 @@ struct Names {
     deleted: Vec<(u32, Vec<u8>)>,
 }
 
-impl Names {
+impl Said {
     fn new() -> Self {
+        let mut names = Names::default();
+        names.add(0, b"");
         Self {
             index: LayerIndex::empty(),
-            hasher: RandomState::new(),
-            by_name: HashMap::new(),
-            others: vec![NONE],
+            names,
             links: HashMap::new(),
             excerpts: Excerpts::default(),
             opaque: Vec::new(),
@@ -196,15 +190,11 @@ impl Names {
     }
 
     fn find(&self, parent: u32, name: &[u8]) -> Option<u32> {
-        let mut number = *self.by_name.get(&self.hasher.hash_one((parent, name)))?;
-        while number != NONE {
+        let has = |number| {
             let entry = self.index.entry(number);
-            if entry.parent == parent && self.index.name(entry) == name {
-                return Some(number);
-            }
-            number = self.others[number as usize];
-        }
-        None
+            entry.parent == parent && self.index.name(entry) == name
+        };
+        self.names.find(parent, name, has)
     }
 
     fn get_or_imply(&mut self, parent: u32, name: &[u8]) -> Result<u32, TooMuch> {
@@ -222,8 +212,7 @@ impl Names {
         entry.parent = parent;
         let Some(number) = self.find(parent, name) else {
             let number = self.index.push(entry, name, target)?;
-            let before = self.by_name.insert(self.hasher.hash_one((parent, name)), number);
-            self.others.push(before.unwrap_or(NONE));
+            self.names.add(parent, name);
             return Ok(number);
         };
         let last = self.index.push(entry, name, target)?;
@@ -340,7 +329,7 @@ fn sorted(mut index: LayerIndex) -> (LayerIndex, Vec<u32>) {
 
 /// The entries' numbers in the order of a walk.
 fn order(index: &LayerIndex) -> Vec<u32> {
-    let count = u32::try_from(index.entries.len()).unwrap_or(NONE);
+    let count = u32::try_from(index.entries.len()).unwrap_or(u32::MAX);
     let mut children: Vec<u32> = (1..count).collect();
     children.sort_unstable_by(|a, b| {
         let (a, b) = (index.entry(*a), index.entry(*b));
