@@ -5,10 +5,24 @@ pub(crate) mod dive_ci;
 pub(crate) mod formats;
 pub(crate) mod start;
 
-use kiln_inspect::Image;
+use kiln_inspect::waste::Waste;
+use kiln_inspect::{Error, Image, Tree};
 use serde_json::{Value, json};
 
 use crate::layers;
+
+/// Whether an image will start, and whether it keeps to the budget.
+pub(crate) fn verdicts(
+    image: &Image,
+    tree: &Tree<'_>,
+    waste: &Waste,
+    budget: &budget::Budget,
+) -> Result<Vec<Verdict>, Error> {
+    let report = kiln_inspect::start::check(image, tree)?;
+    let mut verdicts = start::verdicts(image, &report);
+    verdicts.extend(budget.verdicts(image, tree, waste));
+    Ok(verdicts)
+}
 
 /// Something that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,7 +100,13 @@ impl Verdict {
         }
     }
 
-    fn object(&self, image: &Image) -> Value {
+    /// Whether it is about what starts, and not about a budget.
+    pub(crate) fn is_about_start(&self) -> bool {
+        start::CHECKS.contains(&self.check)
+    }
+
+    /// For programs.
+    pub(crate) fn object(&self, image: &Image) -> Value {
         json!({
             "Check": self.check,
             "Passed": self.passed,

@@ -6,7 +6,7 @@ use kiln_inspect::start::{Fault, Problem, Report};
 use super::Verdict;
 
 /// What was looked at, in the order in which it is told.
-const CHECKS: [&str; 6] = ["command", "user", "machine", "libraries", "versions", "scripts"];
+pub(super) const CHECKS: [&str; 6] = ["command", "user", "machine", "libraries", "versions", "scripts"];
 
 /// A verdict for each problem, and one for each kind of thing that is all right.
 pub(crate) fn verdicts(image: &Image, report: &Report) -> Vec<Verdict> {

@@ -6,9 +6,10 @@ use kiln_image::Platform;
 use kiln_inspect::waste::Waste;
 use kiln_inspect::{Image, Tree};
 
+use crate::check;
 use crate::check::budget::{self, Budget, Bytes, Share};
 use crate::check::dive_ci::DiveRules;
-use crate::check::{Verdict, formats, start};
+use crate::check::{Verdict, formats};
 use crate::engine::{Engine, look_failure};
 use crate::failure::{Context as _, FAILED, Failure, Outcome};
 use crate::format::Format;
@@ -68,29 +69,17 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
     let engine = Engine::open(settings)?;
     let interrupt = Interrupt::watch()?;
     let looked = engine.look_into(&args.image, args.platform.as_ref(), settings, &interrupt)?;
-    let verdicts = verdicts(&looked.image, &budget, dive.as_ref(), &interrupt)?;
+    let image = &looked.image;
+    let tree = Tree::of(image.indexes());
+    let waste = Waste::of(image.indexes());
+    let verdicts = check::verdicts(image, &tree, &waste, &budget);
+    let mut verdicts = verdicts.map_err(|error| look_failure(error, &interrupt))?;
+    verdicts.extend(dive.iter().flat_map(|rules| budget::dive(rules, &waste)));
     terminal::print(shape.text(&args.image, &looked.image, &verdicts)?)?;
     if verdicts.iter().all(|verdict| verdict.passed) {
         return Ok(());
     }
     Err(Failure::silent(FAILED))
-}
-
-fn verdicts(
-    image: &Image,
-    budget: &Budget,
-    dive: Option<&DiveRules>,
-    interrupt: &Interrupt,
-) -> Result<Vec<Verdict>, Failure> {
-    let tree = Tree::of(image.indexes());
-    let report = kiln_inspect::start::check(image, &tree).map_err(|error| look_failure(error, interrupt))?;
-    let mut verdicts = start::verdicts(image, &report);
-    if *budget != Budget::default() || dive.is_some() {
-        let waste = Waste::of(image.indexes());
-        verdicts.extend(budget.verdicts(image, &tree, &waste));
-        verdicts.extend(dive.into_iter().flat_map(|rules| budget::dive(rules, &waste)));
-    }
-    Ok(verdicts)
 }
 
 fn read_dive_ci(path: &PathBuf) -> Result<DiveRules, Failure> {

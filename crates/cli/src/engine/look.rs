@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use kiln_build::event::{Silent, Sink};
 use kiln_build::{Builder, Location, SourceImage};
-use kiln_image::Platform;
-use kiln_inspect::{Image, Tars};
+use kiln_image::{Digest, Platform, Reference};
+use kiln_inspect::{Image, LayerIndex, NoTars, Tars};
 use kiln_store::InUse;
 
 use super::{Engine, canceled, failure};
@@ -94,6 +94,38 @@ impl Engine {
             return Err(canceled(interrupt));
         }
         Ok(Looked { image, _in_use: in_use })
+    }
+
+    /// Looks into an image that was built, by its ID; `None` if the store does not have it, or if layers of more than `most`
+    /// bytes in all would have to be read for it.
+    pub(crate) fn look_at_built(&self, id: &Digest, most: u64) -> Result<Option<Looked>, kiln_inspect::Error> {
+        let in_use = self.store.in_use()?;
+        let Some(image) = self.store.image(id)? else {
+            return Ok(None);
+        };
+        let mut unknown = 0;
+        for layer in &image.layers {
+            let Some(row) = self.store.layer(layer)? else {
+                return Ok(None);
+            };
+            if !LayerIndex::is_known(&self.store, layer)? {
+                unknown += row.size;
+            }
+        }
+        let Ok(config) = self.image_config(id) else {
+            return Ok(None);
+        };
+        if unknown > most {
+            return Ok(None);
+        }
+        let image = Image::open(&self.store, config, &image.layers, Box::new(NoTars))?;
+        Ok(Some(Looked { image, _in_use: in_use }))
+    }
+
+    /// Unpacked bytes of the image that has a name, if one has it.
+    pub(crate) fn size_of(&self, name: &Reference) -> Option<u64> {
+        let entry = self.store.by_reference(name).ok()??;
+        Some(entry.images().iter().map(|image| image.size).sum())
     }
 
     /// Where an image is, by what people write.

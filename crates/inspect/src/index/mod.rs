@@ -137,6 +137,11 @@ impl LayerIndex {
         Ok(index)
     }
 
+    /// Whether the store has the index of one of its layers already.
+    pub fn is_known(store: &Store, layer: &LayerId) -> Result<bool, Error> {
+        Ok(store.has_layer_index(layer, FORMAT)?)
+    }
+
     /// Adds an entry, and gives its number.
     pub(crate) fn push(&mut self, mut entry: Entry, name: &[u8], target: &[u8]) -> Result<u32, TooMuch> {
         entry.name_start = u32::try_from(self.text.len()).map_err(|_| TooMuch)?;

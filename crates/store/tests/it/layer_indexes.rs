@@ -16,6 +16,8 @@ fn an_index_goes_with_its_layer() {
     store.put_layer_index(&layer, 1, b"second").unwrap();
     assert_eq!(store.layer_index(&layer, 1).unwrap().as_deref(), Some(&b"second"[..]));
     assert_eq!(store.layer_index(&layer, 2).unwrap(), None);
+    let has = |format| store.has_layer_index(&layer, format).unwrap();
+    assert_eq!([has(1), has(2)], [true, false]);
     prune(&store, true);
     assert_eq!(store.layer(&layer).unwrap(), None);
     assert_eq!(store.layer_index(&layer, 1).unwrap(), None);
