@@ -10,6 +10,7 @@
 pub mod diff;
 mod elf;
 mod error;
+pub mod formats;
 mod image;
 mod index;
 mod names;

@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
-use kiln_image::Platform;
+use kiln_image::{Digest, Platform};
 use kiln_inspect::waste::Waste;
 use kiln_inspect::{Image, Tree};
 
 use crate::check;
 use crate::check::budget::{self, Budget, Bytes, Share};
 use crate::check::dive_ci::DiveRules;
-use crate::check::{Verdict, formats};
+use crate::check::{Around, Verdict, formats};
 use crate::engine::{Engine, look_failure};
 use crate::failure::{Context as _, FAILED, Failure, Outcome};
 use crate::format::Format;
@@ -29,6 +29,15 @@ pub(crate) struct Args {
     /// Bytes of all layers at most, like 100MB
     #[arg(long, value_name = "SIZE")]
     max_size: Option<Bytes>,
+    /// Bytes of all layers at most, as they are transferred
+    #[arg(long, value_name = "SIZE")]
+    max_compressed: Option<Bytes>,
+    /// By how much it may be larger than the image of --against, like 5MB or 10%
+    #[arg(long, value_name = "SIZE | SHARE", requires = "against")]
+    max_growth: Option<Share>,
+    /// The image that it is compared with, wherever that is: the last that was released
+    #[arg(long, value_name = "IMAGE")]
+    against: Option<String>,
     /// How many layers at most
     #[arg(long, value_name = "NUMBER")]
     max_layers: Option<usize>,
@@ -53,6 +62,15 @@ pub(crate) struct Args {
     /// The only files that may run with the rights of others (setuid, setgid); empty for none
     #[arg(long, value_name = "PATH", value_delimiter = ',', num_args = 0.., require_equals = true)]
     setuid: Option<Vec<String>>,
+    /// Nothing outside of volumes may be made for the user to write
+    #[arg(long)]
+    read_only: bool,
+    /// The only images that it may be made from, wherever they are
+    #[arg(long, value_name = "IMAGE", value_delimiter = ',')]
+    allow_base: Vec<String>,
+    /// Checks that are not made
+    #[arg(long, value_name = "CHECK", value_delimiter = ',')]
+    skip: Vec<String>,
     /// Limits in dive's own file [default: .dive-ci]
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = ".dive-ci")]
     dive_ci: Option<PathBuf>,
@@ -72,8 +90,20 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
     let image = &looked.image;
     let tree = Tree::of(image.indexes());
     let waste = Waste::of(image.indexes());
-    let verdicts = check::verdicts(image, &tree, &waste, &budget);
+    let before = args.against.as_ref().map(|against| {
+        let looked = engine.look_into(against, args.platform.as_ref(), settings, &interrupt)?;
+        Ok(looked.image.layers.iter().map(|layer| layer.bytes).sum())
+    });
+    let around = Around {
+        stages: &|name| engine.stage_with(image, name, u64::MAX),
+        before: before.transpose()?,
+    };
+    let verdicts = check::verdicts(image, &tree, &waste, &budget, &around);
     let mut verdicts = verdicts.map_err(|error| look_failure(error, &interrupt))?;
+    if !budget.allowed_bases.is_empty() {
+        let bases = args.bases(&budget.allowed_bases, &engine, settings, &interrupt)?;
+        verdicts.push(budget::base(image, &bases));
+    }
     verdicts.extend(dive.iter().flat_map(|rules| budget::dive(rules, &waste)));
     terminal::print(shape.text(&args.image, &looked.image, &verdicts)?)?;
     if verdicts.iter().all(|verdict| verdict.passed) {
@@ -88,6 +118,21 @@ fn read_dive_ci(path: &PathBuf) -> Result<DiveRules, Failure> {
 }
 
 impl Args {
+    /// The digests of the layers of each image that this one may be made from. Of a registry no layer is fetched.
+    fn bases(
+        &self,
+        names: &[String],
+        engine: &Engine,
+        settings: &Settings,
+        interrupt: &Interrupt,
+    ) -> Result<Vec<(String, Vec<Digest>)>, Failure> {
+        let base = |name: &String| {
+            let source = engine.find_source(&engine.locate(name)?, self.platform.as_ref(), settings, interrupt)?;
+            Ok((name.clone(), source.config.rootfs.diff_ids))
+        };
+        names.iter().map(base).collect()
+    }
+
     fn budget(&self) -> Budget {
         Budget {
             max_size: self.max_size,
@@ -99,6 +144,11 @@ impl Args {
             non_root: self.non_root,
             healthcheck: self.healthcheck,
             setuid: self.setuid.clone(),
+            max_compressed: self.max_compressed,
+            max_growth: self.max_growth,
+            read_only: self.read_only,
+            allowed_bases: self.allow_base.clone(),
+            skip: self.skip.clone(),
         }
     }
 }

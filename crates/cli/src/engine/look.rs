@@ -9,10 +9,11 @@ use kiln_build::event::{Silent, Sink};
 use kiln_build::{Builder, Location, SourceImage};
 use kiln_image::{Digest, Platform, Reference};
 use kiln_inspect::{Image, LayerIndex, NoTars, Tars};
-use kiln_store::InUse;
+use kiln_store::{InUse, LayerId};
 
 use super::{Engine, canceled, failure};
 use crate::failure::Failure;
+use crate::layers;
 use crate::progress::Progress;
 use crate::settings::Settings;
 use crate::signals::Interrupt;
@@ -120,6 +121,33 @@ impl Engine {
         }
         let image = Image::open(&self.store, config, &image.layers, Box::new(NoTars))?;
         Ok(Some(Looked { image, _in_use: in_use }))
+    }
+
+    /// Where the build that made an image has a file of that name besides: the stage, and the path there. Layers that nobody
+    /// looked into yet are looked into, unless they have more than `most` bytes each.
+    pub(crate) fn stage_with(&self, image: &Image, name: &[u8], most: u64) -> Option<(String, String)> {
+        let own = |layer: &LayerId| image.layers.iter().any(|known| known.id == *layer);
+        let builds = image.layers.iter().filter_map(|layer| layer.maker.as_ref()?.build);
+        // That it is not found is no failure: the hint is a general one then.
+        for (step, layer) in self.store.layers_of_build(builds.max()?).ok()? {
+            let is_known = LayerIndex::is_known(&self.store, &layer).ok()?;
+            let Some(row) = self
+                .store
+                .layer(&layer)
+                .ok()?
+                .filter(|row| is_known || row.size <= most)
+            else {
+                continue;
+            };
+            let Some(stage) = layers::stage_of(&step).filter(|_| !own(&layer) && row.size > 0) else {
+                continue;
+            };
+            let index = LayerIndex::of_layer(&self.store, &layer).ok()?;
+            if let Some(path) = index.find_named(name) {
+                return Some((stage.to_owned(), format!("/{}", String::from_utf8_lossy(&path))));
+            }
+        }
+        None
     }
 
     /// Unpacked bytes of the image that has a name, if one has it.

@@ -185,6 +185,19 @@ impl LayerIndex {
         self.entry(number).same_as.unwrap_or(number)
     }
 
+    /// The path of a file or link of that name, the first there is.
+    pub fn find_named(&self, name: &[u8]) -> Option<Vec<u8>> {
+        let is_one = |entry: &&Entry| matches!(entry.kind, Kind::File | Kind::Symlink) && self.name(entry) == name;
+        let mut entry = self.entries.iter().find(is_one)?;
+        let mut names = vec![name];
+        while entry.parent != 0 {
+            entry = self.entry(entry.parent);
+            names.push(self.name(entry));
+        }
+        names.reverse();
+        Some(names.join(&b'/'))
+    }
+
     /// The entries that have names of the file of which that one has the first.
     pub(crate) fn names_of(&self, first: u32) -> impl Iterator<Item = u32> {
         let entries = (0..).zip(&self.entries);

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::witness::{Seen, Step};
 use crate::check::budget::Budget;
-use crate::check::{self, Verdict, formats};
+use crate::check::{self, Around, Verdict, formats};
 use crate::commands::waste::what;
 use crate::engine::{Engine, Looked};
 use crate::layers;
@@ -93,15 +93,17 @@ impl Summary {
         let looked = built
             .config
             .and_then(|id| engine.look_at_built(&id, MOST_UNKNOWN).transpose());
+        let before_size = before.as_ref().map(|(_, size)| *size);
         let mut summary = Self {
             size: built.size,
             before,
             ..Self::default()
         };
-        match looked
-            .transpose()
-            .and_then(|looked| looked.map(|looked| Found::of(looked, budget)).transpose())
-        {
+        match looked.transpose().and_then(|looked| {
+            looked
+                .map(|looked| Found::of(looked, budget, engine, before_size))
+                .transpose()
+        }) {
             Ok(found) => summary.found = found,
             Err(error) => summary.trouble = Some(error.to_string()),
         }
@@ -216,10 +218,14 @@ impl Row {
 }
 
 impl Found {
-    fn of(looked: Looked, budget: &Budget) -> Result<Self, kiln_inspect::Error> {
+    fn of(looked: Looked, budget: &Budget, engine: &Engine, before: Option<u64>) -> Result<Self, kiln_inspect::Error> {
         let waste = Waste::of(looked.image.indexes());
         let tree = Tree::of(looked.image.indexes());
-        let verdicts = check::verdicts(&looked.image, &tree, &waste, budget)?;
+        let around = Around {
+            stages: &|name| engine.stage_with(&looked.image, name, MOST_UNKNOWN),
+            before,
+        };
+        let verdicts = check::verdicts(&looked.image, &tree, &waste, budget, &around)?;
         drop(tree);
         Ok(Self {
             looked,
@@ -336,12 +342,11 @@ mod tests {
 
     #[test]
     fn of_many_steps_those_that_took_longest_are_shown_in_order() {
-        let rows = (1..=30)
-            .map(|line| row("[1/9] RUN x", line, u64::from(line) * 100))
-            .collect();
+        let row = |line| row("[1/9] RUN x", line, u64::from(line) * 100);
+        let mut rows: Vec<Row> = (1..=30).map(row).collect();
+        rows[29].step.added = None;
         let summary = Summary {
             rows,
-            cached: 1,
             ..Summary::default()
         };
         let text = summary.text();
