@@ -31,7 +31,12 @@ fn words(step: &str) -> &str {
 
 /// The stage of a step: `build` of `[build 2/5] RUN make`.
 pub(crate) fn stage(maker: &Maker) -> Option<&str> {
-    let (place, _) = maker.step.strip_prefix('[')?.split_once(']')?;
+    stage_of(&maker.step)
+}
+
+/// The same by the step's name.
+pub(crate) fn stage_of(step: &str) -> Option<&str> {
+    let (place, _) = step.strip_prefix('[')?.split_once(']')?;
     let (stage, _) = place.rsplit_once(' ')?;
     Some(stage)
 }

@@ -107,6 +107,7 @@ struct File {
     ca_bundle: Option<PathBuf>,
     registries_conf: Option<PathBuf>,
     jobs: Option<usize>,
+    summary: Option<bool>,
     #[serde(default)]
     cache_mounts: BTreeMap<String, CacheMounts>,
     #[serde(default)]
@@ -390,6 +391,11 @@ impl Settings {
     /// What images may be.
     pub(crate) fn budget(&self) -> Budget {
         self.file.check.clone()
+    }
+
+    /// Whether a build says in the end what it did, where nobody says.
+    pub(crate) fn summary(&self) -> bool {
+        self.file.summary.unwrap_or(true)
     }
 
     /// How many steps run at the same time where nobody says.

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 use crate::index::{Entry, Kind, LayerIndex};
+use crate::names::Names;
 
 /// An entry of a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -34,10 +35,26 @@ pub enum Cause {
         owner: bool,
     },
     /// It was deleted, and its content came into being under another name.
-    Moved {
-        /// That name, in the same layer.
-        to: u32,
-    },
+    Moved,
+}
+
+impl Cause {
+    /// Its name, for programs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Deleted => "deleted",
+            Self::Hidden => "hidden",
+            Self::Replaced => "replaced",
+            Self::Restored {
+                mode: true,
+                owner: true,
+            } => "restored-mode-owner",
+            Self::Restored { mode: true, .. } => "restored-mode",
+            Self::Restored { owner: true, .. } => "restored-owner",
+            Self::Restored { .. } => "restored",
+            Self::Moved => "moved",
+        }
+    }
 }
 
 /// The end of a file.
@@ -49,6 +66,8 @@ pub struct Death {
     pub killer: u32,
     /// How.
     pub cause: Cause,
+    /// Of a file that was moved: its new name, in the layer that ended it.
+    pub moved_to: Option<Place>,
     /// Bytes of the file.
     pub bytes: u64,
 }
@@ -72,7 +91,7 @@ const NONE: u32 = u32::MAX;
 pub struct Tree<'a> {
     layers: &'a [LayerIndex],
     nodes: Vec<Node>,
-    children: HashMap<(u32, &'a [u8]), u32>,
+    by_name: Names,
     /// Of files with several names, by the first: how many of them live.
     names: HashMap<Place, u32>,
     deaths: Vec<Death>,
@@ -91,10 +110,11 @@ impl<'a> Tree<'a> {
         let mut tree = Self {
             layers,
             nodes: vec![root],
-            children: HashMap::new(),
+            by_name: Names::default(),
             names: HashMap::new(),
             deaths: Vec::new(),
         };
+        tree.by_name.add(0, b"");
         for number in (0..).take(layers.len()) {
             tree.apply(number);
         }
@@ -235,6 +255,7 @@ impl<'a> Tree<'a> {
                 place,
                 killer,
                 cause,
+                moved_to: None,
                 bytes: entry.size,
             });
         }
@@ -256,13 +277,22 @@ impl<'a> Tree<'a> {
             if is_gone(&death)
                 && let Some(&to) = new.get(&self.content(death.place).1.digest)
             {
-                self.deaths[at].cause = Cause::Moved { to };
+                self.deaths[at].cause = Cause::Moved;
+                self.deaths[at].moved_to = Some(Place { layer, entry: to });
             }
         }
     }
 
+    fn name_of(&self, node: u32) -> &'a [u8] {
+        let name = self.nodes[node as usize].name;
+        let index = self.index(name.layer);
+        index.name(index.entry(name.entry))
+    }
+
     fn child(&self, parent: u32, name: &[u8]) -> Option<u32> {
-        self.children.get(&(parent, name)).copied()
+        let has =
+            |number: u32| number != 0 && self.nodes[number as usize].parent == parent && self.name_of(number) == name;
+        self.by_name.find(parent, name, has)
     }
 
     fn child_or_new(&mut self, parent: u32, place: Place) -> u32 {
@@ -280,7 +310,7 @@ impl<'a> Tree<'a> {
             version: None,
         });
         self.nodes[parent as usize].first_child = node;
-        self.children.insert((parent, name), node);
+        self.by_name.add(parent, name);
         node
     }
 
@@ -302,8 +332,7 @@ impl<'a> Tree<'a> {
         let all = std::iter::successors(Some(first).filter(|first| *first != NONE), next);
         all.filter_map(|number| {
             let node = &self.nodes[number as usize];
-            let index = self.index(node.name.layer);
-            Some((index.name(index.entry(node.name.entry)), number, node.version?))
+            Some((self.name_of(number), number, node.version?))
         })
     }
 
@@ -336,10 +365,8 @@ impl<'a> Tree<'a> {
         let mut names = Vec::new();
         let mut at = node;
         while at != 0 {
-            let node = &self.nodes[at as usize];
-            let index = self.index(node.name.layer);
-            names.push(index.name(index.entry(node.name.entry)));
-            at = node.parent;
+            names.push(self.name_of(at));
+            at = self.nodes[at as usize].parent;
         }
         names.reverse();
         names.join(&b'/')

@@ -7,11 +7,13 @@
 mod dockerfile;
 mod image;
 mod include;
+mod inspect;
 mod tar;
 mod text;
 
 pub use dockerfile::{dockerfile, json_form, linted};
 pub use image::{image, reference};
 pub use include::include;
+pub use inspect::{elf, layer_index, layer_tar, ld_so_cache};
 pub use tar::tar;
 pub use text::{flags, globs, ignore, words};

@@ -18,6 +18,13 @@ impl Store {
         Ok(found.optional()?)
     }
 
+    /// Whether something was kept of a layer in that format.
+    pub fn has_layer_index(&self, layer: &LayerId, format: u32) -> Result<bool> {
+        let db = self.db();
+        let mut statement = db.prepare_cached("SELECT 1 FROM layer_indexes WHERE layer = ? AND format = ?")?;
+        Ok(statement.exists(params![layer.as_str(), format])?)
+    }
+
     /// Keeps an index as long as its layer is there, in place of an earlier one. Nothing where the layer is gone, or the
     /// index is larger than 64 MiB.
     pub fn put_layer_index(&self, layer: &LayerId, format: u32, content: &[u8]) -> Result<()> {

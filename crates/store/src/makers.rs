@@ -31,6 +31,24 @@ const IN_BUILDS: &str = "
     ORDER BY steps.build DESC LIMIT 1";
 
 impl Store {
+    /// The steps of a build that made layers, or found them in the cache, by name.
+    pub fn layers_of_build(&self, build: BuildId) -> Result<Vec<(String, LayerId)>> {
+        let db = self.db();
+        let mut statement = db.prepare_cached(
+            "SELECT steps.name, runs.layer FROM steps JOIN runs ON runs.build = steps.build AND runs.step = steps.number
+             WHERE steps.build = ?1 AND runs.layer IN (SELECT id FROM layers)
+             UNION SELECT steps.name, records.layer FROM steps
+             JOIN records ON records.build = steps.made_by AND records.name = steps.name
+             WHERE steps.build = ?1 AND records.layer IN (SELECT id FROM layers)
+             ORDER BY 1, 2",
+        )?;
+        let rows = statement.query_map([build.0], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))?;
+        let rows: Vec<(String, String)> = rows.collect::<rusqlite::Result<_>>()?;
+        rows.into_iter()
+            .map(|(name, layer)| Ok((name, LayerId::parse(layer)?)))
+            .collect()
+    }
+
     /// The step that made a layer; `None` of layers that came from elsewhere.
     pub fn maker(&self, layer: &LayerId) -> Result<Option<Maker>> {
         let db = self.db();

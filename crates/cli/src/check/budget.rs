@@ -1,6 +1,8 @@
 //! Budgets and rules for images: from arguments and `[check]` in `kiln.toml`.
 
+use kiln_image::Digest;
 use kiln_inspect::policy::{Files, Limit, matching, setuid};
+use kiln_inspect::start::Report;
 use kiln_inspect::waste::Waste;
 use kiln_inspect::{Image, Tree};
 use serde::Deserialize;
@@ -16,6 +18,10 @@ use crate::values::size;
 pub(crate) struct Budget {
     /// Bytes of all layers, unpacked.
     pub(crate) max_size: Option<Bytes>,
+    /// Bytes of all layers, as they are transferred.
+    pub(crate) max_compressed: Option<Bytes>,
+    /// By how much it may be larger than the image that it is compared with, unpacked: bytes, or a share of that.
+    pub(crate) max_growth: Option<Share>,
     /// How many layers.
     pub(crate) max_layers: Option<usize>,
     /// Dead bytes, or a share of all.
@@ -32,6 +38,12 @@ pub(crate) struct Budget {
     pub(crate) healthcheck: bool,
     /// The only files that may run with the rights of others.
     pub(crate) setuid: Option<Vec<String>>,
+    /// Whether nothing outside of volumes may be made for the user to write.
+    pub(crate) read_only: bool,
+    /// Images that it may be made from.
+    pub(crate) allowed_bases: Vec<String>,
+    /// Checks that are not made.
+    pub(crate) skip: Vec<String>,
 }
 
 /// Bytes, as `100MB`, `95MiB` or a number.
@@ -107,6 +119,8 @@ impl Budget {
         let list = |own: Vec<String>, other| if own.is_empty() { other } else { own };
         Self {
             max_size: self.max_size.or(other.max_size),
+            max_compressed: self.max_compressed.or(other.max_compressed),
+            max_growth: self.max_growth.or(other.max_growth),
             max_layers: self.max_layers.or(other.max_layers),
             max_waste: self.max_waste.or(other.max_waste),
             min_efficiency: self.min_efficiency.or(other.min_efficiency),
@@ -115,6 +129,9 @@ impl Budget {
             non_root: self.non_root || other.non_root,
             healthcheck: self.healthcheck || other.healthcheck,
             setuid: self.setuid.or(other.setuid),
+            read_only: self.read_only || other.read_only,
+            allowed_bases: list(self.allowed_bases, other.allowed_bases),
+            skip: list(self.skip, other.skip),
         }
     }
 
@@ -136,6 +153,9 @@ impl Budget {
                 "`kiln waste` says what is wasted; a smaller base, another stage",
             ));
         }
+        if let Some(Bytes(most)) = self.max_compressed {
+            verdicts.push(compressed(image, most));
+        }
         if let Some(most) = self.max_layers {
             let count = image.layers.len();
             let verdict = Verdict::of("max-layers", count <= most, format!("{count} of at most {most}"));
@@ -156,6 +176,52 @@ impl Budget {
             verdicts.push(Verdict::of("min-efficiency", efficiency >= least, message));
         }
         verdicts
+    }
+
+    /// Whether it grew by no more than it may since `before`.
+    pub(super) fn growth(&self, waste: &Waste, before: Option<u64>) -> Option<Verdict> {
+        let Share(limit) = self.max_growth?;
+        let Some(before) = before else {
+            let message = "nothing is known that it grew from: --against names an image";
+            return Some(Verdict::pass("max-growth", message));
+        };
+        let (growth, most) = (waste.bytes.saturating_sub(before), limit.of(before));
+        let message = format!(
+            "{} of at most {} more than {}",
+            size::show(growth),
+            size::show(most),
+            size::show(before)
+        );
+        let verdict = Verdict::of("max-growth", growth <= most, message);
+        Some(with_mend(verdict, "`kiln diff` says which files grew"))
+    }
+
+    /// Whether it can run with a root that cannot be written, as far as can be told without starting it.
+    pub(super) fn read_only(&self, report: &Report) -> Vec<Verdict> {
+        if !self.read_only {
+            return Vec::new();
+        }
+        let check = "read-only";
+        if report.is_root {
+            let verdict = Verdict::fail(
+                check,
+                "the command runs as root, which may write anywhere: nothing can be told",
+            );
+            return vec![verdict.mend("add `USER`, and give that user what it is to write")];
+        }
+        let fail = |(path, layer): &(Vec<u8>, u32)| {
+            let path_text = String::from_utf8_lossy(path);
+            Verdict::fail(check, "is made for the user to write, and is no volume")
+                .about(path, Some(*layer))
+                .mend(format!("add `VOLUME /{path_text}`, or leave it to root"))
+        };
+        if report.writable.is_empty() {
+            return vec![Verdict::pass(
+                check,
+                "the user may write to volumes, /tmp and /run alone",
+            )];
+        }
+        report.writable.iter().map(fail).collect()
     }
 
     fn files(&self, image: &Image, tree: &Tree<'_>) -> Vec<Verdict> {
@@ -221,6 +287,29 @@ impl Budget {
     }
 }
 
+/// Whether the layers are no larger than that as they are transferred.
+fn compressed(image: &Image, most: u64) -> Verdict {
+    let check = "max-compressed";
+    let unknown = image.layers.iter().filter(|layer| layer.compressed.is_none()).count();
+    if unknown > 0 {
+        let message = format!(
+            "the compressed size of {unknown} of {} layers is not known",
+            image.layers.len()
+        );
+        return Verdict::fail(check, message).mend("push the image first, or check it where it is: `docker://NAME`");
+    }
+    let bytes = image.layers.iter().filter_map(|layer| layer.compressed).sum();
+    let verdict = Verdict::of(
+        check,
+        bytes <= most,
+        format!("{} of at most {}", size::show(bytes), size::show(most)),
+    );
+    with_mend(
+        verdict,
+        "a smaller base, another stage; `--output compression=zstd` packs more tightly",
+    )
+}
+
 /// Says what would mend a failure.
 fn with_mend(verdict: Verdict, mend: impl Into<String>) -> Verdict {
     if verdict.passed { verdict } else { verdict.mend(mend) }
@@ -233,6 +322,20 @@ fn each(check: &'static str, found: Files, message: &str, well: &str) -> Vec<Ver
     }
     let fail = |(path, layer): (Vec<u8>, u32)| Verdict::fail(check, message).about(&path, Some(layer));
     found.into_iter().map(fail).collect()
+}
+
+/// Whether its lowest layers are all those of one of these images.
+pub(crate) fn base(image: &Image, allowed: &[(String, Vec<Digest>)]) -> Verdict {
+    let check = "allowed-bases";
+    let own = &image.config.rootfs.diff_ids;
+    let is_base = |(_, layers): &&(String, Vec<Digest>)| !layers.is_empty() && own.starts_with(layers);
+    // Of several the one that it shares most with.
+    if let Some((name, layers)) = allowed.iter().filter(is_base).max_by_key(|(_, layers)| layers.len()) {
+        return Verdict::pass(check, format!("its lowest {} layers are {name}", layers.len()));
+    }
+    let names: Vec<&str> = allowed.iter().map(|(name, _)| name.as_str()).collect();
+    let message = format!("its lowest layers are those of none of {}", names.join(", "));
+    Verdict::fail(check, message).mend("build on one of them as it is now: `kiln build --pull`")
 }
 
 /// Whether it keeps to what a `.dive-ci` says.

@@ -5,10 +5,36 @@ pub(crate) mod dive_ci;
 pub(crate) mod formats;
 pub(crate) mod start;
 
-use kiln_inspect::Image;
+use kiln_inspect::waste::Waste;
+use kiln_inspect::{Error, Image, Tree};
 use serde_json::{Value, json};
 
 use crate::layers;
+
+/// What is known besides the image itself.
+pub(crate) struct Around<'a> {
+    /// Where libraries are that the image lacks.
+    pub(crate) stages: &'a start::Stages<'a>,
+    /// Bytes of the image that it is compared with.
+    pub(crate) before: Option<u64>,
+}
+
+/// Whether an image will start, and whether it keeps to the budget.
+pub(crate) fn verdicts(
+    image: &Image,
+    tree: &Tree<'_>,
+    waste: &Waste,
+    budget: &budget::Budget,
+    around: &Around<'_>,
+) -> Result<Vec<Verdict>, Error> {
+    let report = kiln_inspect::start::check(image, tree)?;
+    let mut verdicts = start::verdicts(image, &report, around.stages);
+    verdicts.extend(budget.verdicts(image, tree, waste));
+    verdicts.extend(budget.growth(waste, around.before));
+    verdicts.extend(budget.read_only(&report));
+    verdicts.retain(|verdict| !budget.skip.iter().any(|skipped| skipped == verdict.check));
+    Ok(verdicts)
+}
 
 /// Something that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,7 +112,13 @@ impl Verdict {
         }
     }
 
-    fn object(&self, image: &Image) -> Value {
+    /// Whether it is about what starts, and not about a budget.
+    pub(crate) fn is_about_start(&self) -> bool {
+        start::CHECKS.contains(&self.check)
+    }
+
+    /// For programs.
+    pub(crate) fn object(&self, image: &Image) -> Value {
         json!({
             "Check": self.check,
             "Passed": self.passed,

@@ -6,17 +6,31 @@ use kiln_inspect::start::{Fault, Problem, Report};
 use super::Verdict;
 
 /// What was looked at, in the order in which it is told.
-const CHECKS: [&str; 6] = ["command", "user", "machine", "libraries", "versions", "scripts"];
+pub(super) const CHECKS: [&str; 10] = [
+    "command",
+    "user",
+    "machine",
+    "libraries",
+    "versions",
+    "scripts",
+    "certificates",
+    "time-zone",
+    "workdir",
+    "volumes",
+];
+
+/// Where a library of that name is among the other layers of the build that made the image: the stage, and the path there.
+pub(crate) type Stages<'a> = dyn Fn(&[u8]) -> Option<(String, String)> + 'a;
 
 /// A verdict for each problem, and one for each kind of thing that is all right.
-pub(crate) fn verdicts(image: &Image, report: &Report) -> Vec<Verdict> {
+pub(crate) fn verdicts(image: &Image, report: &Report, stages: &Stages<'_>) -> Vec<Verdict> {
     let mut verdicts = Vec::new();
     for check in CHECKS {
         let failed: Vec<Verdict> = report
             .problems
             .iter()
             .filter(|problem| check_of(&problem.fault) == check)
-            .map(|problem| verdict(image, problem))
+            .map(|problem| verdict(image, problem, stages))
             .collect();
         if failed.is_empty() {
             verdicts.extend(well(check, image, report).map(|message| Verdict::pass(check, message)));
@@ -44,6 +58,17 @@ fn well(check: &str, image: &Image, report: &Report) -> Option<String> {
         }
         "versions" if report.binaries > 0 => "no library is too old for what needs it".to_owned(),
         "scripts" if report.scripts > 0 => format!("the interpreters of {} scripts are there", report.scripts),
+        "certificates" => format!(
+            "{} has certificates to trust",
+            path(report.tls.as_deref()?).trim_start_matches('/')
+        ),
+        "time-zone" => format!("{} is there", report.time_zone.as_deref()?),
+        "workdir" if !report.is_root && !image.config.config.working_dir.is_empty() => {
+            format!("the user may enter {}", image.config.config.working_dir)
+        }
+        "volumes" if !report.is_root && !image.config.config.volumes.is_empty() => {
+            "the user may write to all volumes".to_owned()
+        }
         _ => return None,
     })
 }
@@ -60,11 +85,24 @@ const fn check_of(fault: &Fault) -> &'static str {
         Fault::NoInterpreter { .. } | Fault::NoLibrary { .. } | Fault::WrongLibc { .. } => "libraries",
         Fault::NoVersion { .. } => "versions",
         Fault::NoScriptInterpreter { .. } => "scripts",
+        Fault::NoCertificates { .. } => "certificates",
+        Fault::NoTimeZone { .. } => "time-zone",
+        Fault::WorkdirClosed { .. } => "workdir",
+        Fault::VolumeClosed { .. } => "volumes",
     }
 }
 
-fn verdict(image: &Image, problem: &Problem) -> Verdict {
+fn verdict(image: &Image, problem: &Problem, stages: &Stages<'_>) -> Verdict {
     let (message, mend) = words(image, problem);
+    let mend = match &problem.fault {
+        Fault::NoLibrary {
+            name, elsewhere: None, ..
+        } => match stages(name) {
+            Some((stage, path)) => format!("add `COPY --from={stage} {path} {}`", directory_of(image)),
+            None => mend,
+        },
+        _ => mend,
+    };
     let verdict = Verdict {
         is_of_command: problem.is_of_command,
         ..Verdict::fail(check_of(&problem.fault), message)
@@ -129,7 +167,46 @@ fn words(image: &Image, problem: &Problem) -> (String, String) {
             format!("is for {}, and the image for {wanted}", found.name()),
             format!("build it for {wanted}, or the image with `--platform linux/{}`", found.name()),
         ),
+        Fault::NoCertificates { .. } | Fault::NoTimeZone { .. } | Fault::WorkdirClosed { .. } | Fault::VolumeClosed { .. } => {
+            surroundings(&path, &problem.fault)
+        }
         other => libraries(image, other),
+    }
+}
+
+fn surroundings(path: &str, fault: &Fault) -> (String, String) {
+    match fault {
+        Fault::NoCertificates { library } => (
+            format!("the command loads {}, and there are no certificates to trust", text(library)),
+            "install ca-certificates, or add `COPY --from=STAGE /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/`; a server \
+             that asks nobody needs none: `--skip certificates`"
+                .to_owned(),
+        ),
+        Fault::NoTimeZone { zone, has_others: true } => (
+            format!("TZ is `{zone}`, which is no time zone of /usr/share/zoneinfo"),
+            "correct it: `ENV TZ=Region/City`".to_owned(),
+        ),
+        Fault::NoTimeZone { zone, .. } => (
+            format!("TZ is `{zone}`, and there are no time zones: it counts as UTC"),
+            "install tzdata, or add `COPY --from=STAGE /usr/share/zoneinfo /usr/share/zoneinfo`".to_owned(),
+        ),
+        Fault::WorkdirClosed { directory, user } => (
+            format!(
+                "is the working directory, and user {}:{} may not enter /{}",
+                user.0,
+                user.1,
+                text(directory)
+            ),
+            format!("`RUN chmod a+x /{}`, in the step that makes it", text(directory)),
+        ),
+        Fault::VolumeClosed { owner, user } => (
+            match owner {
+                Some((uid, gid)) => format!("is a volume of {uid}:{gid}, and user {}:{} may not write there", user.0, user.1),
+                None => format!("is a volume that will be root's, and user {}:{} may not write there", user.0, user.1),
+            },
+            format!("before VOLUME: `RUN mkdir -p /{path} && chown {}:{} /{path}`", user.0, user.1),
+        ),
+        _ => (String::new(), String::new()),
     }
 }
 

@@ -2,14 +2,15 @@
 
 use std::path::PathBuf;
 
-use kiln_image::Platform;
+use kiln_image::{Digest, Platform};
 use kiln_inspect::waste::Waste;
 use kiln_inspect::{Image, Tree};
 
+use crate::check;
 use crate::check::budget::{self, Budget, Bytes, Share};
 use crate::check::dive_ci::DiveRules;
-use crate::check::{Verdict, formats, start};
-use crate::engine::Engine;
+use crate::check::{Around, Verdict, formats};
+use crate::engine::{Engine, look_failure};
 use crate::failure::{Context as _, FAILED, Failure, Outcome};
 use crate::format::Format;
 use crate::settings::Settings;
@@ -19,7 +20,8 @@ use crate::terminal;
 /// Arguments of `kiln check`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The image: of the store, or of a registry
+    /// The image: a name of the store or a registry, docker://NAME, oci:DIRECTORY[:TAG], oci-archive: or
+    /// docker-archive:FILE[:TAG], or a path
     image: String,
     /// `text`, `json`, `junit`, `github`, `sarif`, or a template like `{{.Failures}}`
     #[arg(long)]
@@ -27,6 +29,15 @@ pub(crate) struct Args {
     /// Bytes of all layers at most, like 100MB
     #[arg(long, value_name = "SIZE")]
     max_size: Option<Bytes>,
+    /// Bytes of all layers at most, as they are transferred
+    #[arg(long, value_name = "SIZE")]
+    max_compressed: Option<Bytes>,
+    /// By how much it may be larger than the image of --against, like 5MB or 10%
+    #[arg(long, value_name = "SIZE | SHARE", requires = "against")]
+    max_growth: Option<Share>,
+    /// The image that it is compared with, wherever that is: the last that was released
+    #[arg(long, value_name = "IMAGE")]
+    against: Option<String>,
     /// How many layers at most
     #[arg(long, value_name = "NUMBER")]
     max_layers: Option<usize>,
@@ -51,6 +62,15 @@ pub(crate) struct Args {
     /// The only files that may run with the rights of others (setuid, setgid); empty for none
     #[arg(long, value_name = "PATH", value_delimiter = ',', num_args = 0.., require_equals = true)]
     setuid: Option<Vec<String>>,
+    /// Nothing outside of volumes may be made for the user to write
+    #[arg(long)]
+    read_only: bool,
+    /// The only images that it may be made from, wherever they are
+    #[arg(long, value_name = "IMAGE", value_delimiter = ',')]
+    allow_base: Vec<String>,
+    /// Checks that are not made
+    #[arg(long, value_name = "CHECK", value_delimiter = ',')]
+    skip: Vec<String>,
     /// Limits in dive's own file [default: .dive-ci]
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = ".dive-ci")]
     dive_ci: Option<PathBuf>,
@@ -67,24 +87,29 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
     let engine = Engine::open(settings)?;
     let interrupt = Interrupt::watch()?;
     let looked = engine.look_into(&args.image, args.platform.as_ref(), settings, &interrupt)?;
-    let verdicts = verdicts(&looked.image, &budget, dive.as_ref())?;
+    let image = &looked.image;
+    let tree = Tree::of(image.indexes());
+    let waste = Waste::of(image.indexes());
+    let before = args.against.as_ref().map(|against| {
+        let looked = engine.look_into(against, args.platform.as_ref(), settings, &interrupt)?;
+        Ok(looked.image.layers.iter().map(|layer| layer.bytes).sum())
+    });
+    let around = Around {
+        stages: &|name| engine.stage_with(image, name, u64::MAX),
+        before: before.transpose()?,
+    };
+    let verdicts = check::verdicts(image, &tree, &waste, &budget, &around);
+    let mut verdicts = verdicts.map_err(|error| look_failure(error, &interrupt))?;
+    if !budget.allowed_bases.is_empty() {
+        let bases = args.bases(&budget.allowed_bases, &engine, settings, &interrupt)?;
+        verdicts.push(budget::base(image, &bases));
+    }
+    verdicts.extend(dive.iter().flat_map(|rules| budget::dive(rules, &waste)));
     terminal::print(shape.text(&args.image, &looked.image, &verdicts)?)?;
     if verdicts.iter().all(|verdict| verdict.passed) {
         return Ok(());
     }
     Err(Failure::silent(FAILED))
-}
-
-fn verdicts(image: &Image, budget: &Budget, dive: Option<&DiveRules>) -> Result<Vec<Verdict>, Failure> {
-    let tree = Tree::of(image.indexes());
-    let report = kiln_inspect::start::check(image, &tree).map_err(Failure::internal)?;
-    let mut verdicts = start::verdicts(image, &report);
-    if *budget != Budget::default() || dive.is_some() {
-        let waste = Waste::of(image.indexes());
-        verdicts.extend(budget.verdicts(image, &tree, &waste));
-        verdicts.extend(dive.into_iter().flat_map(|rules| budget::dive(rules, &waste)));
-    }
-    Ok(verdicts)
 }
 
 fn read_dive_ci(path: &PathBuf) -> Result<DiveRules, Failure> {
@@ -93,6 +118,21 @@ fn read_dive_ci(path: &PathBuf) -> Result<DiveRules, Failure> {
 }
 
 impl Args {
+    /// The digests of the layers of each image that this one may be made from. Of a registry no layer is fetched.
+    fn bases(
+        &self,
+        names: &[String],
+        engine: &Engine,
+        settings: &Settings,
+        interrupt: &Interrupt,
+    ) -> Result<Vec<(String, Vec<Digest>)>, Failure> {
+        let base = |name: &String| {
+            let source = engine.find_source(&engine.locate(name)?, self.platform.as_ref(), settings, interrupt)?;
+            Ok((name.clone(), source.config.rootfs.diff_ids))
+        };
+        names.iter().map(base).collect()
+    }
+
     fn budget(&self) -> Budget {
         Budget {
             max_size: self.max_size,
@@ -104,6 +144,11 @@ impl Args {
             non_root: self.non_root,
             healthcheck: self.healthcheck,
             setuid: self.setuid.clone(),
+            max_compressed: self.max_compressed,
+            max_growth: self.max_growth,
+            read_only: self.read_only,
+            allowed_bases: self.allow_base.clone(),
+            skip: self.skip.clone(),
         }
     }
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use kiln_image::Platform;
-use kiln_inspect::Image;
 use kiln_inspect::waste::{Dive, Finding, FindingKind, Junk, Waste};
+use kiln_inspect::{Cause, Image};
 use serde_json::{Value, json};
 
 use crate::engine::Engine;
@@ -22,7 +22,8 @@ const WIDEST: usize = 34;
 /// Arguments of `kiln waste`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The image: of the store, or of a registry
+    /// The image: a name of the store or a registry, docker://NAME, oci:DIRECTORY[:TAG], oci-archive: or
+    /// docker-archive:FILE[:TAG], or a path
     image: String,
     /// `table`, `json`, or a template like `{{.Dead}}`
     #[arg(long)]
@@ -57,6 +58,13 @@ fn for_people(image: &Image, waste: &Waste, top: usize) -> String {
         size::show(waste.dead),
         percent(waste.dead, waste.bytes),
     );
+    if let Some(compressed @ 1..) = compressed(image, waste) {
+        let _ = writeln!(
+            text,
+            "dead bytes are about {} of what is transferred",
+            size::show(compressed)
+        );
+    }
     let _ = writeln!(text, "efficiency as dive counts: {}", dive(&waste.dive));
     if waste.findings.is_empty() {
         text.push_str("nothing is wasted\n");
@@ -79,6 +87,19 @@ fn for_people(image: &Image, waste: &Waste, top: usize) -> String {
         let _ = writeln!(text, "{}: {}", what(kind), change(kind));
     }
     text
+}
+
+/// What bytes of a layer take when it is compressed: their share of it.
+fn share(image: &Image, layer: usize, bytes: u64) -> Option<u64> {
+    let known = image.layers.get(layer)?;
+    let share = u128::from(known.compressed?) * u128::from(bytes) / u128::from(known.bytes.max(1));
+    u64::try_from(share).ok()
+}
+
+/// What the dead bytes take when layers are compressed; `None` where that of a layer that has some is not known.
+fn compressed(image: &Image, waste: &Waste) -> Option<u64> {
+    let layers = waste.layers.iter().enumerate().filter(|(_, layer)| layer.dead > 0);
+    layers.map(|(number, layer)| share(image, number, layer.dead)).sum()
 }
 
 fn dive(dive: &Dive) -> String {
@@ -120,19 +141,19 @@ fn cells(image: &Image, finding: &Finding) -> [String; 6] {
 }
 
 /// What a kind of waste is called.
-const fn what(kind: FindingKind) -> &'static str {
+pub(crate) const fn what(kind: FindingKind) -> &'static str {
     match kind {
-        FindingKind::Deleted => "deleted later",
-        FindingKind::Hidden => "directory made anew",
-        FindingKind::Replaced => "replaced later",
-        FindingKind::Restored {
+        FindingKind::Dead(Cause::Deleted) => "deleted later",
+        FindingKind::Dead(Cause::Hidden) => "directory made anew",
+        FindingKind::Dead(Cause::Replaced) => "replaced later",
+        FindingKind::Dead(Cause::Restored {
             mode: true,
             owner: true,
-        } => "stored again: mode, owner",
-        FindingKind::Restored { mode: true, .. } => "stored again: mode",
-        FindingKind::Restored { owner: true, .. } => "stored again: owner",
-        FindingKind::Restored { .. } => "stored again, unchanged",
-        FindingKind::Moved => "stored again: moved",
+        }) => "stored again: mode, owner",
+        FindingKind::Dead(Cause::Restored { mode: true, .. }) => "stored again: mode",
+        FindingKind::Dead(Cause::Restored { owner: true, .. }) => "stored again: owner",
+        FindingKind::Dead(Cause::Restored { .. }) => "stored again, unchanged",
+        FindingKind::Dead(Cause::Moved) => "stored again: moved",
         FindingKind::Duplicate => "duplicate",
         FindingKind::Junk(junk) => match junk {
             Junk::PackageLists => "package lists",
@@ -147,29 +168,31 @@ const fn what(kind: FindingKind) -> &'static str {
 }
 
 /// What to change about it.
-const fn change(kind: FindingKind) -> &'static str {
+pub(crate) const fn change(kind: FindingKind) -> &'static str {
     match kind {
-        FindingKind::Deleted => {
+        FindingKind::Dead(Cause::Deleted) => {
             "a layer cannot take away what is below it; delete in the RUN that makes the files, or build in a stage of \
              its own and COPY --from what is needed"
         }
-        FindingKind::Hidden => "remove the directory in the step that fills it first, or fill it once",
-        FindingKind::Replaced => "write the file once, with its final content",
-        FindingKind::Restored {
+        FindingKind::Dead(Cause::Hidden) => "remove the directory in the step that fills it first, or fill it once",
+        FindingKind::Dead(Cause::Replaced) => "write the file once, with its final content",
+        FindingKind::Dead(Cause::Restored {
             mode: true,
             owner: true,
-        } => "set both where the files come in: COPY --chown=… --chmod=…",
-        FindingKind::Restored { mode: true, .. } => {
+        }) => "set both where the files come in: COPY --chown=… --chmod=…",
+        FindingKind::Dead(Cause::Restored { mode: true, .. }) => {
             "set the permissions where the files come in: COPY --chmod=…, or chmod in the RUN that makes them"
         }
-        FindingKind::Restored { owner: true, .. } => {
+        FindingKind::Dead(Cause::Restored { owner: true, .. }) => {
             "set the owner where the files come in: COPY --chown=…, or chown in the RUN that makes them"
         }
-        FindingKind::Restored { .. } => {
+        FindingKind::Dead(Cause::Restored { .. }) => {
             "the step writes what is there already (touch, setcap, chmod or chown that change nothing, a second COPY): leave \
              it out, or do it where the files come in"
         }
-        FindingKind::Moved => "put the files where they belong at once, or move them in the RUN that makes them",
+        FindingKind::Dead(Cause::Moved) => {
+            "put the files where they belong at once, or move them in the RUN that makes them"
+        }
         FindingKind::Duplicate => "keep one copy and link the others (ln), or COPY only one",
         FindingKind::Junk(junk) => match junk {
             Junk::PackageLists => {
@@ -193,14 +216,16 @@ fn object(image: &Image, waste: &Waste) -> Value {
         let mut object = layers::object(image, number);
         object["Dead"] = json!(layer.dead);
         object["Killed"] = json!(layer.killed);
+        object["DeadCompressed"] = json!(share(image, number, layer.dead));
         object
     });
     json!({
         "Bytes": waste.bytes,
         "Live": waste.live,
         "Dead": waste.dead,
+        "DeadCompressed": compressed(image, waste),
         "Layers": layers.collect::<Vec<_>>(),
-        "Findings": waste.findings.iter().map(finding).collect::<Vec<_>>(),
+        "Findings": waste.findings.iter().map(|one| finding(image, one)).collect::<Vec<_>>(),
         "Dive": {
             "Efficiency": waste.dive.efficiency,
             "WastedBytes": waste.dive.wasted_bytes,
@@ -211,7 +236,7 @@ fn object(image: &Image, waste: &Waste) -> Value {
     })
 }
 
-fn finding(finding: &Finding) -> Value {
+fn finding(image: &Image, finding: &Finding) -> Value {
     let path = |path: &[u8]| format!("/{}", String::from_utf8_lossy(path));
     let largest = finding.largest.iter().map(
         |wasted| json!({"Path": path(&wasted.path), "Bytes": wasted.bytes, "Also": wasted.also.as_deref().map(path)}),
@@ -221,6 +246,7 @@ fn finding(finding: &Finding) -> Value {
         "Kind": finding.kind.name(),
         "IsDead": is_dead,
         "Bytes": finding.bytes,
+        "Compressed": share(image, finding.added_by as usize, finding.bytes),
         "Files": finding.files,
         "AddedBy": finding.added_by,
         "KilledBy": finding.other.filter(|_| is_dead),

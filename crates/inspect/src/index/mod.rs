@@ -1,13 +1,19 @@
 //! What is in a layer, in little memory: 72 bytes and its name for a file.
 
-mod bytes;
+pub(crate) mod bytes;
+mod excerpts;
 mod scan;
+mod survey;
 mod tar;
 
 use kiln_store::{LayerId, Store};
 
 use crate::error::Error;
+pub(crate) use excerpts::{Excerpt, Excerpts, Program};
 pub(crate) use scan::open;
+pub(crate) use survey::Survey;
+pub use survey::remembered_bytes;
+pub(crate) use tar::{components, content};
 
 /// What indexes of the store are written as. Others are made anew.
 const FORMAT: u32 = 1;
@@ -81,12 +87,28 @@ impl Entry {
 }
 
 /// What is in a layer. The first entry is the root; a directory comes before what is in it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct LayerIndex {
     /// Names, each followed by where its link leads.
     text: Vec<u8>,
     entries: Vec<Entry>,
 }
+
+/// Where names happen to be kept makes no difference.
+impl PartialEq for LayerIndex {
+    fn eq(&self, other: &Self) -> bool {
+        let alike = |(a, b): (&Entry, &Entry)| {
+            let a_as_b = Entry {
+                name_start: b.name_start,
+                ..a.clone()
+            };
+            a_as_b == *b && self.name(a) == other.name(b) && self.target(a) == other.target(b)
+        };
+        self.entries.len() == other.entries.len() && self.entries.iter().zip(&other.entries).all(alike)
+    }
+}
+
+impl Eq for LayerIndex {}
 
 /// It does not fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,6 +135,11 @@ impl LayerIndex {
         let index = Self::of_directory(&store.layer_path(layer))?;
         store.put_layer_index(layer, FORMAT, &index.to_bytes())?;
         Ok(index)
+    }
+
+    /// Whether the store has the index of one of its layers already.
+    pub fn is_known(store: &Store, layer: &LayerId) -> Result<bool, Error> {
+        Ok(store.has_layer_index(layer, FORMAT)?)
     }
 
     /// Adds an entry, and gives its number.
@@ -156,6 +183,26 @@ impl LayerIndex {
     /// The entry with the first name of a file: itself if it has one name.
     pub fn first_name(&self, number: u32) -> u32 {
         self.entry(number).same_as.unwrap_or(number)
+    }
+
+    /// The path of a file or link of that name, the first there is.
+    pub fn find_named(&self, name: &[u8]) -> Option<Vec<u8>> {
+        let is_one = |entry: &&Entry| matches!(entry.kind, Kind::File | Kind::Symlink) && self.name(entry) == name;
+        let mut entry = self.entries.iter().find(is_one)?;
+        let mut names = vec![name];
+        while entry.parent != 0 {
+            entry = self.entry(entry.parent);
+            names.push(self.name(entry));
+        }
+        names.reverse();
+        Some(names.join(&b'/'))
+    }
+
+    /// The entries that have names of the file of which that one has the first.
+    pub(crate) fn names_of(&self, first: u32) -> impl Iterator<Item = u32> {
+        let entries = (0..).zip(&self.entries);
+        let is_one = move |(number, entry): &(u32, &Entry)| *number == first || entry.same_as == Some(first);
+        entries.filter(is_one).map(|(number, _)| number)
     }
 
     /// Bytes of all files, each counted once whatever its names.

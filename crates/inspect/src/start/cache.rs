@@ -15,7 +15,7 @@ const OLD_ENTRY: usize = 12;
 const MOST: usize = 1 << 16;
 
 /// The paths of libraries, by name. The order of a number's bytes is that of the machine.
-pub(super) fn read(bytes: &[u8], is_big: bool) -> HashMap<Vec<u8>, Vec<Vec<u8>>> {
+pub(crate) fn read(bytes: &[u8], is_big: bool) -> HashMap<Vec<u8>, Vec<Vec<u8>>> {
     let number = |bytes: &[u8], at: usize| number(bytes, at, is_big);
     let mut libraries = HashMap::new();
     let Some(table) = table(bytes, is_big) else {

@@ -92,7 +92,7 @@ impl Look<'_> {
     }
 
     /// The first directory on the way that the user may not enter.
-    fn closed_directory(&self, found: &Resolved, user: &User) -> Option<Vec<u8>> {
+    pub(super) fn closed_directory(&self, found: &Resolved, user: &User) -> Option<Vec<u8>> {
         if user.uid == 0 {
             return None;
         }

@@ -1,15 +1,18 @@
 //! Whether an image will start: its command is there and may be executed, its user is known, and every program and
 //! library of it finds what it needs. Nothing of the image runs for that.
 
-mod cache;
+pub(crate) mod cache;
 mod command;
 mod libc;
 mod linker;
 mod script;
 mod search;
+mod surroundings;
 mod user;
 
 pub use libc::{Libc, machine_of};
+
+use std::collections::HashSet;
 
 use crate::error::Error;
 use crate::image::Image;
@@ -26,6 +29,15 @@ pub struct Report {
     pub binaries: usize,
     /// Scripts that were looked at.
     pub scripts: usize,
+    /// The library that speaks TLS, if the command loads one.
+    pub tls: Option<Vec<u8>>,
+    /// The time zone that the image asks for.
+    pub time_zone: Option<String>,
+    /// Whether the command is started as root.
+    pub is_root: bool,
+    /// Directories that are made for the user, unless it is root, to write, outside of volumes, `/tmp`, `/run` and their like:
+    /// with the layers that have them.
+    pub writable: Vec<(Vec<u8>, u32)>,
     /// What is wrong, by path.
     pub problems: Vec<Problem>,
 }
@@ -128,6 +140,32 @@ pub enum Fault {
         /// The newest that it has of the same kind.
         newest: Option<Vec<u8>>,
     },
+    /// The command loads a library that speaks TLS, and there are no certificates to trust.
+    NoCertificates {
+        /// The library's name.
+        library: Vec<u8>,
+    },
+    /// The time zone of `TZ` is not there.
+    NoTimeZone {
+        /// Its name.
+        zone: String,
+        /// Whether others are there.
+        has_others: bool,
+    },
+    /// The user may not enter the working directory.
+    WorkdirClosed {
+        /// The directory that it may not enter, which may be one above.
+        directory: Vec<u8>,
+        /// The user and the group.
+        user: (u32, u32),
+    },
+    /// The user could not write to a volume.
+    VolumeClosed {
+        /// The owner and group of what the image has there; `None` if it has nothing.
+        owner: Option<(u32, u32)>,
+        /// The user and the group.
+        user: (u32, u32),
+    },
     /// A script's interpreter is not there.
     NoScriptInterpreter {
         /// As the script has it.
@@ -155,7 +193,9 @@ pub fn check(image: &Image, tree: &Tree<'_>) -> Result<Report, Error> {
     let user = look.user(&mut report)?;
     look.command(&user, &mut report)?;
     let mut linker = linker::Linker::new(&look)?;
-    look.all(&mut linker, &mut report)?;
+    let needed = look.all(&mut linker, &mut report)?;
+    report.is_root = user.uid == 0;
+    look.surroundings(&user, &needed, &mut report);
     // What the command needs comes first of what is said twice.
     report
         .problems
@@ -184,8 +224,8 @@ pub(crate) fn search_path(image: &Image) -> Vec<String> {
 }
 
 impl Look<'_> {
-    /// Looks at every file that may be a program, a library or a script.
-    fn all(&self, linker: &mut linker::Linker<'_>, report: &mut Report) -> Result<(), Error> {
+    /// Looks at every file that may be a program, a library or a script. Gives the nodes of what the command needs.
+    fn all(&self, linker: &mut linker::Linker<'_>, report: &mut Report) -> Result<HashSet<u32>, Error> {
         let mut files: Vec<(Vec<u8>, u32, Place)> = Vec::new();
         for (node, place, _) in self.tree.live_files() {
             let entry = self.tree.entry(place);
@@ -229,7 +269,7 @@ impl Look<'_> {
             let node = self.tree.resolve(0, &problem.path).map(|found| found.node);
             problem.is_of_command = node.is_ok_and(|node| needed.contains(&node));
         }
-        Ok(())
+        Ok(needed)
     }
 
     /// The directories that programs are looked for in.
@@ -240,7 +280,7 @@ impl Look<'_> {
 }
 
 /// `libx.so`, `libx.so.1`, `x.so`.
-fn is_library(path: &[u8]) -> bool {
+pub(crate) fn is_library(path: &[u8]) -> bool {
     let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or(path);
     name.ends_with(b".so") || name.windows(4).any(|part| part == b".so.")
 }

@@ -2,7 +2,7 @@
 
 use super::{Fault, Look, Problem, Report};
 use crate::error::Error;
-use crate::index::Entry;
+use crate::index::{Entry, Kind};
 
 /// More of `/etc/passwd` and `/etc/group` is not read.
 const LARGEST: u64 = 10 << 20;
@@ -22,14 +22,23 @@ impl User {
         if self.uid == 0 {
             return entry.mode & 0o111 != 0;
         }
-        let bit = if entry.uid == self.uid {
-            0o100
+        self.has(entry, 0o1)
+    }
+
+    /// Whether it may write to a file, or in a directory that it may enter.
+    pub(super) fn may_write(&self, entry: &Entry) -> bool {
+        self.uid == 0 || self.has(entry, 0o2) && (entry.kind != Kind::Directory || self.has(entry, 0o1))
+    }
+
+    fn has(&self, entry: &Entry, right: u16) -> bool {
+        let shift = if entry.uid == self.uid {
+            6
         } else if entry.gid == self.gid || self.groups.contains(&entry.gid) {
-            0o010
+            3
         } else {
-            0o001
+            0
         };
-        entry.mode & bit != 0
+        entry.mode & (right << shift) != 0
     }
 }
 
@@ -108,7 +117,6 @@ impl Look<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::index::Kind;
 
     #[test]
     fn who_may_execute() {

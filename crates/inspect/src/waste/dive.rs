@@ -5,9 +5,8 @@
 //! by the sum of all. So a directory that is deleted costs nothing, and opaque directories do not exist: that is how it is,
 //! and [`super::Waste`] counts otherwise.
 
-use std::collections::HashMap;
-
 use crate::index::{Entry, Kind, LayerIndex};
+use crate::names::Names;
 
 /// The score and what goes with it.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,11 +34,15 @@ pub struct Reference {
     pub bytes: u64,
 }
 
-#[derive(Debug, Clone, Default)]
-struct Node {
+/// No node.
+const NONE: u32 = u32::MAX;
+
+#[derive(Debug, Clone)]
+struct Node<'a> {
     parent: u32,
-    name: Vec<u8>,
-    children: Vec<u32>,
+    name: &'a [u8],
+    first_child: u32,
+    next: u32,
     /// What the layers so far show there.
     is_there: bool,
     is_directory: bool,
@@ -51,17 +54,14 @@ struct Node {
 }
 
 struct Scale<'a> {
-    nodes: Vec<Node>,
-    children: HashMap<(u32, &'a [u8]), u32>,
+    nodes: Vec<Node<'a>>,
+    names: Names,
 }
 
 impl Dive {
     /// Of the layers of an image, the lowest first.
     pub fn of(layers: &[LayerIndex]) -> Self {
-        let mut scale = Scale {
-            nodes: vec![Node::default()],
-            children: HashMap::new(),
-        };
+        let mut scale = Scale::new();
         for layer in layers {
             scale.layer(layer);
         }
@@ -143,38 +143,75 @@ impl<'a> Scale<'a> {
         node.count += 1;
     }
 
+    fn new() -> Self {
+        let mut scale = Self {
+            nodes: Vec::new(),
+            names: Names::default(),
+        };
+        scale.add(0, b"");
+        scale
+    }
+
     fn node(&mut self, parent: u32, name: &'a [u8]) -> u32 {
-        if let Some(node) = self.children.get(&(parent, name)) {
-            return *node;
+        let has = |number: u32| {
+            let node = &self.nodes[number as usize];
+            number != 0 && node.parent == parent && node.name == name
+        };
+        if let Some(node) = self.names.find(parent, name, has) {
+            return node;
         }
+        let number = self.add(parent, name);
+        self.nodes[number as usize].next = self.nodes[parent as usize].first_child;
+        self.nodes[parent as usize].first_child = number;
+        number
+    }
+
+    fn add(&mut self, parent: u32, name: &'a [u8]) -> u32 {
         let number = u32::try_from(self.nodes.len()).expect("there are fewer names than numbers");
+        self.names.add(parent, name);
         self.nodes.push(Node {
             parent,
-            name: name.to_vec(),
-            ..Node::default()
+            name,
+            first_child: NONE,
+            next: NONE,
+            is_there: false,
+            is_directory: false,
+            size: 0,
+            count: 0,
+            sum: 0,
+            least: 0,
         });
-        self.nodes[parent as usize].children.push(number);
-        self.children.insert((parent, name), number);
         number
     }
 
     fn below(&self, number: u32) -> u64 {
-        let mut todo = self.nodes[number as usize].children.clone();
         let mut sum = 0;
-        while let Some(number) = todo.pop() {
+        let mut todo = vec![self.nodes[number as usize].first_child];
+        while let Some(number) = todo.pop().filter(|number| *number != NONE) {
             let node = &self.nodes[number as usize];
             sum += if node.is_there { node.size } else { 0 };
-            todo.extend_from_slice(&node.children);
+            todo.extend(
+                [node.next, node.first_child]
+                    .into_iter()
+                    .filter(|number| *number != NONE),
+            );
         }
         sum
     }
 
     fn remove(&mut self, number: u32) {
-        let mut todo = vec![number];
+        let mut todo = vec![self.nodes[number as usize].first_child];
+        todo.retain(|number| *number != NONE);
+        let top = &mut self.nodes[number as usize];
+        (top.is_there, top.is_directory, top.size) = (false, false, 0);
         while let Some(number) = todo.pop() {
             let node = &mut self.nodes[number as usize];
             (node.is_there, node.is_directory, node.size) = (false, false, 0);
-            todo.extend_from_slice(&node.children);
+            todo.extend(
+                [node.next, node.first_child]
+                    .into_iter()
+                    .filter(|number| *number != NONE),
+            );
         }
     }
 
@@ -183,7 +220,7 @@ impl<'a> Scale<'a> {
         let mut at = number;
         while at != 0 {
             let node = &self.nodes[at as usize];
-            names.push(&node.name[..]);
+            names.push(node.name);
             at = node.parent;
         }
         names.push(b"");

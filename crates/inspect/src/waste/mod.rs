@@ -72,21 +72,8 @@ pub struct Wasted {
 /// How bytes are wasted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum FindingKind {
-    /// An upper layer deleted them.
-    Deleted,
-    /// An upper layer made a directory above them anew.
-    Hidden,
-    /// An upper layer has other content in their place.
-    Replaced,
-    /// An upper layer has the same content in their place.
-    Restored {
-        /// Its permissions are others.
-        mode: bool,
-        /// Its owner or group is another.
-        owner: bool,
-    },
-    /// An upper layer has the same content under another name.
-    Moved,
+    /// They are dead.
+    Dead(Cause),
     /// They are there, and the same content is elsewhere too.
     Duplicate,
     /// They are there, and images need no such files to run.
@@ -96,23 +83,13 @@ pub enum FindingKind {
 impl FindingKind {
     /// Whether the bytes are dead.
     pub const fn is_dead(self) -> bool {
-        !matches!(self, Self::Duplicate | Self::Junk(_))
+        matches!(self, Self::Dead(_))
     }
 
     /// Its name, for programs.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Deleted => "deleted",
-            Self::Hidden => "hidden",
-            Self::Replaced => "replaced",
-            Self::Restored {
-                mode: true,
-                owner: true,
-            } => "restored-mode-owner",
-            Self::Restored { mode: true, .. } => "restored-mode",
-            Self::Restored { owner: true, .. } => "restored-owner",
-            Self::Restored { .. } => "restored",
-            Self::Moved => "moved",
+            Self::Dead(cause) => cause.name(),
             Self::Duplicate => "duplicate",
             Self::Junk(junk) => junk.name(),
         }
@@ -131,6 +108,8 @@ type Findings = BTreeMap<(FindingKind, u32, Option<u32>), Finding>;
 impl Waste {
     /// What the layers of an image carry, the lowest first.
     pub fn of(layers: &[LayerIndex]) -> Self {
+        // One after the other: each takes memory for every file.
+        let dive = Dive::of(layers);
         let tree = Tree::of(layers);
         let mut waste = Self {
             bytes: 0,
@@ -138,31 +117,19 @@ impl Waste {
             dead: 0,
             layers: layers.iter().map(LayerWaste::of).collect(),
             findings: Vec::new(),
-            dive: Dive::of(layers),
+            dive,
         };
         let mut findings = Findings::new();
         for death in tree.deaths() {
             waste.dead += death.bytes;
             waste.layers[death.place.layer as usize].dead += death.bytes;
             waste.layers[death.killer as usize].killed += death.bytes;
-            let (kind, also) = match death.cause {
-                Cause::Deleted => (FindingKind::Deleted, None),
-                Cause::Hidden => (FindingKind::Hidden, None),
-                Cause::Replaced => (FindingKind::Replaced, None),
-                Cause::Restored { mode, owner } => (FindingKind::Restored { mode, owner }, None),
-                Cause::Moved { to } => {
-                    let place = Place {
-                        layer: death.killer,
-                        entry: to,
-                    };
-                    (FindingKind::Moved, Some(tree.path_of(place)))
-                }
-            };
             let wasted = Wasted {
                 path: tree.path_of(death.place),
                 bytes: death.bytes,
-                also,
+                also: death.moved_to.map(|place| tree.path_of(place)),
             };
+            let kind = FindingKind::Dead(death.cause);
             add(&mut findings, kind, death.place.layer, Some(death.killer), wasted);
         }
         waste.live = live(&tree, &mut findings);

@@ -1,5 +1,6 @@
 //! Each kind of waste is found, at its place, and nothing is found where there is none.
 
+use kiln_inspect::Cause;
 use kiln_inspect::waste::{FindingKind, Junk, Waste};
 
 use super::support::{Tar, layers};
@@ -38,10 +39,10 @@ fn tar() -> Tar {
     Tar::default()
 }
 
-const RESTORED: FindingKind = FindingKind::Restored {
+const RESTORED: FindingKind = FindingKind::Dead(Cause::Restored {
     mode: false,
     owner: false,
-};
+});
 
 #[test]
 fn a_clean_image_has_none() {
@@ -58,7 +59,7 @@ fn a_clean_image_has_none() {
 fn what_is_deleted() {
     check(
         [tar().file("d/a", "1234567").file("d/b", "12"), tar().mark("d/.wh.a")],
-        &[(FindingKind::Deleted, 7, 1, (0, Some(1)), "d/a")],
+        &[(FindingKind::Dead(Cause::Deleted), 7, 1, (0, Some(1)), "d/a")],
     );
     check(
         [
@@ -66,7 +67,7 @@ fn what_is_deleted() {
             tar(),
             tar().mark(".wh.d"),
         ],
-        &[(FindingKind::Deleted, 9, 2, (0, Some(2)), "d/e/a")],
+        &[(FindingKind::Dead(Cause::Deleted), 9, 2, (0, Some(2)), "d/e/a")],
     );
 }
 
@@ -75,7 +76,7 @@ fn what_an_opaque_directory_hides() {
     let opaque = || tar().directory("d").mark("d/.wh..wh..opq").file("d/new", "new");
     check(
         [tar().file("d/e/a", "1234567").file("b", "12"), opaque()],
-        &[(FindingKind::Hidden, 7, 1, (0, Some(1)), "d/e/a")],
+        &[(FindingKind::Dead(Cause::Hidden), 7, 1, (0, Some(1)), "d/e/a")],
     );
 }
 
@@ -83,7 +84,7 @@ fn what_an_opaque_directory_hides() {
 fn what_is_replaced() {
     check(
         [tar().file("a", "one"), tar().file("a", "other")],
-        &[(FindingKind::Replaced, 3, 1, (0, Some(1)), "a")],
+        &[(FindingKind::Dead(Cause::Replaced), 3, 1, (0, Some(1)), "a")],
     );
     // By a directory, and a directory by a file.
     check(
@@ -93,8 +94,8 @@ fn what_is_replaced() {
             tar().file("a", "3"),
         ],
         &[
-            (FindingKind::Replaced, 3, 1, (0, Some(1)), "a"),
-            (FindingKind::Replaced, 2, 1, (1, Some(2)), "a/b"),
+            (FindingKind::Dead(Cause::Replaced), 3, 1, (0, Some(1)), "a"),
+            (FindingKind::Dead(Cause::Replaced), 2, 1, (1, Some(2)), "a/b"),
         ],
     );
 }
@@ -108,15 +109,15 @@ fn what_is_stored_again_unchanged() {
         (0o644, 5, (false, true)),
         (0o700, 5, (true, true)),
     ] {
-        let kind = FindingKind::Restored {
+        let kind = FindingKind::Dead(Cause::Restored {
             mode: changed.0,
             owner: changed.1,
-        };
+        });
         check([file(0o644, 0), file(mode, uid)], &[(kind, 7, 1, (0, Some(1)), "a")]);
     }
     check(
         [tar().file("d/a", "content"), tar().mark("d/.wh.a").file("b", "content")],
-        &[(FindingKind::Moved, 7, 1, (0, Some(1)), "d/a")],
+        &[(FindingKind::Dead(Cause::Moved), 7, 1, (0, Some(1)), "d/a")],
     );
 }
 
@@ -127,7 +128,7 @@ fn a_file_with_several_names_is_dead_with_the_last() {
     check([file(), tar().mark(".wh.a").mark(".wh.0")], &[]);
     check(
         [file(), tar().mark(".wh.0").mark(".wh.b"), tar().file("a", "new")],
-        &[(FindingKind::Replaced, 7, 1, (0, Some(2)), "a")],
+        &[(FindingKind::Dead(Cause::Replaced), 7, 1, (0, Some(2)), "a")],
     );
 }
 
@@ -148,7 +149,7 @@ fn duplicates() {
             tar().mark(".wh.a"),
             tar().file("c", content()),
         ],
-        &[(FindingKind::Deleted, 5000, 1, (0, Some(1)), "a")],
+        &[(FindingKind::Dead(Cause::Deleted), 5000, 1, (0, Some(1)), "a")],
     );
     check([tar().file("a", "content").file("b", "content")], &[]);
 }

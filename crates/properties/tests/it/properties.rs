@@ -1,7 +1,10 @@
 //! Random input for every function of the crate.
 
 use kiln_layer::tar::{Entry, Kind, Writer};
-use kiln_properties::{dockerfile, flags, globs, ignore, image, include, json_form, linted, reference, tar, words};
+use kiln_properties::{
+    dockerfile, elf, flags, globs, ignore, image, include, json_form, layer_index, layer_tar, ld_so_cache, linted,
+    reference, tar, words,
+};
 use proptest::prelude::*;
 
 use crate::inputs::{damaged, dockerfiles};
@@ -48,6 +51,31 @@ fn archive() -> Vec<u8> {
     writer.finish().unwrap()
 }
 
+/// An index, without the digest that comes first.
+fn index() -> Vec<u8> {
+    let index = kiln_inspect::LayerIndex::of_tar(&archive()[..], std::path::Path::new("archive")).unwrap();
+    index.to_bytes().split_off(32)
+}
+
+/// The beginning of a program that has all that is read of one: this one.
+fn program() -> Vec<u8> {
+    let mut program = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+    program.truncate(64 << 10);
+    program
+}
+
+/// A cache of one library (glibc's `dl-cache.h`).
+fn libraries() -> Vec<u8> {
+    let mut bytes = b"glibc-ld.so.cache1.1".to_vec();
+    bytes.extend(1_u32.to_le_bytes());
+    bytes.resize(48, 0);
+    for number in [3_u32, 72, 80, 0, 0, 0] {
+        bytes.extend(number.to_le_bytes());
+    }
+    bytes.extend(b"liba.so\0/lib/liba.so\0");
+    bytes
+}
+
 proptest! {
     #[test]
     fn damaged_dockerfiles(text in damaged(dockerfiles().into_iter().map(|(_, text)| text).collect())) {
@@ -71,7 +99,9 @@ proptest! {
 
     #[test]
     fn any_bytes_for_everything(text in prop::collection::vec(any::<u8>(), 0..300)) {
-        for function in [dockerfile, include, words, ignore, globs, flags, json_form, image, reference, tar] {
+        for function in [
+            dockerfile, include, words, ignore, globs, flags, json_form, image, reference, tar, elf, ld_so_cache, layer_index, layer_tar,
+        ] {
             function(&text);
         }
     }
@@ -119,5 +149,21 @@ proptest! {
     #[test]
     fn damaged_archives(text in damaged(vec![archive()])) {
         tar(&text);
+        layer_tar(&text);
+    }
+
+    #[test]
+    fn damaged_indexes(text in damaged(vec![index()])) {
+        layer_index(&text);
+    }
+
+    #[test]
+    fn damaged_programs(text in damaged(vec![program()])) {
+        elf(&text);
+    }
+
+    #[test]
+    fn damaged_caches_of_libraries(text in damaged(vec![libraries()])) {
+        ld_so_cache(&text);
     }
 }

@@ -7,6 +7,7 @@ mod compat;
 pub(crate) mod definition;
 mod limits;
 pub(crate) mod results;
+mod summary;
 mod witness;
 
 use std::path::PathBuf;
@@ -31,6 +32,7 @@ use call::CallArgs;
 use compat::CompatArgs;
 use definition::DefinitionArgs;
 use limits::LimitArgs;
+use summary::Summary;
 use witness::{Seen, Witness};
 
 /// Arguments of `kiln build`.
@@ -71,6 +73,10 @@ pub(crate) struct Args {
     /// Show nothing but the image's ID
     #[arg(short, long, help_heading = "Progress")]
     quiet: bool,
+    /// Say in the end what each step that ran took and brought, what could go, and whether the image will start; =false: do
+    /// not [default: `summary` in kiln.toml, else true]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Progress")]
+    summary: Option<bool>,
     /// Say why each step runs that is not cached; afterwards `kiln why` does
     #[arg(long, help_heading = "Progress")]
     explain: bool,
@@ -118,6 +124,9 @@ impl Args {
         let next = progress.sink();
         let traced = Traced { trace, next };
         let witness = Witness::new(&traced);
+        let is_told =
+            self.summary.unwrap_or_else(|| settings.summary()) && (progress.for_people() || progress.is_json());
+        let before = is_told.then(|| summary::before(&engine, &request.names())).flatten();
         let result = self.build(request, &engine, &witness, &interrupt);
         progress.finish();
         let (built, source) = match result {
@@ -128,8 +137,20 @@ impl Args {
             }
             Err(failure) => return Err(failure),
         };
+        let seen = witness.into_seen();
+        let work = Work::begin(&alone, "sum up");
+        let summary = is_told.then(|| Summary::of(&built, &seen, &source, before, &engine, &settings.budget()));
+        drop(work);
+        let ended = Ended {
+            built: &built,
+            request,
+            source: &source,
+            seen: &seen,
+            summary: summary.flatten(),
+        };
         let work = Work::begin(&alone, "conclude");
-        let concluded = self.conclude(&built, request, &progress, &source, &witness.into_seen(), settings);
+        let concluded = self.conclude(&ended, &progress, settings);
+        drop(ended);
         drop(work);
         let _work = Work::begin(&alone, "close the store");
         drop(engine);
@@ -277,15 +298,14 @@ impl Args {
         }
     }
 
-    fn conclude(
-        &self,
-        built: &Built,
-        request: &Request,
-        progress: &Progress,
-        source: &Source,
-        seen: &Seen,
-        settings: &Settings,
-    ) -> Outcome {
+    fn conclude(&self, ended: &Ended<'_>, progress: &Progress, settings: &Settings) -> Outcome {
+        let Ended {
+            built,
+            request,
+            source,
+            seen,
+            summary,
+        } = ended;
         if progress.for_people() {
             terminal::say(Reporter::new(settings).diagnostics(source, &seen.warnings));
             if progress.is_live() {
@@ -295,9 +315,14 @@ impl Args {
                 terminal::say(results::most_memory(heaviest));
             }
             terminal::say(results::emulated(&seen.emulated));
+            terminal::say(summary.as_ref().map(Summary::text).unwrap_or_default());
             terminal::say(results::summary(built, request));
         } else if progress.is_json() {
-            terminal::say(results::result_line(built, request));
+            terminal::say(results::result_line(
+                built,
+                request,
+                summary.as_ref().map(Summary::object),
+            ));
         }
         if let (Some(path), Some(id)) = (&self.iidfile, built.id()) {
             results::write(path, id.to_string().as_bytes())?;
@@ -313,6 +338,15 @@ impl Args {
         }
         Ok(())
     }
+}
+
+/// A build that is over.
+struct Ended<'a> {
+    built: &'a Built,
+    request: &'a Request,
+    source: &'a Source,
+    seen: &'a Seen,
+    summary: Option<Summary>,
 }
 
 /// The store keeps no manifest of an image that it built, only of several platforms: notes need an output that writes one.

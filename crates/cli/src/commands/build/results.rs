@@ -73,7 +73,7 @@ fn several(request: &Request) -> Option<Vec<String>> {
 }
 
 /// The last line for programs.
-pub(crate) fn result_line(built: &Built, request: &Request) -> String {
+pub(crate) fn result_line(built: &Built, request: &Request, summary: Option<Value>) -> String {
     let names: Vec<String> = request.names().iter().map(ToString::to_string).collect();
     let mut line = Map::new();
     line.insert("type".to_owned(), json!("result"));
@@ -87,6 +87,9 @@ pub(crate) fn result_line(built: &Built, request: &Request) -> String {
     }
     if let Some(platforms) = several(request) {
         line.insert("platforms".to_owned(), json!(platforms));
+    }
+    if let Some(summary) = summary {
+        line.insert("summary".to_owned(), summary);
     }
     format!("{}\n", Value::Object(line))
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use kiln_build::Why;
 use kiln_build::event::{Event, Sink, TaskId, TaskOutcome};
@@ -24,7 +25,29 @@ pub(crate) struct Seen {
     pub(crate) emulated: BTreeMap<String, usize>,
     /// Steps that were explained, and why they ran.
     pub(crate) reasons: Vec<(String, Why)>,
-    names: HashMap<TaskId, String>,
+    /// Instructions of the Dockerfile that are done, in the order of its lines.
+    pub(crate) steps: Vec<Step>,
+    tasks: HashMap<TaskId, Task>,
+}
+
+/// A task that is not done yet.
+#[derive(Debug)]
+struct Task {
+    name: String,
+    lines: Option<(u32, u32)>,
+}
+
+/// An instruction of the Dockerfile that is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Step {
+    /// What progress calls it.
+    pub(crate) name: String,
+    /// Its first and last line in the Dockerfile's text.
+    pub(crate) lines: (u32, u32),
+    /// How long it took.
+    pub(crate) duration: Duration,
+    /// Bytes that its layer has; `None` if it was cached.
+    pub(crate) added: Option<u64>,
 }
 
 /// A step and its memory.
@@ -59,12 +82,13 @@ impl Sink for Witness<'_> {
     fn event(&self, event: Event) {
         match &event {
             Event::Warning(diagnostic) => self.seen().warnings.push(diagnostic.clone()),
-            Event::Task { id, name, .. } => {
-                self.seen().names.insert(*id, name.clone());
+            Event::Task { id, name, lines, .. } => {
+                let (name, lines) = (name.clone(), *lines);
+                self.seen().tasks.insert(*id, Task { name, lines });
             }
             Event::Emulated { platform, .. } => *self.seen().emulated.entry(platform.clone()).or_default() += 1,
             Event::Explained { id, why } => self.seen().explained(*id, why),
-            Event::Finished { id, outcome, .. } => self.seen().finished(*id, outcome),
+            Event::Finished { id, outcome, duration } => self.seen().finished(*id, outcome, *duration),
             _ => {}
         }
         self.inner.event(event);
@@ -74,13 +98,30 @@ impl Sink for Witness<'_> {
 impl Seen {
     fn explained(&mut self, id: TaskId, why: &Why) {
         if !matches!(why, Why::Cached { .. }) {
-            let name = self.names.get(&id).cloned().unwrap_or_default();
+            let name = self.tasks.get(&id).map(|task| task.name.clone()).unwrap_or_default();
             self.reasons.push((name, why.clone()));
         }
     }
 
-    fn finished(&mut self, id: TaskId, outcome: &TaskOutcome) {
-        let name = self.names.remove(&id).unwrap_or_default();
+    fn finished(&mut self, id: TaskId, outcome: &TaskOutcome, duration: Duration) {
+        let Some(Task { name, lines }) = self.tasks.remove(&id) else {
+            return;
+        };
+        let added = match outcome {
+            TaskOutcome::Done { bytes_added, .. } => Some(Some(*bytes_added)),
+            TaskOutcome::Cached => Some(None),
+            TaskOutcome::Failed { .. } | TaskOutcome::Canceled => None,
+        };
+        if let (Some(lines), Some(added)) = (lines, added) {
+            let step = Step {
+                name: name.clone(),
+                lines,
+                duration,
+                added,
+            };
+            let at = self.steps.partition_point(|known| known.lines <= lines);
+            self.steps.insert(at, step);
+        }
         let &TaskOutcome::Done {
             peak_memory: Some(peak),
             ..

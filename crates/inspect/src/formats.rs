@@ -1,0 +1,25 @@
+//! Formats of files that images bring along, from memory: so that tests can try them with hostile bytes.
+
+use crate::elf::{self, Elf};
+use crate::index::bytes::Reader;
+
+/// What is kept of an ELF file of which nothing else is known; `None` if the bytes are none.
+pub fn elf(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut kept = Vec::new();
+    elf::read(bytes)?.write(&mut kept);
+    Some(kept)
+}
+
+/// What [`elf`] gave, read and written again; `None` for anything else.
+pub fn elf_again(kept: &[u8]) -> Option<Vec<u8>> {
+    let mut reader = Reader::new(kept);
+    let elf = Elf::read_written(&mut reader).filter(|_| reader.is_at_end())?;
+    let mut again = Vec::new();
+    elf.write(&mut again);
+    Some(again)
+}
+
+/// The libraries of an `ld.so.cache`, by name, with their paths; the highest byte of numbers comes first if `is_big`.
+pub fn ld_so_cache(bytes: &[u8], is_big: bool) -> Vec<(Vec<u8>, Vec<Vec<u8>>)> {
+    crate::start::cache::read(bytes, is_big).into_iter().collect()
+}
