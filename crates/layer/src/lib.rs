@@ -15,6 +15,7 @@ mod content;
 mod copy;
 mod cursor;
 mod decompress;
+mod difference;
 mod digest;
 mod error;
 mod extract;
@@ -35,6 +36,7 @@ pub use archive::{ArchiveKind, Extracted, extract, is_archive, newest_entry, sni
 pub use complete::complete;
 pub use compress::{BlobInfo, BlobOptions, Member, MemberKey, Members, pack_compressed, recompress};
 pub use copy::{CopyOptions, CopyStats, Filter, FilterFn, copy_tree, write_file};
+pub use difference::{Change, Changes, Compare, changes, difference, overrides};
 pub use digest::{Counted, DigestOptions, FileDigests, FileStat, NoFileDigests, TreeDigest, digest_tree};
 pub use error::Error;
 pub use extract::Limits;
