@@ -202,7 +202,7 @@ pub(crate) fn blob(images: &Images<'_>, layer: &LayerId, compression: LayerOptio
 }
 
 /// A manifest names all layers by media types of its own family.
-fn typed(mut layer: Descriptor, options: LayerOptions) -> StepResult<Descriptor> {
+pub(crate) fn typed(mut layer: Descriptor, options: LayerOptions) -> StepResult<Descriptor> {
     let compression = compression_of(&layer)?;
     options.types.layer(compression).clone_into(&mut layer.media_type);
     Ok(layer)

@@ -35,6 +35,7 @@ pub mod run;
 mod session;
 mod solve;
 mod stack;
+pub mod surgery;
 mod transfer;
 mod unpacked;
 mod waiting;

@@ -25,8 +25,8 @@ pub(crate) enum Command {
     Build(Box<commands::build::Args>),
     /// Print the steps that a build would take, without building
     Plan(Box<commands::plan::Args>),
-    /// Write the plain Dockerfile of one that uses Kiln's extensions
-    Export(commands::export::Args),
+    /// Write the files of an image as a tar, or the plain Dockerfile of one that uses Kiln's extensions
+    Export(Box<commands::export::Args>),
     /// Look for what is wrong with Dockerfiles, and mend it
     Lint(Box<commands::lint::Args>),
     /// Write Dockerfiles in one form
@@ -57,6 +57,14 @@ pub(crate) enum Command {
     Logout(commands::logout::Args),
     /// Start a program in an image, to try what was built
     Run(Box<commands::run::Args>),
+    /// Write the files of an image into a directory, to be changed and repacked
+    Unpack(commands::unpack::Args),
+    /// Make an image of an unpacked one that was changed
+    Repack(commands::repack::Args),
+    /// Make one layer of all of an image
+    Flatten(commands::flatten::Args),
+    /// Make one layer of those above another
+    Squash(commands::squash::Args),
     /// Read images from an archive
     Load(commands::load::Args),
     /// Write images to an archive
@@ -96,6 +104,10 @@ impl Command {
             | Self::Pull(_)
             | Self::Push(_)
             | Self::Run(_)
+            | Self::Unpack(_)
+            | Self::Repack(_)
+            | Self::Flatten(_)
+            | Self::Squash(_)
             | Self::Load(_)
             | Self::Save(_)
             | Self::Check(_)

@@ -20,6 +20,7 @@ mod failure;
 mod format;
 mod glob;
 mod layers;
+mod making;
 mod pieces;
 mod progress;
 mod report;
@@ -93,6 +94,10 @@ fn run(command: Command, settings: &Settings) -> Outcome {
         Command::Login(args) => commands::login::run(&args, settings),
         Command::Logout(args) => commands::logout::run(&args, settings),
         Command::Run(args) => commands::run::run(&args, settings),
+        Command::Unpack(args) => commands::unpack::run(&args, settings),
+        Command::Repack(args) => commands::repack::run(&args, settings),
+        Command::Flatten(args) => commands::flatten::run(&args, settings),
+        Command::Squash(args) => commands::squash::run(&args, settings),
         Command::Load(args) => commands::load::run(&args, settings),
         Command::Save(args) => commands::save::run(&args, settings),
         Command::Logs(args) => commands::logs::run(&args, settings),

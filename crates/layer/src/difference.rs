@@ -110,13 +110,16 @@ fn whiteout(layer: &mut Cursor<'_>, path: &[u8]) -> Result<(), Errno> {
 /// How much of two files is compared at a time.
 const PIECE: usize = 128 * 1024;
 
+/// A path, and which file the old tree has there.
+type Named = (Vec<u8>, Option<FileId>);
+
 struct Differ<'a> {
     compare: Compare,
     old: Cursor<'a>,
     changes: Changes,
     /// Files of the new tree that may have several names there, or had where they come from: their paths, and which files
     /// had these before.
-    groups: HashMap<FileId, Vec<(Vec<u8>, Option<FileId>)>>,
+    groups: HashMap<FileId, Vec<Named>>,
     buffers: [Vec<u8>; 2],
 }
 
@@ -304,10 +307,10 @@ fn deleted(old: BorrowedFd<'_>, new: BorrowedFd<'_>, changes: &mut Changes) -> R
                 Ok(meta) => {
                     let goes_on = meta.kind == FileType::Directory
                         && Meta::of(walk.dir(), &name.name)?.kind == FileType::Directory;
-                    return Ok(match goes_on {
-                        true => Some(walk::open_directory(walk.dir(), &name.name)?),
-                        false => None,
-                    });
+                    if goes_on {
+                        return walk::open_directory(walk.dir(), &name.name).map(Some);
+                    }
+                    return Ok(None);
                 }
                 Err(Errno::NOENT) => {}
                 Err(errno) => return Err(errno),
