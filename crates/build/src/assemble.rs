@@ -136,7 +136,8 @@ pub(crate) fn config(target: &Target, facts: &[LayerFacts], epoch: Option<i64>) 
     config
 }
 
-fn timestamp(seconds: i64) -> String {
+/// Seconds since 1970 as configs have them.
+pub(crate) fn timestamp(seconds: i64) -> String {
     Timestamp::from_second(seconds)
         .unwrap_or(Timestamp::UNIX_EPOCH)
         .to_string()

@@ -61,6 +61,10 @@ pub(crate) enum Command {
     Unpack(commands::unpack::Args),
     /// Make an image of an unpacked one that was changed
     Repack(commands::repack::Args),
+    /// Put layers on top of an image: archives, or directories
+    Append(commands::append::Args),
+    /// Change the config of an image, and its annotations
+    Mutate(Box<commands::mutate::Args>),
     /// Make one layer of all of an image
     Flatten(commands::flatten::Args),
     /// Make one layer of those above another
@@ -106,6 +110,8 @@ impl Command {
             | Self::Run(_)
             | Self::Unpack(_)
             | Self::Repack(_)
+            | Self::Append(_)
+            | Self::Mutate(_)
             | Self::Flatten(_)
             | Self::Squash(_)
             | Self::Load(_)

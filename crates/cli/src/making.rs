@@ -107,10 +107,34 @@ impl EditArgs {
             image,
             platform: platform.as_ref(),
             names: &names,
+            epoch: epoch(settings)?,
         };
         let made = self
             .progress
             .work(settings, |builder, sink, cancel| make(builder, &edit, sink, cancel))?;
-        terminal::print_line(made.id)
+        show(&made)
     }
+}
+
+/// Prints what was made.
+pub(crate) fn show(made: &Made) -> Outcome {
+    if made.replaced.is_some() {
+        terminal::warn(format_args!(
+            "warning: nothing but the manifest is another, so it is the same image, and has it under all its names"
+        ));
+    }
+    terminal::print_line(made.id)
+}
+
+/// `SOURCE_DATE_EPOCH`.
+pub(crate) fn epoch(settings: &Settings) -> Result<Option<i64>, Failure> {
+    let parse = |text: String| {
+        let seconds = text.parse();
+        seconds.map_err(|_| {
+            Failure::usage(format!(
+                "SOURCE_DATE_EPOCH: `{text}` is no number of seconds since 1970"
+            ))
+        })
+    };
+    settings.epoch().filter(|text| !text.is_empty()).map(parse).transpose()
 }

@@ -10,13 +10,14 @@ use kiln_image::media_type::{Compression, Family};
 use kiln_image::{Digest, ImageConfig, Platform, Reference};
 use kiln_layer::tar::{Kind, Reader};
 use kiln_layer::{PackOptions, UnpackOptions};
-use kiln_store::{Image, ImageIndex, LayerId, Store};
+use kiln_store::{Image, ImageIndex, LayerDir, LayerId, Store};
 
 use crate::assemble;
 use crate::builder::{Builder, FIRST_TASK};
-use crate::cancel::Cancel;
+use crate::cancel::{Cancel, Watched};
 use crate::error::{Error, StepError, StepResult};
 use crate::event::Sink;
+use crate::fetch;
 use crate::images::{Images, MAX_DOCUMENT, chain_ids, parse_config};
 use crate::measure::layer_info;
 use crate::package::{Stored, keep_index};
@@ -206,28 +207,44 @@ fn take(images: &Images<'_>, archived: &Archived) -> StepResult<Image> {
 
 fn unpack_layers(images: &Images<'_>, config: &ImageConfig, blobs: &[Digest]) -> StepResult<Vec<LayerId>> {
     let layers = chain_ids(&config.rootfs.diff_ids);
-    for ((layer, blob), diff_id) in layers.iter().zip(blobs).zip(&config.rootfs.diff_ids) {
-        if images.store.layer(layer)?.is_some() {
+    for (number, (blob, diff_id)) in blobs.iter().zip(&config.rootfs.diff_ids).enumerate() {
+        if images.store.layer(&layers[number])?.is_some() {
             continue;
         }
-        let directory = images.store.new_layer()?;
-        let unpacked = kiln_layer::unpack(
-            images.store.open_blob(blob)?,
-            None,
-            &directory.fs(),
-            &UnpackOptions::default(),
-        )?;
-        if unpacked.diff_id != *diff_id {
+        let (directory, found) = unpack_blob(images, blob, &layers[..number])?;
+        if found != *diff_id {
             return Err(StepError::Invalid(format!(
-                "a layer of the archive unpacks to {}, but the config says {diff_id}",
-                unpacked.diff_id
+                "a layer of the archive unpacks to {found}, but the config says {diff_id}"
             )));
         }
-        let info = layer_info(&directory, Some(*diff_id))?;
-        images.store.commit_layer(&directory, layer, &info)?;
-        remember_blob(images.store, layer, blob, diff_id)?;
+        keep_unpacked(images.store, &directory, &layers[number], blob, diff_id)?;
     }
     Ok(layers)
+}
+
+/// Unpacks a layer that lies in the store as a blob, to be above these. Gives the digest of its tar, too.
+pub(crate) fn unpack_blob(images: &Images<'_>, blob: &Digest, below: &[LayerId]) -> StepResult<(LayerDir, Digest)> {
+    let directory = images.store.new_layer()?;
+    let content = Watched {
+        inner: images.store.open_blob(blob)?,
+        cancel: images.cancel,
+    };
+    let unpacked = kiln_layer::unpack(content, None, &directory.fs(), &UnpackOptions::default())?;
+    fetch::complete(images, below, &directory, &unpacked)?;
+    Ok((directory, unpacked.diff_id))
+}
+
+/// Makes it a layer of the store.
+pub(crate) fn keep_unpacked(
+    store: &Store,
+    directory: &LayerDir,
+    layer: &LayerId,
+    blob: &Digest,
+    diff_id: &Digest,
+) -> StepResult<()> {
+    let info = layer_info(directory, Some(*diff_id))?;
+    store.commit_layer(directory, layer, &info)?;
+    remember_blob(store, layer, blob, diff_id)
 }
 
 /// Keeps a compressed layer for later pushes, and a bare tar unless the same is made again when it is needed.

@@ -98,6 +98,7 @@ impl Builder {
         &self,
         directory: &Path,
         names: &[Reference],
+        epoch: Option<i64>,
         sink: &dyn Sink,
         cancel: &Cancel,
     ) -> Result<Made, Error> {
@@ -108,7 +109,7 @@ impl Builder {
             let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let new = rustix::fs::open(&rootfs, flags, Mode::empty()).map_err(StepError::errno("open", &rootfs))?;
             let layer = images.store.new_layer()?;
-            let mut draft = subject.draft();
+            let mut draft = subject.draft(epoch);
             if write_difference(images, &draft.layers, new.as_fd(), &layer)? {
                 let id = images.keep_layer(&layer, &draft.layers)?;
                 draft.layers.push(id);

@@ -2,7 +2,9 @@
 //!
 //! No clock has a part in it: the same image and the same change give the same image.
 
+mod append;
 mod files;
+mod mutate;
 mod runtime;
 mod squash;
 
@@ -25,6 +27,8 @@ use crate::request::LayerOptions;
 use crate::run::find;
 use crate::session::Tasks;
 
+pub use mutate::{Mutation, Setting};
+
 /// An image that is to be changed, and what the result is called.
 #[derive(Debug, Clone, Copy)]
 pub struct Edit<'a> {
@@ -34,6 +38,8 @@ pub struct Edit<'a> {
     pub platform: Option<&'a Platform>,
     /// The result's names; without any it is known by its ID alone.
     pub names: &'a [Reference],
+    /// When it was made, in seconds since 1970 (`SOURCE_DATE_EPOCH`); as long ago as the image where not given.
+    pub epoch: Option<i64>,
 }
 
 /// An image that was made.
@@ -43,6 +49,8 @@ pub struct Made {
     pub id: Digest,
     /// The digest of its manifest, if it has one yet.
     pub manifest: Option<Digest>,
+    /// The manifest that an image of that ID had before, if it is another: the store keeps one for each, whatever its names.
+    pub replaced: Option<Digest>,
 }
 
 /// An image that was opened.
@@ -61,6 +69,9 @@ pub(crate) struct Subject {
 impl Subject {
     /// Finds an image. Its layers are in the store afterwards.
     pub(crate) fn open(images: &Images<'_>, text: &str, platform: Option<&Platform>) -> StepResult<Self> {
+        if text == "scratch" {
+            return Self::scratch(images, &platform.cloned().unwrap_or_else(Platform::host));
+        }
         let resolved = find(images, text, platform)?;
         let name = text.parse();
         let name = name.unwrap_or_else(|_| Reference::new("docker.io", "library/image", None, None));
@@ -85,6 +96,20 @@ impl Subject {
         })
     }
 
+    /// What `FROM scratch` means: no layer and an empty config.
+    fn scratch(images: &Images<'_>, platform: &Platform) -> StepResult<Self> {
+        let config = ImageConfig::empty(platform);
+        let bytes = serde_json::to_vec(&config)
+            .map_err(|error| StepError::Invalid(format!("cannot encode the config: {error}")))?;
+        Ok(Self {
+            name: Reference::new("docker.io", "library/scratch", None, None),
+            id: images.store.put_blob(&bytes)?,
+            config,
+            manifest: None,
+            layers: Vec::new(),
+        })
+    }
+
     /// Makes it an image of the store, if it is none. Gives its ID.
     pub(crate) fn keep(&self, images: &Images<'_>) -> StepResult<Digest> {
         if images.store.image(&self.id)?.is_none() {
@@ -102,7 +127,7 @@ impl Subject {
     }
 
     /// A change of it that changes nothing yet.
-    pub(crate) fn draft(self) -> Draft {
+    pub(crate) fn draft(self, epoch: Option<i64>) -> Draft {
         let manifest = self.manifest.as_ref().map(|(_, manifest)| manifest);
         Draft {
             config: self.config.clone(),
@@ -115,6 +140,7 @@ impl Subject {
                 _ => Family::Oci,
             }),
             before: self,
+            epoch,
         }
     }
 }
@@ -133,6 +159,8 @@ pub(crate) struct Draft {
     /// Whose media types its manifest has, if it gets one now: an image that has been somewhere has one, one that was built
     /// here gets it when it leaves.
     pub(crate) family: Option<Family>,
+    /// When it is made, if somebody said.
+    pub(crate) epoch: Option<i64>,
 }
 
 impl Draft {
@@ -143,11 +171,14 @@ impl Draft {
         let config = if self.config == self.before.config {
             images.store.read_blob(&self.before.id, MAX_DOCUMENT)?
         } else {
+            self.config.created = self.created();
             serde_json::to_vec(&self.config)
                 .map_err(|error| StepError::Invalid(format!("cannot encode the config: {error}")))?
         };
         let id = images.store.put_blob(&config)?;
         let manifest = self.manifest(images, &config)?;
+        let known = images.store.image(&id)?.and_then(|image| image.manifest);
+        let replaced = known.filter(|known| manifest.is_some_and(|manifest| manifest != *known));
         images.store.put_image(&Image {
             id,
             manifest,
@@ -159,7 +190,7 @@ impl Draft {
         for name in names {
             images.store.tag(name, &id)?;
         }
-        Ok(Made { id, manifest })
+        Ok(Made { id, manifest, replaced })
     }
 
     fn manifest(&self, images: &Images<'_>, config: &[u8]) -> StepResult<Option<Digest>> {
@@ -194,12 +225,17 @@ impl Draft {
         Ok(Some(images.store.put_blob(&manifest)?))
     }
 
+    fn created(&self) -> Option<String> {
+        let said = self.epoch.map(assemble::timestamp);
+        said.or_else(|| self.config.created.clone())
+    }
+
     /// Notes what was done, if the history says of each layer where it comes from: without a clock, at the time of the image.
     pub(crate) fn note(&mut self, created_by: &str, comment: String, empty_layer: bool) {
         let layers = self.config.history.iter().filter(|entry| !entry.empty_layer).count();
         if layers + usize::from(!empty_layer) == self.layers.len() {
             self.config.history.push(HistoryEntry {
-                created: self.config.created.clone(),
+                created: self.created(),
                 created_by: created_by.to_owned(),
                 comment,
                 empty_layer,

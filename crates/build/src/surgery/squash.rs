@@ -23,7 +23,7 @@ impl Builder {
                 Some(text) => layer_number(&subject, text)? + 1,
                 None => 0,
             };
-            let mut draft = subject.draft();
+            let mut draft = subject.draft(edit.epoch);
             squash(images, &mut draft, kept)?;
             draft.keep(images, edit.names)
         })

@@ -1,5 +1,6 @@
 //! One command per file: its arguments, whose comments are the help text, and what it does.
 
+pub(crate) mod append;
 pub(crate) mod build;
 pub(crate) mod cache;
 pub(crate) mod check;
@@ -20,6 +21,7 @@ pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod logs;
 pub(crate) mod man;
+pub(crate) mod mutate;
 pub(crate) mod plan;
 pub(crate) mod prune;
 pub(crate) mod pull;

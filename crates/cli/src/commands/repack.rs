@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use crate::failure::Outcome;
 use crate::making::{self, ProgressArgs};
 use crate::settings::Settings;
-use crate::terminal;
 
 /// Arguments of `kiln repack`.
 #[derive(Debug, clap::Args)]
@@ -23,8 +22,9 @@ pub(crate) struct Args {
 /// Makes an image of an unpacked one that was changed: one layer more, of the differences.
 pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
     let name = making::name(&args.image)?;
+    let epoch = making::epoch(settings)?;
     let made = args.progress.work(settings, |builder, sink, cancel| {
-        builder.repack(&args.directory, std::slice::from_ref(&name), sink, cancel)
+        builder.repack(&args.directory, std::slice::from_ref(&name), epoch, sink, cancel)
     })?;
-    terminal::print_line(made.id)
+    making::show(&made)
 }
