@@ -65,6 +65,10 @@ pub(crate) enum Command {
     Append(commands::append::Args),
     /// Change the config of an image, and its annotations
     Mutate(Box<commands::mutate::Args>),
+    /// Put the layers of an image on another base
+    Rebase(commands::rebase::Args),
+    /// Compress the layers of an image otherwise
+    Recompress(commands::recompress::Args),
     /// Make one layer of all of an image
     Flatten(commands::flatten::Args),
     /// Make one layer of those above another
@@ -112,6 +116,8 @@ impl Command {
             | Self::Repack(_)
             | Self::Append(_)
             | Self::Mutate(_)
+            | Self::Rebase(_)
+            | Self::Recompress(_)
             | Self::Flatten(_)
             | Self::Squash(_)
             | Self::Load(_)

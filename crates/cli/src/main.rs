@@ -98,6 +98,8 @@ fn run(command: Command, settings: &Settings) -> Outcome {
         Command::Repack(args) => commands::repack::run(&args, settings),
         Command::Append(args) => commands::append::run(&args, settings),
         Command::Mutate(args) => commands::mutate::run(&args, settings),
+        Command::Rebase(args) => commands::rebase::run(&args, settings),
+        Command::Recompress(args) => commands::recompress::run(&args, settings),
         Command::Flatten(args) => commands::flatten::run(&args, settings),
         Command::Squash(args) => commands::squash::run(&args, settings),
         Command::Load(args) => commands::load::run(&args, settings),

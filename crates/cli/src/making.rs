@@ -101,6 +101,16 @@ impl EditArgs {
         settings: &Settings,
         make: impl FnOnce(&Builder, &Edit<'_>, &dyn Sink, &Cancel) -> Result<Made, Error>,
     ) -> Outcome {
+        show(&self.work(image, settings, make)?)
+    }
+
+    /// Does what makes it.
+    pub(crate) fn work<T>(
+        &self,
+        image: &str,
+        settings: &Settings,
+        work: impl FnOnce(&Builder, &Edit<'_>, &dyn Sink, &Cancel) -> Result<T, Error>,
+    ) -> Result<T, Failure> {
         let names = self.names.read()?;
         let platform = self.platform.read(settings)?;
         let edit = Edit {
@@ -109,10 +119,8 @@ impl EditArgs {
             names: &names,
             epoch: epoch(settings)?,
         };
-        let made = self
-            .progress
-            .work(settings, |builder, sink, cancel| make(builder, &edit, sink, cancel))?;
-        show(&made)
+        self.progress
+            .work(settings, |builder, sink, cancel| work(builder, &edit, sink, cancel))
     }
 }
 
@@ -120,7 +128,7 @@ impl EditArgs {
 pub(crate) fn show(made: &Made) -> Outcome {
     if made.replaced.is_some() {
         terminal::warn(format_args!(
-            "warning: nothing but the manifest is another, so it is the same image, and has it under all its names"
+            "nothing but the manifest is another, so it is the same image, and has it under all its names"
         ));
     }
     terminal::print_line(made.id)

@@ -12,7 +12,7 @@ use rustix::io::{Errno, pread};
 use crate::copy::{CopyOptions, Filter, copy_tree};
 use crate::cursor::{Cursor, Missing};
 use crate::extract::times;
-use crate::root::{bytes_of, join, path_of, split};
+use crate::root::{self, bytes_of, join, path_of, split};
 use crate::walk::{self, FileId, Meta, Name, Next, Walk};
 use crate::{Error, xattr};
 
@@ -325,8 +325,9 @@ fn deleted(old: BorrowedFd<'_>, new: BorrowedFd<'_>, changes: &mut Changes) -> R
     }
 }
 
-/// What of a layer's own directory is at paths that `changes` has: what the layer brings, hides or deletes there.
-pub fn overrides(layer: &Path, changes: &Changes) -> Result<Vec<Vec<u8>>, Error> {
+/// The paths at which a layer brings, hides or deletes something that is different in another tree than in `old`, which it
+/// was made for: `changes` says where.
+pub fn overrides(layer: &Path, old: BorrowedFd<'_>, changes: &Changes) -> Result<Vec<Vec<u8>>, Error> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let top = openat(CWD, layer, flags, Mode::empty()).map_err(Error::at("open the layer directory", layer))?;
     let mut walk = Walk::new(top).map_err(Error::at("read the directory", layer))?;
@@ -347,7 +348,7 @@ pub fn overrides(layer: &Path, changes: &Changes) -> Result<Vec<Vec<u8>>, Error>
                 .1;
             walk.enter(&name.name, directory)
                 .map_err(Error::at("read the directory", path_of(&path)))?;
-        } else if changes.contains_key(&path) {
+        } else if changes.contains_key(&path) || is_deleted(old, &path, changes)? {
             found.insert(path.clone());
         }
         if hides {
@@ -357,5 +358,21 @@ pub fn overrides(layer: &Path, changes: &Changes) -> Result<Vec<Vec<u8>>, Error>
                 .take_while(|(other, _)| other.starts_with(&below));
             found.extend(inside.map(|(other, _)| other.clone()));
         }
+    }
+}
+
+/// Whether the old tree has something at a path that goes with a directory above it.
+fn is_deleted(old: BorrowedFd<'_>, path: &[u8], changes: &Changes) -> Result<bool, Error> {
+    let mut above = split(path).0;
+    while !above.is_empty() && changes.get(above) != Some(&Change::Deleted) {
+        above = split(above).0;
+    }
+    if above.is_empty() {
+        return Ok(false);
+    }
+    match root::open(old, path, OFlags::PATH | OFlags::NOFOLLOW) {
+        Ok(_) => Ok(true),
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(false),
+        Err(errno) => Err(Error::at("examine", path_of(path))(errno)),
     }
 }

@@ -5,6 +5,8 @@
 mod append;
 mod files;
 mod mutate;
+mod rebase;
+mod recompress;
 mod runtime;
 mod squash;
 
@@ -14,7 +16,7 @@ use std::os::fd::OwnedFd;
 use kiln_image::media_type::{self, Family};
 use kiln_image::{Descriptor, Digest, HistoryEntry, ImageConfig, Manifest, Platform, Reference};
 use kiln_sandbox::Overlay;
-use kiln_store::{Image, LayerDir, LayerId};
+use kiln_store::{Found, Image, LayerDir, LayerId};
 
 use crate::assemble;
 use crate::builder::{Builder, FIRST_TASK};
@@ -28,6 +30,7 @@ use crate::run::find;
 use crate::session::Tasks;
 
 pub use mutate::{Mutation, Setting};
+pub use rebase::{Bases, Override, Rebased};
 
 /// An image that is to be changed, and what the result is called.
 #[derive(Debug, Clone, Copy)]
@@ -56,7 +59,10 @@ pub struct Made {
 /// An image that was opened.
 #[derive(Debug, Clone)]
 pub(crate) struct Subject {
-    pub(crate) name: Reference,
+    /// What it was asked for by.
+    pub(crate) text: String,
+    /// The name, if that was one.
+    pub(crate) name: Option<Reference>,
     /// The digest of its config.
     pub(crate) id: Digest,
     pub(crate) config: ImageConfig,
@@ -73,19 +79,25 @@ impl Subject {
             return Self::scratch(images, &platform.cloned().unwrap_or_else(Platform::host));
         }
         let resolved = find(images, text, platform)?;
-        let name = text.parse();
-        let name = name.unwrap_or_else(|_| Reference::new("docker.io", "library/image", None, None));
+        let name = match images.store.find_image(text)? {
+            Found::One(_, name) => name,
+            Found::Nothing | Found::Ambiguous(_) => text.parse().ok(),
+        };
         let layers = images.layers(&resolved.manifest).to_vec();
         images.materialize(&layers)?;
         // Of an image without a manifest the ID stands for it.
         let has_manifest = images.store.image(&resolved.manifest)?.is_none();
         let manifest = if has_manifest {
             let bytes = images.store.read_blob(&resolved.manifest, MAX_DOCUMENT)?;
-            Some((resolved.manifest, parse_manifest(&bytes, &name)?))
+            let shown = name
+                .clone()
+                .unwrap_or_else(|| Reference::new("docker.io", "library/image", None, None));
+            Some((resolved.manifest, parse_manifest(&bytes, &shown)?))
         } else {
             None
         };
         Ok(Self {
+            text: text.to_owned(),
             name,
             id: manifest
                 .as_ref()
@@ -102,7 +114,8 @@ impl Subject {
         let bytes = serde_json::to_vec(&config)
             .map_err(|error| StepError::Invalid(format!("cannot encode the config: {error}")))?;
         Ok(Self {
-            name: Reference::new("docker.io", "library/scratch", None, None),
+            text: "scratch".to_owned(),
+            name: None,
             id: images.store.put_blob(&bytes)?,
             config,
             manifest: None,
@@ -139,6 +152,12 @@ impl Subject {
                 media_type::DOCKER_MANIFEST => Family::Docker,
                 _ => Family::Oci,
             }),
+            descriptors: self
+                .layers
+                .iter()
+                .cloned()
+                .zip(manifest.into_iter().flat_map(|manifest| manifest.layers.clone()))
+                .collect(),
             before: self,
             epoch,
         }
@@ -152,6 +171,8 @@ pub(crate) struct Draft {
     pub(crate) config: ImageConfig,
     /// Lowest first; all are in the store.
     pub(crate) layers: Vec<LayerId>,
+    /// How layers are named in manifests that are there already.
+    pub(crate) descriptors: HashMap<LayerId, Descriptor>,
     /// What it was: whatever stays the same stays in the very same bytes.
     pub(crate) before: Subject,
     /// Notes in its manifest.
@@ -200,20 +221,12 @@ impl Draft {
             Some(Family::Docker) if self.annotations.is_empty() => Family::Docker,
             _ => Family::Oci,
         };
-        if let Some((digest, manifest)) = &self.before.manifest
-            && manifest.config.digest == Digest::of(config)
-            && manifest.annotations == self.annotations
-        {
-            return Ok(Some(*digest));
-        }
         let options = LayerOptions {
             types: family,
             ..LayerOptions::DEFAULT
         };
-        let blobs = self.before.manifest.iter().flat_map(|(_, manifest)| &manifest.layers);
-        let named: HashMap<&LayerId, &Descriptor> = self.before.layers.iter().zip(blobs).collect();
         let one = |layer: &LayerId| -> StepResult<Descriptor> {
-            if let Some(&known) = named.get(layer)
+            if let Some(known) = self.descriptors.get(layer)
                 && images.has_whole_blob(&known.digest)?
             {
                 return assemble::typed(known.clone(), options);
@@ -221,7 +234,15 @@ impl Draft {
             assemble::blob(images, layer, options)
         };
         let layers: StepResult<Vec<Descriptor>> = self.layers.iter().map(one).collect();
-        let manifest = assemble::manifest(config, layers?, family, self.annotations.clone())?;
+        let layers = layers?;
+        if let Some((digest, manifest)) = &self.before.manifest
+            && manifest.config.digest == Digest::of(config)
+            && manifest.annotations == self.annotations
+            && manifest.layers == layers
+        {
+            return Ok(Some(*digest));
+        }
+        let manifest = assemble::manifest(config, layers, family, self.annotations.clone())?;
         Ok(Some(images.store.put_blob(&manifest)?))
     }
 

@@ -76,7 +76,7 @@ fn layer_number(subject: &Subject, text: &str) -> StepResult<usize> {
     let nothing = |why: String| {
         StepError::Invalid(format!(
             "{} has no layer `{text}`: {why}; `kiln history` and `kiln waste` show its layers",
-            subject.name.familiar()
+            subject.text
         ))
     };
     if let Ok(number) = text.parse::<usize>()

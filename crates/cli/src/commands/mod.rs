@@ -26,6 +26,8 @@ pub(crate) mod plan;
 pub(crate) mod prune;
 pub(crate) mod pull;
 pub(crate) mod push;
+pub(crate) mod rebase;
+pub(crate) mod recompress;
 pub(crate) mod repack;
 pub(crate) mod rmi;
 pub(crate) mod run;
