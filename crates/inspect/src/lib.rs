@@ -1,6 +1,8 @@
 //! What is in an image, what it costs, and whether it works.
 //!
 //! A layer is walked once: what is in it is written down in a [`LayerIndex`], which the store keeps as long as the layer.
+//! Layers that are not in the store are read by whoever knows where they are ([`Tars`]); what was found in them, and what
+//! counts of their files' contents, the store keeps as well.
 //! Everything else is computed from the indexes of an image's layers, and from the few files whose content matters.
 //!
 //! The crate knows nothing of Dockerfiles: it says which layer, and who knows what made that layer says which line.
@@ -11,6 +13,7 @@ mod error;
 mod image;
 mod index;
 pub mod policy;
+mod reread;
 mod resolve;
 pub mod start;
 mod tree;
@@ -18,7 +21,7 @@ pub mod waste;
 
 pub use elf::Machine;
 pub use error::Error;
-pub use image::{Image, Layer};
-pub use index::{Entry, Kind, LayerIndex};
+pub use image::{Image, Layer, NoTars, Tars};
+pub use index::{Entry, Kind, LayerIndex, remembered_bytes};
 pub use resolve::{Lost, Resolved};
 pub use tree::{Cause, Death, Place, Tree};
