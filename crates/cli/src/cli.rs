@@ -41,6 +41,8 @@ pub(crate) enum Command {
     Waste(commands::waste::Args),
     /// Say whether an image will start, and whether it keeps to budgets and rules
     Check(Box<commands::check::Args>),
+    /// Say whether an image is what it says: digests, media types, layers and their tars
+    Validate(commands::validate::Args),
     /// Show what is different between two images
     Diff(commands::diff::Args),
     /// Give an image another name
@@ -61,6 +63,8 @@ pub(crate) enum Command {
     Unpack(commands::unpack::Args),
     /// Make an image of an unpacked one that was changed
     Repack(commands::repack::Args),
+    /// Copy an image between registries, layouts, archives and the store
+    Copy(commands::copy::Args),
     /// Put layers on top of an image: archives, or directories
     Append(commands::append::Args),
     /// Change the config of an image, and its annotations
@@ -114,6 +118,8 @@ impl Command {
             | Self::Run(_)
             | Self::Unpack(_)
             | Self::Repack(_)
+            | Self::Copy(_)
+            | Self::Validate(_)
             | Self::Append(_)
             | Self::Mutate(_)
             | Self::Rebase(_)

@@ -9,6 +9,7 @@
 
 mod ahead;
 mod archive;
+mod check;
 mod complete;
 mod compress;
 mod content;
@@ -33,6 +34,7 @@ mod walk;
 mod xattr;
 
 pub use archive::{ArchiveKind, Extracted, extract, is_archive, newest_entry, sniff, uncompressed, unpack_whole};
+pub use check::{Problem, check_layer};
 pub use complete::complete;
 pub use compress::{BlobInfo, BlobOptions, Member, MemberKey, Members, pack_compressed, recompress};
 pub use copy::{CopyOptions, CopyStats, Filter, FilterFn, copy_tree, write_file};

@@ -29,26 +29,26 @@ use crate::transfer::{AS_THEY_ARE, stored_image};
 type Files = HashMap<String, Digest>;
 
 /// What an archive has under some names.
-struct Entry {
+pub(crate) struct Entry {
     /// An image, or those of an index that are in the archive.
-    images: Vec<Archived>,
+    pub(crate) images: Vec<Archived>,
     /// The index, where it names nothing else.
-    index: Option<Digest>,
+    pub(crate) index: Option<Digest>,
     /// How much else an index names.
-    left_out: usize,
-    names: Vec<Reference>,
+    pub(crate) left_out: usize,
+    pub(crate) names: Vec<Reference>,
 }
 
 /// One image of an archive.
 #[derive(PartialEq, Eq)]
-struct Archived {
-    config: Digest,
+pub(crate) struct Archived {
+    pub(crate) config: Digest,
     /// The manifest, where the archive has one.
-    manifest: Option<Digest>,
+    pub(crate) manifest: Option<Digest>,
     /// The layers as they are in the archive, lowest first.
-    blobs: Vec<Digest>,
+    pub(crate) blobs: Vec<Digest>,
     /// For what it is, where an index says so; else its config does.
-    platform: Option<Platform>,
+    pub(crate) platform: Option<Platform>,
 }
 
 impl Builder {
@@ -69,7 +69,11 @@ impl Builder {
                     entry.left_out
                 ));
             }
-            names.extend(load_one(&images, &entry)?);
+            let id = load_one(&images, &entry)?;
+            if entry.names.is_empty() {
+                names.push(id.to_string());
+            }
+            names.extend(entry.names.iter().map(Reference::familiar));
         }
         task.done();
         Ok(names)
@@ -146,9 +150,9 @@ fn take_files(store: &Store, reader: &mut dyn Read) -> StepResult<Files> {
     Ok(files)
 }
 
-/// Takes what is under the names into the store, and gives it them.
-fn load_one(images: &Images<'_>, entry: &Entry) -> StepResult<Vec<String>> {
-    let taken: StepResult<Vec<Image>> = entry.images.iter().map(|one| take(images, one)).collect();
+/// Takes what is under the names into the store, and gives it them. Gives the ID that it has there.
+pub(crate) fn load_one(images: &Images<'_>, entry: &Entry) -> StepResult<Digest> {
+    let taken: StepResult<Vec<Image>> = entry.images.iter().map(|one| take_image(images, one)).collect();
     let taken = taken?;
     let id = match (&taken[..], entry.index) {
         ([one], None) => one.id,
@@ -176,13 +180,11 @@ fn load_one(images: &Images<'_>, entry: &Entry) -> StepResult<Vec<String>> {
     for name in &entry.names {
         images.store.tag(name, &id)?;
     }
-    if entry.names.is_empty() {
-        return Ok(vec![id.to_string()]);
-    }
-    Ok(entry.names.iter().map(Reference::familiar).collect())
+    Ok(id)
 }
 
-fn take(images: &Images<'_>, archived: &Archived) -> StepResult<Image> {
+/// Takes an image into the store all of whose blobs are there.
+pub(crate) fn take_image(images: &Images<'_>, archived: &Archived) -> StepResult<Image> {
     let id = archived.config;
     let bytes = images.store.read_blob(&id, MAX_DOCUMENT)?;
     let config = parse_config(&bytes, &Reference::new("docker.io", "library/image", None, None))?;

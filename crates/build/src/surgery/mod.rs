@@ -3,12 +3,14 @@
 //! No clock has a part in it: the same image and the same change give the same image.
 
 mod append;
+mod copy;
 mod files;
 mod mutate;
 mod rebase;
 mod recompress;
 mod runtime;
 mod squash;
+mod validate;
 
 use std::collections::{BTreeMap, HashMap};
 use std::os::fd::OwnedFd;
@@ -28,9 +30,12 @@ use crate::measure::layer_info;
 use crate::request::LayerOptions;
 use crate::run::find;
 use crate::session::Tasks;
+use crate::source::{Location, locate};
 
+pub use copy::Which;
 pub use mutate::{Mutation, Setting};
 pub use rebase::{Bases, Override, Rebased};
+pub use validate::Validated;
 
 /// An image that is to be changed, and what the result is called.
 #[derive(Debug, Clone, Copy)]
@@ -78,8 +83,18 @@ impl Subject {
         if text == "scratch" {
             return Self::scratch(images, &platform.cloned().unwrap_or_else(Platform::host));
         }
-        let resolved = find(images, text, platform)?;
-        let name = match images.store.find_image(text)? {
+        let taken = match locate(images.store, text)? {
+            Location::Name(_) => None,
+            location => {
+                let parcel = copy::gather(images, &location, Which::One(platform))?;
+                let task = images.tasks.start(format!("take {location} into the store"));
+                let taken = copy::take(images, &parcel, &[], &task);
+                Some(task.end(taken)?.to_string())
+            }
+        };
+        let asked = taken.as_deref().unwrap_or(text);
+        let resolved = find(images, asked, platform)?;
+        let name = match images.store.find_image(asked)? {
             Found::One(_, name) => name,
             Found::Nothing | Found::Ambiguous(_) => text.parse().ok(),
         };

@@ -93,21 +93,17 @@ fn open_bases(images: &Images<'_>, image: &Subject, bases: Bases<'_>) -> StepRes
         ))
     };
     let name = || note(BASE_NAME).cloned();
-    let old = match bases.old {
-        Some(old) => old.to_owned(),
-        None => {
-            let name = name().ok_or_else(|| unknown("--old-base", BASE_NAME))?;
-            let digest = note(BASE_DIGEST).ok_or_else(|| unknown("--old-base", BASE_DIGEST))?;
-            let wrong = |error: &dyn std::fmt::Display| StepError::Invalid(format!("annotation {BASE_NAME}: {error}"));
-            let name: Reference = name.parse().map_err(|error| wrong(&error))?;
-            let digest = digest.parse().map_err(|error| wrong(&error))?;
-            name.pinned(digest).to_string()
-        }
+    let noted = || -> StepResult<String> {
+        let name = name().ok_or_else(|| unknown("--old-base", BASE_NAME))?;
+        let digest = note(BASE_DIGEST).ok_or_else(|| unknown("--old-base", BASE_DIGEST))?;
+        let wrong = |error: &dyn std::fmt::Display| StepError::Invalid(format!("annotation {BASE_NAME}: {error}"));
+        let name: Reference = name.parse().map_err(|error| wrong(&error))?;
+        let digest = digest.parse().map_err(|error| wrong(&error))?;
+        Ok(name.pinned(digest).to_string())
     };
-    let new = match bases.new {
-        Some(new) => new.to_owned(),
-        None => name().ok_or_else(|| unknown("--new-base", BASE_NAME))?,
-    };
+    let old = bases.old.map_or_else(noted, |old| Ok(old.to_owned()))?;
+    let now = || name().ok_or_else(|| unknown("--new-base", BASE_NAME));
+    let new = bases.new.map_or_else(now, |new| Ok(new.to_owned()))?;
     let platform = image.config.platform();
     let open = |name: &str| Subject::open(images, name, Some(&platform));
     Ok((open(&old)?, open(&new)?))

@@ -36,17 +36,17 @@ enum Kind {
 /// Makes the same image with layers that are compressed otherwise.
 pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
     let (kind, levels) = match args.compression {
-        Kind::Gzip => (Compression::Gzip, 0..=9),
-        Kind::Zstd => (Compression::Zstd, 1..=22),
-        Kind::Uncompressed => (Compression::None, 1..=0),
+        Kind::Gzip => (Compression::Gzip, Some(0..=9)),
+        Kind::Zstd => (Compression::Zstd, Some(1..=22)),
+        Kind::Uncompressed => (Compression::None, None),
     };
-    if let Some(level) = args.level
-        && !levels.contains(&level)
-    {
-        return Err(Failure::usage(match args.compression {
-            Kind::Uncompressed => "--level: what is not compressed has none".to_owned(),
-            _ => format!("--level {level}: wanted {} to {}", levels.start(), levels.end()),
-        }));
+    match (args.level, levels) {
+        (Some(level), Some(levels)) if !levels.contains(&level) => {
+            let message = format!("--level {level}: wanted {} to {}", levels.start(), levels.end());
+            return Err(Failure::usage(message));
+        }
+        (Some(_), None) => return Err(Failure::usage("--level: what is not compressed has none")),
+        _ => {}
     }
     args.edit.make(&args.image, settings, |builder, edit, sink, cancel| {
         builder.recompress(edit, kind, args.level, sink, cancel)
