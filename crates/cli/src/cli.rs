@@ -41,6 +41,8 @@ pub(crate) enum Command {
     Waste(commands::waste::Args),
     /// Say whether an image will start, and whether it keeps to budgets and rules
     Check(Box<commands::check::Args>),
+    /// Write a Dockerfile of an image's history
+    Dockerfile(commands::dockerfile::Args),
     /// Say whether an image is what it says: digests, media types, layers and their tars
     Validate(commands::validate::Args),
     /// Show what is different between two images
@@ -119,6 +121,7 @@ impl Command {
             | Self::Unpack(_)
             | Self::Repack(_)
             | Self::Copy(_)
+            | Self::Dockerfile(_)
             | Self::Validate(_)
             | Self::Append(_)
             | Self::Mutate(_)

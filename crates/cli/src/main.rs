@@ -96,6 +96,7 @@ fn run(command: Command, settings: &Settings) -> Outcome {
         Command::Run(args) => commands::run::run(&args, settings),
         Command::Unpack(args) => commands::unpack::run(&args, settings),
         Command::Repack(args) => commands::repack::run(&args, settings),
+        Command::Dockerfile(args) => commands::dockerfile::run(&args, settings),
         Command::Validate(args) => commands::validate::run(&args, settings),
         Command::Copy(args) => commands::copy::run(&args, settings),
         Command::Append(args) => commands::append::run(&args, settings),

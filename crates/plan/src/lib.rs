@@ -24,6 +24,7 @@ mod outline;
 mod path;
 mod planner;
 pub mod ports;
+mod reconstruct;
 mod remote;
 mod report;
 mod secrets;
@@ -37,6 +38,7 @@ mod vars;
 pub use epoch::{Epoch, SOURCE_DATE_EPOCH, epoch};
 pub use options::{Allowed, AllowedDevices, ImageRequest, Images, NamedContext, Options, ResolvedImage};
 pub use outline::{Argument, Outline, Wanted};
+pub use reconstruct::{Base, reconstruct};
 pub use remote::{GitSource, Remote, is_whole_commit, password, without_password};
 pub use secrets::sounds_secret;
 pub use step::{

@@ -7,6 +7,7 @@ pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod copy;
 pub(crate) mod diff;
+pub(crate) mod dockerfile;
 pub(crate) mod doctor;
 pub(crate) mod du;
 pub(crate) mod explain;
