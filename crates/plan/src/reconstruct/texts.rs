@@ -1,6 +1,7 @@
 //! The texts of history entries, of several builders, as instructions.
 
 use std::collections::{BTreeMap, HashSet};
+use std::fmt::Write as _;
 
 use kiln_image::{Config, Empty, Healthcheck};
 
@@ -355,15 +356,14 @@ pub(super) fn missing(state: &State, wanted: &Config) -> Vec<Instruction> {
     if !volumes.is_empty() {
         all.push(Instruction::Volume(volumes));
     }
-    let texts: [(&String, &String, fn(String) -> Instruction); 3] = [
-        (&state.working_dir, &wanted.working_dir, Instruction::Workdir),
-        (&state.user, &wanted.user, Instruction::User),
-        (&state.stop_signal, &wanted.stop_signal, Instruction::StopSignal),
-    ];
-    for (state, wanted, make) in texts {
-        if state != wanted && !wanted.is_empty() {
-            all.push(make(wanted.clone()));
-        }
+    if state.working_dir != wanted.working_dir && !wanted.working_dir.is_empty() {
+        all.push(Instruction::Workdir(wanted.working_dir.clone()));
+    }
+    if state.user != wanted.user && !wanted.user.is_empty() {
+        all.push(Instruction::User(wanted.user.clone()));
+    }
+    if state.stop_signal != wanted.stop_signal && !wanted.stop_signal.is_empty() {
+        all.push(Instruction::StopSignal(wanted.stop_signal.clone()));
     }
     if let Some(words) = wanted
         .shell
@@ -450,11 +450,11 @@ fn healthcheck(check: &Healthcheck) -> String {
         ("start-interval", check.start_interval),
     ] {
         if nanoseconds > 0 {
-            text.push_str(&format!(" --{flag}={nanoseconds}ns"));
+            let _ = write!(text, " --{flag}={nanoseconds}ns");
         }
     }
     if check.retries > 0 {
-        text.push_str(&format!(" --retries={}", check.retries));
+        let _ = write!(text, " --retries={}", check.retries);
     }
     match &check.test[..] {
         [kind, command @ ..] if kind == "CMD" => text + " CMD " + &json(command),
