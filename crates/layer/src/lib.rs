@@ -47,5 +47,5 @@ pub use overlap::overlap;
 pub use pack::{PackOptions, PackStats, diff_id, pack, pack_trees, pack_whole};
 pub use share::{Names, Shared, Unchanged, share_files};
 pub use times::Times;
-pub use unpack::{UnpackOptions, Unpacked, unpack};
+pub use unpack::{UnpackOptions, Unpacked, skipped_devices, unpack};
 pub use usage::{Usage, disk_usage, disk_usage_without};

@@ -51,6 +51,7 @@ impl Builder {
     ) -> Result<(), Error> {
         self.work(format!("export {image}"), sink, cancel, |images| {
             let subject = Subject::open(images, image, platform)?;
+            tell_lacking(images, &subject)?;
             let tree = images.tree(&subject.layers)?;
             let trees = [(PathBuf::new(), tree.root)];
             export::with_destination(dest, |out| {
@@ -73,6 +74,7 @@ impl Builder {
         self.work(format!("unpack {image}"), sink, cancel, |images| {
             prepare(directory)?;
             let subject = Subject::open(images, image, platform)?;
+            tell_lacking(images, &subject)?;
             let id = subject.keep(images)?;
             let tree = images.tree(&subject.layers)?;
             let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -118,6 +120,14 @@ impl Builder {
             draft.keep(images, names)
         })
     }
+}
+
+fn tell_lacking(images: &Images<'_>, subject: &Subject) -> StepResult<()> {
+    if let Some(paths) = images.lacking(&subject.layers)? {
+        let what = format!("without device nodes, which only root can make: {paths}");
+        images.tasks.notice(what);
+    }
+    Ok(())
 }
 
 /// Makes the directory, which may be there if it is empty.

@@ -37,6 +37,9 @@ pub use mutate::{Mutation, Setting};
 pub use rebase::{Bases, Override, Rebased};
 pub use validate::Validated;
 
+/// How many paths are shown where there may be many.
+const MOST_SHOWN: usize = 5;
+
 /// An image that is to be changed, and what the result is called.
 #[derive(Debug, Clone, Copy)]
 pub struct Edit<'a> {
@@ -307,6 +310,20 @@ impl Images<'_> {
             root: overlay.mount()?,
             _empty: empty,
         })
+    }
+
+    /// What of device nodes these layers lack, for messages: without root there are none. Nothing if they have all.
+    pub(crate) fn lacking(&self, layers: &[LayerId]) -> StepResult<Option<String>> {
+        let mut paths = Vec::new();
+        for layer in layers {
+            let skipped = kiln_layer::skipped_devices(&self.store.layer_path(layer))?;
+            paths.extend(skipped.iter().map(|path| format!("/{}", path.display())));
+        }
+        Ok((!paths.is_empty()).then(|| {
+            let more = if paths.len() > MOST_SHOWN { ", …" } else { "" };
+            paths.truncate(MOST_SHOWN);
+            format!("{}{more}", paths.join(", "))
+        }))
     }
 
     /// Makes a layer of the store of a directory: the one above these.

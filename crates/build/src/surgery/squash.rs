@@ -35,6 +35,11 @@ fn squash(images: &Images<'_>, draft: &mut Draft, kept: usize) -> StepResult<()>
     if squashed == 0 {
         return Ok(());
     }
+    if let Some(paths) = images.lacking(&draft.layers[kept..])? {
+        return Err(StepError::Unsupported(format!(
+            "these layers have device nodes, which only root can make, and would lose them: {paths}"
+        )));
+    }
     let directory = images.store.new_layer()?;
     let all = images.tree(&draft.layers)?;
     let is_different = write_difference(images, &draft.layers[..kept], all.root.as_fd(), &directory)?;
