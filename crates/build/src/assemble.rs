@@ -136,7 +136,8 @@ pub(crate) fn config(target: &Target, facts: &[LayerFacts], epoch: Option<i64>) 
     config
 }
 
-fn timestamp(seconds: i64) -> String {
+/// Seconds since 1970 as configs have them.
+pub(crate) fn timestamp(seconds: i64) -> String {
     Timestamp::from_second(seconds)
         .unwrap_or(Timestamp::UNIX_EPOCH)
         .to_string()
@@ -202,7 +203,7 @@ pub(crate) fn blob(images: &Images<'_>, layer: &LayerId, compression: LayerOptio
 }
 
 /// A manifest names all layers by media types of its own family.
-fn typed(mut layer: Descriptor, options: LayerOptions) -> StepResult<Descriptor> {
+pub(crate) fn typed(mut layer: Descriptor, options: LayerOptions) -> StepResult<Descriptor> {
     let compression = compression_of(&layer)?;
     options.types.layer(compression).clone_into(&mut layer.media_type);
     Ok(layer)

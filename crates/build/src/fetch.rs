@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use kiln_layer::{UnpackOptions, Unpacked};
-use kiln_sandbox::Overlay;
 use kiln_store::{LayerDir, LayerId, LockGuard};
 use rustix::fd::AsFd;
 
@@ -153,20 +152,26 @@ fn fetch(images: &Images<'_>, origin: &Origin, task: &Task<'_>) -> StepResult<Fe
     Ok(Fetched { directory, unpacked })
 }
 
-/// Completes a layer with what it takes from those below it, and makes it part of the store.
+/// Completes a layer that was unpacked with what it takes from those below it, which are in the store.
+pub(crate) fn complete(
+    images: &Images<'_>,
+    below: &[LayerId],
+    directory: &LayerDir,
+    unpacked: &Unpacked,
+) -> StepResult<()> {
+    if unpacked.missing_links.is_empty() && (below.is_empty() || unpacked.implicit_dirs.is_empty()) {
+        return Ok(());
+    }
+    let lower = images.tree(below)?;
+    Ok(kiln_layer::complete(&directory.fs(), lower.root.as_fd(), unpacked)?)
+}
+
+/// Completes a layer and makes it part of the store.
 fn commit(images: &Images<'_>, all: &[LayerId], layer: &LayerId, origin: &Origin, fetched: Fetched) -> StepResult<()> {
     let Fetched { directory, unpacked } = fetched;
     let _work = images.tasks.work("keep").on(layer);
     let below = all.split(|other| other == layer).next().unwrap_or_default();
-    if unpacked.is_incomplete() && !below.is_empty() {
-        let lower = Overlay {
-            lower: &images.directories(&images.mountable(below)?),
-            upper: None,
-            volatile: false,
-        }
-        .mount()?;
-        kiln_layer::complete(&directory.fs(), lower.as_fd(), &unpacked)?;
-    }
+    complete(images, below, &directory, &unpacked)?;
     let mut info = layer_info(&directory, Some(unpacked.diff_id))?;
     if let Place::Cache(_, found) = &origin.place {
         // As if the step had run here.

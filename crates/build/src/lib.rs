@@ -36,6 +36,7 @@ mod session;
 mod solve;
 mod source;
 mod stack;
+pub mod surgery;
 mod transfer;
 mod waiting;
 mod why;

@@ -91,7 +91,12 @@ pub(crate) const AS_THEY_ARE: Packing<'_> = Packing {
 
 /// What there is to know of an image or an index of the store before it is written: all of it, or what there is for these
 /// platforms. One image alone goes without an index then, as docker sends it.
-fn stored<P: Borrow<Platform>>(images: &Images<'_>, entry: &Entry, name: &str, platforms: &[P]) -> StepResult<Stored> {
+pub(crate) fn stored<P: Borrow<Platform>>(
+    images: &Images<'_>,
+    entry: &Entry,
+    name: &str,
+    platforms: &[P],
+) -> StepResult<Stored> {
     let chosen = chosen(entry, name, platforms)?;
     let each: StepResult<Vec<_>> = chosen.iter().map(|image| stored_image(images, image)).collect();
     Ok(Stored {

@@ -25,8 +25,8 @@ pub(crate) enum Command {
     Build(Box<commands::build::Args>),
     /// Print the steps that a build would take, without building
     Plan(Box<commands::plan::Args>),
-    /// Write the plain Dockerfile of one that uses Kiln's extensions
-    Export(commands::export::Args),
+    /// Write the files of an image as a tar, or the plain Dockerfile of one that uses Kiln's extensions
+    Export(Box<commands::export::Args>),
     /// Look for what is wrong with Dockerfiles, and mend it
     Lint(Box<commands::lint::Args>),
     /// Write Dockerfiles in one form
@@ -41,6 +41,10 @@ pub(crate) enum Command {
     Waste(commands::waste::Args),
     /// Say whether an image will start, and whether it keeps to budgets and rules
     Check(Box<commands::check::Args>),
+    /// Write a Dockerfile of an image's history
+    Dockerfile(commands::dockerfile::Args),
+    /// Say whether an image is what it says: digests, media types, layers and their tars
+    Validate(commands::validate::Args),
     /// Show what is different between two images
     Diff(commands::diff::Args),
     /// Give an image another name
@@ -57,6 +61,24 @@ pub(crate) enum Command {
     Logout(commands::logout::Args),
     /// Start a program in an image, to try what was built
     Run(Box<commands::run::Args>),
+    /// Write the files of an image into a directory, to be changed and repacked
+    Unpack(commands::unpack::Args),
+    /// Make an image of an unpacked one that was changed
+    Repack(commands::repack::Args),
+    /// Copy an image between registries, layouts, archives and the store
+    Copy(commands::copy::Args),
+    /// Put layers on top of an image: archives, or directories
+    Append(commands::append::Args),
+    /// Change the config of an image, and its annotations
+    Mutate(Box<commands::mutate::Args>),
+    /// Put the layers of an image on another base
+    Rebase(commands::rebase::Args),
+    /// Compress the layers of an image otherwise
+    Recompress(commands::recompress::Args),
+    /// Make one layer of all of an image
+    Flatten(commands::flatten::Args),
+    /// Make one layer of those above another
+    Squash(commands::squash::Args),
     /// Read images from an archive
     Load(commands::load::Args),
     /// Write images to an archive
@@ -96,6 +118,17 @@ impl Command {
             | Self::Pull(_)
             | Self::Push(_)
             | Self::Run(_)
+            | Self::Unpack(_)
+            | Self::Repack(_)
+            | Self::Copy(_)
+            | Self::Dockerfile(_)
+            | Self::Validate(_)
+            | Self::Append(_)
+            | Self::Mutate(_)
+            | Self::Rebase(_)
+            | Self::Recompress(_)
+            | Self::Flatten(_)
+            | Self::Squash(_)
             | Self::Load(_)
             | Self::Save(_)
             | Self::Check(_)

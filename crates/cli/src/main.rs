@@ -20,6 +20,7 @@ mod failure;
 mod format;
 mod glob;
 mod layers;
+mod making;
 mod pieces;
 mod progress;
 mod report;
@@ -93,6 +94,17 @@ fn run(command: Command, settings: &Settings) -> Outcome {
         Command::Login(args) => commands::login::run(&args, settings),
         Command::Logout(args) => commands::logout::run(&args, settings),
         Command::Run(args) => commands::run::run(&args, settings),
+        Command::Unpack(args) => commands::unpack::run(&args, settings),
+        Command::Repack(args) => commands::repack::run(&args, settings),
+        Command::Dockerfile(args) => commands::dockerfile::run(&args, settings),
+        Command::Validate(args) => commands::validate::run(&args, settings),
+        Command::Copy(args) => commands::copy::run(&args, settings),
+        Command::Append(args) => commands::append::run(&args, settings),
+        Command::Mutate(args) => commands::mutate::run(&args, settings),
+        Command::Rebase(args) => commands::rebase::run(&args, settings),
+        Command::Recompress(args) => commands::recompress::run(&args, settings),
+        Command::Flatten(args) => commands::flatten::run(&args, settings),
+        Command::Squash(args) => commands::squash::run(&args, settings),
         Command::Load(args) => commands::load::run(&args, settings),
         Command::Save(args) => commands::save::run(&args, settings),
         Command::Logs(args) => commands::logs::run(&args, settings),

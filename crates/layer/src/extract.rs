@@ -604,7 +604,7 @@ fn keys(map: &BTreeMap<Vec<u8>, Attributes>, path: &[u8], below: &[u8], behind: 
 
 /// What a name says in a layer.
 #[derive(Debug, PartialEq, Eq)]
-enum Whiteout<'a> {
+pub(crate) enum Whiteout<'a> {
     No,
     /// aufs's own business.
     Leftover,
@@ -614,7 +614,7 @@ enum Whiteout<'a> {
     Of(&'a [u8], &'a [u8]),
 }
 
-fn whiteout(path: &[u8]) -> Result<Whiteout<'_>, &'static str> {
+pub(crate) fn whiteout(path: &[u8]) -> Result<Whiteout<'_>, &'static str> {
     let (directory, name) = split(path);
     if name == crate::pack::OPAQUE_NAME {
         return Ok(Whiteout::Opaque(directory));

@@ -9,12 +9,14 @@
 
 mod ahead;
 mod archive;
+mod check;
 mod complete;
 mod compress;
 mod content;
 mod copy;
 mod cursor;
 mod decompress;
+mod difference;
 mod digest;
 mod error;
 mod extract;
@@ -33,9 +35,11 @@ mod whiteouts;
 mod xattr;
 
 pub use archive::{ArchiveKind, Extracted, extract, is_archive, newest_entry, sniff, uncompressed, unpack_whole};
+pub use check::{Problem, check_layer};
 pub use complete::complete;
 pub use compress::{BlobInfo, BlobOptions, Member, MemberKey, Members, pack_compressed, recompress};
 pub use copy::{CopyOptions, CopyStats, Filter, FilterFn, copy_tree, write_file};
+pub use difference::{Change, Changes, Compare, changes, difference, overrides};
 pub use digest::{Counted, DigestOptions, FileDigests, FileStat, NoFileDigests, TreeDigest, digest_tree};
 pub use error::Error;
 pub use extract::Limits;
@@ -44,6 +48,6 @@ pub use overlap::overlap;
 pub use pack::{PackOptions, PackStats, diff_id, pack, pack_trees, pack_whole};
 pub use share::{Names, Shared, Unchanged, share_files};
 pub use times::Times;
-pub use unpack::{UnpackOptions, Unpacked, unpack};
+pub use unpack::{UnpackOptions, Unpacked, skipped_devices, unpack};
 pub use usage::{Usage, disk_usage, disk_usage_without};
 pub use whiteouts::remove_idle_whiteouts;

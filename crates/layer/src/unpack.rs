@@ -14,6 +14,8 @@ use crate::decompress::{ArchiveKind, decoder, sniff};
 use crate::extract::{Extractor, Limits, Style};
 use crate::root::path_of;
 use crate::tar::Reader;
+use crate::walk::open_directory;
+use crate::xattr;
 
 /// How a layer is unpacked.
 #[derive(Debug, Clone, Default)]
@@ -55,6 +57,14 @@ impl Unpacked {
     pub fn is_incomplete(&self) -> bool {
         !self.implicit_dirs.is_empty() || !self.missing_links.is_empty()
     }
+}
+
+/// Device nodes that a layer should have and has not, because who unpacked it could make none: the first of them.
+pub fn skipped_devices(layer: &Path) -> Result<Vec<PathBuf>, Error> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let top = openat(CWD, layer, flags, Mode::empty()).map_err(Error::at("open the layer directory", layer))?;
+    let paths = xattr::skipped(&top).map_err(Error::at("read the attributes of", layer))?;
+    Ok(paths.iter().map(|path| path_of(path).to_owned()).collect())
 }
 
 /// Unpacks a layer into the empty directory `into`, in overlayfs's upper format.
@@ -107,6 +117,10 @@ fn extract(tar: impl Read, root: BorrowedFd<'_>, limits: Limits) -> Result<Unpac
     let mut tar = Reader::new(tar);
     extractor.run(&mut tar)?;
     io::copy(&mut tar.into_inner(), &mut io::sink()).map_err(Error::Read)?;
+    if !extractor.skipped_devices.is_empty() {
+        let note = open_directory(root, c".").and_then(|top| xattr::set_skipped(top, &extractor.skipped_devices));
+        note.map_err(Error::at("note what is missing in", "."))?;
+    }
     let owned = |path: &Vec<u8>| path_of(path).to_owned();
     Ok(Unpacked {
         diff_id: Digest::from_bytes([0; 32]),

@@ -13,6 +13,13 @@ pub(crate) type Xattrs = Vec<(Vec<u8>, Vec<u8>)>;
 /// The mark of a directory that hides what lies below it (overlayfs.rst, "whiteouts and opaque directories").
 pub(crate) const OPAQUE: &str = "user.overlay.opaque";
 
+/// What of a layer is missing in its directory: the paths of device nodes that could not be made, divided by zeros. On the
+/// layer's top; no tar ever has it.
+const SKIPPED: &str = "user.overlay.kiln-skipped";
+
+/// No more bytes of it are kept: some file systems have little room for attributes.
+const MOST_SKIPPED: usize = 1000;
+
 /// The longest value, and the longest list of names, that the kernel takes (xattr(7)).
 const MAX: usize = 64 * 1024;
 
@@ -126,4 +133,33 @@ fn is_of_the_host(name: &[u8]) -> bool {
 /// Marks a directory as hiding what lies below it.
 pub(crate) fn set_opaque(directory: impl AsFd) -> Result<(), Errno> {
     fsetxattr(directory, OPAQUE, b"y", XattrFlags::empty())
+}
+
+/// Notes which device nodes a layer should have and has not.
+pub(crate) fn set_skipped(top: impl AsFd, paths: &[Vec<u8>]) -> Result<(), Errno> {
+    let mut value: Vec<u8> = Vec::new();
+    for path in paths {
+        if value.len() + path.len() >= MOST_SKIPPED && !value.is_empty() {
+            break;
+        }
+        value.extend(path.iter().take(MOST_SKIPPED).chain(&[0]));
+    }
+    match fsetxattr(top, SKIPPED, &value, XattrFlags::empty()) {
+        Err(Errno::OPNOTSUPP) => Ok(()),
+        done => done,
+    }
+}
+
+/// The first of these device nodes.
+pub(crate) fn skipped(top: impl AsFd) -> Result<Vec<Vec<u8>>, Errno> {
+    let value = match get(&top, SKIPPED.as_bytes()) {
+        Err(Errno::OPNOTSUPP) => None,
+        found => found?,
+    };
+    let value = value.unwrap_or_default();
+    Ok(value
+        .split(|&byte| byte == 0)
+        .filter(|path| !path.is_empty())
+        .map(<[u8]>::to_vec)
+        .collect())
 }

@@ -36,7 +36,7 @@ pub(crate) fn run(args: &[String], declared: &Declared, vars: &dyn Env) -> Strin
 }
 
 /// ENV and LABEL: `ENV A=1 B=2`.
-pub(crate) fn pairs(keyword: &str, pairs: &[(String, String)]) -> String {
+pub fn pairs(keyword: &str, pairs: &[(String, String)]) -> String {
     let mut text = keyword.to_owned();
     for (name, value) in pairs {
         text.extend([" ", name, "=", value]);
@@ -45,12 +45,12 @@ pub(crate) fn pairs(keyword: &str, pairs: &[(String, String)]) -> String {
 }
 
 /// VOLUME, SHELL and EXPOSE: `VOLUME [/a /b]`.
-pub(crate) fn list(keyword: &str, items: &[String]) -> String {
+pub fn list(keyword: &str, items: &[String]) -> String {
     format!("{keyword} [{}]", items.join(" "))
 }
 
 /// CMD and ENTRYPOINT: `CMD ["a" "b"]`.
-pub(crate) fn quoted(keyword: &str, items: &[String]) -> String {
+pub fn quoted(keyword: &str, items: &[String]) -> String {
     format!("{keyword} {}", quoted_list(items))
 }
 

@@ -1,7 +1,7 @@
 //! EXPOSE: `[[ip:]host:]container[/proto]`, the container's part possibly a range.
 
 /// The ports of one word as `80/tcp`, or why there are none.
-pub(crate) fn parse(word: &str) -> Result<Vec<String>, String> {
+pub fn parse(word: &str) -> Result<Vec<String>, String> {
     let (ports, protocol) = match word.split_once('/') {
         Some((ports, protocol)) if !protocol.is_empty() => (ports, protocol.to_lowercase()),
         Some((ports, _)) => (ports, "tcp".to_owned()),

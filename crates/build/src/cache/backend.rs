@@ -67,7 +67,7 @@ pub(super) fn let_others_write(start: Instant) {
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
 /// A reader that fails at the end if what passed is not what was wanted.
-pub(super) struct Verified<R> {
+pub(crate) struct Verified<R> {
     inner: R,
     wanted: Descriptor,
     size: u64,
@@ -75,7 +75,7 @@ pub(super) struct Verified<R> {
 }
 
 impl<R> Verified<R> {
-    pub(super) fn new(inner: R, wanted: &Descriptor) -> Self {
+    pub(crate) fn new(inner: R, wanted: &Descriptor) -> Self {
         Self {
             inner,
             wanted: wanted.clone(),

@@ -22,6 +22,7 @@ mod s3;
 mod upload;
 mod writer;
 
+pub(crate) use backend::Verified;
 pub(crate) use export::Exports;
 pub use gha::{GhaApi, GhaPlace};
 pub(crate) use import::{Caches, Found};

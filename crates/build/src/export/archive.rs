@@ -11,7 +11,7 @@ use kiln_store::Store;
 use serde_json::json;
 
 use crate::error::{StepError, StepResult};
-use crate::layout::{blob_name, lock, touch};
+use crate::layout::{INDEX, blob_name, lock, touch};
 use crate::package::Package;
 
 /// The content of the `oci-layout` file.
@@ -74,45 +74,47 @@ pub(crate) fn write_oci(store: &Store, packages: &[Package], out: &mut dyn Write
 
 /// A tar for `docker load`.
 pub(crate) fn write_docker(store: &Store, packages: &[Package], out: &mut dyn Write) -> StepResult<()> {
-    write_archive(store, packages, out, Some(docker_manifest(packages)))
+    write_archive(store, packages, out, Some(&docker_manifest(packages)))
 }
 
-fn write_archive(store: &Store, packages: &[Package], out: &mut dyn Write, docker: Option<Vec<u8>>) -> StepResult<()> {
-    let mut tar = Archive {
-        tar: TarWriter::new(out),
-    };
-    tar.directory("blobs")?;
-    tar.directory("blobs/sha256")?;
-    let mut written = BTreeSet::new();
+fn write_archive(store: &Store, packages: &[Package], out: &mut dyn Write, docker: Option<&[u8]>) -> StepResult<()> {
+    let mut tar = LayoutTar::begin(out)?;
     for package in packages {
         for (digest, size) in package.blobs() {
-            if written.insert(digest) {
-                tar.file(&blob_name(&digest), size, store.open_blob(&digest)?)?;
-            }
+            tar.blob(&digest, size, store.open_blob(&digest)?)?;
         }
         for document in package.documents() {
-            let digest = Digest::of(document);
-            if written.insert(digest) {
-                tar.bytes(&blob_name(&digest), document)?;
-            }
+            tar.blob(&Digest::of(document), document.len() as u64, document)?;
         }
     }
-    tar.bytes("index.json", &index(packages)?)?;
-    if let Some(docker) = docker {
-        tar.bytes("manifest.json", &docker)?;
-    }
-    tar.bytes("oci-layout", LAYOUT)?;
-    tar.finish()
+    tar.finish(&index(packages)?, docker)
 }
 
-/// A tar whose entries have fixed owners, modes and times.
-struct Archive<W: Write> {
+/// A layout as a tar whose entries have fixed owners, modes and times.
+pub(crate) struct LayoutTar<W: Write> {
     tar: TarWriter<W>,
+    written: BTreeSet<Digest>,
 }
 
-impl<W: Write> Archive<W> {
-    fn directory(&mut self, path: &str) -> StepResult<()> {
-        self.tar.directory(path, 0o755).map_err(StepError::io("write", path))
+impl<W: Write> LayoutTar<W> {
+    /// Begins one.
+    pub(crate) fn begin(out: W) -> StepResult<Self> {
+        let mut tar = TarWriter::new(out);
+        for path in ["blobs", "blobs/sha256"] {
+            tar.directory(path, 0o755).map_err(StepError::io("write", path))?;
+        }
+        Ok(Self {
+            tar,
+            written: BTreeSet::new(),
+        })
+    }
+
+    /// Writes a blob, unless it was written.
+    pub(crate) fn blob(&mut self, digest: &Digest, size: u64, content: impl Read) -> StepResult<()> {
+        if self.written.insert(*digest) {
+            self.file(&blob_name(digest), size, content)?;
+        }
+        Ok(())
     }
 
     fn file(&mut self, path: &str, size: u64, content: impl Read) -> StepResult<()> {
@@ -125,7 +127,13 @@ impl<W: Write> Archive<W> {
         self.file(path, content.len() as u64, content)
     }
 
-    fn finish(self) -> StepResult<()> {
+    /// Ends it with its index, and docker's list, if it is to have one.
+    pub(crate) fn finish(mut self, index: &[u8], docker: Option<&[u8]>) -> StepResult<()> {
+        self.bytes(INDEX, index)?;
+        if let Some(docker) = docker {
+            self.bytes("manifest.json", docker)?;
+        }
+        self.bytes("oci-layout", LAYOUT)?;
         self.tar
             .finish()
             .map(drop)
@@ -162,7 +170,11 @@ fn write_all(out: &mut dyn Write, bytes: &[u8]) -> StepResult<()> {
 }
 
 /// Writes a file unless one of the expected size is there: blobs are named by their content.
-fn place(path: &Path, size: Option<u64>, write: impl FnOnce(&mut dyn Write) -> StepResult<()>) -> StepResult<()> {
+pub(crate) fn place(
+    path: &Path,
+    size: Option<u64>,
+    write: impl FnOnce(&mut dyn Write) -> StepResult<()>,
+) -> StepResult<()> {
     let is_there = size.is_some() && std::fs::metadata(path).is_ok_and(|present| Some(present.len()) == size);
     if is_there && touch(path)? {
         return Ok(());

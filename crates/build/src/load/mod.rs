@@ -10,13 +10,14 @@ use kiln_image::media_type::{Compression, Family};
 use kiln_image::{Digest, ImageConfig, Platform, Reference};
 use kiln_layer::tar::{Kind, Reader};
 use kiln_layer::{PackOptions, UnpackOptions};
-use kiln_store::{Image, ImageIndex, LayerId, Store};
+use kiln_store::{Image, ImageIndex, LayerDir, LayerId, Store};
 
 use crate::assemble;
 use crate::builder::{Builder, FIRST_TASK};
-use crate::cancel::Cancel;
+use crate::cancel::{Cancel, Watched};
 use crate::error::{Error, StepError, StepResult};
 use crate::event::Sink;
+use crate::fetch;
 use crate::images::{Images, MAX_DOCUMENT, chain_ids, parse_config};
 use crate::layout::INDEX;
 use crate::measure::layer_info;
@@ -28,26 +29,26 @@ use crate::transfer::{AS_THEY_ARE, stored_image};
 type Files = HashMap<String, Digest>;
 
 /// What an archive has under some names.
-struct Entry {
+pub(crate) struct Entry {
     /// An image, or those of an index that are in the archive.
-    images: Vec<Archived>,
+    pub(crate) images: Vec<Archived>,
     /// The index, where it names nothing else.
-    index: Option<Digest>,
+    pub(crate) index: Option<Digest>,
     /// How much else an index names.
-    left_out: usize,
-    names: Vec<Reference>,
+    pub(crate) left_out: usize,
+    pub(crate) names: Vec<Reference>,
 }
 
 /// One image of an archive.
 #[derive(PartialEq, Eq)]
-struct Archived {
-    config: Digest,
+pub(crate) struct Archived {
+    pub(crate) config: Digest,
     /// The manifest, where the archive has one.
-    manifest: Option<Digest>,
+    pub(crate) manifest: Option<Digest>,
     /// The layers as they are in the archive, lowest first.
-    blobs: Vec<Digest>,
+    pub(crate) blobs: Vec<Digest>,
     /// For what it is, where an index says so; else its config does.
-    platform: Option<Platform>,
+    pub(crate) platform: Option<Platform>,
 }
 
 impl Builder {
@@ -68,7 +69,11 @@ impl Builder {
                     entry.left_out
                 ));
             }
-            names.extend(load_one(&images, &entry)?);
+            let id = load_one(&images, &entry)?;
+            if entry.names.is_empty() {
+                names.push(id.to_string());
+            }
+            names.extend(entry.names.iter().map(Reference::familiar));
         }
         task.done();
         Ok(names)
@@ -145,9 +150,9 @@ fn take_files(store: &Store, reader: &mut dyn Read) -> StepResult<Files> {
     Ok(files)
 }
 
-/// Takes what is under the names into the store, and gives it them.
-fn load_one(images: &Images<'_>, entry: &Entry) -> StepResult<Vec<String>> {
-    let taken: StepResult<Vec<Image>> = entry.images.iter().map(|one| take(images, one)).collect();
+/// Takes what is under the names into the store, and gives it them. Gives the ID that it has there.
+pub(crate) fn load_one(images: &Images<'_>, entry: &Entry) -> StepResult<Digest> {
+    let taken: StepResult<Vec<Image>> = entry.images.iter().map(|one| take_image(images, one)).collect();
     let taken = taken?;
     let id = match (&taken[..], entry.index) {
         ([one], None) => one.id,
@@ -175,13 +180,11 @@ fn load_one(images: &Images<'_>, entry: &Entry) -> StepResult<Vec<String>> {
     for name in &entry.names {
         images.store.tag(name, &id)?;
     }
-    if entry.names.is_empty() {
-        return Ok(vec![id.to_string()]);
-    }
-    Ok(entry.names.iter().map(Reference::familiar).collect())
+    Ok(id)
 }
 
-fn take(images: &Images<'_>, archived: &Archived) -> StepResult<Image> {
+/// Takes an image into the store all of whose blobs are there.
+pub(crate) fn take_image(images: &Images<'_>, archived: &Archived) -> StepResult<Image> {
     let id = archived.config;
     let bytes = images.store.read_blob(&id, MAX_DOCUMENT)?;
     let config = parse_config(&bytes, &Reference::new("docker.io", "library/image", None, None))?;
@@ -207,28 +210,44 @@ fn take(images: &Images<'_>, archived: &Archived) -> StepResult<Image> {
 
 fn unpack_layers(images: &Images<'_>, config: &ImageConfig, blobs: &[Digest]) -> StepResult<Vec<LayerId>> {
     let layers = chain_ids(&config.rootfs.diff_ids);
-    for ((layer, blob), diff_id) in layers.iter().zip(blobs).zip(&config.rootfs.diff_ids) {
-        if images.store.layer(layer)?.is_some() {
+    for (number, (blob, diff_id)) in blobs.iter().zip(&config.rootfs.diff_ids).enumerate() {
+        if images.store.layer(&layers[number])?.is_some() {
             continue;
         }
-        let directory = images.store.new_layer()?;
-        let unpacked = kiln_layer::unpack(
-            images.store.open_blob(blob)?,
-            None,
-            &directory.fs(),
-            &UnpackOptions::default(),
-        )?;
-        if unpacked.diff_id != *diff_id {
+        let (directory, found) = unpack_blob(images, blob, &layers[..number])?;
+        if found != *diff_id {
             return Err(StepError::Invalid(format!(
-                "a layer of the archive unpacks to {}, but the config says {diff_id}",
-                unpacked.diff_id
+                "a layer of the archive unpacks to {found}, but the config says {diff_id}"
             )));
         }
-        let info = layer_info(&directory, Some(*diff_id))?;
-        images.store.commit_layer(&directory, layer, &info)?;
-        remember_blob(images.store, layer, blob, diff_id)?;
+        keep_unpacked(images.store, &directory, &layers[number], blob, diff_id)?;
     }
     Ok(layers)
+}
+
+/// Unpacks a layer that lies in the store as a blob, to be above these. Gives the digest of its tar, too.
+pub(crate) fn unpack_blob(images: &Images<'_>, blob: &Digest, below: &[LayerId]) -> StepResult<(LayerDir, Digest)> {
+    let directory = images.store.new_layer()?;
+    let content = Watched {
+        inner: images.store.open_blob(blob)?,
+        cancel: images.cancel,
+    };
+    let unpacked = kiln_layer::unpack(content, None, &directory.fs(), &UnpackOptions::default())?;
+    fetch::complete(images, below, &directory, &unpacked)?;
+    Ok((directory, unpacked.diff_id))
+}
+
+/// Makes it a layer of the store.
+pub(crate) fn keep_unpacked(
+    store: &Store,
+    directory: &LayerDir,
+    layer: &LayerId,
+    blob: &Digest,
+    diff_id: &Digest,
+) -> StepResult<()> {
+    let info = layer_info(directory, Some(*diff_id))?;
+    store.commit_layer(directory, layer, &info)?;
+    remember_blob(store, layer, blob, diff_id)
 }
 
 /// Keeps a compressed layer for later pushes, and a bare tar unless the same is made again when it is needed.

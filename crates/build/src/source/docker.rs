@@ -8,15 +8,15 @@ use crate::layout::LayoutFiles as _;
 use crate::load::docker::{LIST, Listed};
 
 /// An image of the archive.
-pub(super) struct Found {
-    pub(super) config: Vec<u8>,
-    pub(super) names: Vec<Reference>,
+pub(crate) struct Found {
+    pub(crate) config: Vec<u8>,
+    pub(crate) names: Vec<Reference>,
     /// The files that are its layers, lowest first.
-    pub(super) layers: Vec<String>,
+    pub(crate) layers: Vec<String>,
 }
 
 /// The image under that name, or of that number (`@0`), in docker's list; the only one where none is given.
-pub(super) fn find(archive: &Archive, tag: Option<&str>) -> StepResult<Found> {
+pub(crate) fn find(archive: &Archive, tag: Option<&str>) -> StepResult<Found> {
     let list: Vec<Listed> = serde_json::from_slice(&archive.read(LIST)?)
         .map_err(|error| archive.invalid(&format!("its {LIST} is no list of images: {error}")))?;
     let image = choose(&list, tag).map_err(|message| archive.invalid(&message))?;

@@ -56,7 +56,7 @@ const OTHERS: &[(&str, &str)] = &[
 
 impl Location {
     /// Understands what was written, without a look at what is there.
-    pub(super) fn parse(text: &str) -> StepResult<Self> {
+    pub(crate) fn parse(text: &str) -> StepResult<Self> {
         if let Some(name) = text.strip_prefix("docker://") {
             let reference = name.parse();
             return reference

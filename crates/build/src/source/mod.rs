@@ -1,7 +1,7 @@
 //! Images wherever they are: in the store, in a registry, in an OCI layout or an archive. Nothing is taken into the store.
 
-mod archive;
-mod docker;
+pub(crate) mod archive;
+pub(crate) mod docker;
 mod location;
 mod read;
 
@@ -93,14 +93,7 @@ impl Builder {
     /// Understands what people write to say where an image is. A name that the store does not have is a path where there is
     /// a file of that name, or a directory with an OCI layout.
     pub fn locate(&self, text: &str) -> Result<Location, Error> {
-        let location = Location::parse(text)?;
-        if let Location::Name(name) = &location
-            && let Found::Nothing = self.store.find_image(name).map_err(StepError::from)?
-            && let Some(files) = Location::path_of(name)
-        {
-            return Ok(Location::Path(files));
-        }
-        Ok(location)
+        Ok(locate(&self.store, text)?)
     }
 
     /// Finds an image; of several the one for the platform, this machine's where none is given. Of a registry only manifest
@@ -135,6 +128,18 @@ impl Builder {
             Location::Path(files) => open.at_path(files)?,
         })
     }
+}
+
+/// See [`Builder::locate`].
+pub(crate) fn locate(store: &Store, text: &str) -> StepResult<Location> {
+    let location = Location::parse(text)?;
+    if let Location::Name(name) = &location
+        && let Found::Nothing = store.find_image(name)?
+        && let Some(files) = Location::path_of(name)
+    {
+        return Ok(Location::Path(files));
+    }
+    Ok(location)
 }
 
 /// Finding an image.

@@ -10,6 +10,7 @@ pub(crate) mod host;
 pub(crate) mod output;
 pub(crate) mod pair;
 pub(crate) mod secret;
+pub(crate) mod setting;
 pub(crate) mod size;
 pub(crate) mod ssh;
 pub(crate) mod ulimit;

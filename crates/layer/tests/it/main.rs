@@ -9,6 +9,7 @@
 
 mod archive;
 mod copy;
+mod difference;
 mod digest;
 mod hostile;
 mod pack;
