@@ -43,6 +43,8 @@ pub(crate) enum Command {
     Check(Box<commands::check::Args>),
     /// Show what is different between two images
     Diff(commands::diff::Args),
+    /// Look around in an image: its layers, its files, what is wasted
+    Explore(commands::explore::Args),
     /// Give an image another name
     Tag(commands::tag::Args),
     /// Remove images
@@ -101,6 +103,7 @@ impl Command {
             | Self::Check(_)
             | Self::Waste(_)
             | Self::Diff(_)
+            | Self::Explore(_)
             | Self::Prune(_)
             | Self::Cache(_)
             | Self::Du(_) => true,

@@ -58,7 +58,7 @@ impl Difference {
 }
 
 /// The node and the entry of a name in each of two trees.
-type Both = [Option<(u32, Place)>; 2];
+pub(crate) type Both = [Option<(u32, Place)>; 2];
 
 /// All differences between two trees, by path. Below a directory that only one has everything is listed.
 pub fn diff(before: &Tree<'_>, after: &Tree<'_>) -> Vec<Difference> {

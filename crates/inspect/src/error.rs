@@ -45,6 +45,14 @@ pub enum Error {
         /// The entry's name.
         path: PathBuf,
     },
+    /// A file could not be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        /// Which.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// A layer of the image is not in the store.
     #[error("the layer {layer} is not in the store")]
     Missing {

@@ -78,8 +78,14 @@ impl Image {
     /// Opens a file of the image. Its layer is in the store's own directory, and no link is followed on the way: what the
     /// path leads through was looked up before.
     pub fn open_file(&self, tree: &Tree<'_>, place: Place) -> Result<File, Error> {
+        debug_assert_eq!(tree.layers().len(), self.indexes.len());
+        self.open_place(place)
+    }
+
+    /// The same for whoever has no tree.
+    pub fn open_place(&self, place: Place) -> Result<File, Error> {
         let layer = place.layer as usize;
-        let path = tree.path_of(place);
+        let path = self.indexes[layer].path(place.entry);
         let directory = &self.directories[layer];
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;

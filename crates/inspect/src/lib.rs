@@ -8,6 +8,7 @@
 pub mod diff;
 mod elf;
 mod error;
+mod extract;
 mod image;
 mod index;
 mod moments;
@@ -19,6 +20,7 @@ pub mod waste;
 
 pub use elf::Machine;
 pub use error::Error;
+pub use extract::{Extracted, extract};
 pub use image::{Image, Layer};
 pub use index::{Entry, Kind, LayerIndex};
 pub use moments::{Change, Moments};

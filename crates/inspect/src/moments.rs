@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use crate::diff::Look;
+use crate::diff::{Both, Look};
 use crate::index::{Entry, Kind, LayerIndex};
 use crate::tree::{Place, Tree};
 
@@ -146,7 +146,7 @@ impl<'a> Moments<'a> {
         let mut versions = Vec::new();
         let mut todo = vec![(0, [Some(0), Some(0)])];
         while let Some((directory, sides)) = todo.pop() {
-            let mut names: HashMap<&[u8], [Option<(u32, Place)>; 2]> = HashMap::new();
+            let mut names: HashMap<&[u8], Both> = HashMap::new();
             for (side, (tree, node)) in trees.iter().zip(sides).enumerate() {
                 for (name, node, place) in node.into_iter().flat_map(|node| tree.children(node)) {
                     names.entry(name).or_default()[side] = Some((node, place));

@@ -231,7 +231,7 @@ const fn kind(kind: Kind) -> &'static str {
     }
 }
 
-fn signed(bytes: i64) -> String {
+pub(crate) fn signed(bytes: i64) -> String {
     let sign = match bytes {
         0 => "",
         1.. => "+",

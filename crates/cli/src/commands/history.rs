@@ -1,13 +1,12 @@
 //! `kiln history`
 
 use kiln_image::Platform;
-use kiln_store::Maker;
 use serde_json::{Value, json};
 
 use crate::engine::{Engine, HistoryRow};
 use crate::failure::Outcome;
 use crate::format::{Format, rows};
-use crate::progress::text::{cut, one_line, sanitise};
+use crate::progress::text::{cut, sanitise};
 use crate::settings::Settings;
 use crate::values::size;
 use crate::{layers, table, terminal, time};
@@ -62,7 +61,7 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
                 args.size(row.size),
                 row.comment.clone(),
                 row.compressed.map(|bytes| args.size(bytes)).unwrap_or_default(),
-                row.maker.as_ref().map(place).unwrap_or_default(),
+                row.maker.as_ref().map(layers::made_in).unwrap_or_default(),
             ]
         };
         let cells: Vec<_> = history.iter().enumerate().map(cells).collect();
@@ -84,15 +83,6 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
             .collect();
         rows(&format, &values)?
     })
-}
-
-/// Where a layer was made: stage, line, build.
-fn place(maker: &Maker) -> String {
-    let stage = layers::stage(maker).map(|stage| format!("stage {}", one_line(stage)));
-    let line = maker.lines.map(|(line, _)| format!("line {line}"));
-    let build = maker.build.map(|build| format!("build {build}"));
-    let parts: Vec<String> = [stage, line, build].into_iter().flatten().collect();
-    parts.join(", ")
 }
 
 impl Args {
