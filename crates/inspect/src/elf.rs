@@ -4,7 +4,10 @@
 //! sense ends the reading. A file of gigabytes costs a few pages.
 
 use std::fs::File;
-use std::os::unix::fs::FileExt as _;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use crate::index::bytes;
 
 /// What kind of machine a file is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -67,17 +70,49 @@ struct Segment {
     size: u64,
 }
 
-struct Reader<'a> {
-    file: &'a File,
+/// What can be read where one wants.
+pub(crate) trait ReadAt {
+    /// As many bytes as there are, at most as many as fit; 0 at the end.
+    fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize>;
+}
+
+impl ReadAt for File {
+    fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+        FileExt::read_at(self, buffer, at)
+    }
+}
+
+impl ReadAt for [u8] {
+    fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+        let rest = usize::try_from(at).ok().and_then(|at| self.get(at..)).unwrap_or_default();
+        let count = rest.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&rest[..count]);
+        Ok(count)
+    }
+}
+
+/// The beginning of a file: how much of the buffer it fills.
+pub(crate) fn read_up_to(file: &(impl ReadAt + ?Sized), buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match file.read_at(&mut buffer[filled..], filled as u64)? {
+            0 => break,
+            count => filled += count,
+        }
+    }
+    Ok(filled)
+}
+
+struct Reader<'a, F: ?Sized> {
+    file: &'a F,
     machine: Machine,
     segments: Vec<Segment>,
 }
 
 /// What the file is; `None` if it is no ELF file, or a damaged one.
-pub(crate) fn read(file: &File) -> Option<Elf> {
+pub(crate) fn read(file: &(impl ReadAt + ?Sized)) -> Option<Elf> {
     let mut ident = [0; 16];
-    file.read_exact_at(&mut ident, 0).ok()?;
-    if ident[..4] != *b"\x7fELF" {
+    if read_up_to(file, &mut ident).ok()? < ident.len() || ident[..4] != *b"\x7fELF" {
         return None;
     }
     let machine = Machine {
@@ -103,12 +138,97 @@ pub(crate) fn read(file: &File) -> Option<Elf> {
     Some(elf)
 }
 
-impl Reader<'_> {
+impl Elf {
+    /// Bytes of memory, about.
+    pub(crate) fn size(&self) -> usize {
+        let texts = self.needed.iter().chain(&self.provides);
+        let pairs = self.requires.iter().map(|(file, version)| file.len() + version.len() + 48);
+        let one = |text: &Option<Vec<u8>>| text.as_ref().map_or(0, Vec::len);
+        let ones = one(&self.interpreter) + one(&self.rpath) + one(&self.runpath);
+        texts.map(|text| text.len() + 24).sum::<usize>() + pairs.sum::<usize>() + ones + size_of::<Self>()
+    }
+
+    /// Adds it to bytes that are kept.
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        let machine = self.machine.unwrap_or(Machine {
+            number: 0,
+            is_64: false,
+            is_big: false,
+        });
+        bytes::number(out, machine.number.into());
+        let flags = [
+            machine.is_64,
+            machine.is_big,
+            self.is_dynamic,
+            self.is_other,
+            self.machine.is_some(),
+        ];
+        out.push((0..).zip(flags).fold(0, |sum, (at, flag)| sum | u8::from(flag) << at));
+        for text in [&self.interpreter, &self.rpath, &self.runpath] {
+            bytes::number(out, text.is_some().into());
+            bytes::text(out, text.as_deref().unwrap_or_default());
+        }
+        let pairs = self.requires.iter().flat_map(|(file, version)| [file, version]);
+        let lists = [
+            self.needed.iter().collect::<Vec<_>>(),
+            self.provides.iter().collect(),
+            pairs.collect(),
+        ];
+        for list in lists {
+            bytes::number(out, list.len() as u64);
+            list.iter().for_each(|text| bytes::text(out, text));
+        }
+    }
+
+    /// What [`Elf::write`] wrote; `None` for anything else.
+    pub(crate) fn read_written(reader: &mut bytes::Reader<'_>) -> Option<Self> {
+        let number = u16::try_from(reader.number()?).ok()?;
+        let flags = reader.take(1)?[0];
+        let flag = |at: u8| flags & (1 << at) != 0;
+        let machine = Machine {
+            number,
+            is_64: flag(0),
+            is_big: flag(1),
+        };
+        let mut ones = [const { None }; 3];
+        for one in &mut ones {
+            let is_there = reader.number()? != 0;
+            *one = Some(reader.text()?.to_vec()).filter(|_| is_there);
+        }
+        let mut lists = [const { Vec::new() }; 3];
+        for list in &mut lists {
+            for _ in 0..reader.number()? {
+                list.push(reader.text()?.to_vec());
+            }
+        }
+        let ([interpreter, rpath, runpath], [needed, provides, pairs]) = (ones, lists);
+        let mut pairs = pairs.into_iter();
+        let mut requires = Vec::new();
+        while let Some(file) = pairs.next() {
+            requires.push((file, pairs.next()?));
+        }
+        Some(Self {
+            machine: flag(4).then_some(machine),
+            interpreter,
+            is_dynamic: flag(2),
+            is_other: flag(3),
+            needed,
+            rpath,
+            runpath,
+            requires,
+            provides,
+        })
+    }
+}
+
+impl<F: ReadAt + ?Sized> Reader<'_, F> {
     /// A number of up to eight bytes.
     fn number(&self, at: u64, size: usize) -> Option<u64> {
         let mut bytes = [0; 8];
         let bytes = bytes.get_mut(..size)?;
-        self.file.read_exact_at(bytes, at).ok()?;
+        if self.file.read_at(bytes, at).ok()? < size {
+            return None;
+        }
         let add = |sum: u64, byte: &u8| (sum << 8) | u64::from(*byte);
         Some(if self.machine.is_big {
             bytes.iter().fold(0, add)
@@ -273,6 +393,7 @@ mod tests {
     use std::io::Write as _;
 
     use super::*;
+    use crate::index::bytes;
 
     /// The test itself is a program that is linked dynamically against glibc.
     fn own() -> Vec<u8> {
@@ -282,12 +403,20 @@ mod tests {
     fn read_bytes(bytes: &[u8]) -> Option<Elf> {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(bytes).unwrap();
-        read(&file)
+        let found = read(&file);
+        assert_eq!(read(bytes), found);
+        if let Some(elf) = &found {
+            let mut kept = Vec::new();
+            elf.write(&mut kept);
+            let mut reader = bytes::Reader::new(&kept);
+            assert_eq!(Elf::read_written(&mut reader).as_ref(), Some(elf));
+        }
+        found
     }
 
     #[test]
     fn a_program_of_this_machine() {
-        let elf = read(&File::open(std::env::current_exe().unwrap()).unwrap()).unwrap();
+        let elf = read_bytes(&own()).unwrap();
         assert!(elf.is_dynamic && !elf.is_other);
         assert_eq!(elf.machine.unwrap().is_64, cfg!(target_pointer_width = "64"));
         assert!(elf.interpreter.unwrap().starts_with(b"/lib"));

@@ -1,5 +1,7 @@
 //! What can go wrong.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 
 /// Why an image could not be looked into.
@@ -53,11 +55,18 @@ pub enum Error {
         /// What the system says.
         source: std::io::Error,
     },
-    /// A layer of the image is not in the store.
-    #[error("the layer {layer} is not in the store")]
-    Missing {
-        /// Its name.
-        layer: String,
+    /// The layers that are not in the store could not be read.
+    #[error("{0}")]
+    Tars(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A file's content is needed, nothing was kept of it, and it cannot be read again.
+    #[error(
+        "the content of the image's /{} is needed, which is larger than can be looked into, or is needed after too many \
+         others",
+        path.display()
+    )]
+    NotKept {
+        /// Its path in the image.
+        path: PathBuf,
     },
 }
 
@@ -67,4 +76,9 @@ impl Error {
         let layer = layer.to_owned();
         move |source| Self::Layer { layer, source }
     }
+}
+
+/// A path of an image, for messages.
+pub(crate) fn path(bytes: Vec<u8>) -> PathBuf {
+    PathBuf::from(OsString::from_vec(bytes))
 }

@@ -1,16 +1,18 @@
 //! Files of an image, written to a directory of this machine.
 
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io;
+use std::io::Write as _;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, Mode, OFlags, fchmod, mkdirat, openat, symlinkat};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, fchmod, linkat, mkdirat, openat, openat2, symlinkat};
 use rustix::io::Errno;
 
 use crate::error::Error;
+use crate::image::Piece;
 use crate::index::Kind;
 use crate::moments::Moments;
 use crate::tree::Place;
@@ -28,25 +30,17 @@ pub struct Extracted {
     pub skipped: u64,
 }
 
-/// Deeper directories are not written: each on the way is held open.
-const DEEPEST: usize = 512;
+/// Gives the contents of files: [`crate::Image::read_files`] of one image, or of two.
+pub type Contents<'c> = &'c dyn Fn(&[Place], &mut (dyn FnMut(usize, Piece<'_>) + Send)) -> Result<(), Error>;
 
-/// What the writing needs.
-struct Writer<'w, 'a> {
-    moments: &'w Moments<'a>,
-    moment: u32,
-    open: &'w dyn Fn(Place) -> Result<File, Error>,
-    done: Extracted,
-}
-
-/// Writes what is at a node at a moment into a directory, under its own name. What is there already is never touched, and
-/// no link of the image is followed: every directory that is written into was made here. Permissions are kept but for setuid
-/// and its like; owners and times are not.
+/// Writes what is at a node at a moment into a directory, under its own name. What is there already is never touched, and no
+/// link is followed: everything that is written into was made here. Permissions are kept but for setuid and its like; owners
+/// and times are not.
 pub fn extract(
     moments: &Moments<'_>,
     moment: u32,
     node: u32,
-    open: &dyn Fn(Place) -> Result<File, Error>,
+    contents: Contents<'_>,
     directory: &Path,
 ) -> Result<Extracted, Error> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -54,17 +48,26 @@ pub fn extract(
     let mut writer = Writer {
         moments,
         moment,
-        open,
+        top,
+        directory,
+        files: Vec::new(),
+        directories: Vec::new(),
+        firsts: HashMap::new(),
         done: Extracted {
             path: directory.join(OsStr::from_bytes(moments.name(node))),
             ..Extracted::default()
         },
     };
-    writer.write(top.as_fd(), node, directory, 0)?;
+    writer.make_all(node)?;
+    writer.fill(contents)?;
+    for (path, mode) in writer.directories.iter().rev() {
+        let made = writer.open(path, OFlags::RDONLY | OFlags::DIRECTORY)?;
+        fchmod(made, *mode).map_err(written(&writer.shown(path)))?;
+    }
     Ok(writer.done)
 }
 
-fn written(path: &Path) -> impl FnOnce(Errno) -> Error {
+fn written(path: &Path) -> impl FnOnce(Errno) -> Error + use<> {
     let path = path.to_owned();
     move |errno| Error::Write {
         path,
@@ -72,62 +75,128 @@ fn written(path: &Path) -> impl FnOnce(Errno) -> Error {
     }
 }
 
+/// What is written, by paths below the directory.
+struct Writer<'w, 'a> {
+    moments: &'w Moments<'a>,
+    moment: u32,
+    top: OwnedFd,
+    directory: &'w Path,
+    files: Vec<(Vec<u8>, Place, Mode)>,
+    directories: Vec<(Vec<u8>, Mode)>,
+    /// The first of a file's names.
+    firsts: HashMap<Place, Vec<u8>>,
+    done: Extracted,
+}
+
 impl Writer<'_, '_> {
-    fn write(&mut self, into: BorrowedFd<'_>, node: u32, directory: &Path, depth: usize) -> Result<(), Error> {
-        let name = OsStr::from_bytes(self.moments.name(node));
-        let path = directory.join(name);
-        let Some(place) = self.moments.at(node, self.moment) else {
-            return Ok(());
-        };
-        if matches!(name.as_bytes(), b"" | b"." | b"..") || name.as_bytes().contains(&b'/') || depth > DEEPEST {
-            self.done.skipped += 1;
-            return Ok(());
+    fn shown(&self, path: &[u8]) -> PathBuf {
+        self.directory.join(OsStr::from_bytes(path))
+    }
+
+    /// Opens what was made here.
+    fn open(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Error> {
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        let path = if path.is_empty() { b"." } else { path };
+        let opened = openat2(&self.top, OsStr::from_bytes(path), flags | OFlags::CLOEXEC, Mode::empty(), resolve);
+        opened.map_err(written(&self.shown(path)))
+    }
+
+    /// Makes everything that is below a node, files without their contents.
+    fn make_all(&mut self, node: u32) -> Result<(), Error> {
+        let mut todo = vec![(node, Vec::new())];
+        while let Some((node, parent)) = todo.pop() {
+            let name = self.moments.name(node);
+            let Some(place) = self.moments.at(node, self.moment) else {
+                continue;
+            };
+            if matches!(name, b"" | b"." | b"..") || name.contains(&b'/') {
+                self.done.skipped += 1;
+                continue;
+            }
+            let path = if parent.is_empty() {
+                name.to_vec()
+            } else {
+                [&parent[..], b"/", name].concat()
+            };
+            let directory = self.open(&parent, OFlags::RDONLY | OFlags::DIRECTORY)?;
+            if self.make(directory.as_fd(), OsStr::from_bytes(name), place, &path)? {
+                todo.extend(self.moments.children(node).iter().map(|child| (*child, path.clone())));
+            }
         }
+        Ok(())
+    }
+
+    /// Makes one thing; gives whether there may be something in it.
+    fn make(&mut self, into: BorrowedFd<'_>, name: &OsStr, place: Place, path: &[u8]) -> Result<bool, Error> {
         let layer = self.moments.layer(place);
         let entry = self.moments.entry(place);
         let mode = Mode::from_raw_mode(u32::from(entry.mode & 0o777));
+        let failed = written(&self.shown(path));
         match entry.kind {
             Kind::Directory => {
-                let made = new_directory(into, name).map_err(written(&path))?;
-                let mut children = self.moments.children(node).to_vec();
-                children.sort_unstable_by_key(|child| self.moments.name(*child));
-                for child in children {
-                    self.write(made.as_fd(), child, &path, depth + 1)?;
-                }
-                return fchmod(&made, mode).map_err(written(&path));
+                mkdirat(into, name, Mode::RWXU).map_err(failed)?;
+                self.directories.push((path.to_vec(), mode));
+                return Ok(true);
             }
             Kind::File => {
                 let first = Place {
                     entry: layer.first_name(place.entry),
                     ..place
                 };
-                let mut from = (self.open)(first)?;
-                let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                let file = openat(into, name, flags, Mode::RUSR | Mode::WUSR).map_err(written(&path))?;
-                let mut file = File::from(file);
-                let copied = io::copy(&mut from, &mut file);
-                self.done.bytes += copied.map_err(|source| Error::Write {
-                    path: path.clone(),
-                    source,
-                })?;
-                fchmod(&file, mode).map_err(written(&path))?;
+                if let Some(same) = self.firsts.get(&first) {
+                    linkat(&self.top, OsStr::from_bytes(same), into, name, AtFlags::empty()).map_err(failed)?;
+                } else {
+                    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                    openat(into, name, flags, Mode::RUSR | Mode::WUSR).map_err(failed)?;
+                    self.files.push((path.to_vec(), place, mode));
+                    self.firsts.insert(first, path.to_vec());
+                }
             }
-            Kind::Symlink => {
-                symlinkat(OsStr::from_bytes(layer.target(entry)), into, name).map_err(written(&path))?;
-            }
+            Kind::Symlink => symlinkat(OsStr::from_bytes(layer.target(entry)), into, name).map_err(failed)?,
             Kind::Char | Kind::Block | Kind::Fifo | Kind::Whiteout => {
                 self.done.skipped += 1;
-                return Ok(());
+                return Ok(false);
             }
         }
         self.done.files += 1;
+        Ok(false)
+    }
+
+    /// Writes the contents of the files.
+    fn fill(&mut self, contents: Contents<'_>) -> Result<(), Error> {
+        let places: Vec<Place> = self.files.iter().map(|(_, place, _)| *place).collect();
+        let mut open: Option<File> = None;
+        let mut bytes = 0;
+        let mut failed = Ok(());
+        let writer = &*self;
+        contents(&places, &mut |number, piece| {
+            if failed.is_ok() {
+                failed = writer.take(number, piece, &mut open, &mut bytes);
+            }
+        })?;
+        failed?;
+        self.done.bytes = bytes;
+        for (path, _, mode) in &self.files {
+            let file = self.open(path, OFlags::WRONLY)?;
+            fchmod(file, *mode).map_err(written(&self.shown(path)))?;
+        }
         Ok(())
     }
-}
 
-/// A new directory, that its owner can write to until it is filled.
-fn new_directory(into: BorrowedFd<'_>, name: &OsStr) -> Result<OwnedFd, Errno> {
-    mkdirat(into, name, Mode::RWXU)?;
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    openat(into, name, flags, Mode::empty())
+    fn take(&self, number: usize, piece: Piece<'_>, open: &mut Option<File>, bytes: &mut u64) -> Result<(), Error> {
+        let path = &self.files[number].0;
+        match (piece, open.as_mut()) {
+            (Piece::Begin, _) => *open = Some(File::from(self.open(path, OFlags::WRONLY | OFlags::TRUNC)?)),
+            (Piece::Bytes(piece), Some(file)) => {
+                let done = file.write_all(piece);
+                done.map_err(|source| Error::Write {
+                    path: self.shown(path),
+                    source,
+                })?;
+                *bytes += piece.len() as u64;
+            }
+            (Piece::Bytes(_), None) => {}
+        }
+        Ok(())
+    }
 }

@@ -21,6 +21,7 @@ mod downloads;
 mod error;
 mod families;
 mod file_digests;
+mod foreign_layers;
 mod ids;
 mod images;
 mod indexes;
@@ -42,6 +43,7 @@ mod values;
 mod write_behind;
 
 use std::collections::{HashMap, HashSet};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -118,6 +120,15 @@ impl Store {
 
     fn db(&self) -> MutexGuard<'_, Connection> {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A file of this process alone, which has no name and is gone when it is closed.
+    pub fn scratch_file(&self) -> Result<File> {
+        let path = self.temp()?.name()?;
+        let file = File::options().read(true).write(true).create_new(true).open(&path);
+        let file = file.map_err(Error::io("create", &path))?;
+        std::fs::remove_file(&path).map_err(Error::io("remove", &path))?;
+        Ok(file)
     }
 
     /// This process's own directory for unfinished things.

@@ -175,7 +175,7 @@ impl Store {
         Ok((stored + self.database_size(db)?, reserved))
     }
 
-    fn held_and_cap(&self, db: &Connection) -> Result<(u64, u64)> {
+    pub(crate) fn held_and_cap(&self, db: &Connection) -> Result<(u64, u64)> {
         let (stored, reserved) = self.stored_and_reserved(db)?;
         let cap = match self.cap {
             Cap::None => u64::MAX,

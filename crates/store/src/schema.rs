@@ -39,6 +39,7 @@ const CHANGES: &[&str] = &[
     MEMBERS,
     LAYER_INDEXES,
     NAMES,
+    FOREIGN_LAYERS,
 ];
 
 const TABLES: &str = "
@@ -219,6 +220,13 @@ CREATE TABLE layer_indexes (
 CREATE TRIGGER layer_made_again AFTER UPDATE OF boot ON layers BEGIN
     DELETE FROM layer_indexes WHERE layer = new.id;
 END;
+";
+
+/// What was found in layers that are not in the store.
+const FOREIGN_LAYERS: &str = "
+CREATE TABLE foreign_layers (
+    diff_id TEXT PRIMARY KEY, format INTEGER NOT NULL, content BLOB NOT NULL, used INTEGER NOT NULL
+);
 ";
 
 /// The version from which on blobs have rows.

@@ -151,6 +151,7 @@ impl Store {
         forget_images(&transaction, &needs, all)?;
         if scope != Scope::Chosen {
             transaction.execute("DELETE FROM records WHERE layer NOT IN (SELECT id FROM layers)", [])?;
+            transaction.execute("DELETE FROM foreign_layers", [])?;
         }
         forget_listings(&transaction)?;
         transaction.commit()?;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use kiln_image::Platform;
 use kiln_inspect::waste::Waste;
-use kiln_inspect::{Image, Moments, Place, extract};
+use kiln_inspect::{Image, Moments, Piece, Place, extract};
 
 use super::diff::signed;
 use super::waste;
@@ -177,22 +177,27 @@ impl World<'_> {
 
 impl Outside for World<'_> {
     fn read(&mut self, subject: usize, place: Place, limit: u64) -> Result<Vec<u8>, String> {
-        use std::io::Read as _;
         let (image, place) = self.find(subject, place);
         let mut bytes = Vec::new();
-        let file = image.open_place(place).map_err(|error| error.to_string())?;
-        file.take(limit)
-            .read_to_end(&mut bytes)
-            .map_err(|error| format!("cannot read the file: {error}"))?;
+        let read = image.read_files(&[place], limit, &mut |_, piece| match piece {
+            Piece::Begin => bytes.clear(),
+            Piece::Bytes(piece) => bytes.extend_from_slice(piece),
+        });
+        read.map_err(|error| error.to_string())?;
         Ok(bytes)
     }
 
     fn extract(&mut self, subject: usize, view: &TreeView<'_>, node: u32, directory: &str) -> Result<String, String> {
-        let open = |place: Place| {
-            let (image, place) = self.find(subject, place);
-            image.open_place(place)
+        // Of a comparison a part may be of one image, and a part of the other.
+        let contents = |places: &[Place], take: &mut (dyn FnMut(usize, Piece<'_>) + Send)| {
+            self.images.iter().try_for_each(|image| {
+                let found = places.iter().map(|place| self.find(subject, *place)).enumerate();
+                let own = found.filter(|(_, (other, _))| std::ptr::eq(*other, *image));
+                let (numbers, places): (Vec<usize>, Vec<Place>) = own.map(|(number, (_, place))| (number, place)).unzip();
+                image.read_files(&places, u64::MAX, &mut |number, piece| take(numbers[number], piece))
+            })
         };
-        let written = extract(&view.moments, view.moment(node), node, &open, Path::new(directory));
+        let written = extract(&view.moments, view.moment(node), node, &contents, Path::new(directory));
         let written = written.map_err(|error| error.to_string())?;
         let skipped = match written.skipped {
             0 => String::new(),

@@ -50,7 +50,7 @@ impl LayerIndex {
         if blake3::hash(body).as_bytes() != digest {
             return None;
         }
-        let mut reader = Reader(body);
+        let mut reader = Reader::new(body);
         let count = usize::try_from(reader.number()?).ok()?;
         // An entry takes at least six bytes.
         if count == 0 || count > body.len() {
@@ -63,7 +63,7 @@ impl LayerIndex {
         for at in 0..u32::try_from(count).ok()? {
             index.read(&mut reader, at)?;
         }
-        reader.0.is_empty().then_some(index)
+        reader.is_at_end().then_some(index)
     }
 
     fn read(&mut self, reader: &mut Reader<'_>, at: u32) -> Option<()> {
@@ -127,7 +127,7 @@ fn kind(number: u8) -> Option<Kind> {
 }
 
 /// Seven bits at a time, the lowest first (LEB128).
-fn number(out: &mut Vec<u8>, mut value: u64) {
+pub(crate) fn number(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push((value & 0x7f) as u8 | 0x80);
         value >>= 7;
@@ -135,21 +135,30 @@ fn number(out: &mut Vec<u8>, mut value: u64) {
     out.push((value & 0x7f) as u8);
 }
 
-fn text(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(crate) fn text(out: &mut Vec<u8>, bytes: &[u8]) {
     number(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
 }
 
-struct Reader<'a>(&'a [u8]);
+/// Reads what was written so.
+pub(crate) struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
-    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
+    pub(crate) const fn new(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    pub(crate) const fn is_at_end(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn take(&mut self, count: usize) -> Option<&'a [u8]> {
         let (taken, rest) = self.0.split_at_checked(count)?;
         self.0 = rest;
         Some(taken)
     }
 
-    fn number(&mut self) -> Option<u64> {
+    pub(crate) fn number(&mut self) -> Option<u64> {
         let mut value = 0_u64;
         for shift in (0..64).step_by(7) {
             let byte = self.take(1)?[0];
@@ -165,7 +174,7 @@ impl<'a> Reader<'a> {
         None
     }
 
-    fn text(&mut self) -> Option<&'a [u8]> {
+    pub(crate) fn text(&mut self) -> Option<&'a [u8]> {
         let length = usize::try_from(self.number()?).ok()?;
         self.take(length)
     }

@@ -1,13 +1,18 @@
 //! What is in a layer, in little memory: 72 bytes and its name for a file.
 
-mod bytes;
+pub(crate) mod bytes;
+mod excerpts;
 mod scan;
+mod survey;
 mod tar;
 
 use kiln_store::{LayerId, Store};
 
 use crate::error::Error;
+pub(crate) use excerpts::{Excerpt, Excerpts, Program};
 pub(crate) use scan::open;
+pub(crate) use survey::Survey;
+pub(crate) use tar::{components, content};
 
 /// What indexes of the store are written as. Others are made anew.
 const FORMAT: u32 = 1;
@@ -81,12 +86,28 @@ impl Entry {
 }
 
 /// What is in a layer. The first entry is the root; a directory comes before what is in it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct LayerIndex {
     /// Names, each followed by where its link leads.
     text: Vec<u8>,
     entries: Vec<Entry>,
 }
+
+/// Where names happen to be kept makes no difference.
+impl PartialEq for LayerIndex {
+    fn eq(&self, other: &Self) -> bool {
+        let alike = |(a, b): (&Entry, &Entry)| {
+            let a_as_b = Entry {
+                name_start: b.name_start,
+                ..a.clone()
+            };
+            a_as_b == *b && self.name(a) == other.name(b) && self.target(a) == other.target(b)
+        };
+        self.entries.len() == other.entries.len() && self.entries.iter().zip(&other.entries).all(alike)
+    }
+}
+
+impl Eq for LayerIndex {}
 
 /// It does not fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -169,6 +190,13 @@ impl LayerIndex {
     /// The entry with the first name of a file: itself if it has one name.
     pub fn first_name(&self, number: u32) -> u32 {
         self.entry(number).same_as.unwrap_or(number)
+    }
+
+    /// The entries that have names of the file of which that one has the first.
+    pub(crate) fn names_of(&self, first: u32) -> impl Iterator<Item = u32> {
+        let entries = (0..).zip(&self.entries);
+        let is_one = move |(number, entry): &(u32, &Entry)| *number == first || entry.same_as == Some(first);
+        entries.filter(is_one).map(|(number, _)| number)
     }
 
     /// Bytes of all files, each counted once whatever its names.

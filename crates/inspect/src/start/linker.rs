@@ -2,12 +2,13 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::search::Search;
 use super::{Fault, Libc, Look, Problem, is_library, machine_of};
-use crate::elf::{self, Elf, Machine};
+use crate::elf::{Elf, Machine};
 use crate::error::Error;
-use crate::index::Kind;
+use crate::index::{Kind, Program};
 use crate::tree::Place;
 
 /// Finds libraries.
@@ -17,7 +18,7 @@ pub(super) struct Linker<'a> {
     machine: Option<Machine>,
     search: Search,
     /// Files that were read already.
-    known: HashMap<Place, Option<Rc<Elf>>>,
+    known: HashMap<Place, Option<Arc<Elf>>>,
     /// Everything that is called like a library, by its name.
     named: HashMap<Vec<u8>, Vec<u32>>,
 }
@@ -27,7 +28,7 @@ pub(super) struct Linker<'a> {
 pub(super) struct Object {
     pub(super) node: u32,
     pub(super) place: Place,
-    pub(super) elf: Rc<Elf>,
+    pub(super) elf: Arc<Elf>,
     /// What had it loaded.
     pub(super) loader: Option<Rc<Object>>,
 }
@@ -68,12 +69,14 @@ impl<'a> Linker<'a> {
     }
 
     /// What a file is; `None` if it is no ELF file.
-    pub(super) fn elf(&mut self, place: Place) -> Result<Option<Rc<Elf>>, Error> {
+    pub(super) fn elf(&mut self, place: Place) -> Result<Option<Arc<Elf>>, Error> {
         if let Some(known) = self.known.get(&place) {
             return Ok(known.clone());
         }
-        let file = self.look.image.open_file(self.look.tree, place)?;
-        let elf = elf::read(&file).map(Rc::new);
+        let elf = match self.look.image.program(self.look.tree, place)? {
+            Program::Elf(elf) => Some(elf),
+            Program::Script(_) | Program::Other => None,
+        };
         self.known.insert(place, elf.clone());
         Ok(elf)
     }
@@ -81,7 +84,7 @@ impl<'a> Linker<'a> {
     /// What keeps a program or library from running. `is_started` says whether people would start it where it is: other
     /// files for other machines are goods that the image only carries.
     pub(super) fn check(&mut self, object: Object, is_started: bool) -> Result<Vec<Problem>, Error> {
-        let elf = Rc::clone(&object.elf);
+        let elf = Arc::clone(&object.elf);
         let Some(machine) = elf.machine.filter(|_| !elf.is_other) else {
             return Ok(Vec::new());
         };
@@ -153,7 +156,7 @@ impl<'a> Linker<'a> {
 
     /// A library by itself: whoever loads it may have loaded what it needs from wherever it is.
     fn library(&mut self, object: &Object, machine: Machine) -> Result<Vec<Problem>, Error> {
-        let elf = Rc::clone(&object.elf);
+        let elf = Arc::clone(&object.elf);
         let own = elf.needed.iter().find_map(|name| Libc::of_library(name));
         let libc = self.search.libc;
         // One for another C library than the image's is carried, not loaded.
@@ -193,7 +196,7 @@ impl<'a> Linker<'a> {
     }
 
     /// What a path leads to, if that is an ELF file for the machine.
-    fn fitting(&mut self, path: &[u8], machine: Machine) -> Result<Option<(u32, Place, Rc<Elf>)>, Error> {
+    fn fitting(&mut self, path: &[u8], machine: Machine) -> Result<Option<(u32, Place, Arc<Elf>)>, Error> {
         let Some((node, place)) = self.look.tree.file(path) else {
             return Ok(None);
         };

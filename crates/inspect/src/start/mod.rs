@@ -240,7 +240,7 @@ impl Look<'_> {
 }
 
 /// `libx.so`, `libx.so.1`, `x.so`.
-fn is_library(path: &[u8]) -> bool {
+pub(crate) fn is_library(path: &[u8]) -> bool {
     let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or(path);
     name.ends_with(b".so") || name.windows(4).any(|part| part == b".so.")
 }

@@ -1,13 +1,9 @@
 //! Scripts, and what they are for.
 
 use super::{Fault, Look};
-use crate::elf;
 use crate::error::Error;
-use crate::index::Kind;
+use crate::index::{Kind, Program};
 use crate::tree::Place;
-
-/// What the kernel reads of a script (`BINPRM_BUF_SIZE`).
-const FIRST_LINE: u64 = 256;
 
 /// The path of a script's interpreter and, where that is `env`, what that looks for.
 type Interpreter = (Vec<u8>, Option<Vec<u8>>);
@@ -28,10 +24,10 @@ impl Look<'_> {
 
     /// What a script is for; `None` if it is no script.
     fn interpreter(&self, place: Place) -> Result<Option<Interpreter>, Error> {
-        let start = self.image.read_file(self.tree, place, FIRST_LINE)?;
-        let Some(line) = start.strip_prefix(b"#!") else {
+        let Program::Script(start) = self.image.program(self.tree, place)? else {
             return Ok(None);
         };
+        let line = start.strip_prefix(b"#!").unwrap_or_default();
         let line = line.split(|byte| *byte == b'\n').next().unwrap_or_default();
         let words = line.split(|byte| matches!(byte, b' ' | b'\t'));
         let mut words = words.filter(|word| !word.is_empty());
@@ -87,9 +83,7 @@ impl Look<'_> {
         if self.tree.entry(place).kind != Kind::File {
             return Ok(None);
         }
-        let start = self.image.read_file(self.tree, place, 4)?;
-        let is_known = start.starts_with(b"#!")
-            || (start.starts_with(b"\x7fELF") && elf::read(&self.image.open_file(self.tree, place)?).is_some());
-        Ok((!is_known).then_some(Fault::NoFormat))
+        let program = self.image.program(self.tree, place)?;
+        Ok((program == Program::Other).then_some(Fault::NoFormat))
     }
 }

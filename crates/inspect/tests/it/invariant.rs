@@ -68,7 +68,7 @@ fn size(content: u8) -> usize {
     usize::from(content) * 3
 }
 
-fn tar(layer: &BTreeMap<&'static str, Change>) -> LayerIndex {
+fn tar(layer: &BTreeMap<&'static str, Change>) -> Tar {
     let mut tar = Tar::default();
     let mut links = Vec::new();
     for (path, change) in layer {
@@ -94,7 +94,7 @@ fn tar(layer: &BTreeMap<&'static str, Change>) -> LayerIndex {
     for (path, file) in links {
         tar = tar.link(path, file);
     }
-    tar.index()
+    tar
 }
 
 /// Applies a layer to what lower ones show, and gives the bytes of its files.
@@ -138,7 +138,7 @@ proptest! {
     #[test]
     fn all_bytes_live_or_are_dead(stack in vec(vec((0..PATHS.len(), change()), 0..8), 0..6)) {
         let stack: Vec<_> = stack.iter().map(|changes| layer(changes)).collect();
-        let layers: Vec<LayerIndex> = stack.iter().map(tar).collect();
+        let layers: Vec<LayerIndex> = stack.iter().map(|layer| tar(layer).index()).collect();
         let waste = Waste::of(&layers);
         let mut model = Model::new();
         let mut files = 0;
@@ -162,6 +162,10 @@ proptest! {
         for layer in &layers {
             let again = LayerIndex::from_bytes(&layer.to_bytes());
             prop_assert_eq!(again.as_ref(), Some(layer));
+        }
+        // In whatever order its tar has it.
+        for (changes, layer) in stack.iter().zip(&layers) {
+            prop_assert_eq!(&tar(changes).backwards().index(), layer);
         }
     }
     /// What is at each moment is what the layers up to it show, and every sum is that of what is there.

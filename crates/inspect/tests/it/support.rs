@@ -49,6 +49,12 @@ impl Tar {
         self
     }
 
+    /// The same in the other order.
+    pub(crate) fn backwards(mut self) -> Self {
+        self.0.reverse();
+        self
+    }
+
     /// What is in it.
     pub(crate) fn index(&self) -> LayerIndex {
         let mut writer = Writer::new(Vec::new());

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use kiln_store::{BuildStep, Record};
+use kiln_image::Digest;
+use kiln_store::{BuildStep, Cap, Record};
 
 use super::support::{add_step, key, prune, store};
 
@@ -48,4 +49,31 @@ fn the_newest_build_says_where_a_layer_was_made() {
     let elsewhere = Record::new(other.clone(), first, "COPY", Duration::ZERO);
     store.put_record(&key(2), &elsewhere).unwrap();
     assert_eq!(store.maker(&other).unwrap().unwrap().step, "COPY");
+}
+
+#[test]
+fn what_was_found_in_foreign_layers_is_bounded() {
+    let (_directory, store) = store();
+    let layer = |number: usize| Digest::of(number.to_string());
+    assert_eq!(store.foreign_layer(&layer(0), 1).unwrap(), None);
+    store.put_foreign_layer(&layer(0), 1, b"found").unwrap();
+    assert_eq!(store.foreign_layer(&layer(0), 1).unwrap().as_deref(), Some(&b"found"[..]));
+    assert_eq!(store.foreign_layer(&layer(0), 2).unwrap(), None);
+    prune(&store, false);
+    assert_eq!(store.foreign_layer(&layer(0), 1).unwrap(), None);
+
+    // A tenth of what the store may hold is 1 MB: three of these are more.
+    let store = store.with_cap(Cap::Bytes(10_000_000));
+    let content = vec![7; 400_000];
+    for number in 0..3 {
+        store.put_foreign_layer(&layer(number), 1, &content).unwrap();
+        std::thread::sleep(Duration::from_millis(2));
+        // What is looked at stays.
+        assert!(store.foreign_layer(&layer(0), 1).unwrap().is_some(), "{number}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    assert_eq!(store.foreign_layer(&layer(1), 1).unwrap(), None);
+    assert!(store.foreign_layer(&layer(2), 1).unwrap().is_some());
+    store.put_foreign_layer(&layer(3), 1, &vec![7; 1_000_001]).unwrap();
+    assert_eq!(store.foreign_layer(&layer(3), 1).unwrap(), None);
 }
