@@ -14,6 +14,7 @@ use crate::cache::{Caches, Found};
 use crate::cancel::Cancel;
 use crate::damage::Damages;
 use crate::error::{Error, StepError, StepResult};
+use crate::layout::{LayoutFiles as _, blob_name};
 use crate::request::{CachePlace, Layout};
 use crate::session::Tasks;
 
@@ -318,7 +319,7 @@ impl<'a> Images<'a> {
             Place::Cache(layer, found) => return self.caches.open(layer, found, report),
         };
         Ok(match self.layouts.get(image) {
-            Some(layout) => Box::new(layout.open_blob(&blob.digest)?),
+            Some(layout) => layout.must_open(&blob_name(&blob.digest))?.reader,
             None => Box::new(self.registry.blob_reader(image, blob, report)?),
         })
     }

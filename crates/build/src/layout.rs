@@ -1,5 +1,6 @@
 //! Images in OCI layouts on this machine (image specification, image-layout.md), as named contexts.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -22,9 +23,10 @@ impl Images<'_> {
     pub(crate) fn in_layout(&self, layout: &Layout, request: &ImageRequest) -> StepResult<ResolvedImage> {
         let digest = match layout.digest {
             Some(digest) => digest,
-            None => layout.named()?,
+            None => layout.named(layout.tag.as_deref())?,
         };
-        let (digest, manifest) = layout.manifest(digest, &request.platform)?;
+        let (manifest, bytes) = layout.manifest(digest, &request.platform)?;
+        let digest = Digest::of(&bytes);
         let bytes = layout.document(&manifest.config.digest)?;
         let config = parse_config(&bytes, &request.reference)?;
         same_layers(&manifest, &config, &request.reference)?;
@@ -36,21 +38,43 @@ impl Images<'_> {
     }
 }
 
-impl Layout {
+/// A file of a layout.
+pub(crate) struct Content {
+    pub(crate) reader: Box<dyn Read + Send>,
+    /// Bytes.
+    pub(crate) size: u64,
+}
+
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Content")
+            .field("size", &self.size)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A layout's files, wherever they are.
+pub(crate) trait LayoutFiles {
+    /// The file of that name; `None` if there is none.
+    fn open(&self, name: &str) -> StepResult<Option<Content>>;
+
+    /// What messages call it.
+    fn shown(&self) -> String;
+
     /// The index of all.
-    pub(crate) fn index(&self) -> StepResult<Index> {
-        let bytes = self.read("index.json")?;
-        serde_json::from_slice(&bytes).map_err(|error| self.invalid(&format!("its index.json is none: {error}")))
+    fn index(&self) -> StepResult<Index> {
+        let bytes = self.read(INDEX)?;
+        serde_json::from_slice(&bytes).map_err(|error| self.invalid(&format!("its {INDEX} is none: {error}")))
     }
 
     /// What the index has under the tag; as with docker, the only image that there is has any.
-    fn named(&self) -> StepResult<Digest> {
+    fn named(&self, tag: Option<&str>) -> StepResult<Digest> {
         let index = self.index()?;
-        let tag = self.tag.as_deref().unwrap_or("latest");
+        let tag = tag.unwrap_or("latest");
         let has =
             |key: &'static str| move |entry: &&Descriptor| entry.annotations.get(key).is_some_and(|name| name == tag);
         let mut entries = index.manifests.iter();
-        let found = entries.find(has("io.containerd.image.name"));
+        let found = entries.find(has(IMAGE_NAME));
         let found = found.or_else(|| index.manifests.iter().find(has(REF_NAME)));
         match (found, &index.manifests[..]) {
             (Some(entry), _) | (None, [entry]) => Ok(entry.digest),
@@ -70,20 +94,21 @@ impl Layout {
         }
     }
 
-    /// The manifest with that digest, or the one for the platform of the index with that digest.
-    fn manifest(&self, mut digest: Digest, platform: &Platform) -> StepResult<(Digest, Manifest)> {
+    /// The manifest with that digest, or the one for the platform of the index with that digest; and its bytes.
+    fn manifest(&self, mut digest: Digest, platform: &Platform) -> StepResult<(Manifest, Vec<u8>)> {
         for _ in 0..DEEPEST {
-            let document = Document::parse(&self.document(&digest)?, None);
+            let bytes = self.document(&digest)?;
+            let document = Document::parse(&bytes, None);
             let document = document.map_err(|error| self.invalid(&format!("blob {digest}: {error}")))?;
             let index = match document {
-                Document::Manifest(manifest) => return Ok((digest, manifest)),
+                Document::Manifest(manifest) => return Ok((manifest, bytes)),
                 Document::Index(index) => index,
             };
             digest = match (index.select(platform), &index.manifests[..]) {
                 (Some(entry), _) | (None, [entry]) => entry.digest,
                 _ => {
                     return Err(StepError::NoPlatform {
-                        what: format!("the OCI layout {}", self.path.display()),
+                        what: self.shown(),
                         wanted: platform.to_string(),
                         offered: index.platforms(),
                     });
@@ -94,7 +119,7 @@ impl Layout {
     }
 
     /// The content of a small blob.
-    pub(crate) fn document(&self, digest: &Digest) -> StepResult<Vec<u8>> {
+    fn document(&self, digest: &Digest) -> StepResult<Vec<u8>> {
         let bytes = self.read(&blob_name(digest))?;
         let found = Digest::of(&bytes);
         if found != *digest {
@@ -103,36 +128,55 @@ impl Layout {
         Ok(bytes)
     }
 
+    /// The content of a small file.
     fn read(&self, name: &str) -> StepResult<Vec<u8>> {
-        let file = self.open(name)?;
+        let content = self.must_open(name)?;
         let mut bytes = Vec::new();
-        let read = file.take(MAX_DOCUMENT + 1).read_to_end(&mut bytes);
-        read.map_err(StepError::io("read", self.path.join(name)))?;
+        let read = content.reader.take(MAX_DOCUMENT + 1).read_to_end(&mut bytes);
+        read.map_err(StepError::io("read", format!("{name} of {}", self.shown())))?;
         if bytes.len() as u64 > MAX_DOCUMENT {
             return Err(self.invalid(&format!("{name} is larger than {} MiB", MAX_DOCUMENT >> 20)));
         }
         Ok(bytes)
     }
 
-    /// A layer, whose bytes the reader verifies.
-    pub(crate) fn open_blob(&self, digest: &Digest) -> StepResult<File> {
-        self.open(&blob_name(digest))
+    /// A file that must be there.
+    fn must_open(&self, name: &str) -> StepResult<Content> {
+        self.open(name)?
+            .ok_or_else(|| self.invalid(&format!("it has no {name}")))
     }
 
-    fn open(&self, name: &str) -> StepResult<File> {
-        let path = self.path.join(name);
-        match std::fs::metadata(&path) {
-            Ok(found) if found.is_file() => File::open(&path).map_err(StepError::io("open", &path)),
-            Ok(_) => Err(self.invalid(&format!("{name} is no file"))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(self.invalid(&format!("it has no {name}"))),
-            Err(error) => Err(StepError::io("open", &path)(error)),
-        }
-    }
-
+    /// What is wrong with it.
     fn invalid(&self, message: &str) -> StepError {
-        StepError::Invalid(format!("the OCI layout {}: {message}", self.path.display()))
+        StepError::Invalid(format!("{}: {message}", self.shown()))
     }
 }
+
+impl LayoutFiles for Layout {
+    fn open(&self, name: &str) -> StepResult<Option<Content>> {
+        let path = self.path.join(name);
+        let found = match std::fs::metadata(&path) {
+            Ok(found) if found.is_file() => found,
+            Ok(_) => return Err(self.invalid(&format!("{name} is no file"))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(StepError::io("open", &path)(error)),
+        };
+        Ok(Some(Content {
+            reader: Box::new(File::open(&path).map_err(StepError::io("open", &path))?),
+            size: found.len(),
+        }))
+    }
+
+    fn shown(&self) -> String {
+        format!("the OCI layout {}", self.path.display())
+    }
+}
+
+/// What a layout names its images in.
+pub(crate) const INDEX: &str = "index.json";
+
+/// The annotation by which containerd has an index name its images.
+pub(crate) const IMAGE_NAME: &str = "io.containerd.image.name";
 
 /// The annotation by which the specification has an index name its images.
 pub(crate) const REF_NAME: &str = "org.opencontainers.image.ref.name";

@@ -34,9 +34,9 @@ mod results;
 pub mod run;
 mod session;
 mod solve;
+mod source;
 mod stack;
 mod transfer;
-mod unpacked;
 mod waiting;
 mod why;
 
@@ -48,5 +48,5 @@ pub use event::Built;
 pub use mounts::MovedMounts;
 pub use planning::Checked;
 pub use remote::{FetchedContext, UnpackedContext};
-pub use unpacked::UnpackedImage;
+pub use source::{Files, Location, SourceImage, SourceLayer, SourceManifest};
 pub use why::{Difference, Look, Value, Why};

@@ -84,7 +84,10 @@ impl ReadAt for File {
 
 impl ReadAt for [u8] {
     fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
-        let rest = usize::try_from(at).ok().and_then(|at| self.get(at..)).unwrap_or_default();
+        let rest = usize::try_from(at)
+            .ok()
+            .and_then(|at| self.get(at..))
+            .unwrap_or_default();
         let count = rest.len().min(buffer.len());
         buffer[..count].copy_from_slice(&rest[..count]);
         Ok(count)
@@ -142,7 +145,10 @@ impl Elf {
     /// Bytes of memory, about.
     pub(crate) fn size(&self) -> usize {
         let texts = self.needed.iter().chain(&self.provides);
-        let pairs = self.requires.iter().map(|(file, version)| file.len() + version.len() + 48);
+        let pairs = self
+            .requires
+            .iter()
+            .map(|(file, version)| file.len() + version.len() + 48);
         let one = |text: &Option<Vec<u8>>| text.as_ref().map_or(0, Vec::len);
         let ones = one(&self.interpreter) + one(&self.rpath) + one(&self.runpath);
         texts.map(|text| text.len() + 24).sum::<usize>() + pairs.sum::<usize>() + ones + size_of::<Self>()
@@ -176,7 +182,9 @@ impl Elf {
         ];
         for list in lists {
             bytes::number(out, list.len() as u64);
-            list.iter().for_each(|text| bytes::text(out, text));
+            for text in list {
+                bytes::text(out, text);
+            }
         }
     }
 

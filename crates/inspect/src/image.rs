@@ -83,6 +83,9 @@ enum Contents {
     Excerpts(Excerpts),
 }
 
+/// What is in a layer.
+type Looked = (LayerIndex, Contents);
+
 /// How often a layer is read again for a file of which nothing was kept. That is seldom; an image may be made to do so.
 const MOST_REREAD: usize = 64;
 
@@ -93,12 +96,7 @@ impl Image {
     /// Looks into an image. Of layers that the store has nothing is read but what nobody has looked at yet; what it knows
     /// of others from before is not read again, and `tars` reads the rest, once each. `layers` are the names that they have
     /// in the store, or would have. The caller has the store in use.
-    pub fn open(
-        store: &Store,
-        config: ImageConfig,
-        layers: &[LayerId],
-        tars: Box<dyn Tars>,
-    ) -> Result<Self, Error> {
+    pub fn open(store: &Store, config: ImageConfig, layers: &[LayerId], tars: Box<dyn Tars>) -> Result<Self, Error> {
         let mut looked = BTreeMap::new();
         let mut known = Vec::with_capacity(layers.len());
         let history = history(&config, layers.len());
@@ -119,9 +117,11 @@ impl Image {
                 maker: store.maker(id)?,
             });
         }
-        let missing: Vec<usize> = (0..layers.len()).filter(|number| !looked.contains_key(number)).collect();
+        let missing: Vec<usize> = (0..layers.len())
+            .filter(|number| !looked.contains_key(number))
+            .collect();
         looked.extend(survey(store, &config, &missing, &*tars)?);
-        let (indexes, contents): (Vec<LayerIndex>, Vec<Contents>) = looked.into_values().unzip();
+        let (indexes, contents): (Vec<_>, Vec<_>) = looked.into_values().unzip();
         for (layer, index) in known.iter_mut().zip(&indexes) {
             layer.bytes = index.bytes();
         }
@@ -222,7 +222,7 @@ fn survey(
     config: &ImageConfig,
     layers: &[usize],
     tars: &dyn Tars,
-) -> Result<Vec<(usize, (LayerIndex, Contents))>, Error> {
+) -> Result<Vec<(usize, Looked)>, Error> {
     if layers.is_empty() {
         return Ok(Vec::new());
     }

@@ -25,7 +25,7 @@ pub use elf::Machine;
 pub use error::Error;
 pub use extract::{Contents, Extracted, extract};
 pub use image::{Image, Layer, NoTars, Piece, Tars};
-pub use index::{Entry, Kind, LayerIndex};
+pub use index::{Entry, Kind, LayerIndex, remembered_bytes};
 pub use moments::{Change, Moments};
 pub use resolve::{Lost, Resolved};
 pub use tree::{Cause, Death, Place, Tree};

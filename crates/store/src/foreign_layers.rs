@@ -23,8 +23,7 @@ impl Store {
     pub fn foreign_layer(&self, diff_id: &Digest, format: u32) -> Result<Option<Vec<u8>>> {
         let db = self.db();
         let diff_id = diff_id.to_string();
-        let mut statement =
-            db.prepare_cached("SELECT content FROM foreign_layers WHERE diff_id = ? AND format = ?")?;
+        let mut statement = db.prepare_cached("SELECT content FROM foreign_layers WHERE diff_id = ? AND format = ?")?;
         let found = statement
             .query_row(params![diff_id, format], |row| row.get(0))
             .optional()?;

@@ -12,7 +12,7 @@ use super::backend::{Backend, Verified};
 use super::document::{CONFIG_TYPE, Document, Packed};
 use crate::error::{StepError, StepResult};
 use crate::export::{self, LAYOUT};
-use crate::layout::{REF_NAME, blob_name, lock, touch};
+use crate::layout::{LayoutFiles as _, REF_NAME, blob_name, lock, touch};
 use crate::request::{Destination, Layout};
 
 /// A tag of a layout.
@@ -141,7 +141,10 @@ impl Backend for Local {
         blob: &Descriptor,
         _report: Box<dyn Fn(u64) + Send + 'r>,
     ) -> StepResult<Box<dyn Read + Send + 'r>> {
-        Ok(Box::new(Verified::new(self.layout.open_blob(&blob.digest)?, blob)))
+        Ok(Box::new(Verified::new(
+            self.layout.must_open(&blob_name(&blob.digest))?.reader,
+            blob,
+        )))
     }
 
     fn still_has(&self, blob: &Descriptor) -> bool {

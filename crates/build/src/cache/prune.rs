@@ -15,7 +15,7 @@ use super::document::{CONFIG_TYPE, Document};
 use super::local::Local;
 use crate::error::{StepError, StepResult};
 use crate::export::UNFINISHED;
-use crate::layout::{blob_name, lock};
+use crate::layout::{LayoutFiles as _, blob_name, lock};
 use crate::request::Layout;
 
 /// What was put there or relied on so lately stays.

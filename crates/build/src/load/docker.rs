@@ -9,17 +9,26 @@ use crate::error::{Error, StepError, StepResult};
 use crate::images::MAX_DOCUMENT;
 
 /// Its name.
-pub(super) const LIST: &str = "manifest.json";
+pub(crate) const LIST: &str = "manifest.json";
 
 /// One image of the list.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Listed {
-    config: String,
+pub(crate) struct Listed {
+    /// The file that is its config.
+    pub(crate) config: String,
     #[serde(default)]
     repo_tags: Option<Vec<String>>,
+    /// The files that are its layers, lowest first.
     #[serde(default)]
-    layers: Vec<String>,
+    pub(crate) layers: Vec<String>,
+}
+
+impl Listed {
+    /// Its names.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.repo_tags.iter().flatten().map(String::as_str)
+    }
 }
 
 /// The images of an archive with that list.
@@ -31,7 +40,7 @@ pub(super) fn entries(store: &Store, files: &Files, list: &Digest) -> Result<Vec
 }
 
 fn entry(files: &Files, image: &Listed) -> StepResult<Entry> {
-    let name = |tag: &String| -> StepResult<Reference> {
+    let name = |tag: &str| -> StepResult<Reference> {
         tag.parse()
             .map_err(|error| StepError::Invalid(format!("{LIST}: {error}")))
     };
@@ -49,6 +58,6 @@ fn entry(files: &Files, image: &Listed) -> StepResult<Entry> {
         images: vec![archived],
         index: None,
         left_out: 0,
-        names: image.repo_tags.iter().flatten().map(name).collect::<StepResult<_>>()?,
+        names: image.names().map(name).collect::<StepResult<_>>()?,
     })
 }

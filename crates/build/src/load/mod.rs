@@ -1,6 +1,6 @@
 //! Taking images in from archives: what `docker save` writes, and OCI layouts as tars.
 
-mod docker;
+pub(crate) mod docker;
 mod oci;
 
 use std::collections::HashMap;
@@ -18,6 +18,7 @@ use crate::cancel::Cancel;
 use crate::error::{Error, StepError, StepResult};
 use crate::event::Sink;
 use crate::images::{Images, MAX_DOCUMENT, chain_ids, parse_config};
+use crate::layout::INDEX;
 use crate::measure::layer_info;
 use crate::package::{Stored, keep_index};
 use crate::session::Tasks;
@@ -76,7 +77,7 @@ impl Builder {
 
 /// What the archive has. Docker's list, which many an archive has besides, knows one image for a name.
 fn entries(store: &Store, files: &Files) -> Result<Vec<Entry>, Error> {
-    let layout = match files.get(oci::INDEX) {
+    let layout = match files.get(INDEX) {
         Some(index) => Some(oci::read_index(store, index)?),
         None => None,
     };

@@ -7,12 +7,10 @@ use kiln_store::Store;
 use super::{Archived, Entry, Files, absent, lookup, not_an_image};
 use crate::error::{Error, StepError, StepResult};
 use crate::images::{MAX_DOCUMENT, parse_manifest};
+use crate::layout::{IMAGE_NAME, INDEX, REF_NAME, blob_name};
 
 /// What names blobs, for messages.
 const NAMED_BY: &str = "index or manifest";
-
-/// What a layout names its images in.
-pub(super) const INDEX: &str = "index.json";
 
 /// The images of a layout with that index. Descriptors of the same image under several names give one entry.
 pub(super) fn entries(store: &Store, files: &Files, layout: &Index) -> Result<Vec<Entry>, Error> {
@@ -86,12 +84,14 @@ fn images_of(store: &Store, files: &Files, index: &Index) -> StepResult<Vec<Arch
         media_type::is_manifest(&entry.media_type) && platform.is_none_or(|platform| platform.os != "unknown")
     };
     let named: Vec<&Descriptor> = index.manifests.iter().filter(is_image).collect();
-    let here = named.iter().filter(|entry| files.contains_key(&path_of(&entry.digest)));
+    let here = named
+        .iter()
+        .filter(|entry| files.contains_key(&blob_name(&entry.digest)));
     let images: StepResult<Vec<Archived>> = here.map(|entry| archived(store, files, entry)).collect();
     let images = images?;
     match (&images[..], &named[..]) {
         ([], []) => Err(StepError::Invalid("an index of the archive names no image".to_owned())),
-        ([], [first, ..]) => Err(absent(&path_of(&first.digest), NAMED_BY)),
+        ([], [first, ..]) => Err(absent(&blob_name(&first.digest), NAMED_BY)),
         _ => Ok(images),
     }
 }
@@ -114,14 +114,9 @@ fn archived(store: &Store, files: &Files, descriptor: &Descriptor) -> StepResult
     })
 }
 
-/// Where a layout has a blob.
-fn path_of(digest: &Digest) -> String {
-    format!("blobs/sha256/{}", digest.hex())
-}
-
 /// The blob of that digest, whose content was looked at when it was taken in.
 fn blob(files: &Files, digest: &Digest) -> StepResult<Digest> {
-    let path = path_of(digest);
+    let path = blob_name(digest);
     let found = lookup(files, &path, NAMED_BY)?;
     if found == *digest {
         return Ok(found);
@@ -136,9 +131,7 @@ fn blob(files: &Files, digest: &Digest) -> StepResult<Digest> {
 fn name(descriptor: &Descriptor) -> StepResult<Option<Reference>> {
     let annotation = |key: &str| descriptor.annotations.get(key);
     let whole = |name: &&String| name.contains([':', '/']);
-    let Some(name) = annotation("io.containerd.image.name")
-        .or_else(|| annotation("org.opencontainers.image.ref.name").filter(whole))
-    else {
+    let Some(name) = annotation(IMAGE_NAME).or_else(|| annotation(REF_NAME).filter(whole)) else {
         return Ok(None);
     };
     name.parse()

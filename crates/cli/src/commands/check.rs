@@ -9,7 +9,7 @@ use kiln_inspect::{Image, Tree};
 use crate::check::budget::{self, Budget, Bytes, Share};
 use crate::check::dive_ci::DiveRules;
 use crate::check::{Verdict, formats, start};
-use crate::engine::Engine;
+use crate::engine::{Engine, look_failure};
 use crate::failure::{Context as _, FAILED, Failure, Outcome};
 use crate::format::Format;
 use crate::settings::Settings;
@@ -19,7 +19,8 @@ use crate::terminal;
 /// Arguments of `kiln check`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The image: of the store, or of a registry
+    /// The image: a name of the store or a registry, docker://NAME, oci:DIRECTORY[:TAG], oci-archive: or
+    /// docker-archive:FILE[:TAG], or a path
     image: String,
     /// `text`, `json`, `junit`, `github`, `sarif`, or a template like `{{.Failures}}`
     #[arg(long)]
@@ -67,7 +68,7 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
     let engine = Engine::open(settings)?;
     let interrupt = Interrupt::watch()?;
     let looked = engine.look_into(&args.image, args.platform.as_ref(), settings, &interrupt)?;
-    let verdicts = verdicts(&looked.image, &budget, dive.as_ref())?;
+    let verdicts = verdicts(&looked.image, &budget, dive.as_ref(), &interrupt)?;
     terminal::print(shape.text(&args.image, &looked.image, &verdicts)?)?;
     if verdicts.iter().all(|verdict| verdict.passed) {
         return Ok(());
@@ -75,9 +76,14 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
     Err(Failure::silent(FAILED))
 }
 
-fn verdicts(image: &Image, budget: &Budget, dive: Option<&DiveRules>) -> Result<Vec<Verdict>, Failure> {
+fn verdicts(
+    image: &Image,
+    budget: &Budget,
+    dive: Option<&DiveRules>,
+    interrupt: &Interrupt,
+) -> Result<Vec<Verdict>, Failure> {
     let tree = Tree::of(image.indexes());
-    let report = kiln_inspect::start::check(image, &tree).map_err(Failure::internal)?;
+    let report = kiln_inspect::start::check(image, &tree).map_err(|error| look_failure(error, interrupt))?;
     let mut verdicts = start::verdicts(image, &report);
     if *budget != Budget::default() || dive.is_some() {
         let waste = Waste::of(image.indexes());

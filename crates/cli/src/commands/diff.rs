@@ -23,7 +23,8 @@ const WIDEST: usize = 60;
 /// Arguments of `kiln diff`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// An image: of the store, or of a registry
+    /// An image: a name of the store or a registry, docker://NAME, oci:DIRECTORY[:TAG], oci-archive: or
+    /// docker-archive:FILE[:TAG], or a path
     before: String,
     /// The image to compare it with
     after: String,

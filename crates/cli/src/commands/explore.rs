@@ -26,7 +26,8 @@ use crate::{explore, layers};
     after_help = "? in the explorer shows its keys: Tab goes from the layers to the files, / searches, f filters, q leaves."
 )]
 pub(crate) struct Args {
-    /// The image: of the store, or of a registry
+    /// The image: a name of the store or a registry, docker://NAME, oci:DIRECTORY[:TAG], oci-archive: or
+    /// docker-archive:FILE[:TAG], or a path
     image: String,
     /// Show what is different in this image; c goes from one to the other
     #[arg(long, value_name = "IMAGE")]

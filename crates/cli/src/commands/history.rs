@@ -1,20 +1,26 @@
 //! `kiln history`
 
-use kiln_image::Platform;
+use kiln_build::Location;
+use kiln_image::{Digest, Platform};
 use serde_json::{Value, json};
 
 use crate::engine::{Engine, HistoryRow};
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::format::{Format, rows};
 use crate::progress::text::{cut, sanitise};
 use crate::settings::Settings;
+use crate::signals::Interrupt;
 use crate::values::size;
 use crate::{layers, table, terminal, time};
+
+/// The size of a layer that nobody looked into yet, as docker calls what it does not know.
+const UNKNOWN: &str = "N/A";
 
 /// Arguments of `kiln history`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The image
+    /// The image: a name of the store, docker://NAME, oci:DIRECTORY[:TAG], oci-archive: or docker-archive:FILE[:TAG], or a
+    /// path
     image: String,
     /// `table`, `json`, or a template like `{{.CreatedBy}}`
     #[arg(long)]
@@ -37,14 +43,9 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
     let format = Format::parse(args.format.as_deref())?;
     let engine = Engine::open(settings)?;
-    let image = engine.find(&args.image, args.platform.as_ref())?;
-    let mut history = engine.history(&image)?;
+    let (id, mut history) = args.find(&engine, settings)?;
     history.reverse();
-    let id = if args.no_trunc {
-        image.id.to_string()
-    } else {
-        image.id.short()
-    };
+    let id = if args.no_trunc { id.to_string() } else { id.short() };
     // As with docker: only the image itself has an ID, its history has none any more.
     let id_of = |at: usize| if at == 0 { id.as_str() } else { "<missing>" };
     if args.quiet {
@@ -58,7 +59,7 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
                 id_of(at).to_owned(),
                 time::ago(row.created, now),
                 by,
-                args.size(row.size),
+                row.size.map_or_else(|| UNKNOWN.to_owned(), |bytes| args.size(bytes)),
                 row.comment.clone(),
                 row.compressed.map(|bytes| args.size(bytes)).unwrap_or_default(),
                 row.maker.as_ref().map(layers::made_in).unwrap_or_default(),
@@ -86,6 +87,21 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
 }
 
 impl Args {
+    /// The image's ID and its history. Names are those of the store, as with docker; what is elsewhere says so.
+    fn find(&self, engine: &Engine, settings: &Settings) -> Result<(Digest, Vec<HistoryRow>), Failure> {
+        let platform = self.platform.as_ref();
+        match engine.locate(&self.image)? {
+            Location::Name(name) => {
+                let image = engine.find(&name, platform)?;
+                Ok((image.id, engine.history(&image)?))
+            }
+            elsewhere => {
+                let source = engine.find_source(&elsewhere, platform, settings, &Interrupt::watch()?)?;
+                Ok((source.id, engine.history_of(&source)?))
+            }
+        }
+    }
+
     fn command(&self, row: &HistoryRow) -> String {
         let text = sanitise(row.created_by.replace(['\n', '\t'], " ").as_bytes());
         if self.no_trunc { text } else { cut(&text, 45, '…') }
@@ -105,7 +121,7 @@ impl Args {
             "CreatedAt": time::show(row.created),
             "CreatedSince": time::ago(row.created, now),
             "CreatedBy": row.created_by,
-            "Size": self.size(row.size),
+            "Size": row.size.map(|bytes| self.size(bytes)),
             "SizeBytes": row.size,
             "Comment": row.comment,
             "CompressedBytes": row.compressed,

@@ -22,7 +22,8 @@ const WIDEST: usize = 34;
 /// Arguments of `kiln waste`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The image: of the store, or of a registry
+    /// The image: a name of the store or a registry, docker://NAME, oci:DIRECTORY[:TAG], oci-archive: or
+    /// docker-archive:FILE[:TAG], or a path
     image: String,
     /// `table`, `json`, or a template like `{{.Dead}}`
     #[arg(long)]

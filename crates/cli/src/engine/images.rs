@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use kiln_build::SourceImage;
 use kiln_image::{Digest, ImageConfig, Platform, Reference};
-use kiln_store::{Entry, Found, Image, Maker};
+use kiln_store::{Entry, Found, Image, LayerId, Maker};
 
 use super::Engine;
 use crate::failure::{Failure, Outcome};
@@ -42,8 +43,8 @@ pub(crate) struct HistoryRow {
     pub(crate) created: i64,
     /// The command.
     pub(crate) created_by: String,
-    /// Bytes of its layer; 0 if it made none.
-    pub(crate) size: u64,
+    /// Bytes of its layer, if these are known; 0 if it made none.
+    pub(crate) size: Option<u64>,
     /// Who made it.
     pub(crate) comment: String,
     /// Bytes of its layer's smallest compressed form, if the store has one.
@@ -143,7 +144,7 @@ impl Engine {
         match self.store.find_image(text).map_err(Failure::internal)? {
             Found::One(entry, _) => Ok(entry),
             Found::Nothing => Err(Failure::failed(anyhow::anyhow!("no such image: {text}"))
-                .hint("`kiln images` lists those that are there; `kiln pull` gets others")),
+                .hint("`kiln images` lists those that are there; `docker://NAME` means one of a registry")),
             Found::Ambiguous(count) => Err(Failure::failed(anyhow::anyhow!(
                 "{text} is ambiguous: {count} images' IDs begin so"
             ))),
@@ -160,34 +161,54 @@ impl Engine {
             .map_err(|error| Failure::internal(anyhow::anyhow!("the config {id} is damaged: {error}")))
     }
 
-    /// What was done to make an image, oldest first.
+    /// What was done to make an image of the store, oldest first.
     pub(crate) fn history(&self, image: &ImageRow) -> Result<Vec<HistoryRow>, Failure> {
         let config = self.image_config(&image.config)?;
-        let layers = self
-            .store
-            .image(&image.config)
-            .map_err(Failure::internal)?
-            .map(|image| image.layers)
-            .unwrap_or_default();
-        let mut layers = layers.iter();
+        let image = self.store.image(&image.config).map_err(Failure::internal)?;
+        let layers: Vec<_> = image
+            .iter()
+            .flat_map(|image| &image.layers)
+            .map(|id| (id.clone(), None))
+            .collect();
+        self.rows_of_history(&config, &layers)
+    }
+
+    /// What was done to make an image that is anywhere, oldest first. Layers are not read for it.
+    pub(crate) fn history_of(&self, source: &SourceImage) -> Result<Vec<HistoryRow>, Failure> {
+        let layers = source.layers.iter();
+        let layers: Vec<_> = layers.map(|layer| (layer.id.clone(), layer.compressed())).collect();
+        self.rows_of_history(&source.config, &layers)
+    }
+
+    /// Of layers by their names in the store, with their compressed bytes where these are known.
+    fn rows_of_history(
+        &self,
+        config: &ImageConfig,
+        layers: &[(LayerId, Option<u64>)],
+    ) -> Result<Vec<HistoryRow>, Failure> {
+        let mut layers = layers.iter().zip(&config.rootfs.diff_ids);
         let mut rows = Vec::new();
         for entry in &config.history {
             let layer = if entry.empty_layer { None } else { layers.next() };
-            let (row, maker) = match layer {
-                Some(layer) => (
-                    self.store.layer(layer).map_err(Failure::internal)?,
-                    self.store.maker(layer).map_err(Failure::internal)?,
-                ),
-                None => (None, None),
-            };
-            rows.push(HistoryRow {
+            let mut row = HistoryRow {
                 created: entry.created.as_deref().map_or(0, time::parse),
                 created_by: entry.created_by.clone(),
-                size: row.as_ref().map_or(0, |row| row.size),
+                size: Some(0),
                 comment: entry.comment.clone(),
-                compressed: row.and_then(|row| row.blobs.iter().map(|blob| blob.size).min()),
-                maker,
-            });
+                compressed: None,
+                maker: None,
+            };
+            if let Some(((id, compressed), diff_id)) = layer {
+                let known = self.store.layer(id).map_err(Failure::internal)?;
+                row.size = match &known {
+                    Some(known) => Some(known.size),
+                    None => kiln_inspect::remembered_bytes(&self.store, diff_id).map_err(Failure::internal)?,
+                };
+                let smallest = known.and_then(|known| known.blobs.iter().map(|blob| blob.size).min());
+                row.compressed = smallest.or(*compressed);
+                row.maker = self.store.maker(id).map_err(Failure::internal)?;
+            }
+            rows.push(row);
         }
         Ok(rows)
     }

@@ -1,7 +1,14 @@
-//! Looking into an image.
+//! Images wherever they are, and looking into them.
 
+use std::error::Error;
+use std::io::Read;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use kiln_build::event::{Silent, Sink};
+use kiln_build::{Builder, Location, SourceImage};
 use kiln_image::Platform;
-use kiln_inspect::Image;
+use kiln_inspect::{Image, Tars};
 use kiln_store::InUse;
 
 use super::{Engine, canceled, failure};
@@ -18,8 +25,38 @@ pub(crate) struct Looked {
     _in_use: InUse,
 }
 
+/// Reads the layers of an image that the store does not have.
+#[derive(Debug)]
+struct Layers {
+    builder: Builder,
+    source: SourceImage,
+    progress: Arc<Progress>,
+    interrupt: Interrupt,
+    /// Whether people are not told of it any more: something else has the terminal.
+    is_silent: Arc<AtomicBool>,
+}
+
+impl Tars for Layers {
+    fn read(
+        &self,
+        layers: &[usize],
+        take: &(dyn Fn(usize, &mut dyn Read) + Sync),
+    ) -> Result<(), Box<dyn Error + Send + Sync>> {
+        let sink: &dyn Sink = if self.is_silent.load(Ordering::Relaxed) {
+            &Silent
+        } else {
+            self.progress.sink()
+        };
+        let read = self
+            .builder
+            .read_layers(&self.source, layers, take, sink, &self.interrupt.cancel);
+        Ok(read?)
+    }
+}
+
 impl Engine {
-    /// Looks into an image of the store or, where that has none of the name, of a registry.
+    /// Looks into an image, wherever it is; a name is one of the store or, where that has none such, of a registry. Of what
+    /// is not in the store only layers are read that nobody looked into before.
     pub(crate) fn look_into(
         &self,
         text: &str,
@@ -27,20 +64,86 @@ impl Engine {
         settings: &Settings,
         interrupt: &Interrupt,
     ) -> Result<Looked, Failure> {
-        let platform = platform
-            .cloned()
-            .map_or_else(|| settings.default_platform(), |asked| Ok(Some(asked)))?;
         let in_use = self.store.in_use().map_err(Failure::internal)?;
-        let progress = Progress::start(None, false, settings)?;
-        let unpacked = self
-            .builder()
-            .unpack_image(text, platform.as_ref(), progress.sink(), &interrupt.cancel);
+        let progress = Arc::new(Progress::start(None, false, settings)?);
+        let is_silent = Arc::new(AtomicBool::new(false));
+        let looked = self
+            .open_image(&self.locate(text)?, platform, settings, &progress, interrupt)
+            .and_then(|source| {
+                let config = source.config.clone();
+                let ids: Vec<_> = source.layers.iter().map(|layer| layer.id.clone()).collect();
+                let compressed: Vec<_> = source.layers.iter().map(kiln_build::SourceLayer::compressed).collect();
+                let layers = Layers {
+                    builder: self.builder.clone(),
+                    source,
+                    progress: Arc::clone(&progress),
+                    interrupt: interrupt.clone(),
+                    is_silent: Arc::clone(&is_silent),
+                };
+                let mut image = Image::open(&self.store, config, &ids, Box::new(layers))
+                    .map_err(|error| look_failure(error, interrupt))?;
+                for (layer, compressed) in image.layers.iter_mut().zip(compressed) {
+                    layer.compressed = layer.compressed.or(compressed);
+                }
+                Ok(image)
+            });
         progress.finish();
-        let unpacked = unpacked.map_err(|error| failure(error, interrupt))?;
-        let image = Image::open(&self.store, unpacked.config, &unpacked.layers).map_err(Failure::internal)?;
+        is_silent.store(true, Ordering::Relaxed);
+        let image = looked?;
         if interrupt.came() {
             return Err(canceled(interrupt));
         }
         Ok(Looked { image, _in_use: in_use })
+    }
+
+    /// Where an image is, by what people write.
+    pub(crate) fn locate(&self, text: &str) -> Result<Location, Failure> {
+        self.builder.locate(text).map_err(super::uncanceled)
+    }
+
+    /// Finds an image: of a registry only its manifest and its config are fetched.
+    pub(crate) fn find_source(
+        &self,
+        location: &Location,
+        platform: Option<&Platform>,
+        settings: &Settings,
+        interrupt: &Interrupt,
+    ) -> Result<SourceImage, Failure> {
+        let progress = Progress::start(None, false, settings)?;
+        let found = self.open_image(location, platform, settings, &progress, interrupt);
+        progress.finish();
+        found
+    }
+
+    fn open_image(
+        &self,
+        location: &Location,
+        platform: Option<&Platform>,
+        settings: &Settings,
+        progress: &Progress,
+        interrupt: &Interrupt,
+    ) -> Result<SourceImage, Failure> {
+        let platform = platform
+            .cloned()
+            .map_or_else(|| settings.default_platform(), |asked| Ok(Some(asked)))?;
+        self.builder
+            .open_image(location, platform.as_ref(), progress.sink(), &interrupt.cancel)
+            .map_err(|error| failure(error, interrupt))
+    }
+}
+
+/// What failed while an image was looked into; what the builder said is told as it always is.
+pub(crate) fn look_failure(error: kiln_inspect::Error, interrupt: &Interrupt) -> Failure {
+    match error {
+        kiln_inspect::Error::Tars(error) => match error.downcast::<kiln_build::Error>() {
+            Ok(error) => failure(*error, interrupt),
+            Err(error) => Failure::failed(anyhow::anyhow!("{error}")),
+        },
+        _ if interrupt.came() => canceled(interrupt),
+        error @ (kiln_inspect::Error::Layer { .. }
+        | kiln_inspect::Error::TooMuch { .. }
+        | kiln_inspect::Error::Outside { .. }
+        | kiln_inspect::Error::NotKept { .. }) => Failure::failed(error),
+        error => Failure::internal(error),
     }
 }

@@ -24,6 +24,7 @@ pub(crate) use bring::Bringer;
 pub(crate) use failures::{build_failure, canceled, failure, run_failure, uncanceled};
 pub(crate) use images::{HistoryRow, ImageRow};
 pub(crate) use logs::{BuildRow, StepRow};
+pub(crate) use look::look_failure;
 pub(crate) use run::RunSpec;
 
 /// Configs and manifests are small; what is larger is none.
@@ -51,6 +52,12 @@ impl Engine {
     /// What builds, pulls and pushes.
     pub(crate) const fn builder(&self) -> &Builder {
         &self.builder
+    }
+
+    /// A manifest or index that the store has.
+    fn document(&self, manifest: &Digest) -> Option<Document> {
+        let bytes = self.store.read_blob(manifest, LARGEST_DOCUMENT).ok()?;
+        Document::parse(&bytes, None).ok()
     }
 
     /// The descriptor of a manifest or index that the store has.

@@ -12,6 +12,7 @@ use crate::error::Error;
 pub(crate) use excerpts::{Excerpt, Excerpts, Program};
 pub(crate) use scan::open;
 pub(crate) use survey::Survey;
+pub use survey::remembered_bytes;
 pub(crate) use tar::{components, content};
 
 /// What indexes of the store are written as. Others are made anew.

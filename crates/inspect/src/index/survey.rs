@@ -67,6 +67,11 @@ impl Survey {
     }
 }
 
+/// Bytes of the files of a layer that is not in the store, if somebody looked into it before.
+pub fn remembered_bytes(store: &Store, diff_id: &Digest) -> Result<Option<u64>, Error> {
+    Ok(Survey::remembered(store, diff_id)?.map(|survey| survey.index.bytes()))
+}
+
 #[cfg(test)]
 mod tests {
     use kiln_layer::tar::{Entry, Kind, Writer};
@@ -104,9 +109,13 @@ mod tests {
             let (number, _) = named.next().unwrap();
             survey.excerpts.get(survey.index.first_name(number))
         };
-        let elf = |found: Option<&Excerpt>| matches!(found, Some(Excerpt::Program(Program::Elf(elf))) if elf.is_dynamic);
+        let elf =
+            |found: Option<&Excerpt>| matches!(found, Some(Excerpt::Program(Program::Elf(elf))) if elf.is_dynamic);
         assert!(elf(find("program")) && elf(find("a")));
-        assert_eq!((survey.index.entry(1).size, survey.index.entry(1).same_as), (program.len() as u64, None));
+        assert_eq!(
+            (survey.index.entry(1).size, survey.index.entry(1).same_as),
+            (program.len() as u64, None)
+        );
         assert!(
             matches!(find("script"), Some(Excerpt::Program(Program::Script(start))) if start.starts_with(b"#!/bin/sh\nx"))
         );

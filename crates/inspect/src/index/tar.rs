@@ -177,9 +177,17 @@ impl Names {
             } else if !marked.is_empty() && !marked.starts_with(b".wh.") {
                 self.deleted.push((parent, marked.to_vec()));
             }
-            return if self.deleted.len() + self.opaque.len() > MOST { Err(TooMuch) } else { Ok(()) };
+            return if self.deleted.len() + self.opaque.len() > MOST {
+                Err(TooMuch)
+            } else {
+                Ok(())
+            };
         }
-        let target: &[u8] = if entry.kind == tar::Kind::Symlink { &entry.link } else { b"" };
+        let target: &[u8] = if entry.kind == tar::Kind::Symlink {
+            &entry.link
+        } else {
+            b""
+        };
         let number = self.put(parent, name, describe(entry, digest), target)?;
         self.links.remove(&number);
         self.excerpts.set(number, excerpt);
@@ -207,11 +215,11 @@ impl Names {
     }
 
     /// What the tar says last is what counts.
-    fn put(&mut self, parent: u32, name: &[u8], entry: Entry, target: &[u8]) -> Result<u32, TooMuch> {
+    fn put(&mut self, parent: u32, name: &[u8], mut entry: Entry, target: &[u8]) -> Result<u32, TooMuch> {
         if self.index.entries.len() > MOST {
             return Err(TooMuch);
         }
-        let entry = Entry { parent, ..entry };
+        entry.parent = parent;
         let Some(number) = self.find(parent, name) else {
             let number = self.index.push(entry, name, target)?;
             let before = self.by_name.insert(self.hasher.hash_one((parent, name)), number);

@@ -57,7 +57,10 @@ fn what_was_found_in_foreign_layers_is_bounded() {
     let layer = |number: usize| Digest::of(number.to_string());
     assert_eq!(store.foreign_layer(&layer(0), 1).unwrap(), None);
     store.put_foreign_layer(&layer(0), 1, b"found").unwrap();
-    assert_eq!(store.foreign_layer(&layer(0), 1).unwrap().as_deref(), Some(&b"found"[..]));
+    assert_eq!(
+        store.foreign_layer(&layer(0), 1).unwrap().as_deref(),
+        Some(&b"found"[..])
+    );
     assert_eq!(store.foreign_layer(&layer(0), 2).unwrap(), None);
     prune(&store, false);
     assert_eq!(store.foreign_layer(&layer(0), 1).unwrap(), None);
