@@ -43,6 +43,8 @@ pub(crate) enum Command {
     Check(Box<commands::check::Args>),
     /// Show what is different between two images
     Diff(commands::diff::Args),
+    /// List the packages of an image, and which layer brought each
+    Packages(commands::packages::Args),
     /// Look around in an image: its layers, its files, what is wasted
     Explore(commands::explore::Args),
     /// Give an image another name
@@ -103,6 +105,7 @@ impl Command {
             | Self::Check(_)
             | Self::Waste(_)
             | Self::Diff(_)
+            | Self::Packages(_)
             | Self::Explore(_)
             | Self::Prune(_)
             | Self::Cache(_)

@@ -97,7 +97,13 @@ impl Writer<'_, '_> {
     fn open(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Error> {
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
         let path = if path.is_empty() { b"." } else { path };
-        let opened = openat2(&self.top, OsStr::from_bytes(path), flags | OFlags::CLOEXEC, Mode::empty(), resolve);
+        let opened = openat2(
+            &self.top,
+            OsStr::from_bytes(path),
+            flags | OFlags::CLOEXEC,
+            Mode::empty(),
+            resolve,
+        );
         opened.map_err(written(&self.shown(path)))
     }
 

@@ -14,6 +14,7 @@ mod extract;
 mod image;
 mod index;
 mod moments;
+pub mod packages;
 pub mod policy;
 mod reread;
 mod resolve;

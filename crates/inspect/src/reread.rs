@@ -45,7 +45,9 @@ pub(crate) fn each(
             continue;
         };
         take(*number, Piece::Begin);
-        content(&mut reader, &entry, &mut holes, &mut |piece| take(*number, Piece::Bytes(piece)))?;
+        content(&mut reader, &entry, &mut holes, &mut |piece| {
+            take(*number, Piece::Bytes(piece))
+        })?;
     }
     Ok(())
 }

@@ -194,7 +194,8 @@ impl Outside for World<'_> {
             self.images.iter().try_for_each(|image| {
                 let found = places.iter().map(|place| self.find(subject, *place)).enumerate();
                 let own = found.filter(|(_, (other, _))| std::ptr::eq(*other, *image));
-                let (numbers, places): (Vec<usize>, Vec<Place>) = own.map(|(number, (_, place))| (number, place)).unzip();
+                let (numbers, places): (Vec<usize>, Vec<Place>) =
+                    own.map(|(number, (_, place))| (number, place)).unzip();
                 image.read_files(&places, u64::MAX, &mut |number, piece| take(numbers[number], piece))
             })
         };

@@ -20,6 +20,7 @@ pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod logs;
 pub(crate) mod man;
+pub(crate) mod packages;
 pub(crate) mod plan;
 pub(crate) mod prune;
 pub(crate) mod pull;

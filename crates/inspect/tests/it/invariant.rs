@@ -171,7 +171,7 @@ proptest! {
     /// What is at each moment is what the layers up to it show, and every sum is that of what is there.
     #[test]
     fn moments_are_the_trees_of_the_layers_up_to_them(stack in vec(vec((0..PATHS.len(), change()), 0..8), 1..6)) {
-        let layers: Vec<LayerIndex> = stack.iter().map(|changes| tar(&layer(changes))).collect();
+        let layers: Vec<LayerIndex> = stack.iter().map(|changes| tar(&layer(changes)).index()).collect();
         let moments = Moments::of_layers(&layers);
         let mut before = BTreeMap::new();
         for moment in 0..moments.count() {
