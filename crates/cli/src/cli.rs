@@ -43,6 +43,8 @@ pub(crate) enum Command {
     Check(Box<commands::check::Args>),
     /// Show what is different between two images
     Diff(commands::diff::Args),
+    /// Show images beside one another: size, layers, packages, shell, user, whether they start
+    Compare(commands::compare::Args),
     /// List the packages of an image, and which layer brought each
     Packages(commands::packages::Args),
     /// Look around in an image: its layers, its files, what is wasted
@@ -106,6 +108,7 @@ impl Command {
             | Self::Waste(_)
             | Self::Diff(_)
             | Self::Packages(_)
+            | Self::Compare(_)
             | Self::Explore(_)
             | Self::Prune(_)
             | Self::Cache(_)

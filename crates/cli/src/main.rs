@@ -87,6 +87,7 @@ fn run(command: Command, settings: &Settings) -> Outcome {
         Command::Waste(args) => commands::waste::run(&args, settings),
         Command::Check(args) => commands::check::run(&args, settings),
         Command::Diff(args) => commands::diff::run(&args, settings),
+        Command::Compare(args) => commands::compare::run(&args, settings),
         Command::Packages(args) => commands::packages::run(&args, settings),
         Command::Explore(args) => commands::explore::run(&args, settings),
         Command::Tag(args) => commands::tag::run(&args, settings),
