@@ -45,6 +45,8 @@ pub(crate) enum Command {
     Diff(commands::diff::Args),
     /// Show images beside one another: size, layers, packages, shell, user, whether they start
     Compare(commands::compare::Args),
+    /// Write a page about an image: where its bytes are, what is wasted, how it was built
+    Report(commands::report::Args),
     /// List the packages of an image, and which layer brought each
     Packages(commands::packages::Args),
     /// Look around in an image: its layers, its files, what is wasted
@@ -108,6 +110,7 @@ impl Command {
             | Self::Waste(_)
             | Self::Diff(_)
             | Self::Packages(_)
+            | Self::Report(_)
             | Self::Compare(_)
             | Self::Explore(_)
             | Self::Prune(_)

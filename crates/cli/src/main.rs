@@ -21,6 +21,7 @@ mod failure;
 mod format;
 mod glob;
 mod layers;
+mod page;
 mod pieces;
 mod progress;
 mod report;
@@ -88,6 +89,7 @@ fn run(command: Command, settings: &Settings) -> Outcome {
         Command::Check(args) => commands::check::run(&args, settings),
         Command::Diff(args) => commands::diff::run(&args, settings),
         Command::Compare(args) => commands::compare::run(&args, settings),
+        Command::Report(args) => commands::report::run(&args, settings),
         Command::Packages(args) => commands::packages::run(&args, settings),
         Command::Explore(args) => commands::explore::run(&args, settings),
         Command::Tag(args) => commands::tag::run(&args, settings),

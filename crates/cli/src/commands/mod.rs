@@ -26,6 +26,7 @@ pub(crate) mod plan;
 pub(crate) mod prune;
 pub(crate) mod pull;
 pub(crate) mod push;
+pub(crate) mod report;
 pub(crate) mod rmi;
 pub(crate) mod run;
 pub(crate) mod save;

@@ -64,6 +64,7 @@ fn steps_are_remembered_by_number() {
         name: name.to_owned(),
         lines,
         outcome: "done".to_owned(),
+        began: Some(std::time::Duration::from_millis(7)),
         duration: std::time::Duration::from_millis(7),
         made,
     };
