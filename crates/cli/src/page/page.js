@@ -250,8 +250,18 @@
   section("bytes", "Where the bytes are", choice, crumbs, make("div", { class: "map" }, tiles, list),
     make("p", { class: "quiet hint" }, "A directory opens with a click or Enter; arrows go from tile to tile, Escape goes back."));
   choose("directories");
+  // Another size is another picture; who is on a tile stays there.
   let pending = 0;
-  new ResizeObserver(() => { cancelAnimationFrame(pending); pending = requestAnimationFrame(show); }).observe(tiles);
+  let pictured = tiles.clientWidth + "x" + tiles.clientHeight;
+  const again = () => {
+    const now = tiles.clientWidth + "x" + tiles.clientHeight;
+    if (now === pictured) return;
+    pictured = now;
+    const at = [...tiles.children].indexOf(document.activeElement);
+    show();
+    if (at >= 0 && tiles.children[at]) tiles.children[at].focus({ preventScroll: true });
+  };
+  new ResizeObserver(() => { cancelAnimationFrame(pending); pending = requestAnimationFrame(again); }).observe(tiles);
 
   // Layers.
   section("layers", "Layers", table(

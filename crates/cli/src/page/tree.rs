@@ -109,3 +109,78 @@ fn value(moments: &Moments<'_>, last: u32, node: u32, name: &str, shown: &BTreeM
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use kiln_inspect::LayerIndex;
+    use kiln_layer::tar::{Entry, Kind, Writer};
+
+    use super::*;
+
+    fn layer(files: impl IntoIterator<Item = (String, u64)>) -> Vec<LayerIndex> {
+        let mut writer = Writer::new(Vec::new());
+        for (path, size) in files {
+            let entry = Entry {
+                size,
+                ..Entry::new(path, Kind::File, 0o644)
+            };
+            writer.entry(&entry).unwrap();
+            writer.data(&vec![0; usize::try_from(size).unwrap()]).unwrap();
+        }
+        vec![LayerIndex::of_tar(&writer.finish().unwrap()[..], Path::new("test")).unwrap()]
+    }
+
+    /// Bytes and files of what a directory has in it, and how many names that are.
+    fn sums(tree: &Value) -> (u64, u64, usize) {
+        let Some(children) = tree.get(3).and_then(Value::as_array) else {
+            return (tree[1].as_u64().unwrap(), tree[2].as_u64().unwrap(), 1);
+        };
+        let all = children.iter().map(sums);
+        let sum = all.fold((0, 0, 1), |sum, child| {
+            (sum.0 + child.0, sum.1 + child.1, sum.2 + child.2)
+        });
+        assert_eq!(
+            (sum.0, sum.1),
+            (tree[1].as_u64().unwrap(), tree[2].as_u64().unwrap()),
+            "{}",
+            tree[0]
+        );
+        sum
+    }
+
+    #[test]
+    fn what_is_small_is_a_sum() {
+        let files = (0..20_000).map(|number| (format!("d{}/{}/file-{number}", number % 40, number % 7), number % 90));
+        let layers = layer(files);
+        let tree = tree(&Moments::of_layers(&layers), "/", 1000);
+        let (bytes, files, names) = sums(&tree);
+        assert_eq!(
+            (bytes, files),
+            ((0..20_000).map(|number| number % 90).sum::<u64>(), 20_000)
+        );
+        // Besides names there are sums, one for each directory at most.
+        assert!(names <= 1001 + 321, "{names}");
+        assert!(tree.to_string().len() < 100_000);
+    }
+
+    #[test]
+    fn deep_directories_and_odd_names() {
+        let deep = "d/".repeat(3000) + "f";
+        let layers = layer([(deep, 5), ("\u{1b}[2Jx".to_owned(), 1), ("n".repeat(200), 2)]);
+        let tree = tree(&Moments::of_layers(&layers), "/", 10_000);
+        let text = tree.to_string();
+        assert!(
+            serde_json::from_str::<Value>(&text).is_err() || text.matches('[').count() < 250,
+            "too deep for readers"
+        );
+        assert!(!text.contains('\u{1b}') && text.contains("\"x\""), "{text}");
+        assert_eq!(tree[1], 8);
+    }
+
+    #[test]
+    fn an_empty_image() {
+        assert_eq!(tree(&Moments::of_layers(&layer([])), "/", 10), json!(["/", 0, 0, []]));
+    }
+}

@@ -12,6 +12,7 @@ mod memory;
 mod object_storage;
 mod processors;
 mod random;
+mod report;
 mod together;
 mod trace;
 mod users;
@@ -46,6 +47,7 @@ pub fn all() -> Vec<Trial> {
         object_storage::TRIALS,
         processors::TRIALS,
         random::TRIALS,
+        report::TRIALS,
         together::TRIALS,
         trace::TRIALS,
         users::TRIALS,
