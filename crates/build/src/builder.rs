@@ -83,7 +83,10 @@ impl Builder {
             Err(_) => "failed",
         };
         let work = Work::begin(sink, "note the build");
-        let written = recorder.write(&self.store, id);
+        let written = recorder.write(&self.store, id).and_then(|()| match &result {
+            Ok(built) => self.note_result(id, request, built),
+            Err(_) => Ok(()),
+        });
         let finished = self.store.finish_build(id, outcome);
         drop(in_use);
         drop(work);
@@ -100,6 +103,13 @@ impl Builder {
             sink.event(Event::Notice(text));
         }
         result
+    }
+
+    /// Writes down how large the image of each name became.
+    fn note_result(&self, id: BuildId, request: &Request, built: &Built) -> Result<(), kiln_store::Error> {
+        let image = built.id();
+        let mut names = request.names().into_iter();
+        names.try_for_each(|name| self.store.put_build_result(id, &name, image.as_ref(), built.size))
     }
 
     fn build_as(&self, id: BuildId, request: &Request, sink: &dyn Sink, cancel: &Cancel) -> Result<Built, Error> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kiln_store::{BuildId, BuildStep, Store};
 
@@ -12,6 +12,7 @@ use crate::why::Why;
 /// A sink in front of another.
 pub(crate) struct Recorder<'a> {
     next: &'a dyn Sink,
+    begin: Instant,
     tasks: Mutex<BTreeMap<TaskId, Task>>,
 }
 
@@ -22,12 +23,15 @@ struct Task {
     /// Of one that was cached: by which build its layer was made, and when.
     made: Option<(BuildId, i64)>,
     ended: Option<(TaskOutcome, Duration)>,
+    /// When, after the build's beginning.
+    began: Duration,
 }
 
 impl<'a> Recorder<'a> {
     pub(crate) fn new(next: &'a dyn Sink) -> Self {
         Self {
             next,
+            begin: Instant::now(),
             tasks: Mutex::default(),
         }
     }
@@ -55,6 +59,7 @@ impl<'a> Recorder<'a> {
                     name: task.name.clone(),
                     lines: task.lines,
                     outcome: word(outcome).to_owned(),
+                    began: Some(task.began),
                     duration: *duration,
                     made: task.made,
                 };
@@ -90,7 +95,11 @@ impl Sink for Recorder<'_> {
                 why: Why::Cached { build, made },
             } => self.tasks().entry(*id).or_default().made = Some((*build, *made)),
             Event::Finished { id, outcome, duration } => {
-                self.tasks().entry(*id).or_default().ended = Some((outcome.clone(), *duration));
+                let began = self.begin.elapsed().saturating_sub(*duration);
+                let mut tasks = self.tasks();
+                let task = tasks.entry(*id).or_default();
+                task.ended = Some((outcome.clone(), *duration));
+                task.began = began;
             }
             _ => {}
         }

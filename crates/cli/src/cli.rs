@@ -47,6 +47,14 @@ pub(crate) enum Command {
     Validate(commands::validate::Args),
     /// Show what is different between two images
     Diff(commands::diff::Args),
+    /// Show images beside one another: size, layers, packages, shell, user, whether they start
+    Compare(commands::compare::Args),
+    /// Write a page about an image: where its bytes are, what is wasted, how it was built
+    Report(commands::report::Args),
+    /// List the packages of an image, and which layer brought each
+    Packages(commands::packages::Args),
+    /// Look around in an image: its layers, its files, what is wasted
+    Explore(commands::explore::Args),
     /// Give an image another name
     Tag(commands::tag::Args),
     /// Remove images
@@ -134,6 +142,10 @@ impl Command {
             | Self::Check(_)
             | Self::Waste(_)
             | Self::Diff(_)
+            | Self::Packages(_)
+            | Self::Report(_)
+            | Self::Compare(_)
+            | Self::Explore(_)
             | Self::Prune(_)
             | Self::Cache(_)
             | Self::Du(_) => true,

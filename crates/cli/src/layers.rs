@@ -41,6 +41,15 @@ pub(crate) fn stage_of(step: &str) -> Option<&str> {
     Some(stage)
 }
 
+/// Where a layer was made: stage, line, build.
+pub(crate) fn made_in(maker: &Maker) -> String {
+    let stage = stage(maker).map(|stage| format!("stage {}", one_line(stage)));
+    let line = maker.lines.map(|(line, _)| format!("line {line}"));
+    let build = maker.build.map(|build| format!("build {build}"));
+    let parts: Vec<String> = [stage, line, build].into_iter().flatten().collect();
+    parts.join(", ")
+}
+
 /// A layer for a table: its number, its line, and its instruction.
 pub(crate) fn shown(image: &Image, layer: usize, width: usize) -> String {
     let line = line(image, layer).map_or_else(String::new, |line| format!(" line {line}"));

@@ -16,11 +16,13 @@ mod context;
 mod docker_config;
 mod engine;
 mod explain;
+mod explore;
 mod failure;
 mod format;
 mod glob;
 mod layers;
 mod making;
+mod page;
 mod pieces;
 mod progress;
 mod report;
@@ -87,6 +89,10 @@ fn run(command: Command, settings: &Settings) -> Outcome {
         Command::Waste(args) => commands::waste::run(&args, settings),
         Command::Check(args) => commands::check::run(&args, settings),
         Command::Diff(args) => commands::diff::run(&args, settings),
+        Command::Compare(args) => commands::compare::run(&args, settings),
+        Command::Report(args) => commands::report::run(&args, settings),
+        Command::Packages(args) => commands::packages::run(&args, settings),
+        Command::Explore(args) => commands::explore::run(&args, settings),
         Command::Tag(args) => commands::tag::run(&args, settings),
         Command::Rmi(args) => commands::rmi::run(&args, settings),
         Command::Pull(args) => commands::pull::run(&args, settings),

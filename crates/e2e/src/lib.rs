@@ -4,6 +4,7 @@
 //! to expect, or a `[[case]]` in a book `tests/cases/AREA/TOPIC.toml`. `tests/cases/README.md` documents both.
 
 pub mod book;
+pub mod browser;
 pub mod case;
 pub mod check;
 pub mod expect;

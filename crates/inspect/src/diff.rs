@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::index::Kind;
+use crate::index::{Kind, LayerIndex};
 use crate::tree::{Place, Tree};
 
 /// A path at which two images are not the same.
@@ -58,7 +58,7 @@ impl Difference {
 }
 
 /// The node and the entry of a name in each of two trees.
-type Both = [Option<(u32, Place)>; 2];
+pub(crate) type Both = [Option<(u32, Place)>; 2];
 
 /// All differences between two trees, by path. Below a directory that only one has everything is listed.
 pub fn diff(before: &Tree<'_>, after: &Tree<'_>) -> Vec<Difference> {
@@ -127,16 +127,21 @@ pub fn by_directory(differences: &[Difference], depth: usize) -> BTreeMap<Vec<u8
 }
 
 impl Look {
-    fn of(tree: &Tree<'_>, place: Place) -> Self {
-        let entry = tree.entry(place);
-        let (_, content) = tree.content(place);
+    pub(crate) fn of(tree: &Tree<'_>, place: Place) -> Self {
+        Self::at(&tree.layers()[place.layer as usize], place.entry)
+    }
+
+    /// Of an entry of a layer.
+    pub(crate) fn at(layer: &LayerIndex, number: u32) -> Self {
+        let entry = layer.entry(number);
+        let content = layer.entry(layer.first_name(number));
         Self {
             kind: entry.kind,
             mode: if entry.kind == Kind::Symlink { 0o777 } else { entry.mode },
             owner: (entry.uid, entry.gid),
             size: content.size,
             digest: content.digest,
-            target: tree.layers()[place.layer as usize].target(entry).to_vec(),
+            target: layer.target(entry).to_vec(),
         }
     }
 }

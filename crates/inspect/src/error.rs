@@ -47,6 +47,14 @@ pub enum Error {
         /// The entry's name.
         path: PathBuf,
     },
+    /// A file could not be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        /// Which.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// The layers that are not in the store could not be read.
     #[error("{0}")]
     Tars(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -1,5 +1,7 @@
 //! An image to be looked into: of the store, or from wherever somebody reads its layers.
 
+mod bulk;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
@@ -16,6 +18,8 @@ use crate::error::{Error, path};
 use crate::index::{Excerpt, Excerpts, LayerIndex, Program, Survey, open};
 use crate::reread;
 use crate::tree::{Place, Tree};
+
+pub use bulk::Piece;
 
 /// An image.
 #[derive(Debug)]
@@ -140,7 +144,7 @@ impl Image {
     pub fn read_file(&self, tree: &Tree<'_>, place: Place, limit: u64) -> Result<Vec<u8>, Error> {
         let (first, entry) = tree.content(place);
         let file = match &self.contents[first.layer as usize] {
-            Contents::Directory(directory) => open_file(directory, tree, place)?,
+            Contents::Directory(directory) => open_file(directory, tree.path_of(place))?,
             Contents::Excerpts(excerpts) => match excerpts.get(first.entry) {
                 Some(Excerpt::Text(text)) => {
                     let length = usize::try_from(limit).map_or(text.len(), |limit| limit.min(text.len()));
@@ -168,7 +172,7 @@ impl Image {
         };
         match &self.contents[first.layer as usize] {
             Contents::Directory(directory) => {
-                let file = open_file(directory, tree, place)?;
+                let file = open_file(directory, tree.path_of(place))?;
                 Program::of(&file).map_err(failed)
             }
             Contents::Excerpts(excerpts) => match excerpts.get(first.entry) {
@@ -251,8 +255,7 @@ fn diff_id(config: &ImageConfig, layer: usize) -> Result<&Digest, Error> {
 
 /// Opens a file of a layer in the store's own directory. No link is followed on the way: what the path leads through was
 /// looked up before.
-fn open_file(directory: &OwnedFd, tree: &Tree<'_>, place: Place) -> Result<File, Error> {
-    let name = tree.path_of(place);
+fn open_file(directory: &OwnedFd, name: Vec<u8>) -> Result<File, Error> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     let opened = openat2(directory, &*name, flags, Mode::empty(), resolve);

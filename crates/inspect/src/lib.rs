@@ -10,10 +10,13 @@
 pub mod diff;
 mod elf;
 mod error;
+mod extract;
 pub mod formats;
 mod image;
 mod index;
+mod moments;
 mod names;
+pub mod packages;
 pub mod policy;
 mod reread;
 mod resolve;
@@ -23,7 +26,9 @@ pub mod waste;
 
 pub use elf::Machine;
 pub use error::Error;
-pub use image::{Image, Layer, NoTars, Tars};
+pub use extract::{Contents, Extracted, extract};
+pub use image::{Image, Layer, NoTars, Piece, Tars};
 pub use index::{Entry, Kind, LayerIndex, remembered_bytes};
+pub use moments::{Change, Moments};
 pub use resolve::{Lost, Resolved};
 pub use tree::{Cause, Death, Place, Tree};

@@ -95,11 +95,32 @@ pub struct Tree<'a> {
     /// Of files with several names, by the first: how many of them live.
     names: HashMap<Place, u32>,
     deaths: Vec<Death>,
+    /// What each layer made of each node, where somebody wants to know.
+    log: Option<Vec<Change>>,
+}
+
+/// What a layer made of a node. Of several by the same layer the last one counts.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Change {
+    pub(crate) layer: u32,
+    pub(crate) node: u32,
+    pub(crate) version: Option<Place>,
 }
 
 impl<'a> Tree<'a> {
     /// Lays layers over one another, the lowest first.
     pub fn of(layers: &'a [LayerIndex]) -> Self {
+        Self::build(layers, None)
+    }
+
+    /// The same, and what each layer made of each node, in the order of layers.
+    pub(crate) fn with_log(layers: &'a [LayerIndex]) -> (Self, Vec<Change>) {
+        let mut tree = Self::build(layers, Some(Vec::new()));
+        let log = tree.log.take().unwrap_or_default();
+        (tree, log)
+    }
+
+    fn build(layers: &'a [LayerIndex], log: Option<Vec<Change>>) -> Self {
         let root = Node {
             name: Place { layer: 0, entry: 0 },
             parent: 0,
@@ -113,6 +134,7 @@ impl<'a> Tree<'a> {
             by_name: Names::default(),
             names: HashMap::new(),
             deaths: Vec::new(),
+            log,
         };
         tree.by_name.add(0, b"");
         for number in (0..).take(layers.len()) {
@@ -194,7 +216,7 @@ impl<'a> Tree<'a> {
         }
         // What is only implied says nothing of a directory that is there.
         if !entry.is_implied || self.nodes[node as usize].version.is_none() {
-            self.nodes[node as usize].version = Some(place);
+            self.set(node, place.layer, Some(place));
         }
     }
 
@@ -203,7 +225,16 @@ impl<'a> Tree<'a> {
             let cause = self.replaced(version, place, entry);
             self.end(node, place.layer, cause);
         }
-        self.nodes[node as usize].version = Some(place);
+        self.set(node, place.layer, Some(place));
+    }
+
+    /// Says what a node stands for from that layer on, and gives what it stood for.
+    fn set(&mut self, node: u32, layer: u32, version: Option<Place>) -> Option<Place> {
+        let before = std::mem::replace(&mut self.nodes[node as usize].version, version);
+        if let Some(log) = self.log.as_mut().filter(|_| before != version) {
+            log.push(Change { layer, node, version });
+        }
+        before
     }
 
     fn replaced(&self, old: Place, new: Place, entry: &Entry) -> Cause {
@@ -237,7 +268,7 @@ impl<'a> Tree<'a> {
     }
 
     fn end_version(&mut self, node: u32, killer: u32, cause: Cause) {
-        let Some(place) = self.nodes[node as usize].version.take() else {
+        let Some(place) = self.set(node, killer, None) else {
             return;
         };
         let (first, entry) = self.content(place);
@@ -374,15 +405,16 @@ impl<'a> Tree<'a> {
 
     /// The path of an entry in its layer, which is the same in the tree.
     pub fn path_of(&self, place: Place) -> Vec<u8> {
-        let index = self.index(place.layer);
-        let mut names = Vec::new();
-        let mut at = place.entry;
-        while at != 0 {
-            let entry = index.entry(at);
-            names.push(index.name(entry));
-            at = entry.parent;
-        }
-        names.reverse();
-        names.join(&b'/')
+        self.index(place.layer).path(place.entry)
+    }
+
+    /// How many nodes there are, those that stand for nothing any more included.
+    pub(crate) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// The entry that has a node's name.
+    pub(crate) fn name(&self, node: u32) -> Place {
+        self.nodes[node as usize].name
     }
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
+use kiln_image::{Digest, Reference};
 use rusqlite::params;
 
 use crate::error::{Error, Result};
@@ -43,10 +44,25 @@ pub struct BuildStep {
     pub lines: Option<(u32, u32)>,
     /// How it ended.
     pub outcome: String,
+    /// How long after the build's beginning it began, where that is known.
+    pub began: Option<Duration>,
     /// How long it took.
     pub duration: Duration,
     /// Of one that was cached: the build that made its layer, and when, in seconds since 1970.
     pub made: Option<(BuildId, i64)>,
+}
+
+/// What a build came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuildResult {
+    /// The build.
+    pub build: BuildId,
+    /// Seconds since 1970 when it began.
+    pub started: i64,
+    /// The digest of the image's config, or of the index; `None` if nothing was kept but files.
+    pub image: Option<Digest>,
+    /// Unpacked bytes of all layers.
+    pub size: u64,
 }
 
 impl Store {
@@ -115,27 +131,61 @@ impl Store {
 
     /// Says how a step of a build ended.
     pub fn put_step(&self, build: BuildId, step: &BuildStep) -> Result<()> {
-        let milliseconds = to_sql(u64::try_from(step.duration.as_millis()).unwrap_or(u64::MAX));
+        let milliseconds = |time: Duration| to_sql(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
         let (first, last) = step.lines.unzip();
         let (made_by, made_at) = step.made.map(|(build, at)| (build.0, at)).unzip();
         let db = self.db();
         let mut statement = db.prepare_cached(
             "INSERT OR REPLACE INTO steps
-             (build, number, name, outcome, duration_ms, first_line, last_line, made_by, made_at)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             (build, number, name, outcome, duration_ms, first_line, last_line, made_by, made_at,
+              began_ms)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )?;
         statement.execute(params![
             build.0,
             to_sql(step.index as u64),
             step.name,
             step.outcome,
-            milliseconds,
+            milliseconds(step.duration),
             first,
             last,
             made_by,
             made_at,
+            step.began.map(milliseconds),
         ])?;
         Ok(())
+    }
+
+    /// Says what a build came to, under a name.
+    pub fn put_build_result(&self, id: BuildId, name: &Reference, image: Option<&Digest>, size: u64) -> Result<()> {
+        let db = self.db();
+        let mut statement =
+            db.prepare_cached("INSERT OR REPLACE INTO build_results (build, name, image, size) VALUES (?, ?, ?, ?)")?;
+        statement.execute(params![
+            id.0,
+            name.to_string(),
+            image.map(ToString::to_string),
+            to_sql(size)
+        ])?;
+        Ok(())
+    }
+
+    /// What the builds that are remembered came to under a name, oldest first.
+    pub fn build_results(&self, name: &Reference) -> Result<Vec<BuildResult>> {
+        let db = self.db();
+        let mut statement = db.prepare_cached(
+            "SELECT build, started, image, size FROM build_results JOIN builds ON builds.id = build
+             WHERE build_results.name = ? ORDER BY build",
+        )?;
+        let rows = statement.query_map([name.to_string()], |row| {
+            Ok(BuildResult {
+                build: BuildId(row.get(0)?),
+                started: row.get(1)?,
+                image: row.get::<_, Option<String>>(2)?.and_then(|image| image.parse().ok()),
+                size: from_sql(row.get(3)?),
+            })
+        })?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
     /// All builds that are remembered, newest first.
@@ -157,7 +207,7 @@ impl Store {
     pub fn build_steps(&self, build: BuildId) -> Result<Vec<BuildStep>> {
         let db = self.db();
         let mut statement = db.prepare_cached(
-            "SELECT number, name, first_line, last_line, outcome, duration_ms, made_by, made_at
+            "SELECT number, name, first_line, last_line, outcome, duration_ms, made_by, made_at, began_ms
              FROM steps WHERE build = ? ORDER BY number",
         )?;
         let rows = statement.query_map([build.0], |row| {
@@ -170,6 +220,7 @@ impl Store {
                 outcome: row.get(4)?,
                 duration: Duration::from_millis(from_sql(row.get(5)?)),
                 made: made_by.map(BuildId).zip(row.get(7)?),
+                began: row.get::<_, Option<i64>>(8)?.map(from_sql).map(Duration::from_millis),
             })
         })?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)

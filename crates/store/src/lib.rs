@@ -51,7 +51,7 @@ use kiln_image::Digest;
 use rusqlite::Connection;
 
 pub use blobs::BlobWriter;
-pub use builds::{Build, BuildStep};
+pub use builds::{Build, BuildResult, BuildStep};
 pub use caches::MountId;
 pub use check::{Damage, Fault};
 pub use contents::{Contents, Item, Kind, Need};

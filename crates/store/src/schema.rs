@@ -40,6 +40,7 @@ const CHANGES: &[&str] = &[
     LAYER_INDEXES,
     NAMES,
     FOREIGN_LAYERS,
+    BUILD_RESULTS,
 ];
 
 const TABLES: &str = "
@@ -227,6 +228,16 @@ const FOREIGN_LAYERS: &str = "
 CREATE TABLE foreign_layers (
     diff_id TEXT PRIMARY KEY, format INTEGER NOT NULL, content BLOB NOT NULL, used INTEGER NOT NULL
 );
+";
+
+/// When steps began, in milliseconds after the build did, and what builds came to, for each name.
+const BUILD_RESULTS: &str = "
+ALTER TABLE steps ADD COLUMN began_ms INTEGER;
+CREATE TABLE build_results (
+    build INTEGER NOT NULL REFERENCES builds(id) ON DELETE CASCADE, name TEXT NOT NULL, image TEXT, size INTEGER NOT NULL,
+    PRIMARY KEY (build, name)
+) WITHOUT ROWID;
+CREATE INDEX build_results_name ON build_results(name);
 ";
 
 /// The version from which on blobs have rows.

@@ -5,9 +5,11 @@ use std::fmt::Write as _;
 
 use kiln_image::{ImageConfig, Platform};
 use kiln_inspect::diff::{Difference, Look, by_directory, diff};
+use kiln_inspect::packages::PackageChange;
 use kiln_inspect::{Image, Kind, Tree};
 use serde_json::{Value, json};
 
+use super::packages;
 use crate::engine::Engine;
 use crate::failure::Outcome;
 use crate::format::{Format, rows};
@@ -31,6 +33,9 @@ pub(crate) struct Args {
     /// `table`, `json`, or a template like `{{.Growth}}`
     #[arg(long)]
     format: Option<String>,
+    /// Only packages
+    #[arg(long)]
+    packages: bool,
     /// How deep directories are told apart
     #[arg(long, value_name = "NUMBER", default_value_t = 2)]
     depth: usize,
@@ -49,10 +54,23 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
     let interrupt = Interrupt::watch()?;
     let look = |image: &str| engine.look_into(image, args.platform.as_ref(), settings, &interrupt);
     let (before, after) = (look(&args.before)?, look(&args.after)?);
+    let found = [packages::of(&before.image)?, packages::of(&after.image)?];
+    packages::warn_of_unread(&args.before, &found[0]);
+    packages::warn_of_unread(&args.after, &found[1]);
+    let names = [args.before.as_str(), &args.after];
+    let changed = kiln_inspect::packages::changes(&found[0].packages, &found[1].packages);
+    if args.packages {
+        return terminal::print(match format {
+            Format::Table if changed.is_empty() => "the same packages\n".to_owned(),
+            Format::Table => packages::changes_for_people(&changed),
+            format => rows(&format, &[packages::changes(names, &changed)])?,
+        });
+    }
     let compared = Compared {
-        names: [&args.before, &args.after],
+        names,
         images: [&before.image, &after.image],
         config: config_differences(&before.image.config, &after.image.config),
+        packages: changed,
         files: diff(&Tree::of(before.image.indexes()), &Tree::of(after.image.indexes())),
     };
     terminal::print(match format {
@@ -66,6 +84,7 @@ struct Compared<'a> {
     names: [&'a str; 2],
     images: [&'a Image; 2],
     config: Vec<Setting>,
+    packages: Vec<PackageChange>,
     files: Vec<Difference>,
 }
 
@@ -101,6 +120,10 @@ impl Compared<'_> {
             let cells: Vec<_> = self.config.iter().map(Setting::cells).collect();
             text.push('\n');
             text.push_str(&table::render(["CONFIG", "BEFORE", "AFTER"], &cells));
+        }
+        if !self.packages.is_empty() {
+            text.push('\n');
+            text.push_str(&packages::changes_for_people(&self.packages));
         }
         if !self.files.is_empty() {
             text.push_str(&self.directories(depth));
@@ -192,6 +215,7 @@ impl Compared<'_> {
             "Config": config
                 .map(|setting| json!({"Name": setting.name, "Before": setting.before, "After": setting.after}))
                 .collect::<Vec<_>>(),
+            "Packages": self.packages.iter().map(packages::change).collect::<Vec<_>>(),
             "Directories": directories.collect::<Vec<_>>(),
             "Files": files.collect::<Vec<_>>(),
         })
@@ -232,7 +256,7 @@ const fn kind(kind: Kind) -> &'static str {
     }
 }
 
-fn signed(bytes: i64) -> String {
+pub(crate) fn signed(bytes: i64) -> String {
     let sign = match bytes {
         0 => "",
         1.. => "+",

@@ -2,13 +2,12 @@
 
 use kiln_build::Location;
 use kiln_image::{Digest, Platform};
-use kiln_store::Maker;
 use serde_json::{Value, json};
 
 use crate::engine::{Engine, HistoryRow};
 use crate::failure::{Failure, Outcome};
 use crate::format::{Format, rows};
-use crate::progress::text::{cut, one_line, sanitise};
+use crate::progress::text::{cut, sanitise};
 use crate::settings::Settings;
 use crate::signals::Interrupt;
 use crate::values::size;
@@ -63,7 +62,7 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
                 row.size.map_or_else(|| UNKNOWN.to_owned(), |bytes| args.size(bytes)),
                 row.comment.clone(),
                 row.compressed.map(|bytes| args.size(bytes)).unwrap_or_default(),
-                row.maker.as_ref().map(place).unwrap_or_default(),
+                row.maker.as_ref().map(layers::made_in).unwrap_or_default(),
             ]
         };
         let cells: Vec<_> = history.iter().enumerate().map(cells).collect();
@@ -85,15 +84,6 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
             .collect();
         rows(&format, &values)?
     })
-}
-
-/// Where a layer was made: stage, line, build.
-fn place(maker: &Maker) -> String {
-    let stage = layers::stage(maker).map(|stage| format!("stage {}", one_line(stage)));
-    let line = maker.lines.map(|(line, _)| format!("line {line}"));
-    let build = maker.build.map(|build| format!("build {build}"));
-    let parts: Vec<String> = [stage, line, build].into_iter().flatten().collect();
-    parts.join(", ")
 }
 
 impl Args {

@@ -111,16 +111,13 @@ fn dive(dive: &Dive) -> String {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "one digit after the point is shown")]
-fn percent(part: u64, whole: u64) -> String {
+pub(crate) fn percent(part: u64, whole: u64) -> String {
     let share = if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
     format!("{:.1} %", share * 100.0)
 }
 
 fn cells(image: &Image, finding: &Finding) -> [String; 6] {
-    let place = match &finding.largest[..] {
-        [only] if finding.files == 1 => layers::path(&only.path),
-        _ => layers::path(&finding.directory),
-    };
+    let place = place(finding);
     let also = finding.largest.first().and_then(|wasted| wasted.also.as_deref());
     let layer = |number: u32| layers::shown(image, number as usize, WIDEST);
     let then = match (finding.kind, finding.other) {
@@ -138,6 +135,14 @@ fn cells(image: &Image, finding: &Finding) -> [String; 6] {
         layer(finding.added_by),
         then,
     ]
+}
+
+/// Where the bytes of a finding are.
+pub(crate) fn place(finding: &Finding) -> String {
+    match &finding.largest[..] {
+        [only] if finding.files == 1 => layers::path(&only.path),
+        _ => layers::path(&finding.directory),
+    }
 }
 
 /// What a kind of waste is called.

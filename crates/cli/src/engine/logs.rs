@@ -3,7 +3,8 @@
 use std::io::Write;
 
 use kiln_build::Why;
-use kiln_store::BuildId;
+use kiln_image::Reference;
+use kiln_store::{BuildId, BuildResult};
 
 use super::Engine;
 use crate::failure::{Failure, Outcome};
@@ -36,6 +37,8 @@ pub(crate) struct StepRow {
     pub(crate) outcome: String,
     /// How long it took.
     pub(crate) seconds: f64,
+    /// How many seconds after the build's beginning it began, where that is known.
+    pub(crate) began: Option<f64>,
     made: Option<(BuildId, i64)>,
 }
 
@@ -68,6 +71,11 @@ impl Engine {
         self.builder().why(build.build, step.number).map_err(Failure::internal)
     }
 
+    /// What builds came to under a name, oldest first.
+    pub(crate) fn build_results(&self, name: &Reference) -> Result<Vec<BuildResult>, Failure> {
+        self.store.build_results(name).map_err(Failure::internal)
+    }
+
     /// All builds that are remembered, newest first.
     pub(crate) fn builds(&self) -> Result<Vec<BuildRow>, Failure> {
         let builds = self.store.builds().map_err(Failure::internal)?;
@@ -90,6 +98,7 @@ impl Engine {
             lines: step.lines,
             outcome: step.outcome,
             seconds: step.duration.as_secs_f64(),
+            began: step.began.map(|began| began.as_secs_f64()),
             made: step.made,
         };
         Ok(steps.into_iter().map(row).collect())

@@ -17,6 +17,7 @@ use kiln_build::event::{Event, Sink};
 use crate::failure::Failure;
 use crate::settings::Settings;
 use crate::terminal;
+pub(crate) use tty::Style;
 
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

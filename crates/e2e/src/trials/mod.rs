@@ -3,6 +3,7 @@
 mod cached_build;
 mod caches;
 mod caches_together;
+mod explore;
 mod github_actions;
 mod hostile;
 mod interrupt;
@@ -11,6 +12,7 @@ mod memory;
 mod object_storage;
 mod processors;
 mod random;
+mod report;
 mod together;
 mod trace;
 mod users;
@@ -36,6 +38,7 @@ pub fn all() -> Vec<Trial> {
     [
         caches::TRIALS,
         caches_together::TRIALS,
+        explore::TRIALS,
         github_actions::TRIALS,
         hostile::TRIALS,
         interrupt::TRIALS,
@@ -44,6 +47,7 @@ pub fn all() -> Vec<Trial> {
         object_storage::TRIALS,
         processors::TRIALS,
         random::TRIALS,
+        report::TRIALS,
         together::TRIALS,
         trace::TRIALS,
         users::TRIALS,

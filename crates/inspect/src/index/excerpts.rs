@@ -30,7 +30,8 @@ const IN_MEMORY: u64 = 1 << 20;
 /// Larger files are no programs that anybody has; an archive may say that holes make one of any size.
 const LARGEST_PROGRAM: u64 = 4 << 30;
 
-/// Files that are kept whole, without slashes before them; a star stands for the rest of a name.
+/// Files that are kept whole besides those that describe packages, without slashes before them; a star stands for the rest
+/// of a name.
 const TEXTS: &[&str] = &[
     "etc/passwd",
     "etc/group",
@@ -246,10 +247,11 @@ impl Keeper {
 }
 
 fn is_text(path: &[u8]) -> bool {
-    TEXTS.iter().any(|pattern| match pattern.strip_suffix('*') {
+    let is_listed = TEXTS.iter().any(|pattern| match pattern.strip_suffix('*') {
         Some(start) => path
             .strip_prefix(start.as_bytes())
             .is_some_and(|rest| !rest.contains(&b'/')),
         None => path == pattern.as_bytes(),
-    })
+    });
+    is_listed || crate::packages::is_read(path)
 }

@@ -174,6 +174,19 @@ impl LayerIndex {
         &self.text[start..start + usize::from(entry.name_length)]
     }
 
+    /// The path of an entry, without a slash before it; empty for the root.
+    pub fn path(&self, number: u32) -> Vec<u8> {
+        let mut names = Vec::new();
+        let mut at = number;
+        while at != 0 {
+            let entry = self.entry(at);
+            names.push(self.name(entry));
+            at = entry.parent;
+        }
+        names.reverse();
+        names.join(&b'/')
+    }
+
     /// Where a symbolic link leads; empty for all else.
     pub fn target(&self, entry: &Entry) -> &[u8] {
         let start = entry.name_start as usize + usize::from(entry.name_length);

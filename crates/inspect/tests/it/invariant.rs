@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use kiln_inspect::LayerIndex;
 use kiln_inspect::waste::Waste;
+use kiln_inspect::{Change as Became, Kind, LayerIndex, Moments, Place, Tree};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -166,6 +166,49 @@ proptest! {
         // In whatever order its tar has it.
         for (changes, layer) in stack.iter().zip(&layers) {
             prop_assert_eq!(&tar(changes).backwards().index(), layer);
+        }
+    }
+    /// What is at each moment is what the layers up to it show, and every sum is that of what is there.
+    #[test]
+    fn moments_are_the_trees_of_the_layers_up_to_them(stack in vec(vec((0..PATHS.len(), change()), 0..8), 1..6)) {
+        let layers: Vec<LayerIndex> = stack.iter().map(|changes| tar(&layer(changes)).index()).collect();
+        let moments = Moments::of_layers(&layers);
+        let mut before = BTreeMap::new();
+        for moment in 0..moments.count() {
+            let tree = Tree::of(&layers[..=moment as usize]);
+            let expected: BTreeMap<Vec<u8>, Place> = tree.live().map(|(node, place)| (tree.path(node), place)).collect();
+            let nodes = (1..).take(moments.len() - 1);
+            let found: BTreeMap<Vec<u8>, Place> = nodes
+                .clone()
+                .filter_map(|node| Some((moments.path(node), moments.at(node, moment)?)))
+                .collect();
+            prop_assert_eq!(&found, &expected);
+            for node in 0..u32::try_from(moments.len()).unwrap() {
+                let path = moments.path(node);
+                prop_assert_eq!(moments.find(&path), Some(node));
+                let inside = |other: &[u8]| {
+                    node == 0 || other == path || other.strip_prefix(&path[..]).is_some_and(|rest| rest[0] == b'/')
+                };
+                let below: Vec<Place> = expected.iter().filter(|(other, _)| inside(other)).map(|(_, place)| *place).collect();
+                let files = below.iter().filter(|place| tree.entry(**place).kind != Kind::Directory);
+                prop_assert_eq!(moments.bytes(node, moment), below.iter().map(|place| tree.entry(*place).size).sum::<u64>());
+                prop_assert_eq!(moments.files(node, moment), files.count() as u64);
+                if let (Some(last), 1..) = (moment.checked_sub(1), node) {
+                    let change = moments.change(node, last, moment);
+                    let is_there = [before.contains_key(&path), expected.contains_key(&path)];
+                    let is_kind = match is_there {
+                        [false, false] => change == Became::None,
+                        [false, true] => change == Became::Added,
+                        [true, false] => change == Became::Removed,
+                        [true, true] => !matches!(change, Became::Added | Became::Removed),
+                    };
+                    prop_assert!(is_kind, "{:?} {:?} {:?}", String::from_utf8_lossy(&path), change, is_there);
+                    if change != Became::None {
+                        prop_assert!(moments.has_changes(node, last, moment));
+                    }
+                }
+            }
+            before = expected;
         }
     }
 }

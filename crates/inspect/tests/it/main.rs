@@ -5,4 +5,5 @@
 mod dive;
 mod invariant;
 mod kinds;
+mod moments;
 mod support;

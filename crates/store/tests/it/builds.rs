@@ -64,6 +64,7 @@ fn steps_are_remembered_by_number() {
         name: name.to_owned(),
         lines,
         outcome: "done".to_owned(),
+        began: Some(std::time::Duration::from_millis(7)),
         duration: std::time::Duration::from_millis(7),
         made,
     };
@@ -72,6 +73,39 @@ fn steps_are_remembered_by_number() {
     store.put_step(build, &second).unwrap();
     store.put_step(build, &first).unwrap();
     assert_eq!(store.build_steps(build).unwrap(), [first, second]);
+}
+
+#[test]
+fn what_builds_came_to_is_remembered_by_name() {
+    let (_directory, store) = store();
+    let names: [kiln_image::Reference; 2] = ["a:1", "b"].map(|name| name.parse().unwrap());
+    let image = kiln_image::Digest::of("config");
+    let builds = [100, 200].map(|size| {
+        let build = store.begin_build("test").unwrap();
+        store.put_build_result(build, &names[0], Some(&image), size).unwrap();
+        build
+    });
+    store.put_build_result(builds[1], &names[1], None, 300).unwrap();
+    let found = |name: &kiln_image::Reference| -> Vec<_> {
+        let results = store.build_results(name).unwrap().into_iter();
+        results
+            .map(|result| (result.build, result.image, result.size))
+            .collect()
+    };
+    assert_eq!(
+        found(&names[0]),
+        [(builds[0], Some(image), 100), (builds[1], Some(image), 200)]
+    );
+    assert_eq!(found(&names[1]), [(builds[1], None, 300)]);
+    for id in builds {
+        store.finish_build(id, "done").unwrap();
+    }
+    // They go with their builds.
+    for _ in 0..60 {
+        let id = store.begin_build("later").unwrap();
+        store.finish_build(id, "done").unwrap();
+    }
+    assert_eq!(found(&names[0]), []);
 }
 
 /// A list of what a step read that failed. The database takes no more room without it, though its file is as large.

@@ -40,6 +40,7 @@ fn the_newest_build_says_where_a_layer_was_made() {
         name: "RUN".to_owned(),
         lines: Some((7, 8)),
         outcome: "cached".to_owned(),
+        began: None,
         duration: Duration::ZERO,
         made: Some((first, 0)),
     };

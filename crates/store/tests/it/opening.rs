@@ -113,6 +113,7 @@ const LATER_COLUMNS: &[(&str, &str)] = &[
     ("steps", "last_line"),
     ("steps", "made_by"),
     ("steps", "made_at"),
+    ("steps", "began_ms"),
 ];
 
 #[test]

@@ -1,0 +1,249 @@
+//! Lists of packages that systems keep: dpkg's, and what distroless images have in its place; apk's.
+
+use std::collections::HashMap;
+
+use super::{Ecosystem, LARGEST_DATABASE, Package, Packages, each, is_file, word};
+use crate::error::Error;
+use crate::image::Image;
+use crate::index::{Kind, LayerIndex};
+use crate::tree::{Place, Tree};
+
+/// Reads a list.
+type Parse = fn(&str) -> Vec<Package>;
+
+const LISTS: &[(&str, Parse)] = &[
+    ("var/lib/dpkg/status", dpkg),
+    ("lib/apk/db/installed", apk),
+    ("usr/lib/apk/db/installed", apk),
+];
+
+/// A file for each package, in the format of dpkg's list.
+const DIRECTORY: &[u8] = b"var/lib/dpkg/status.d";
+
+pub(super) fn read(image: &Image, tree: &Tree<'_>, found: &mut Packages) -> Result<(), Error> {
+    let mut seen = Vec::new();
+    for (path, parse) in LISTS {
+        if let Some((node, _)) = tree.file(path.as_bytes())
+            && !seen.contains(&node)
+        {
+            seen.push(node);
+            list(image, tree, &tree.path(node), *parse, found)?;
+        }
+    }
+    directory(image, tree, found)
+}
+
+/// A list in all layers that have one: a package is of the layer from which on every list has it.
+fn list(image: &Image, tree: &Tree<'_>, path: &[u8], parse: Parse, found: &mut Packages) -> Result<(), Error> {
+    let mut packages: HashMap<(String, String, Option<String>), Package> = HashMap::new();
+    for (layer, index) in (0..).zip(image.indexes()) {
+        let Some(entry) = find(index, path) else { continue };
+        match index.entry(entry).kind {
+            Kind::File => {}
+            Kind::Whiteout => {
+                packages.clear();
+                continue;
+            }
+            _ => continue,
+        }
+        let text = image.read_file(tree, Place { layer, entry }, LARGEST_DATABASE)?;
+        let mut now = HashMap::new();
+        for mut package in parse(&String::from_utf8_lossy(&text)) {
+            let key = (
+                package.name.clone(),
+                package.version.clone(),
+                package.architecture.clone(),
+            );
+            package.layer = packages.get(&key).map_or(layer, |known| known.layer);
+            package.path = path.to_vec();
+            now.insert(key, package);
+        }
+        packages = now;
+    }
+    found.packages.extend(packages.into_values());
+    Ok(())
+}
+
+/// The entry of a path in a layer.
+fn find(index: &LayerIndex, path: &[u8]) -> Option<u32> {
+    path.split(|byte| *byte == b'/').try_fold(0, |directory, name| {
+        let mut entries = (0..).zip(index.entries()).skip(1);
+        entries
+            .find(|(_, entry)| entry.parent == directory && index.name(entry) == name)
+            .map(|(number, _)| number)
+    })
+}
+
+fn directory(image: &Image, tree: &Tree<'_>, found: &mut Packages) -> Result<(), Error> {
+    let Ok(directory) = tree.resolve(0, DIRECTORY) else {
+        return Ok(());
+    };
+    let is_list = |name: &[u8]| !name.ends_with(b".md5sums");
+    let files: Vec<(u32, Place)> = tree
+        .children(directory.node)
+        .filter(|(name, _, place)| is_list(name) && is_file(tree, *place))
+        .map(|(_, node, place)| (node, place))
+        .collect();
+    let places: Vec<Place> = files.iter().map(|(_, place)| *place).collect();
+    each(image, &places, super::LARGEST_FILE, |number, text| {
+        for mut package in dpkg(&String::from_utf8_lossy(text)) {
+            package.layer = places[number].layer;
+            package.path = tree.path(files[number].0);
+            found.packages.push(package);
+        }
+    })
+}
+
+/// Stanzas of `Name: value` (deb-control(5)). What is not installed, or removed but for its configuration, is left out.
+fn dpkg(text: &str) -> Vec<Package> {
+    let mut packages = Vec::new();
+    for stanza in stanzas(text) {
+        let field = |name: &str| {
+            let value = |line: &'_ str| -> Option<String> {
+                let (field, value) = line.split_once(':')?;
+                field.eq_ignore_ascii_case(name).then(|| word(value)).flatten()
+            };
+            stanza.iter().find_map(|line| value(line))
+        };
+        // Without a status it is one of those that have a file each.
+        let is_installed = field("Status").is_none_or(|status| status.split_whitespace().nth(2) == Some("installed"));
+        let (Some(name), Some(version), true) = (field("Package"), field("Version"), is_installed) else {
+            continue;
+        };
+        let kibibytes = field("Installed-Size").and_then(|size| size.parse::<u64>().ok());
+        let source = field("Source").and_then(|source| source.split_whitespace().next().map(str::to_owned));
+        packages.push(Package {
+            source: source.filter(|source| *source != name),
+            architecture: field("Architecture"),
+            bytes: kibibytes.and_then(|size| size.checked_mul(1024)),
+            ..package(Ecosystem::Deb, name, version)
+        });
+    }
+    packages
+}
+
+/// Stanzas of `L:value` with letters for names (apk's database, version 2).
+fn apk(text: &str) -> Vec<Package> {
+    let mut packages = Vec::new();
+    for stanza in stanzas(text) {
+        let field = |letter: char| {
+            let value =
+                |line: &'_ str| -> Option<String> { line.strip_prefix(letter)?.strip_prefix(':').and_then(word) };
+            stanza.iter().find_map(|line| value(line))
+        };
+        let (Some(name), Some(version)) = (field('P'), field('V')) else {
+            continue;
+        };
+        packages.push(Package {
+            source: field('o').filter(|origin| *origin != name),
+            architecture: field('A'),
+            bytes: field('I').and_then(|size| size.parse().ok()),
+            ..package(Ecosystem::Apk, name, version)
+        });
+    }
+    packages
+}
+
+/// Lines up to an empty one.
+fn stanzas(text: &str) -> impl Iterator<Item = Vec<&str>> {
+    let mut lines = text.lines();
+    std::iter::from_fn(move || {
+        let mut stanza = Vec::new();
+        for line in lines.by_ref() {
+            if !line.trim().is_empty() {
+                stanza.push(line);
+            } else if !stanza.is_empty() {
+                return Some(stanza);
+            }
+        }
+        (!stanza.is_empty()).then_some(stanza)
+    })
+}
+
+/// A package of which no more is known yet.
+pub(super) fn package(ecosystem: Ecosystem, name: String, version: String) -> Package {
+    Package {
+        ecosystem,
+        name,
+        version,
+        architecture: None,
+        source: None,
+        bytes: None,
+        layer: 0,
+        path: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_of_dpkg() {
+        let text = "\
+Package: libc6
+Status: install ok installed
+Installed-Size: 13
+Architecture: amd64
+Source: glibc (2.36-9)
+Version: 2.36-9+deb12u4
+Description: the library
+ Version: of nothing
+
+Package: gone
+Status: deinstall ok config-files
+Version: 1
+
+Package: held
+Status: hold ok installed
+Version: 1:2-3
+Architecture: all
+
+
+package: lower
+version: 5
+Package: second
+";
+        let found: Vec<_> = dpkg(text)
+            .into_iter()
+            .map(|package| (package.name, package.version, package.source, package.bytes))
+            .collect();
+        let row = |name: &str, version: &str, source: Option<&str>, bytes| {
+            (name.to_owned(), version.to_owned(), source.map(str::to_owned), bytes)
+        };
+        assert_eq!(
+            found,
+            [
+                row("libc6", "2.36-9+deb12u4", Some("glibc"), Some(13 << 10)),
+                row("held", "1:2-3", None, None),
+                row("lower", "5", None, None),
+            ]
+        );
+        for text in [
+            "",
+            "\n\n",
+            "Package",
+            "Package: a",
+            "Package: a\nVersion: \u{1b}[2J\n",
+            "\u{fffd}",
+        ] {
+            assert_eq!(dpkg(text), [], "{text:?}");
+        }
+    }
+
+    #[test]
+    fn lists_of_apk() {
+        let text =
+            "C:Q1abc=\nP:musl\nV:1.2.4-r2\nA:x86_64\nI:634880\no:musl\n\nP:musl-utils\nV:1.2.4-r2\nA:x86_64\no:musl\n";
+        let found: Vec<_> = apk(text)
+            .into_iter()
+            .map(|package| (package.name, package.source, package.bytes))
+            .collect();
+        let row = |name: &str, source: Option<&str>, bytes| (name.to_owned(), source.map(str::to_owned), bytes);
+        assert_eq!(
+            found,
+            [row("musl", None, Some(634_880)), row("musl-utils", Some("musl"), None)]
+        );
+        assert_eq!(apk("P:\nV:1\n"), []);
+    }
+}

@@ -1,0 +1,203 @@
+//! Packages of an image: what package managers of systems and languages write down of what they installed, and what Go's
+//! linker writes into programs.
+//!
+//! All of it is foreign: texts are read up to a limit, and what makes no sense is left out or named in
+//! [`Packages::unread`].
+
+mod change;
+mod databases;
+mod files;
+mod programs;
+mod version;
+
+use std::collections::HashMap;
+
+pub(crate) use files::is_read;
+
+pub use change::{Outcome, PackageChange, changes};
+
+use crate::error::Error;
+use crate::image::{Image, Piece};
+use crate::index::Kind;
+use crate::tree::{Place, Tree};
+
+/// What a package is of. The names are those of package URLs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Ecosystem {
+    /// Debian's and its relatives'.
+    Deb,
+    /// Alpine's and its relatives'.
+    Apk,
+    /// Of Python.
+    Pypi,
+    /// Of Node.
+    Npm,
+    /// Of Ruby.
+    Gem,
+    /// Modules that a Go program is linked from, and the language itself (`stdlib`).
+    Golang,
+}
+
+impl Ecosystem {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::Deb, Self::Apk, Self::Pypi, Self::Npm, Self::Gem, Self::Golang];
+
+    /// Its type in package URLs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Deb => "deb",
+            Self::Apk => "apk",
+            Self::Pypi => "pypi",
+            Self::Npm => "npm",
+            Self::Gem => "gem",
+            Self::Golang => "golang",
+        }
+    }
+}
+
+/// A package that is installed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Package {
+    /// What it is of.
+    pub ecosystem: Ecosystem,
+    /// Its name.
+    pub name: String,
+    /// Its version; empty if none is said.
+    pub version: String,
+    /// For which machines, where that is said.
+    pub architecture: Option<String>,
+    /// The source package that it was built from, where that has another name.
+    pub source: Option<String>,
+    /// Bytes that it takes, as its package manager says or as its files are; `None` if nobody knows.
+    pub bytes: Option<u64>,
+    /// The layer that brought this version, the lowest is 0.
+    pub layer: u32,
+    /// The file that says that it is there, without a slash before its path.
+    pub path: Vec<u8>,
+}
+
+/// What is known of an image's packages.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Packages {
+    /// By ecosystem and name.
+    pub packages: Vec<Package>,
+    /// The system, as it calls itself in `os-release`.
+    pub system: Option<String>,
+    /// Files that would say more and cannot be read, and why.
+    pub unread: Vec<(Vec<u8>, &'static str)>,
+}
+
+/// A list of packages of a system is not larger: Debian's with everything has 100 MB.
+const LARGEST_DATABASE: u64 = 128 << 20;
+
+/// More of a file that describes one package is not read.
+const LARGEST_FILE: u64 = 1 << 20;
+
+/// Databases that nothing here reads.
+const FOREIGN: &[(&str, &str)] = &[
+    ("var/lib/rpm/rpmdb.sqlite", "databases of rpm are not read"),
+    ("usr/lib/sysimage/rpm/rpmdb.sqlite", "databases of rpm are not read"),
+    ("var/lib/rpm/Packages", "databases of rpm are not read"),
+    ("var/lib/rpm/Packages.db", "databases of rpm are not read"),
+    ("usr/lib/sysimage/rpm/Packages.db", "databases of rpm are not read"),
+];
+
+impl Packages {
+    /// Looks for the packages of an image.
+    pub fn of(image: &Image, tree: &Tree<'_>) -> Result<Self, Error> {
+        let mut found = Self {
+            system: system(image, tree)?,
+            ..Self::default()
+        };
+        databases::read(image, tree, &mut found)?;
+        files::read(image, tree, &mut found)?;
+        programs::read(image, tree, &mut found)?;
+        for (path, why) in FOREIGN {
+            if tree.file(path.as_bytes()).is_some() {
+                found.unread.push((path.as_bytes().to_vec(), why));
+            }
+        }
+        let key = |package: &Package| {
+            (
+                package.ecosystem,
+                package.name.clone(),
+                package.version.clone(),
+                package.path.clone(),
+            )
+        };
+        found.packages.sort_by_cached_key(key);
+        found
+            .packages
+            .dedup_by(|a, b| key(a) == key(b) && a.architecture == b.architecture);
+        Ok(found)
+    }
+}
+
+/// How the system calls itself.
+fn system(image: &Image, tree: &Tree<'_>) -> Result<Option<String>, Error> {
+    let paths: [&[u8]; 2] = [b"etc/os-release", b"usr/lib/os-release"];
+    let Some((_, place)) = paths.iter().find_map(|path| tree.file(path)) else {
+        return Ok(None);
+    };
+    let text = image.read_file(tree, place, LARGEST_FILE)?;
+    let text = String::from_utf8_lossy(&text);
+    let value = |name: &str| {
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix('='))?;
+        let value = line.trim().trim_matches(['"', '\'']).to_owned();
+        (!value.is_empty()).then_some(value)
+    };
+    Ok(value("PRETTY_NAME").or_else(|| value("NAME")))
+}
+
+/// Gives each of some files to `read`, one after the other, with its number. No more than `limit` bytes of one are in memory.
+fn each(image: &Image, places: &[Place], limit: u64, mut read: impl FnMut(usize, &[u8]) + Send) -> Result<(), Error> {
+    let mut current: Option<usize> = None;
+    let mut bytes = Vec::new();
+    image.read_files(places, limit, &mut |number, piece| match piece {
+        Piece::Begin => {
+            if let Some(number) = current.replace(number) {
+                read(number, &bytes);
+            }
+            bytes.clear();
+        }
+        Piece::Bytes(piece) => bytes.extend_from_slice(piece),
+    })?;
+    if let Some(number) = current {
+        read(number, &bytes);
+    }
+    Ok(())
+}
+
+/// Bytes of the files that are below each of some directories of the tree, but not below another of them in it.
+fn bytes_below(tree: &Tree<'_>, directories: &HashMap<u32, usize>) -> HashMap<usize, u64> {
+    let mut sums = HashMap::new();
+    if directories.is_empty() {
+        return sums;
+    }
+    for (node, _, entry) in tree.live_files() {
+        let mut at = node;
+        while at != 0 {
+            at = tree.parent(at);
+            if let Some(number) = directories.get(&at) {
+                *sums.entry(*number).or_default() += entry.size;
+                break;
+            }
+        }
+    }
+    sums
+}
+
+/// Whether there is a regular file at a place.
+fn is_file(tree: &Tree<'_>, place: Place) -> bool {
+    tree.entry(place).kind == Kind::File
+}
+
+/// Text that is one word of a list: without control characters, and not longer than any name is.
+fn word(text: &str) -> Option<String> {
+    const LONGEST: usize = 512;
+    let text = text.trim();
+    let is_fit = !text.is_empty() && text.len() <= LONGEST && !text.chars().any(char::is_control);
+    is_fit.then(|| text.to_owned())
+}
