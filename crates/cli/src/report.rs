@@ -140,6 +140,9 @@ impl Reporter {
             };
             group = group.element(Level::HELP.message(format!("{} ({how})", lines(&fix.title))));
         }
+        if let Some(why) = &finding.unfixed {
+            group = group.element(Level::NOTE.message(format!("no fix: {}", lines(why))));
+        }
         self.render(group)
     }
 

@@ -48,6 +48,8 @@ pub struct Finding {
     pub line: u32,
     /// What would mend it, where that is known.
     pub fix: Option<Fix>,
+    /// Why nothing does, or not all of it, where that depends on what is known: `no version of curl is known`.
+    pub unfixed: Option<String>,
 }
 
 /// Whether a fix may be applied without a look at it.

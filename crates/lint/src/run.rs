@@ -99,6 +99,7 @@ fn finding(file: &Dockerfile, diagnostic: Diagnostic) -> Finding {
         span: shown(file, diagnostic.span),
         line,
         fix: None,
+        unfixed: None,
     };
     finding.fix = buildkit::fix(file, &finding);
     finding

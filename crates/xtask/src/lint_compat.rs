@@ -1,4 +1,7 @@
-//! `kiln lint` against hadolint: what both find in the Dockerfiles of the repository.
+//! `kiln lint` against hadolint: what both find in the Dockerfiles of the repository, and what is left of it once they are
+//! fixed.
+
+mod fixes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -48,7 +51,12 @@ pub fn run() -> Result<()> {
         let ours = ask(&mut command, directory.path(), name)?.with_context(|| format!("kiln lint fails at {name}"))?;
         compared.add(name, &text, theirs, &ours);
     }
-    compared.show(files.len())
+    compared.show(files.len())?;
+    fixes::measure(&kiln, &hadolint, directory.path(), &compared.read)
+}
+
+fn is_refused(found: &Found) -> bool {
+    found.keys().any(|(_, code)| code == "DL1000")
 }
 
 /// What a linter says of a file; `None` if it fails.
@@ -114,7 +122,8 @@ type Counts = [usize; 3];
 
 #[derive(Default)]
 struct Compared {
-    files: usize,
+    /// What hadolint finds in the files that both can read.
+    read: BTreeMap<String, Found>,
     /// What hadolint cannot read, what BuildKit refuses, and what uses extensions of Kiln's.
     unread: [usize; 3],
     rules: BTreeMap<String, Counts>,
@@ -123,7 +132,6 @@ struct Compared {
 
 impl Compared {
     fn add(&mut self, name: &str, text: &str, theirs: Option<Found>, ours: &Found) {
-        let is_refused = |found: &Found| found.keys().any(|(_, code)| code == "DL1000");
         let Some(theirs) = theirs.filter(|found| !is_refused(found)) else {
             self.unread[0] += 1;
             return;
@@ -136,7 +144,6 @@ impl Compared {
             self.unread[2] += 1;
             return;
         }
-        self.files += 1;
         let all: BTreeSet<&(u32, String)> = theirs.keys().chain(ours.keys()).collect();
         for key in all {
             let count = |found: &Found| found.get(key).copied().unwrap_or_default();
@@ -159,6 +166,7 @@ impl Compared {
                 self.differences.push((shown, reason(&key.1, above, line, their > our)));
             }
         }
+        self.read.insert(name.to_owned(), theirs);
     }
 
     #[expect(clippy::cast_precision_loss, reason = "counts of findings are far below 2⁵²")]
@@ -185,11 +193,11 @@ impl Compared {
             self.unread[0],
             self.unread[1],
             self.unread[2],
-            self.files,
+            self.read.len(),
             share * 100.0
         );
         let unexplained = self.differences.iter().filter(|(_, reason)| reason.is_none()).count();
-        if self.files < FEWEST || share < WANTED || unexplained > 0 {
+        if self.read.len() < FEWEST || share < WANTED || unexplained > 0 {
             bail!(
                 "wanted {FEWEST} files, {WANTED} the same, and a reason for each difference ({unexplained} have none)"
             );

@@ -5,6 +5,7 @@
 mod fixes;
 mod formatting;
 mod limits;
+mod mended;
 mod pages;
 mod rules;
 

@@ -2,6 +2,7 @@
 
 mod config;
 mod formats;
+mod known;
 mod mend;
 
 pub(super) use mend::{patch, replace};
@@ -73,6 +74,9 @@ pub(crate) struct Args {
     /// With --fix, also write what may change what is built
     #[arg(long)]
     unsafe_fixes: bool,
+    /// Versions for --fix to name: a TOML file with a table for each of apt, apk, dnf, zypper, pip, npm, gem, go and images
+    #[arg(long, value_name = "FILE")]
+    versions: Option<PathBuf>,
     /// Print what --fix would change, and change nothing
     #[arg(long)]
     diff: bool,
@@ -91,7 +95,10 @@ pub(crate) struct Linted {
 
 /// Looks for what is wrong with Dockerfiles.
 pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
-    let config = config::gather(args, settings)?;
+    let mut config = config::gather(args, settings)?;
+    if let Some(path) = &args.versions {
+        known::of_file(path, &mut config.rules.known)?;
+    }
     let format = formats::Format::parse(config.format.as_deref())?;
     let mut unread = Vec::new();
     let mut linted = Vec::new();
