@@ -5,12 +5,14 @@
 //! random; the targets of `fuzz/` call them with what a fuzzer finds.
 
 mod dockerfile;
+mod fixes;
 mod image;
 mod include;
 mod tar;
 mod text;
 
 pub use dockerfile::{dockerfile, json_form, linted};
+pub use fixes::fixed;
 pub use image::{image, reference};
 pub use include::include;
 pub use tar::tar;

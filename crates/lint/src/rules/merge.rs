@@ -24,7 +24,7 @@ pub(super) fn fix(view: &View<'_>, earlier: &Item<'_>, item: &Item<'_>) -> Optio
     let (open, close) = if second.script.chain { ("", "") } else { ("{ ", "; }") };
     let both = Script::parse(&format!("{before} && {open}{after}{close}"));
     let counted = first.script.commands.len() + second.script.commands.len();
-    if !both.valid || both.commands.len() != counted || after.starts_with('#') {
+    if !both.valid || both.commands.len() != counted || after.is_empty() || after.starts_with('#') {
         return None;
     }
     let start = written(earlier.kind)?.start + trimmed(view, written(earlier.kind)?)?.len();
@@ -33,7 +33,7 @@ pub(super) fn fix(view: &View<'_>, earlier: &Item<'_>, item: &Item<'_>) -> Optio
     let begin = text.start + leading.len() - leading.trim_start().len();
     let between = view.file.source.get(start..begin)?;
     let comments: Vec<&str> = between
-        .lines()
+        .split_inclusive('\n')
         .filter(|line| line.trim_start().starts_with('#'))
         .collect();
     if comments.iter().any(|comment| is_order(comment)) || is_ordered(view, earlier) {
@@ -43,7 +43,6 @@ pub(super) fn fix(view: &View<'_>, earlier: &Item<'_>, item: &Item<'_>) -> Optio
     let mut tie = format!(" {}{newline}", view.file.escape);
     for comment in comments {
         tie.push_str(comment);
-        tie.push_str(newline);
     }
     tie.push_str("    && ");
     tie.push_str(open);

@@ -6,13 +6,28 @@ use crate::finding::Edit;
 use crate::known::Base;
 use crate::view::{Item, View};
 
-/// The instructions before one in its stage and in those that this is built on, the nearest first.
+/// What came into effect before an item, the latest first: the instructions of its stage, what the one that this is built on
+/// puts off and does, and so on.
 fn before<'v, 'a>(view: &'v View<'a>, item: &Item<'_>) -> impl Iterator<Item = &'a Instruction> + use<'v, 'a> {
     let start = item.instruction.span.start;
-    let stages = item.stage.into_iter().flat_map(|stage| view.ancestors(stage));
-    stages
-        .flat_map(|stage| stage.instructions.iter().rev())
-        .filter(move |each| each.span.start < start)
+    let own = item.stage;
+    let stages = own.into_iter().flat_map(|stage| view.ancestors(stage));
+    stages.flat_map(move |stage| {
+        let put_off = stage
+            .instructions
+            .iter()
+            .rev()
+            .filter_map(move |each| match &each.kind {
+                Kind::Onbuild(onbuild) if own != Some(stage.index) => Some(&*onbuild.instruction),
+                _ => None,
+            });
+        let done = stage
+            .instructions
+            .iter()
+            .rev()
+            .filter(move |each| each.span.start < start);
+        put_off.chain(done)
+    })
 }
 
 /// The image that an item's stage is built on in the end, as FROM names it.

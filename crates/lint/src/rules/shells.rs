@@ -28,7 +28,7 @@ fn as_array(view: &View<'_>, item: &Item<'_>, text: &Word) -> Option<Fix> {
     let mut words = text.raw.split_ascii_whitespace().peekable();
     let assigns = words.peek().is_some_and(|first| first.contains('='));
     if !same || shell.is_some() || assigns || !text.raw.chars().all(plain) || is_builtin(words.peek()?) {
-        return by_shell(view, text, shell);
+        return by_shell(view, item, text, shell);
     }
     let words: Vec<String> = words.map(str::to_owned).collect();
     let edit = Edit::replace(text.span, array(&words)?);
@@ -37,7 +37,7 @@ fn as_array(view: &View<'_>, item: &Item<'_>, text: &Word) -> Option<Fix> {
 }
 
 /// What the image gets anyway, written out. That is certain only where the text itself says which shell.
-fn by_shell(view: &View<'_>, text: &Word, shell: Option<&[String]>) -> Option<Fix> {
+fn by_shell(view: &View<'_>, item: &Item<'_>, text: &Word, shell: Option<&[String]>) -> Option<Fix> {
     let written = view.file.source.get(text.span.range())?;
     let unclear = text.raw.starts_with('[') || text.raw.contains("<<") || place::has_comment(written);
     if unclear || view.file.escape != '\\' || text.raw.trim() != text.raw {
@@ -48,7 +48,9 @@ fn by_shell(view: &View<'_>, text: &Word, shell: Option<&[String]>) -> Option<Fi
     words.push(text.raw.clone());
     let edits = vec![Edit::replace(text.span, array(&words)?)];
     let title = "name the shell in a JSON array";
-    Some(if shell.is_some() {
+    // An image says of a check that it is for a shell.
+    let certain = shell.is_some() && !matches!(item.kind, Kind::Healthcheck(_));
+    Some(if certain {
         Fix::safe(title, edits)
     } else {
         Fix::careful(title, edits)
