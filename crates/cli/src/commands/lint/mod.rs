@@ -74,9 +74,10 @@ pub(crate) struct Args {
     /// With --fix, also write what may change what is built
     #[arg(long)]
     unsafe_fixes: bool,
-    /// Versions for --fix to name: a TOML file with a table for each of apt, apk, dnf, zypper, pip, npm, gem, go and images
-    #[arg(long, value_name = "FILE")]
-    versions: Option<PathBuf>,
+    /// Where fixes find versions to name; may be given several times: context (lock files beside the Dockerfile), store (base
+    /// images that are there), or a TOML file with a table for each of apt, apk, dnf, zypper, pip, npm, gem, go and images
+    #[arg(long, value_name = "context|store|FILE")]
+    versions: Vec<known::Source>,
     /// Print what --fix would change, and change nothing
     #[arg(long)]
     diff: bool,
@@ -90,21 +91,29 @@ pub(crate) struct Linted {
     path: Option<PathBuf>,
     /// Its tree, for lines and columns.
     file: Dockerfile,
+    /// What the rules were asked, and may know.
+    config: Config,
     findings: Vec<Finding>,
+}
+
+impl Linted {
+    /// Looks at a text in place of the one before.
+    fn read_again(&mut self, text: &str) {
+        self.findings = kiln_lint::lint(text, &self.config);
+        self.file = kiln_dockerfile::parse(text).0;
+    }
 }
 
 /// Looks for what is wrong with Dockerfiles.
 pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
-    let mut config = config::gather(args, settings)?;
-    if let Some(path) = &args.versions {
-        known::of_file(path, &mut config.rules.known)?;
-    }
+    let config = config::gather(args, settings)?;
+    let mut sources = known::Sources::new(&args.versions, settings)?;
     let format = formats::Format::parse(config.format.as_deref())?;
     let mut unread = Vec::new();
     let mut linted = Vec::new();
     for path in files(args) {
         match read(&path, args) {
-            Ok((name, text)) => linted.push(lint(name, &path, &text, &config.rules)),
+            Ok((name, text)) => linted.push(args.lint(name, &path, &text, &config.rules, &mut sources)?),
             Err(failure) => unread.push(failure),
         }
     }
@@ -113,11 +122,11 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
         terminal::say(Reporter::new(settings).failure(failure));
     }
     if args.diff {
-        terminal::print(mend::diff(&linted, &config.rules, args.safety()))?;
+        terminal::print(mend::diff(&linted, args.safety()))?;
         return conclude(&linted, &config.rules, &unread);
     }
     if args.fix || args.unsafe_fixes {
-        mend::write(&mut linted, &config.rules, args.safety())?;
+        mend::write(&mut linted, args.safety())?;
     }
     terminal::print(format.show(&linted, &reporter))?;
     conclude(&linted, &config.rules, &unread)
@@ -130,6 +139,39 @@ impl Args {
         } else {
             Safety::Safe
         }
+    }
+
+    /// Whether it looks into images: see [`crate::cli::Command::touches_layers`].
+    pub(crate) fn touches_layers(&self) -> bool {
+        self.versions.contains(&known::Source::Store)
+    }
+
+    fn lint(
+        &self,
+        name: String,
+        path: &Path,
+        text: &str,
+        config: &Config,
+        sources: &mut known::Sources<'_>,
+    ) -> Result<Linted, Failure> {
+        let path = (path.as_os_str() != "-").then(|| path.to_owned());
+        let file = kiln_dockerfile::parse(text).0;
+        let config = Config {
+            known: sources.of(&file, path.as_deref())?,
+            ..config.clone()
+        };
+        let mut findings = kiln_lint::lint(text, &config);
+        // Who does not want anything fixed need not know why it is not.
+        if !(self.fix || self.unsafe_fixes || self.diff) && self.versions.is_empty() {
+            findings.iter_mut().for_each(|finding| finding.unfixed = None);
+        }
+        Ok(Linted {
+            name,
+            path,
+            file,
+            config,
+            findings,
+        })
     }
 }
 
@@ -178,14 +220,4 @@ fn read(path: &Path, args: &Args) -> Result<(String, String), Failure> {
         Failure::failed(anyhow::anyhow!("{name} is not UTF-8 text (byte {at})"))
     })?;
     Ok((name, text))
-}
-
-fn lint(name: String, path: &Path, text: &str, config: &Config) -> Linted {
-    let findings = kiln_lint::lint(text, config);
-    Linted {
-        name,
-        path: (path.as_os_str() != "-").then(|| path.to_owned()),
-        file: kiln_dockerfile::parse(text).0,
-        findings,
-    }
 }
