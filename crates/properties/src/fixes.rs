@@ -146,7 +146,8 @@ fn steps(plan: &Plan, difference: Difference) -> Vec<(String, Vec<String>)> {
         match &mut op {
             Op::Exec(exec) => {
                 let script = exec.args.last_mut().map(std::mem::take).unwrap_or_default();
-                words.extend(script.split_ascii_whitespace().map(str::to_owned));
+                let between = |c: char| c.is_whitespace() || difference == Difference::Scripts && "();&|`".contains(c);
+                words.extend(script.split(between).filter(|word| !word.is_empty()).map(str::to_owned));
                 if difference == Difference::Joined {
                     exec.root = None;
                 }
@@ -167,14 +168,14 @@ fn steps(plan: &Plan, difference: Difference) -> Vec<(String, Vec<String>)> {
         if difference == Difference::Joined {
             key = without_numbers(&key);
             words.retain(|word| !matches!(word.as_str(), "&&" | "{" | "}"));
-            words
-                .iter_mut()
-                .for_each(|word| *word = word.trim_end_matches(';').to_owned());
+            for word in &mut words {
+                *word = word.trim_end_matches(';').to_owned();
+            }
             words.retain(|word| !word.is_empty());
         }
         match steps.last_mut() {
             Some((last, all)) if difference == Difference::Joined && !words.is_empty() && *last == key => {
-                all.extend(words)
+                all.extend(words);
             }
             _ => steps.push((key, words)),
         }
@@ -193,14 +194,9 @@ fn without_numbers(text: &str) -> String {
 
 /// Whether all words are among others, in their order, but for those that fixes replace.
 fn is_within(old: &[String], new: &[String]) -> bool {
-    let mut new = new.iter().map(|word| word.trim_matches(['(', '`', ')', ';']));
-    let mut kept = old
-        .iter()
-        .map(|word| word.trim_matches(['(', '`', ')', ';']))
-        .filter(|word| *word != "sudo");
-    kept.all(|word| {
-        new.any(|other| {
-            other == word || word.ends_with("apt") && matches!(other.strip_prefix(word), Some("-get" | "-cache"))
-        })
-    })
+    let mut new = new.iter();
+    let renamed =
+        |old: &str, new: &str| old.ends_with("apt") && matches!(new.strip_prefix(old), Some("-get" | "-cache"));
+    let mut kept = old.iter().filter(|word| *word != "sudo");
+    kept.all(|word| new.any(|other| other == word || renamed(word, other)))
 }

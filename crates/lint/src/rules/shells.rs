@@ -123,7 +123,7 @@ fn set_pipefail(view: &View<'_>, item: &Item<'_>) -> Option<Fix> {
         };
         let one_line = !view.file.source.get(span.range())?.contains('\n');
         let edit = Edit::replace(span, format!(" {}", array(&words)?));
-        return one_line.then(|| Fix::careful("add `-o pipefail`", vec![edit]));
+        return (one_line && is_safe(&words)).then(|| Fix::careful("add `-o pipefail`", vec![edit]));
     }
     let small = image.contains("alpine") || image.contains("busybox");
     let adds = |(other, _, run): (&Item<'_>, _, &RunScript)| {

@@ -163,7 +163,9 @@ impl Args {
         let mut findings = kiln_lint::lint(text, &config);
         // Who does not want anything fixed need not know why it is not.
         if !(self.fix || self.unsafe_fixes || self.diff) && self.versions.is_empty() {
-            findings.iter_mut().for_each(|finding| finding.unfixed = None);
+            for finding in &mut findings {
+                finding.unfixed = None;
+            }
         }
         Ok(Linted {
             name,

@@ -135,7 +135,7 @@ fn gemfile(text: &str, versions: &mut Versions) -> Option<()> {
             continue;
         };
         if let Some((name, version)) = line.split_once(" (") {
-            versions.add(Manager::Gem, name, version.trim_end_matches(')'));
+            versions.add(Manager::Gem, name, version.strip_suffix(')')?);
         }
     }
     Some(())
