@@ -8,30 +8,33 @@ use kiln_lint::Safety;
 
 use super::Linted;
 use crate::atomic;
-use crate::failure::{Context as _, Outcome};
+use crate::failure::{Context as _, Failure, Outcome};
 use crate::terminal;
 
-/// Writes the fixes into the files, and looks at them again.
-pub(super) fn write(linted: &mut [Linted], allowed: Safety) -> Outcome {
-    for file in linted {
-        let Some(path) = file.path.clone() else {
-            terminal::warn("standard input cannot be fixed: --diff prints what would change");
-            continue;
-        };
-        let fixed = kiln_lint::fix(&file.file.source, &file.config, allowed);
-        for code in &fixed.dropped {
-            terminal::warn(format!(
-                "{}: the fix of {code} breaks the file and was left out; that is a bug",
-                file.name
-            ));
-        }
-        if fixed.applied == 0 {
-            continue;
-        }
-        replace(&path, &fixed.text).or_failed(|| format!("cannot write {}", file.name))?;
-        terminal::say(format!("{}: {} fixed\n", file.name, fixed.applied));
-        file.read_again(&fixed.text);
+/// Writes the fixes into the files, and looks at them again; what could not be done.
+pub(super) fn write(linted: &mut [Linted], allowed: Safety) -> Vec<Failure> {
+    let written = linted.iter_mut().map(|file| write_one(file, allowed));
+    written.filter_map(Result::err).collect()
+}
+
+fn write_one(file: &mut Linted, allowed: Safety) -> Outcome {
+    let Some(path) = file.path.clone() else {
+        terminal::warn("standard input cannot be fixed: --diff prints what would change");
+        return Ok(());
+    };
+    let fixed = kiln_lint::fix(&file.file.source, &file.config, allowed);
+    for code in &fixed.dropped {
+        terminal::warn(format!(
+            "{}: the fix of {code} breaks the file and was left out; that is a bug",
+            file.name
+        ));
     }
+    if fixed.applied == 0 {
+        return Ok(());
+    }
+    replace(&path, &fixed.text).or_failed(|| format!("cannot write {}", file.name))?;
+    terminal::say(format!("{}: {} fixed\n", file.name, fixed.applied));
+    file.read_again(&fixed.text);
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! `kiln lint`
 
+mod baseline;
 mod config;
 mod formats;
 mod known;
@@ -33,8 +34,17 @@ pub(crate) struct Args {
     #[arg(short, long)]
     format: Option<String>,
     /// Fail from this severity on: error, warning, info, style; none never does [default: info]
-    #[arg(short = 't', long, alias = "error-on", value_name = "SEVERITY")]
+    #[arg(short = 't', long, value_name = "SEVERITY")]
     failure_threshold: Option<String>,
+    /// Fail only because of these: a severity, and what is worse, or a rule; may be given several times
+    #[arg(long, value_name = "SEVERITY|RULE", conflicts_with = "failure_threshold")]
+    error_on: Vec<String>,
+    /// Findings that are known, and neither shown nor counted: a file that --write-baseline wrote
+    #[arg(long, value_name = "FILE")]
+    baseline: Option<PathBuf>,
+    /// Write all that is found to the file of --baseline
+    #[arg(long, requires = "baseline", conflicts_with_all = ["fix", "unsafe_fixes", "diff"])]
+    write_baseline: bool,
     /// Never fail because of what is found
     #[arg(long)]
     no_fail: bool,
@@ -109,27 +119,38 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
     let config = config::gather(args, settings)?;
     let mut sources = known::Sources::new(&args.versions, settings)?;
     let format = formats::Format::parse(config.format.as_deref())?;
-    let mut unread = Vec::new();
+    // What goes wrong with one file stops no other.
+    let mut failures = Vec::new();
     let mut linted = Vec::new();
     for path in files(args) {
-        match read(&path, args) {
-            Ok((name, text)) => linted.push(args.lint(name, &path, &text, &config.rules, &mut sources)?),
-            Err(failure) => unread.push(failure),
+        match read(&path, args).and_then(|(name, text)| args.lint(name, &path, &text, &config.rules, &mut sources)) {
+            Ok(file) => linted.push(file),
+            Err(failure) => failures.push(failure),
         }
-    }
-    let reporter = Reporter::for_output(settings);
-    for failure in &unread {
-        terminal::say(Reporter::new(settings).failure(failure));
     }
     if args.diff {
         terminal::print(mend::diff(&linted, args.safety()))?;
-        return conclude(&linted, &config.rules, &unread);
+    } else if args.fix || args.unsafe_fixes {
+        failures.extend(mend::write(&mut linted, args.safety()));
     }
-    if args.fix || args.unsafe_fixes {
-        mend::write(&mut linted, args.safety())?;
+    let reporter = Reporter::for_output(settings);
+    for failure in &failures {
+        terminal::say(Reporter::new(settings).failure(failure));
     }
-    terminal::print(format.show(&linted, &reporter))?;
-    conclude(&linted, &config.rules, &unread)
+    if let Some(path) = &args.baseline {
+        if args.write_baseline {
+            return baseline::write(path, &linted, failures.is_empty());
+        }
+        baseline::leave_out(path, &mut linted)?;
+    }
+    if !args.diff {
+        terminal::print(format.show(&linted, &reporter))?;
+    }
+    let mut findings = linted.iter().flat_map(|file| &file.findings);
+    if failures.is_empty() && !findings.any(|finding| config.fails(finding)) {
+        return Ok(());
+    }
+    Err(Failure::silent(FAILED))
 }
 
 impl Args {
@@ -183,14 +204,6 @@ fn files(args: &Args) -> Vec<PathBuf> {
     } else {
         args.files.clone()
     }
-}
-
-fn conclude(linted: &[Linted], config: &Config, unread: &[Failure]) -> Outcome {
-    let mut findings = linted.iter().flat_map(|file| &file.findings);
-    if unread.is_empty() && !findings.any(|finding| config.threshold.fails(finding.severity)) {
-        return Ok(());
-    }
-    Err(Failure::silent(FAILED))
 }
 
 /// The text of a file and its name in the report. What is no text is read as far as it is one, which is a finding.

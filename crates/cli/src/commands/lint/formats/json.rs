@@ -65,11 +65,11 @@ pub(super) fn gitlab(linted: &[Linted]) -> String {
 
 /// Gives findings names that stay the same wherever their lines move to; findings that are alike are numbered.
 #[derive(Debug, Default)]
-pub(super) struct Fingerprints(HashMap<String, usize>);
+pub(in crate::commands::lint) struct Fingerprints(HashMap<String, usize>);
 
 impl Fingerprints {
     /// The name of a finding.
-    pub(super) fn of(&mut self, file: &Linted, finding: &Finding) -> String {
+    pub(in crate::commands::lint) fn of(&mut self, file: &Linted, finding: &Finding) -> String {
         let line = file.file.source.get(file.file.line_start(finding.line)..);
         let line = line.and_then(|rest| rest.lines().next()).unwrap_or_default().trim();
         let text = format!("{}\n{}\n{line}\n{}", file.name, finding.code, finding.message);
