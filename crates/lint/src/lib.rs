@@ -3,6 +3,7 @@
 //! Pure. The parser is the builder's; BuildKit's checks come from it and from the plan, hadolint's rules (`DL…`) and
 //! Kiln's own (`K…`) are here, one file for each family.
 
+mod announced;
 mod apply;
 mod buildkit;
 mod config;
@@ -17,6 +18,7 @@ mod shell;
 mod values;
 mod view;
 
+pub use announced::{Announced, announced};
 pub use apply::{Fixed, fix};
 pub use config::{Config, LabelKind, Threshold};
 pub use finding::{Edit, Finding, Fix, Safety, Severity};

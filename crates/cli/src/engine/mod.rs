@@ -24,6 +24,7 @@ pub(crate) use bring::Bringer;
 pub(crate) use failures::{build_failure, canceled, failure, run_failure, uncanceled};
 pub(crate) use images::{HistoryRow, ImageRow};
 pub(crate) use logs::{BuildRow, StepRow};
+pub(crate) use look::Looked;
 pub(crate) use run::RunSpec;
 
 /// Configs and manifests are small; what is larger is none.

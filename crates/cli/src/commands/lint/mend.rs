@@ -7,17 +7,18 @@ use std::{fs, io};
 use kiln_lint::Safety;
 
 use super::Linted;
+use super::verify::Verifier;
 use crate::atomic;
 use crate::failure::{Context as _, Failure, Outcome};
 use crate::terminal;
 
 /// Writes the fixes into the files, and looks at them again; what could not be done.
-pub(super) fn write(linted: &mut [Linted], allowed: Safety) -> Vec<Failure> {
-    let written = linted.iter_mut().map(|file| write_one(file, allowed));
+pub(super) fn write(linted: &mut [Linted], allowed: Safety, verifier: Option<&Verifier<'_>>) -> Vec<Failure> {
+    let written = linted.iter_mut().map(|file| write_one(file, allowed, verifier));
     written.filter_map(Result::err).collect()
 }
 
-fn write_one(file: &mut Linted, allowed: Safety) -> Outcome {
+fn write_one(file: &mut Linted, allowed: Safety, verifier: Option<&Verifier<'_>>) -> Outcome {
     let Some(path) = file.path.clone() else {
         terminal::warn("standard input cannot be fixed: --diff prints what would change");
         return Ok(());
@@ -31,6 +32,9 @@ fn write_one(file: &mut Linted, allowed: Safety) -> Outcome {
     }
     if fixed.applied == 0 {
         return Ok(());
+    }
+    if let Some(verifier) = verifier {
+        verifier.check(&path, &fixed.text, &fixed.codes)?;
     }
     replace(&path, &fixed.text).or_failed(|| format!("cannot write {}", file.name))?;
     terminal::say(format!("{}: {} fixed\n", file.name, fixed.applied));

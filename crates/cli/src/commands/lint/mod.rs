@@ -5,8 +5,10 @@ mod config;
 mod formats;
 mod known;
 mod mend;
+mod verify;
 
 pub(super) use mend::{patch, replace};
+use verify::Verifier;
 
 use std::fs::File;
 use std::io::Read;
@@ -88,6 +90,12 @@ pub(crate) struct Args {
     /// images that are there), or a TOML file with a table for each of apt, apk, dnf, zypper, pip, npm, gem, go and images
     #[arg(long, value_name = "context|store|FILE")]
     versions: Vec<known::Source>,
+    /// With --fix, build the image as the file is and as it will be, and write nothing if more is different than the fixes say
+    #[arg(long, conflicts_with = "diff")]
+    verify: bool,
+    /// The build context of --verify [default: the directory of the Dockerfile]
+    #[arg(long, value_name = "DIRECTORY", requires = "verify")]
+    context: Option<PathBuf>,
     /// Print what --fix would change, and change nothing
     #[arg(long)]
     diff: bool,
@@ -116,6 +124,9 @@ impl Linted {
 
 /// Looks for what is wrong with Dockerfiles.
 pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
+    if args.verify && !(args.fix || args.unsafe_fixes) {
+        return Err(Failure::usage("--verify: nothing is fixed").hint("add --fix or --unsafe-fixes"));
+    }
     let config = config::gather(args, settings)?;
     let mut sources = known::Sources::new(&args.versions, settings)?;
     let format = formats::Format::parse(config.format.as_deref())?;
@@ -131,7 +142,8 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
     if args.diff {
         terminal::print(mend::diff(&linted, args.safety()))?;
     } else if args.fix || args.unsafe_fixes {
-        failures.extend(mend::write(&mut linted, args.safety()));
+        let verifier = args.verifier(settings)?;
+        failures.extend(mend::write(&mut linted, args.safety(), verifier.as_ref()));
     }
     let reporter = Reporter::for_output(settings);
     for failure in &failures {
@@ -164,7 +176,12 @@ impl Args {
 
     /// Whether it looks into images: see [`crate::cli::Command::touches_layers`].
     pub(crate) fn touches_layers(&self) -> bool {
-        self.versions.contains(&known::Source::Store)
+        self.verify || self.versions.contains(&known::Source::Store)
+    }
+
+    fn verifier<'a>(&self, settings: &'a Settings) -> Result<Option<Verifier<'a>>, Failure> {
+        let wanted = self.verify.then(|| Verifier::new(self.context.clone(), settings));
+        wanted.transpose()
     }
 
     fn lint(
