@@ -38,6 +38,8 @@ impl Severity {
 pub struct Finding {
     /// The rule's code: `DL3008`, `StageNameCasing`.
     pub code: &'static str,
+    /// The name of the rule of BuildKit's that finds the same here.
+    pub also: Option<&'static str>,
     /// How bad it is.
     pub severity: Severity,
     /// What is wrong, in one sentence without final period.

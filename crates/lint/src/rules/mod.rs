@@ -64,6 +64,7 @@ impl Found<'_> {
         let line = self.view.file.line(item.instruction.span.start);
         self.findings.push(Finding {
             code: self.code,
+            also: None,
             severity: self.severity,
             message: message.into(),
             span,

@@ -8,6 +8,7 @@ mod limits;
 mod mended;
 mod pages;
 mod rules;
+mod twins;
 
 use std::path::{Path, PathBuf};
 

@@ -13,7 +13,6 @@ fn fixed(rule: &str, text: &str, allowed: Safety, known: Known) -> String {
         .map(|rule| rule.code)
         .filter(|code| *code != rule);
     config.ignored.extend(others.map(str::to_owned));
-    config.ignored.insert("JSONArgsRecommended".to_owned());
     let fixed = fix(text, &config, allowed);
     assert_eq!(fixed.dropped, [""; 0], "{text}");
     assert_eq!(fix(&fixed.text, &config, allowed).text, fixed.text, "{text}");

@@ -22,7 +22,9 @@ pub(super) struct Gathered {
 impl Gathered {
     /// Whether a finding makes the run fail.
     pub(super) fn fails(&self, finding: &Finding) -> bool {
-        self.rules.threshold.fails(finding.severity) || self.fatal.contains(finding.code)
+        let names = [Some(finding.code), finding.also];
+        let fatal = names.into_iter().flatten().any(|name| self.fatal.contains(name));
+        fatal || self.rules.threshold.fails(finding.severity)
     }
 }
 

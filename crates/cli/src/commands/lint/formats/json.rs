@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use super::{each, place};
 use crate::commands::lint::Linted;
 
-/// An array; `line` is that of the instruction, as hadolint says it, `start` and `end` say more, `fix` and `unfixed` are Kiln's.
+/// An array; `line` is that of the instruction, as hadolint says it, `start` and `end` say more, `also`, `fix` and `unfixed`
+/// are Kiln's.
 pub(super) fn hadolint(linted: &[Linted]) -> String {
     let mut findings = Vec::new();
     each(linted, |file, finding| {
@@ -28,6 +29,9 @@ pub(super) fn hadolint(linted: &[Linted]) -> String {
         if let Some(fix) = &finding.fix {
             let edits: Vec<Value> = fix.edits.iter().map(|edit| edit_value(edit.span, &edit.text)).collect();
             value["fix"] = json!({"title": fix.title, "safe": fix.safety == Safety::Safe, "edits": edits});
+        }
+        if let Some(also) = finding.also {
+            value["also"] = json!(also);
         }
         if let Some(why) = &finding.unfixed {
             value["unfixed"] = json!(why);
