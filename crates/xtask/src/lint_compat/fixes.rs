@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use super::{Found, ask, is_refused};
+use super::{Found, Linters, is_refused};
 use crate::{command, paths, table};
 
 /// So much of what hadolint finds the fixes together must mend.
@@ -50,8 +50,8 @@ struct Outcome {
 
 /// Fixes copies of the files, whose findings are given, prints the table, and fails if a file is broken, a comment is lost
 /// or too little is mended.
-pub(super) fn measure(kiln: &Path, hadolint: &Path, from: &Path, before: &BTreeMap<String, Found>) -> Result<()> {
-    let outcomes = SETS.iter().map(|set| of_set(set, kiln, hadolint, from, before));
+pub(super) fn measure(linters: &Linters, from: &Path, before: &BTreeMap<String, Found>) -> Result<()> {
+    let outcomes = SETS.iter().map(|set| of_set(set, linters, from, before));
     let outcomes = outcomes.collect::<Result<Vec<Outcome>>>()?;
     let mut rows: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for ((_, code), count) in before.values().flatten() {
@@ -101,12 +101,12 @@ fn verdict(outcomes: &[Outcome], total: &[usize]) -> Result<()> {
     Ok(())
 }
 
-fn of_set(set: &Set, kiln: &Path, hadolint: &Path, from: &Path, before: &BTreeMap<String, Found>) -> Result<Outcome> {
+fn of_set(set: &Set, linters: &Linters, from: &Path, before: &BTreeMap<String, Found>) -> Result<Outcome> {
     let directory = tempfile::tempdir()?;
     for name in before.keys() {
         fs::copy(from.join(name), directory.path().join(name))?;
     }
-    let mut fix = Command::new(kiln);
+    let mut fix = Command::new(&linters.kiln);
     fix.args(["lint", "--no-fail", "-f", "json"]).args(set.flags);
     if set.flags.contains(&"--versions") {
         fix.arg(paths::workspace().join(VERSIONS));
@@ -122,19 +122,18 @@ fn of_set(set: &Set, kiln: &Path, hadolint: &Path, from: &Path, before: &BTreeMa
             .filter(|line| line.contains("that is a bug"))
             .map(str::to_owned),
     );
-    for name in before.keys() {
-        let mut theirs = Command::new(hadolint);
-        theirs.args(["--no-fail", "-f", "json"]);
-        let mut ours = Command::new(kiln);
-        ours.args(["lint", "--no-fail", "-f", "json"]);
-        let left = ask(&mut theirs, directory.path(), name)?.filter(|found| !is_refused(found));
-        let readable = ask(&mut ours, directory.path(), name)?.is_some_and(|found| !is_refused(&found));
+    let names: Vec<String> = before.keys().cloned().collect();
+    let theirs = linters.hadolint(directory.path(), &names)?;
+    let ours = linters.kiln(directory.path(), &names)?;
+    for name in &names {
+        let readable = ours.get(name).is_some_and(|found| !is_refused(found));
+        let left = theirs.get(name).filter(|found| !is_refused(found));
         let Some(left) = left.filter(|_| readable) else {
             outcome.broken.push(name.clone());
             continue;
         };
         for ((_, code), count) in left {
-            *outcome.left.entry(code).or_default() += count;
+            *outcome.left.entry(code.clone()).or_default() += count;
         }
         let (old, new) = (
             fs::read_to_string(from.join(name))?,
