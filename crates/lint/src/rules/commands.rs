@@ -93,22 +93,18 @@ pub(super) fn sudo(view: &View<'_>, found: &mut Found<'_>) {
             continue;
         };
         let message = "`sudo` handles signals and terminals unpredictably: change the USER around what needs root";
-        let user = place::user(view, item);
         let edits: Option<Vec<Edit>> = run
             .script
             .named(&["sudo"])
             .map(|command| without_sudo(view, run, command))
             .collect();
+        // What sudo runs has another environment.
         let fix = edits.map(|edits| Fix::careful("leave `sudo` out", edits));
-        match (user, fix) {
-            (place::User::Other(name), _) => {
-                found.word((item, run), command, None, message);
-                found.unfixed(format!("it runs as {name}"));
-            }
-            (place::User::Root, Some(fix)) => {
-                *found.word((item, run), command, None, message) = Some(Fix::safe(fix.title, fix.edits));
-            }
-            (_, fix) => *found.word((item, run), command, None, message) = fix,
+        if let Some(name) = place::other_than_root(view, item) {
+            found.word((item, run), command, None, message);
+            found.unfixed(format!("it runs as {name}"));
+        } else {
+            *found.word((item, run), command, None, message) = fix;
         }
     }
 }

@@ -98,31 +98,18 @@ pub(super) fn is_plain(text: &str) -> bool {
         && !text.split('/').any(|piece| piece == "..")
 }
 
-/// Who runs the commands.
-pub(super) enum User<'a> {
-    /// Root, certainly.
-    Root,
-    /// Somebody else, or a variable.
-    Other(&'a str),
-    /// The base image says who.
-    Unknown,
-}
-
-pub(super) fn user<'v>(view: &'v View<'_>, item: &Item<'_>) -> User<'v> {
+/// Who runs the commands, where that is somebody else than root, or a variable.
+pub(super) fn other_than_root<'v>(view: &'v View<'_>, item: &Item<'_>) -> Option<&'v str> {
     let named = before(view, item).find_map(|each| match &each.kind {
         Kind::User(user) => Some(user.raw.as_str()),
         _ => None,
     });
     let known = || base(view, item).and_then(|base| base.user.as_deref());
-    match named.or_else(known) {
-        Some(name) if is_root(name) => User::Root,
-        Some(name) => User::Other(name),
-        None => User::Unknown,
-    }
+    named.or_else(known).filter(|user| !is_root(user))
 }
 
 /// Whether USER means root by this.
-pub(super) fn is_root(user: &str) -> bool {
+fn is_root(user: &str) -> bool {
     matches!(user.split(':').next(), Some("root" | "0" | ""))
 }
 

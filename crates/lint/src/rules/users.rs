@@ -28,9 +28,7 @@ pub(super) fn last_is_root(view: &View<'_>, found: &mut Found<'_>) {
 
 /// The USER before, at the end of the stage: what root was wanted for is done there.
 fn back_again(view: &View<'_>, item: &Item<'_>) -> Option<Fix> {
-    let place::User::Other(name) = place::user(view, item) else {
-        return None;
-    };
+    let name = place::other_than_root(view, item)?;
     let last = view.stage(item.stage?).next_back()?;
     let edit = place::below(view, last, &format!("USER {name}"));
     Some(Fix::careful(format!("end the stage as {name}"), vec![edit]))

@@ -165,7 +165,7 @@ fn who_runs_it() {
         "FROM a:1\nRUN sudo -E a && sudo b\n",
         "FROM a:1\nRUN a && b\n",
     );
-    safe(
+    careful(
         "DL3004",
         "FROM a:1\nUSER root\nRUN sudo -u root A=1 a\n",
         "FROM a:1\nUSER root\nRUN A=1 a\n",
