@@ -35,7 +35,8 @@ conformance: packages
 	KILN_BIN=$(TARGET)/debug/kiln $(XTASK) with-harness \
 		$(TARGET)/debug/conformance $(if $(DIFFERENCES),--differences) $(FILTER)
 
-# What hadolint (from PyPI) and `kiln lint` find in the Dockerfiles of the repository, by rule, and each difference.
+# What hadolint (from PyPI) and `kiln lint` find in the Dockerfiles of the repository, by rule, and each difference; and what
+# is left of it after `kiln lint --fix`.
 lint-compat: packages
 	cargo build --locked -p kiln-cli -p xtask
 	KILN_BIN=$(TARGET)/debug/kiln $(XTASK) lint-compat

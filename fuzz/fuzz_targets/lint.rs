@@ -1,7 +1,10 @@
-//! `kiln_properties::linted` holds for every input.
+//! `kiln_properties::linted` and `fixed` hold for every input.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|bytes: &[u8]| kiln_properties::linted(bytes));
+fuzz_target!(|bytes: &[u8]| {
+    kiln_properties::linted(bytes);
+    kiln_properties::fixed(bytes);
+});

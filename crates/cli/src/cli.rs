@@ -117,7 +117,7 @@ pub(crate) enum Command {
 impl Command {
     /// Whether it reads or writes layers (or a context from an archive), whose files have owners of their own: then
     /// it must run where those owners exist, in the user namespace.
-    pub(crate) const fn touches_layers(&self) -> bool {
+    pub(crate) fn touches_layers(&self) -> bool {
         match self {
             Self::Build(_)
             | Self::Plan(_)
@@ -149,8 +149,8 @@ impl Command {
             | Self::Prune(_)
             | Self::Cache(_)
             | Self::Du(_) => true,
-            Self::Lint(_)
-            | Self::Fmt(_)
+            Self::Lint(args) => args.touches_layers(),
+            Self::Fmt(_)
             | Self::Images(_)
             | Self::History(_)
             | Self::Inspect(_)

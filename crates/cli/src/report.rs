@@ -133,12 +133,18 @@ impl Reporter {
         let title = level.primary_title(lines(&finding.message)).id(finding.code);
         let span = on_characters(&file.text, finding.span.start, finding.span.end);
         let mut group = title.element(excerpt(file, span));
+        if let Some(also) = finding.also {
+            group = group.element(Level::NOTE.message(format!("BuildKit's {also} is the same")));
+        }
         if let Some(fix) = &finding.fix {
             let how = match fix.safety {
                 Safety::Safe => "--fix",
                 Safety::Unsafe => "--unsafe-fixes",
             };
             group = group.element(Level::HELP.message(format!("{} ({how})", lines(&fix.title))));
+        }
+        if let Some(why) = &finding.unfixed {
+            group = group.element(Level::NOTE.message(format!("no fix: {}", lines(why))));
         }
         self.render(group)
     }

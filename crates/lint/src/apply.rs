@@ -1,5 +1,7 @@
 //! Fixes, applied in turns.
 
+use std::collections::BTreeSet;
+
 use crate::config::Config;
 use crate::finding::{Fix, Safety};
 use crate::run::{holds, lint};
@@ -14,6 +16,8 @@ pub struct Fixed {
     pub text: String,
     /// How many fixes are in it.
     pub applied: usize,
+    /// The rules that they are of.
+    pub codes: BTreeSet<&'static str>,
     /// The rules whose fixes broke the file and were dropped: bugs of theirs.
     pub dropped: Vec<&'static str>,
 }
@@ -24,6 +28,7 @@ pub fn fix(source: &str, config: &Config, allowed: Safety) -> Fixed {
     let mut fixed = Fixed {
         text: source.to_owned(),
         applied: 0,
+        codes: BTreeSet::new(),
         dropped: Vec::new(),
     };
     for _ in 0..MOST_TURNS {
@@ -42,6 +47,7 @@ pub fn fix(source: &str, config: &Config, allowed: Safety) -> Fixed {
         let text = with(&fixed.text, together.iter().map(|(_, fix)| fix));
         if holds(&fixed.text, &text) {
             fixed.applied += together.len();
+            fixed.codes.extend(together.iter().map(|(code, _)| code));
             fixed.text = text;
         } else {
             one_by_one(&mut fixed, together);
@@ -57,6 +63,7 @@ fn one_by_one(fixed: &mut Fixed, fixes: Vec<(&'static str, Fix)>) {
         let text = with(&fixed.text, std::iter::once(&fix));
         if holds(&fixed.text, &text) {
             fixed.applied += 1;
+            fixed.codes.insert(code);
             fixed.text = text;
         } else if !fixed.dropped.contains(&code) {
             fixed.dropped.push(code);

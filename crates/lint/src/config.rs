@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::finding::Severity;
+use crate::known::Known;
 
 /// From which severity on findings make a run fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -88,4 +89,6 @@ pub struct Config {
     pub disable_ignore_pragma: bool,
     /// From which severity on findings make the run fail.
     pub threshold: Threshold,
+    /// What the caller knows of images and packages: for fixes alone, no finding depends on it.
+    pub known: Known,
 }

@@ -38,6 +38,8 @@ impl Severity {
 pub struct Finding {
     /// The rule's code: `DL3008`, `StageNameCasing`.
     pub code: &'static str,
+    /// The name of the rule of BuildKit's that finds the same here.
+    pub also: Option<&'static str>,
     /// How bad it is.
     pub severity: Severity,
     /// What is wrong, in one sentence without final period.
@@ -48,6 +50,8 @@ pub struct Finding {
     pub line: u32,
     /// What would mend it, where that is known.
     pub fix: Option<Fix>,
+    /// Why nothing does, or not all of it, where that depends on what is known: `no version of curl is known`.
+    pub unfixed: Option<String>,
 }
 
 /// Whether a fix may be applied without a look at it.

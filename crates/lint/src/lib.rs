@@ -3,23 +3,28 @@
 //! Pure. The parser is the builder's; BuildKit's checks come from it and from the plan, hadolint's rules (`DL…`) and
 //! Kiln's own (`K…`) are here, one file for each family.
 
+mod announced;
 mod apply;
 mod buildkit;
 mod config;
 mod finding;
 mod format;
+mod known;
 mod pages;
 mod pragma;
 mod rules;
 mod run;
 mod shell;
+mod twins;
 mod values;
 mod view;
 
+pub use announced::{Announced, announced};
 pub use apply::{Fixed, fix};
 pub use config::{Config, LabelKind, Threshold};
 pub use finding::{Edit, Finding, Fix, Safety, Severity};
 pub use format::format;
+pub use known::{Base, Known, Manager, Versions};
 pub use pages::{page, pages};
 pub use rules::{RULES, Rule, find};
 pub use run::lint;

@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::finding::{Finding, Severity};
 use crate::pragma::Pragmas;
 use crate::rules::RULES;
+use crate::twins;
 use crate::view::View;
 
 /// Reads a Dockerfile and tells all there is to say about it, in the order of its lines. A part that cannot be read is a
@@ -29,13 +30,26 @@ pub fn lint(source: &str, config: &Config) -> Vec<Finding> {
     } else {
         Pragmas::read(&file)
     };
+    twins::join(&mut findings);
+    let skipped = checks::Config::of(&file);
+    let skips = |name: &str, place: usize| {
+        let comments = file
+            .instruction_at(place)
+            .map(|each| checks::Config::of_comments(&each.comments));
+        let skips = skipped.skips(name) || comments.is_some_and(|comments| comments.skips(name));
+        checks::rule(name).is_some() && skips
+    };
     findings.retain_mut(|finding| {
-        if let Some(severity) = config.severities.get(finding.code) {
+        let names = [Some(finding.code), twins::other(finding.code)];
+        if let Some(severity) = names.iter().flatten().find_map(|name| config.severities.get(*name)) {
             finding.severity = *severity;
         }
-        let silent = config.ignored.contains(finding.code)
-            || pragmas.silence(&file, finding.code, finding.line, finding.span.start);
-        !silent
+        // Who silences a rule by one of its names means the rule.
+        !names.into_iter().flatten().any(|name| {
+            config.ignored.contains(name)
+                || skips(name, finding.span.start)
+                || pragmas.silence(&file, name, finding.line, finding.span.start)
+        })
     });
     findings.sort_by(|a, b| (a.line, a.span.start, a.code).cmp(&(b.line, b.span.start, b.code)));
     findings
@@ -94,11 +108,13 @@ fn finding(file: &Dockerfile, diagnostic: Diagnostic) -> Finding {
     };
     let mut finding = Finding {
         code,
+        also: None,
         severity,
         message: diagnostic.message,
         span: shown(file, diagnostic.span),
         line,
         fix: None,
+        unfixed: None,
     };
     finding.fix = buildkit::fix(file, &finding);
     finding

@@ -5,6 +5,7 @@
 //! random; the targets of `fuzz/` call them with what a fuzzer finds.
 
 mod dockerfile;
+mod fixes;
 mod image;
 mod include;
 mod inspect;
@@ -12,6 +13,7 @@ mod tar;
 mod text;
 
 pub use dockerfile::{dockerfile, json_form, linted};
+pub use fixes::fixed;
 pub use image::{image, reference};
 pub use include::include;
 pub use inspect::{elf, layer_index, layer_tar, ld_so_cache};

@@ -80,23 +80,25 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
 }
 
 /// Two images, compared.
-struct Compared<'a> {
-    names: [&'a str; 2],
-    images: [&'a Image; 2],
-    config: Vec<Setting>,
-    packages: Vec<PackageChange>,
-    files: Vec<Difference>,
+pub(super) struct Compared<'a> {
+    pub(super) names: [&'a str; 2],
+    pub(super) images: [&'a Image; 2],
+    pub(super) config: Vec<Setting>,
+    pub(super) packages: Vec<PackageChange>,
+    pub(super) files: Vec<Difference>,
 }
 
 /// A part of the config that is not the same.
-struct Setting {
-    name: String,
+pub(super) struct Setting {
+    /// `User`; `Env NAME` and `Labels NAME` for each of these.
+    pub(super) name: String,
     before: Option<Value>,
     after: Option<Value>,
 }
 
 impl Compared<'_> {
-    fn for_people(&self, depth: usize, top: usize) -> String {
+    /// Tables, with directories to a depth and that many files.
+    pub(super) fn for_people(&self, depth: usize, top: usize) -> String {
         let mut text = String::new();
         let rows = [0, 1].map(|at| {
             let [alone, shared] = self.layers(at);
@@ -312,7 +314,7 @@ impl Setting {
 
 /// What is different between two configs: variables and labels by their names, all else whole. When and how the images
 /// were made does not count.
-fn config_differences(before: &ImageConfig, after: &ImageConfig) -> Vec<Setting> {
+pub(super) fn config_differences(before: &ImageConfig, after: &ImageConfig) -> Vec<Setting> {
     let [before, after] = [before, after].map(settings);
     let names: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     let setting = |name: &String| Setting {

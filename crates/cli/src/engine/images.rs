@@ -134,6 +134,14 @@ impl Engine {
         Ok(named.map_or_else(|| row.clone(), |name| row.named(name)))
     }
 
+    /// The image of that name or ID, if the store has it.
+    pub(crate) fn find_named(&self, text: &str) -> Result<Option<ImageRow>, Failure> {
+        match self.store.find_image(text).map_err(Failure::internal)? {
+            Found::One(entry, _) => self.row(&entry, self.names(entry.id())?).map(Some),
+            Found::Nothing | Found::Ambiguous(_) => Ok(None),
+        }
+    }
+
     fn row(&self, entry: &Entry, names: Vec<Reference>) -> Result<ImageRow, Failure> {
         let shown = entry.meant(None).or(entry.images().first());
         let shown = shown.ok_or_else(|| Failure::internal(anyhow::anyhow!("the index {} has no image", entry.id())))?;

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use kiln_dockerfile::ast::{Kind, SourcePath, Transfer};
+use kiln_dockerfile::ast::{Kind, SourcePath, Transfer, Word};
 
-use super::Found;
+use super::{Found, place};
 use crate::finding::{Edit, Fix};
 use crate::view::{Item, View};
 
@@ -46,9 +46,7 @@ fn copy_instead(item: &Item<'_>, add: &kiln_dockerfile::ast::Add) -> Option<Fix>
         SourcePath::Path(word) => {
             let path = word.raw.as_str();
             let remote = path.contains("://") || path.starts_with("git@") || path.contains('$');
-            let packed = [".zip", ".jar", ".zst", ".rar", ".7z", ".tzst"]
-                .iter()
-                .any(|end| path.ends_with(end));
+            let packed = [".zst", ".tzst"].iter().any(|end| path.ends_with(end));
             !(remote || packed || is_archive(path))
         }
         SourcePath::Heredoc(_) => true,
@@ -82,10 +80,12 @@ pub(super) fn directory(view: &View<'_>, found: &mut Found<'_>) {
         let Kind::Copy(copy) = item.kind else { continue };
         let to = &copy.transfer.destination;
         if copy.edits.is_empty() && copy.transfer.sources.len() > 1 && !unquoted(&to.raw).ends_with('/') {
-            let plain = !to.raw.contains(['"', '\'', '$']) && view.file.source.get(to.span.range()) == Some(&to.raw);
+            let written = view.file.source.get(to.span.range()).unwrap_or_default();
+            let quoted = usize::from(written.ends_with(['"', '\'']));
+            let plain = !unquoted(written).contains(['"', '\'', '\\', '\n']);
             let message = "several sources need a directory to go to: end it with `/`";
             *found.say(item, to.span, message) =
-                plain.then(|| Fix::careful("end it with `/`", vec![Edit::insert(to.span.end, "/")]));
+                plain.then(|| Fix::careful("end it with `/`", vec![Edit::insert(to.span.end - quoted, "/")]));
         }
     }
 }
@@ -150,12 +150,24 @@ pub(super) fn relative(view: &View<'_>, found: &mut Found<'_>) {
                 let path = unquoted(&to.raw);
                 if !(path.starts_with(['/', '$']) || path.chars().nth(1) == Some(':')) {
                     let message = "where this goes depends on the base image: there is no WORKDIR before it";
-                    found.say(item, to.span, message);
+                    *found.say(item, to.span, message) = absolute(view, item, to);
                 }
             }
             _ => {}
         }
     }
+}
+
+/// The destination from the root on. What it is relative to is known of some base images; that of most is the root.
+fn absolute(view: &View<'_>, item: &Item<'_>, to: &Word) -> Option<Fix> {
+    let known = place::directory(view, item);
+    let edit = place::below_directory(view, to, known.as_deref().unwrap_or("/"))?;
+    let title = format!("copy to `{}`", unquoted(&edit.text));
+    Some(if known.is_some() {
+        Fix::safe(title, vec![edit])
+    } else {
+        Fix::careful(title, vec![edit])
+    })
 }
 
 fn base_name(path: &str) -> &str {

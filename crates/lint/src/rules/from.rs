@@ -50,8 +50,16 @@ pub(super) fn no_tag(view: &View<'_>, found: &mut Found<'_>) {
             continue;
         }
         let message = format!("`{text}` may be any version: the image's tag says which");
-        found.say(item, stage.from.image.span, message);
+        *found.say(item, stage.from.image.span, message) = pinned(view, &stage.from.image);
     }
+}
+
+/// The image with its tag or digest, where that is known.
+fn pinned(view: &View<'_>, image: &Word) -> Option<Fix> {
+    let pinned = view.config.known.bases.get(&image.raw)?.pinned.as_ref()?;
+    let same = view.file.source.get(image.span.range()) == Some(&image.raw);
+    let edit = Edit::replace(image.span, pinned.clone());
+    same.then(|| Fix::careful(format!("use `{pinned}`"), vec![edit]))
 }
 
 pub(super) fn latest(view: &View<'_>, found: &mut Found<'_>) {
@@ -59,7 +67,7 @@ pub(super) fn latest(view: &View<'_>, found: &mut Found<'_>) {
         let image = Image::read(&stage.from.image.raw);
         if image.tag == Some("latest") && !image.digest {
             let message = format!("`{}:latest` is another image next month: name a version", image.name);
-            found.say(item, stage.from.image.span, message);
+            *found.say(item, stage.from.image.span, message) = pinned(view, &stage.from.image);
         }
     }
 }
@@ -71,7 +79,9 @@ pub(super) fn platform(view: &View<'_>, found: &mut Found<'_>) {
             && !platform.raw.contains("TARGETPLATFORM")
         {
             let message = "this stage is always for the same platform, whatever is built for";
-            found.say(item, platform.span, message);
+            let constant = !platform.raw.contains('$');
+            let fix = without_flag(view, item, platform).filter(|_| constant);
+            *found.say(item, platform.span, message) = fix.map(|fix| Fix::careful(fix.title, fix.edits));
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
-use kiln_dockerfile::ast::{Kind, Pair, Word};
+use kiln_dockerfile::ast::{Kind, Pair, Span, Word};
 
-use super::Found;
+use super::{Found, place};
 use crate::finding::{Edit, Fix};
 use crate::pragma::Pragmas;
 use crate::view::{Item, View};
@@ -20,13 +20,22 @@ pub(super) fn workdir(view: &View<'_>, found: &mut Found<'_>) {
         let mut letters = text.chars();
         let drive = letters.next().is_some_and(|first| first.is_ascii_alphabetic()) && letters.next() == Some(':');
         if !(text.starts_with(['/', '$']) || drive) {
-            found.say(
-                item,
-                path.span,
-                "where this is depends on what came before: give an absolute path",
-            );
+            let message = "where this is depends on what came before: give an absolute path";
+            *found.say(item, path.span, message) = absolute(view, item, path);
         }
     }
+}
+
+/// The path below the directory before it; the root, where that is not known.
+fn absolute(view: &View<'_>, item: &Item<'_>, path: &Word) -> Option<Fix> {
+    let before = place::directory(view, item);
+    let edit = place::below_directory(view, path, before.as_deref().unwrap_or("/"))?;
+    let title = format!("use `{}`", edit.text);
+    Some(if before.is_some() {
+        Fix::safe(title, vec![edit])
+    } else {
+        Fix::careful(title, vec![edit])
+    })
 }
 
 pub(super) fn ports(view: &View<'_>, found: &mut Found<'_>) {
@@ -64,15 +73,31 @@ pub(super) fn same_env(view: &View<'_>, found: &mut Found<'_>) {
             Kind::Arg(declared) => known[stage].extend(declared.iter().map(|each| each.name.raw.as_str())),
             Kind::Env(pairs) => {
                 let siblings: HashSet<&str> = pairs.iter().map(|pair| pair.key.raw.as_str()).collect();
-                if let Some(pair) = pairs.iter().find(|pair| uses_sibling(pair, &siblings, &known[stage])) {
+                let user = pairs
+                    .iter()
+                    .position(|pair| uses_sibling(pair, &siblings, &known[stage]));
+                if let Some(user) = user {
                     let message = "all variables of an ENV are set at once: this does not see the one beside it";
-                    found.say(item, pair.value.span, message);
+                    *found.say(item, pairs[user].value.span, message) = split(view, item, pairs, user.max(1));
                 }
                 known[stage].extend(pairs.iter().map(|pair| pair.key.raw.as_str()));
             }
             _ => {}
         }
     }
+}
+
+/// An ENV of its own from this pair on.
+fn split(view: &View<'_>, item: &Item<'_>, pairs: &[Pair], at: usize) -> Option<Fix> {
+    let span = Span {
+        start: pairs.get(at - 1)?.value.span.end,
+        end: pairs.get(at)?.key.span.start,
+    };
+    let between = view.file.source.get(span.range())?;
+    let blank = between.chars().all(|c| c.is_whitespace() || c == view.file.escape);
+    let keyword = &item.instruction.keyword.raw;
+    let edit = Edit::replace(span, format!("{}{keyword} ", place::newline(view)));
+    blank.then(|| Fix::careful("give it an ENV of its own", vec![edit]))
 }
 
 fn uses_sibling(pair: &Pair, siblings: &HashSet<&str>, known: &HashSet<&str>) -> bool {
@@ -99,10 +124,17 @@ pub(super) fn maintainer(view: &View<'_>, found: &mut Found<'_>) {
         } else {
             "LABEL"
         };
-        let plain = !name.raw.contains(['"', '\\', '$', '\'', '`']) && !item.onbuild;
+        let plain = view.file.source.get(name.span.range()) == Some(&name.raw) && !item.onbuild;
+        let mut value = String::new();
+        for c in name.raw.chars() {
+            if c == '"' || c == '$' || c == view.file.escape {
+                value.push(view.file.escape);
+            }
+            value.push(c);
+        }
         let edits = vec![
             Edit::replace(item.instruction.keyword.span, label),
-            Edit::replace(name.span, format!("org.opencontainers.image.authors=\"{}\"", name.raw)),
+            Edit::replace(name.span, format!("org.opencontainers.image.authors=\"{value}\"")),
         ];
         *found.whole(item, message) = plain.then(|| Fix::safe("use a label", edits));
     }

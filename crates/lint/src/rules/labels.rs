@@ -6,6 +6,7 @@ use kiln_dockerfile::ast::{Kind, Pair};
 
 use super::Found;
 use crate::config::LabelKind;
+use crate::finding::{Edit, Fix};
 use crate::values;
 use crate::view::{Item, View};
 
@@ -30,9 +31,21 @@ pub(super) fn keys(view: &View<'_>, found: &mut Found<'_>) {
                 "`{}` is no good key: lower case letters, digits, and single `.` or `-` between",
                 pair.key.raw
             );
-            found.say(item, pair.key.span, message);
+            *found.say(item, pair.key.span, message) = lower_keys(view, pairs);
         }
     }
+}
+
+/// Keys in lower case, where that is all that is wrong with them. Whoever asks for them asks for another name then.
+fn lower_keys(view: &View<'_>, pairs: &[Pair]) -> Option<Fix> {
+    let wrong = pairs.iter().filter(|pair| !is_good_key(unquoted(&pair.key.raw)));
+    let edits = wrong.filter_map(|pair| {
+        let written = view.file.source.get(pair.key.span.range())?;
+        let lower = written.to_ascii_lowercase();
+        is_good_key(unquoted(&lower)).then(|| Edit::replace(pair.key.span, lower))
+    });
+    let edits: Vec<Edit> = edits.collect();
+    (!edits.is_empty()).then(|| Fix::careful("write keys in lower case", edits))
 }
 
 fn is_good_key(key: &str) -> bool {

@@ -4,9 +4,10 @@ use std::collections::HashSet;
 
 use kiln_dockerfile::ast::{Kind, Pair};
 
-use super::Found;
 use super::upkeep::is_cached;
+use super::{Found, pins};
 use crate::finding::{Edit, Fix};
+use crate::known::Manager;
 use crate::shell::{Command, Word};
 use crate::view::{Item, View};
 
@@ -54,29 +55,17 @@ fn is_pip_install(command: &Command) -> bool {
 }
 
 pub(super) fn pip_versions(view: &View<'_>, found: &mut Found<'_>) {
-    for (item, _, run) in view.runs() {
-        let loose = run.script.commands.iter().find_map(|command| {
-            let listed = command.has_flag(&["r", "c", "constraint"]) || command.has_arg(&["--requirement"]);
-            if !is_pip_install(command) || listed {
-                return None;
-            }
-            let packages = command.plain_without(PIP_VALUES);
-            let start = packages.iter().position(|word| word.text == "install")? + 1;
-            let mut loose = packages
-                .into_iter()
-                .skip(start)
-                .filter(|word| !is_pip_pinned(&word.text));
-            loose.next().map(|word| (command, word))
-        });
-        if let Some((command, word)) = loose {
-            let message = format!(
-                "pip gets any version of `{}`: the same Dockerfile gives other images later; name one \
-                 (`name==1.2`) or a file of requirements",
-                word.text
-            );
-            found.word((item, run), command, Some(word), message);
+    let example = "(`name==1.2`) or a file of requirements";
+    each(view, found, Manager::Pip, example, |command| {
+        let listed = command.has_flag(&["r", "c", "constraint"]) || command.has_arg(&["--requirement"]);
+        if !is_pip_install(command) || listed {
+            return Vec::new();
         }
-    }
+        let packages = command.plain_without(PIP_VALUES);
+        let start = packages.iter().position(|word| word.text == "install");
+        let packages = packages.into_iter().skip(start.map_or(usize::MAX, |place| place + 1));
+        packages.filter(|word| !is_pip_pinned(&word.text)).collect()
+    });
 }
 
 fn is_pip_pinned(package: &str) -> bool {
@@ -154,25 +143,31 @@ fn is_true(value: &str) -> bool {
     matches!(value.as_str(), "1" | "true" | "on" | "yes" | "t" | "y")
 }
 
-pub(super) fn npm_versions(view: &View<'_>, found: &mut Found<'_>) {
+/// Gives what each command installs without a version a version.
+fn each(
+    view: &View<'_>,
+    found: &mut Found<'_>,
+    manager: Manager,
+    example: &str,
+    loose: impl Fn(&Command) -> Vec<&Word>,
+) {
     for (item, _, run) in view.runs() {
-        let loose = run.script.named(&["npm"]).find_map(|command| {
-            let words = command.plain_without(&["loglevel", "registry"]);
-            let (first, packages) = words.split_first()?;
-            if first.text != "install" {
-                return None;
-            }
-            let mut loose = packages.iter().filter(|word| !is_npm_pinned(&word.text));
-            loose.next().map(|word| (command, *word))
-        });
-        if let Some((command, word)) = loose {
-            let message = format!(
-                "npm gets any version of `{}`: the same Dockerfile gives other images later; name one (`name@1.2`)",
-                word.text
-            );
-            found.word((item, run), command, Some(word), message);
-        }
+        let commands = run.script.commands.iter();
+        let loose: Vec<pins::Loose<'_>> = commands
+            .flat_map(|command| loose(command).into_iter().map(move |word| (command, word)))
+            .collect();
+        pins::say(view, found, (item, run), &loose, manager, example);
     }
+}
+
+pub(super) fn npm_versions(view: &View<'_>, found: &mut Found<'_>) {
+    each(view, found, Manager::Npm, "(`name@1.2`)", |command| {
+        let mut words = command.plain_without(&["loglevel", "registry"]).into_iter();
+        if command.name != "npm" || words.next().is_none_or(|first| first.text != "install") {
+            return Vec::new();
+        }
+        words.filter(|word| !is_npm_pinned(&word.text)).collect()
+    });
 }
 
 fn is_npm_pinned(package: &str) -> bool {
@@ -187,61 +182,41 @@ fn is_npm_pinned(package: &str) -> bool {
 }
 
 pub(super) fn gem_versions(view: &View<'_>, found: &mut Found<'_>) {
-    for (item, _, run) in view.runs() {
-        let loose = run.script.named(&["gem"]).find_map(|command| {
-            let versioned = command
-                .args
-                .iter()
-                .any(|arg| matches!(arg.text.as_str(), "-v" | "--version") || arg.text.starts_with("--version="));
-            if !command.has_arg(&["install", "i"]) || versioned {
-                return None;
-            }
-            // What follows a flag may be its value.
-            let values: Vec<usize> = command.flags().map(|(_, place)| place + 1).collect();
-            let words = command
-                .args
-                .iter()
-                .enumerate()
-                .take_while(|(_, word)| word.text != "--");
-            let mut packages = words
-                .filter(|(place, word)| !word.text.starts_with('-') && !values.contains(place))
-                .map(|(_, word)| word)
-                .filter(|word| !matches!(word.text.as_str(), "install" | "i"));
-            packages
-                .find(|word| !word.text.contains(':'))
-                .map(|word| (command, word))
-        });
-        if let Some((command, word)) = loose {
-            let message = format!(
-                "gem gets any version of `{}`: the same Dockerfile gives other images later; name one (`name:1.2`)",
-                word.text
-            );
-            found.word((item, run), command, Some(word), message);
+    each(view, found, Manager::Gem, "(`name:1.2`)", |command| {
+        let is_version =
+            |arg: &Word| matches!(arg.text.as_str(), "-v" | "--version") || arg.text.starts_with("--version=");
+        if command.name != "gem" || !command.has_arg(&["install", "i"]) || command.args.iter().any(is_version) {
+            return Vec::new();
         }
-    }
+        // What follows a flag may be its value.
+        let values: Vec<usize> = command.flags().map(|(_, place)| place + 1).collect();
+        let words = command
+            .args
+            .iter()
+            .enumerate()
+            .take_while(|(_, word)| word.text != "--");
+        words
+            .filter(|(place, word)| !word.text.starts_with('-') && !values.contains(place))
+            .map(|(_, word)| word)
+            .filter(|word| !matches!(word.text.as_str(), "install" | "i") && !word.text.contains(':'))
+            .collect()
+    });
 }
 
 pub(super) fn go_versions(view: &View<'_>, found: &mut Found<'_>) {
-    for (item, _, run) in view.runs() {
-        let loose = run.script.named(&["go"]).find_map(|command| {
-            let words = command.plain();
-            let (action, packages) = words.split_first()?;
-            let packages: &[&Word] = match action.text.as_str() {
-                "install" | "get" => packages,
-                "run" => packages.get(..1)?,
-                _ => return None,
-            };
-            let mut loose = packages.iter().filter(|word| !is_go_pinned(&word.text));
-            loose.next().map(|word| (command, *word))
-        });
-        if let Some((command, word)) = loose {
-            let message = format!(
-                "go gets any version of `{}`: the same Dockerfile gives other images later; name one (`name@v1.2.3`)",
-                word.text
-            );
-            found.word((item, run), command, Some(word), message);
-        }
-    }
+    each(view, found, Manager::Go, "(`name@v1.2.3`)", |command| {
+        let words = command.plain();
+        let Some((action, packages)) = words.split_first().filter(|_| command.name == "go") else {
+            return Vec::new();
+        };
+        let count = match action.text.as_str() {
+            "install" | "get" => packages.len(),
+            "run" => 1,
+            _ => 0,
+        };
+        let packages = packages.iter().take(count).copied();
+        packages.filter(|word| !is_go_pinned(&word.text)).collect()
+    });
 }
 
 fn is_go_pinned(package: &str) -> bool {

@@ -7,8 +7,11 @@ mod general;
 mod kiln;
 mod labels;
 mod languages;
+mod merge;
 mod order;
 mod packages;
+mod pins;
+mod place;
 mod shells;
 mod table;
 mod upkeep;
@@ -61,11 +64,13 @@ impl Found<'_> {
         let line = self.view.file.line(item.instruction.span.start);
         self.findings.push(Finding {
             code: self.code,
+            also: None,
             severity: self.severity,
             message: message.into(),
             span,
             line,
             fix: None,
+            unfixed: None,
         });
         let last = self.findings.len() - 1;
         &mut self.findings[last].fix
@@ -76,6 +81,13 @@ impl Found<'_> {
         let line = self.view.file.line(span.start);
         if let Some(last) = self.findings.last_mut() {
             last.line = line;
+        }
+    }
+
+    /// What was said last has no fix, or not for all of it, for this reason.
+    pub(crate) fn unfixed(&mut self, why: impl Into<String>) {
+        if let Some(last) = self.findings.last_mut() {
+            last.unfixed = Some(why.into());
         }
     }
 

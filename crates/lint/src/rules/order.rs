@@ -4,20 +4,18 @@ use std::collections::HashMap;
 
 use kiln_dockerfile::ast::{Kind, Run};
 
-use super::Found;
+use super::{Found, merge, place};
+use crate::finding::Fix;
 use crate::view::{Item, View};
 
 /// Says it of all but the first of a stage.
 fn only_one(view: &View<'_>, found: &mut Found<'_>, what: &str, is: fn(&Kind) -> bool) {
-    let mut seen: HashMap<Option<usize>, usize> = HashMap::new();
+    let mut seen: HashMap<Option<usize>, &Item<'_>> = HashMap::new();
     for item in view.items.iter().filter(|item| !item.onbuild && is(item.kind)) {
-        let count = seen.entry(item.stage).or_default();
-        *count += 1;
-        if *count > 1 {
-            found.whole(
-                item,
-                format!("only the last {what} of a stage counts, and this is not the first"),
-            );
+        if let Some(earlier) = seen.insert(item.stage, item) {
+            let message = format!("only the last {what} of a stage counts, and this is not the first");
+            *found.whole(item, message) = place::without(view, earlier)
+                .map(|edit| Fix::safe(format!("leave the {what} before it out"), vec![edit]));
         }
     }
 }
@@ -36,21 +34,22 @@ pub(super) fn one_entrypoint(view: &View<'_>, found: &mut Found<'_>) {
 
 /// Few commands in each of two RUNs in a row, with the same flags.
 pub(super) fn runs_in_a_row(view: &View<'_>, found: &mut Found<'_>) {
-    let mut before: Option<(&Run, usize)> = None;
+    let mut before: Option<(&Item<'_>, &Run, usize)> = None;
     for item in &view.items {
         let (Kind::Run(run), Some(script), false) = (item.kind, &item.script, item.onbuild) else {
             before = None;
             continue;
         };
         let count = script.script.commands.len();
-        if let Some((earlier, earlier_count)) = before
-            && same_flags(earlier, run)
+        if let Some((earlier, earlier_run, earlier_count)) = before
+            && same_flags(earlier_run, run)
             && earlier_count <= 1
             && count <= 1
         {
-            found.whole(item, "this RUN and the one before could be one: each makes a layer");
+            let message = "this RUN and the one before could be one: each makes a layer";
+            *found.whole(item, message) = merge::fix(view, earlier, item);
         }
-        before = Some((run, count));
+        before = Some((item, run, count));
     }
 }
 

@@ -1,42 +1,47 @@
 //! Packages of distributions: versions, questions, what is installed besides.
 
-use super::Found;
+use super::{Found, pins};
 use crate::finding::{Edit, Fix};
+use crate::known::Manager;
 use crate::shell::{Command, Word};
 use crate::view::{Item, RunScript, View};
 
 /// A package manager, as far as its installations are looked at.
-struct Manager {
+struct Installer {
     names: &'static [&'static str],
     install: &'static [&'static str],
     /// Flags that take a value which is no package.
     values: &'static [&'static str],
     is_pinned: fn(&str) -> bool,
+    manager: Manager,
     example: &'static str,
 }
 
-const APT: Manager = Manager {
+const APT: Installer = Installer {
     names: &["apt-get"],
     install: &["install"],
     values: &["t", "target-release"],
     is_pinned: |package| package.contains('=') || package.contains('/') || is_file(package, ".deb"),
-    example: "name=1.2",
+    manager: Manager::Apt,
+    example: "(`name=1.2`)",
 };
 
-const APK: Manager = Manager {
+const APK: Installer = Installer {
     names: &["apk"],
     install: &["add"],
     values: &["t", "virtual", "repository", "X"],
     is_pinned: |package| package.contains(['=', '~', '>', '<']) || is_file(package, ".apk"),
-    example: "name=1.2-r0",
+    manager: Manager::Apk,
+    example: "(`name=1.2-r0`)",
 };
 
-const ZYPPER: Manager = Manager {
+const ZYPPER: Installer = Installer {
     names: &["zypper"],
     install: &["install", "in"],
     values: &[],
     is_pinned: |package| package.contains(['=', '>', '<']) || is_file(package, ".rpm"),
-    example: "name=1.2",
+    manager: Manager::Zypper,
+    example: "(`name=1.2`)",
 };
 
 /// Whether a package is given as a file; package managers know the ending in lower case alone.
@@ -44,37 +49,34 @@ fn is_file(package: &str, ending: &str) -> bool {
     package.ends_with(ending)
 }
 
-fn pins(view: &View<'_>, found: &mut Found<'_>, manager: &Manager) {
+fn versions(view: &View<'_>, found: &mut Found<'_>, installer: &Installer) {
     for (item, _, run) in view.runs() {
-        let mut open = run.script.commands.iter().filter_map(|command| {
-            if !command.is(manager.names, manager.install) {
-                return None;
-            }
-            let packages = command.plain_without(manager.values).into_iter();
-            let mut loose = packages
-                .filter(|word| !manager.install.contains(&word.text.as_str()) && !(manager.is_pinned)(&word.text));
-            loose.next().map(|word| (command, word))
-        });
-        if let Some((command, word)) = open.next() {
-            let message = format!(
-                "`{}` gets any version of `{}`: the same Dockerfile gives other images later; name one (`{}`)",
-                command.name, word.text, manager.example
-            );
-            found.word((item, run), command, Some(word), message);
-        }
+        let commands = run.script.commands.iter();
+        let installs = commands.filter(|command| command.is(installer.names, installer.install));
+        let loose: Vec<pins::Loose<'_>> = installs
+            .flat_map(|command| {
+                let packages = command.plain_without(installer.values).into_iter();
+                packages
+                    .filter(|word| {
+                        !installer.install.contains(&word.text.as_str()) && !(installer.is_pinned)(&word.text)
+                    })
+                    .map(move |word| (command, word))
+            })
+            .collect();
+        pins::say(view, found, (item, run), &loose, installer.manager, installer.example);
     }
 }
 
 pub(super) fn apt_versions(view: &View<'_>, found: &mut Found<'_>) {
-    pins(view, found, &APT);
+    versions(view, found, &APT);
 }
 
 pub(super) fn apk_versions(view: &View<'_>, found: &mut Found<'_>) {
-    pins(view, found, &APK);
+    versions(view, found, &APK);
 }
 
 pub(super) fn zypper_versions(view: &View<'_>, found: &mut Found<'_>) {
-    pins(view, found, &ZYPPER);
+    versions(view, found, &ZYPPER);
 }
 
 pub(super) fn yum_versions(view: &View<'_>, found: &mut Found<'_>) {
@@ -92,31 +94,27 @@ fn rpm(view: &View<'_>, found: &mut Found<'_>, names: &[&str]) {
             continue;
         }
         let known = known_variables(view, item);
-        let open = run.script.named(names).find_map(|command| {
-            let words = command.plain();
-            if !command.has_arg(&["install"]) {
-                return None;
-            }
-            let module = command.has_arg(&["module"]);
-            let packages = words
-                .into_iter()
-                .filter(|word| !matches!(word.text.as_str(), "install" | "module"));
-            let mut loose = packages.filter(|word| {
-                !if module {
-                    word.text.contains(':')
-                } else {
-                    is_rpm_version(&word.text, &known)
-                }
-            });
-            loose.next().map(|word| (command, word))
-        });
-        if let Some((command, word)) = open {
-            let message = format!(
-                "`{}` gets any version of `{}`: the same Dockerfile gives other images later; name one (`name-1.2`)",
-                command.name, word.text
-            );
-            found.word((item, run), command, Some(word), message);
-        }
+        let installs = run.script.named(names).filter(|command| command.has_arg(&["install"]));
+        let loose: Vec<pins::Loose<'_>> = installs
+            .flat_map(|command| {
+                let module = command.has_arg(&["module"]);
+                let packages = command.plain().into_iter();
+                let packages = packages.filter(|word| !matches!(word.text.as_str(), "install" | "module"));
+                let pinned = |word: &Word| {
+                    if module {
+                        word.text.contains(':')
+                    } else {
+                        is_rpm_version(&word.text, &known)
+                    }
+                };
+                let loose: Vec<pins::Loose<'_>> = packages
+                    .filter(|word| !pinned(word))
+                    .map(|word| (command, word))
+                    .collect();
+                loose
+            })
+            .collect();
+        pins::say(view, found, (item, run), &loose, Manager::Dnf, "(`name-1.2`)");
     }
 }
 

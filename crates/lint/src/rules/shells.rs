@@ -1,11 +1,11 @@
 //! Which shell runs what.
 
-use kiln_dockerfile::ast::{Command, Healthcheck, Kind, Word};
+use kiln_dockerfile::ast::{Command, Healthcheck, Kind, Span, Word};
 
-use super::Found;
+use super::{Found, place};
 use crate::finding::{Edit, Fix};
 use crate::shell::Script;
-use crate::view::{Item, View};
+use crate::view::{Item, RunScript, View};
 
 pub(super) fn exec_form(view: &View<'_>, found: &mut Found<'_>) {
     for item in view.items.iter().filter(|item| !item.onbuild) {
@@ -20,23 +20,51 @@ pub(super) fn exec_form(view: &View<'_>, found: &mut Found<'_>) {
     }
 }
 
-/// The words as a JSON array, where the shell does nothing but split them.
+/// The words as a JSON array, where the shell does nothing but split them; else the shell by name.
 fn as_array(view: &View<'_>, item: &Item<'_>, text: &Word) -> Option<Fix> {
     let plain = |c: char| c.is_ascii_alphanumeric() || " \t_-./:,@%+=".contains(c);
     let same = view.file.source.get(text.span.range()) == Some(text.raw.as_str());
-    let has_shell = view
-        .items
-        .iter()
-        .any(|other| other.stage == item.stage && matches!(other.kind, Kind::Shell(_)));
+    let shell = place::shell(view, item);
     let mut words = text.raw.split_ascii_whitespace().peekable();
     let assigns = words.peek().is_some_and(|first| first.contains('='));
-    if !same || has_shell || assigns || !text.raw.chars().all(plain) || is_builtin(words.peek()?) {
-        return None;
+    if !same || shell.is_some() || assigns || !text.raw.chars().all(plain) || is_builtin(words.peek()?) {
+        return by_shell(view, item, text, shell);
     }
-    let array: Vec<String> = words.map(|word| format!("\"{word}\"")).collect();
-    let edit = Edit::replace(text.span, format!("[{}]", array.join(", ")));
+    let words: Vec<String> = words.map(str::to_owned).collect();
+    let edit = Edit::replace(text.span, array(&words)?);
     // An entry point gets other arguments then, and a script without `#!` needs its shell.
     Some(Fix::careful("give it as a JSON array", vec![edit]))
+}
+
+/// What the image gets anyway, written out. That is certain only where the text itself says which shell.
+fn by_shell(view: &View<'_>, item: &Item<'_>, text: &Word, shell: Option<&[String]>) -> Option<Fix> {
+    let written = view.file.source.get(text.span.range())?;
+    let unclear = text.raw.starts_with('[') || text.raw.contains("<<") || place::has_comment(written);
+    if unclear || view.file.escape != '\\' || text.raw.trim() != text.raw {
+        return None;
+    }
+    let default = ["/bin/sh", "-c"].map(str::to_owned);
+    let mut words = shell.unwrap_or(&default).to_vec();
+    words.push(text.raw.clone());
+    let edits = vec![Edit::replace(text.span, array(&words)?)];
+    let title = "name the shell in a JSON array";
+    // An image says of a check that it is for a shell.
+    let certain = shell.is_some() && !matches!(item.kind, Kind::Healthcheck(_));
+    Some(if certain {
+        Fix::safe(title, edits)
+    } else {
+        Fix::careful(title, edits)
+    })
+}
+
+/// A JSON array; `None` for what cannot stand in one line.
+fn array(words: &[String]) -> Option<String> {
+    let quoted = |word: &String| {
+        let text = word.replace('\\', "\\\\").replace('"', "\\\"").replace('\t', "\\t");
+        (!text.contains(|c: char| c.is_control())).then(|| format!("\"{text}\""))
+    };
+    let words: Option<Vec<String>> = words.iter().map(quoted).collect();
+    Some(format!("[{}]", words?.join(", ")))
 }
 
 fn is_builtin(word: &str) -> bool {
@@ -49,10 +77,16 @@ fn is_builtin(word: &str) -> bool {
 
 pub(super) fn pipefail(view: &View<'_>, found: &mut Found<'_>) {
     let mut safe = vec![false; view.file.stages.len()];
+    // The first RUN since SHELL that wants it: what mends that mends the others.
+    let mut first: Option<&Item<'_>> = None;
     for item in view.items.iter().filter(|item| !item.onbuild) {
         let Some(stage) = item.stage else { continue };
         match item.kind {
-            Kind::Shell(words) => safe[stage] = is_safe(words),
+            Kind::From(_) => first = None,
+            Kind::Shell(words) => {
+                safe[stage] = is_safe(words);
+                first = None;
+            }
             Kind::Run(_) if !safe[stage] => {
                 let Some(run) = item.script.as_ref().filter(|run| run.script.pipes) else {
                     continue;
@@ -62,11 +96,47 @@ pub(super) fn pipefail(view: &View<'_>, found: &mut Found<'_>) {
                     .and_then(|place| run.place(*place..place + 1))
                     .unwrap_or_else(|| super::first_line(view, item));
                 let message = "only the last command of a pipe can fail: set `pipefail` by SHELL before it";
-                found.say(item, span, message);
+                *found.say(item, span, message) = set_pipefail(view, first.get_or_insert(item));
             }
             _ => {}
         }
     }
+}
+
+/// SHELL with `pipefail` above the first RUN that wants it, or in the SHELL that is there.
+fn set_pipefail(view: &View<'_>, item: &Item<'_>) -> Option<Fix> {
+    let image = place::image(view, item)?;
+    if view.file.escape != '\\' || image == "scratch" || image.contains("distroless") {
+        return None;
+    }
+    let own = view.stage(item.stage?).rev().find_map(|each| match each.kind {
+        Kind::Shell(words) if each.instruction.span.start < item.instruction.span.start => Some((each, words)),
+        _ => None,
+    });
+    let knows = |word: &String| matches!(word.rsplit('/').next(), Some("bash" | "zsh" | "ash"));
+    if let Some((shell, words)) = own.filter(|(_, words)| words.first().is_some_and(knows)) {
+        let mut words = words.clone();
+        words.splice(1..1, ["-o".to_owned(), "pipefail".to_owned()]);
+        let span = Span {
+            start: shell.instruction.keyword.span.end,
+            end: shell.instruction.span.end,
+        };
+        let one_line = !view.file.source.get(span.range())?.contains('\n');
+        let edit = Edit::replace(span, format!(" {}", array(&words)?));
+        return (one_line && is_safe(&words)).then(|| Fix::careful("add `-o pipefail`", vec![edit]));
+    }
+    let small = image.contains("alpine") || image.contains("busybox");
+    let adds = |(other, _, run): (&Item<'_>, _, &RunScript)| {
+        other.stage == item.stage && run.script.named(&["apk"]).next().is_some()
+    };
+    // These images have no bash by themselves.
+    let program = if small || view.runs().any(adds) { "ash" } else { "bash" };
+    let line = format!("SHELL [\"/bin/{program}\", \"-o\", \"pipefail\", \"-c\"]");
+    let edit = place::above(view, item, &line);
+    Some(Fix::careful(
+        format!("run the commands by {program} with `pipefail`"),
+        vec![edit],
+    ))
 }
 
 /// Whether a shell knows `pipefail` and is told to use it, or is none of those that have it.

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use kiln_dockerfile::ast::Word;
 
-use super::Found;
+use super::{Found, place};
 use crate::finding::{Edit, Fix};
 use crate::shell::{Command, Script};
 use crate::view::{Item, RunScript, View};
@@ -73,33 +73,23 @@ fn lists_are_needed(view: &View<'_>, item: &Item<'_>, script: &Script) -> bool {
     !has(script, "install") || view.runs().any(uses)
 }
 
-/// Appends a command to a RUN that is one list of commands tied by `&&`.
+/// Ties a command to the end of a RUN by `&&`.
 pub(super) fn append(view: &View<'_>, item: &Item<'_>, script: &RunScript, command: &str) -> Option<Fix> {
-    let last = script
-        .script
-        .commands
+    let text = script.line()?.trim_end();
+    let last = text.len().checked_sub(1)?;
+    // A comment at the end hides what is appended, and a program that takes the shell's place never ends.
+    let longer = Script::parse(&format!("{text} && {command}"));
+    let known = &script.script.commands;
+    let is_last = longer.commands.len() > known.len();
+    let ends = known
         .iter()
-        .filter(|command| command.exact)
-        .max_by_key(|each| each.range.end)?;
-    let span = script.place(last.range.clone())?;
-    // Behind the last command nothing may follow, and all must be at the outermost level.
-    let end = item.instruction.span.end;
-    let rest = view.file.source.get(span.end..end)?;
-    if !rest.trim().is_empty() || !script.line().is_some_and(is_chain) {
+        .any(|command| matches!(command.name.as_str(), "exit" | "exec"))
+        || text.contains("exec ");
+    if !longer.valid || !is_last || ends || !place::by_plain_shell(view, item) {
         return None;
     }
-    let edit = Edit::insert(span.end, format!(" && {command}"));
+    let edit = Edit::insert(script.place(last..last + 1)?.end, format!(" && {command}"));
     Some(Fix::safe(format!("append `&& {command}`"), vec![edit]))
-}
-
-/// Whether a script is commands tied by `&&` and nothing else.
-fn is_chain(text: &str) -> bool {
-    let others = ['(', ')', '{', '}', '#', '|', '`', ';', '<', '\n'];
-    !text.contains(others)
-        && !text.replace("&&", "").contains('&')
-        && !["if ", "for ", "while ", "until ", "case "]
-            .iter()
-            .any(|word| text.contains(word))
 }
 
 /// What is installed and not cleaned up afterwards.

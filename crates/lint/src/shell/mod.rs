@@ -18,6 +18,8 @@ pub(crate) struct Script {
     pub(crate) valid: bool,
     /// Where the pipes stand.
     pub(crate) pipe_places: Vec<usize>,
+    /// Whether its outermost commands are tied by nothing but `&&`.
+    pub(crate) chain: bool,
 }
 
 impl Script {

@@ -26,6 +26,7 @@ pub(super) fn script(text: &str) -> Script {
         pipes: !parser.pipes.is_empty(),
         pipe_places: parser.pipes,
         valid: true,
+        chain: parser.chain,
     }
 }
 
@@ -37,6 +38,8 @@ pub(super) struct Parser<'a> {
     pub(super) commands: Vec<(usize, Command)>,
     began: usize,
     pub(super) pipes: Vec<usize>,
+    /// Whether nothing but `&&` ties the outermost commands so far.
+    chain: bool,
     /// Delimiters of here-documents whose bodies follow the line; whether tabs before them do not count.
     documents: Vec<(String, bool)>,
 }
@@ -53,6 +56,7 @@ impl<'a> Parser<'a> {
             commands: Vec::new(),
             began: 0,
             pipes: Vec::new(),
+            chain: true,
             documents: Vec::new(),
         }
     }
@@ -139,11 +143,14 @@ impl<'a> Parser<'a> {
     /// Commands up to one of these words or characters, or the end.
     pub(super) fn list(&mut self, until: &[&str]) -> Read<()> {
         self.deeper(|parser| {
+            let mut first = true;
             loop {
                 parser.lines()?;
                 if parser.peek().is_none() || parser.closes(until) {
                     return Ok(());
                 }
+                parser.unties(!first);
+                first = false;
                 parser.and_or()?;
                 parser.blanks();
                 if parser.closes(until) {
@@ -151,7 +158,8 @@ impl<'a> Parser<'a> {
                 }
                 match parser.peek() {
                     None | Some('\n') => {}
-                    Some(';' | '&') if !parser.rest().starts_with(";;") => {
+                    Some(c @ (';' | '&')) if !parser.rest().starts_with(";;") => {
+                        parser.unties(c == '&');
                         parser.bump();
                     }
                     _ => return Err(Bad),
@@ -183,11 +191,18 @@ impl<'a> Parser<'a> {
         after.is_some_and(|after| after.chars().next().is_none_or(ends_word))
     }
 
+    /// What stands between outermost commands is something else than `&&`, if so.
+    fn unties(&mut self, so: bool) {
+        self.chain &= !so || self.depth > 1;
+    }
+
     fn and_or(&mut self) -> Read<()> {
         loop {
             self.pipeline()?;
             self.blanks();
-            if !(self.eat("&&") || self.eat("||")) {
+            let or = self.eat("||");
+            self.unties(or);
+            if !(or || self.eat("&&")) {
                 return Ok(());
             }
             self.lines()?;
@@ -614,6 +629,22 @@ mod tests {
             ("a \\\n b", "a"),
         ] {
             assert_eq!(names(text).join(" "), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_ties_the_outermost_commands() {
+        for text in [
+            "a",
+            "a && b | c",
+            "(a; b) && $(c || d)",
+            "if a; then b; fi && c;",
+            "! a && { b; c & }",
+        ] {
+            assert!(script(text).chain, "{text}");
+        }
+        for text in ["a; b", "a || b", "a\nb", "a & b", "a &", "x=1; b", "$a || $b"] {
+            assert!(!script(text).chain, "{text}");
         }
     }
 

@@ -5,8 +5,10 @@
 mod fixes;
 mod formatting;
 mod limits;
+mod mended;
 mod pages;
 mod rules;
+mod twins;
 
 use std::path::{Path, PathBuf};
 

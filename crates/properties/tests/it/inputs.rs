@@ -16,6 +16,32 @@ pub(crate) fn dockerfiles() -> Vec<(PathBuf, Vec<u8>)> {
     found
 }
 
+/// All Dockerfiles of the repository: the examples, what the linter's rules are tried on, and those in books of cases too.
+pub(crate) fn every_dockerfile() -> Vec<(PathBuf, Vec<u8>)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut found = dockerfiles();
+    collect(&root.join("examples"), &mut found);
+    collect(&root.join("crates/lint/tests"), &mut found);
+    books(&root.join("tests/cases"), &mut found);
+    assert!(found.len() > 1000, "{} Dockerfiles", found.len());
+    found
+}
+
+/// The Dockerfiles in the books of cases below a directory.
+fn books(directory: &Path, found: &mut Vec<(PathBuf, Vec<u8>)>) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() && !path.is_symlink() {
+            books(&path, found);
+        } else if path.extension().is_some_and(|ending| ending == "toml") {
+            let text = fs::read_to_string(&path).unwrap();
+            let pieces = text.split("dockerfile = '''\n").skip(1);
+            let texts = pieces.filter_map(|piece| Some(piece.split_once("'''")?.0));
+            found.extend(texts.map(|text| (path.clone(), text.as_bytes().to_vec())));
+        }
+    }
+}
+
 fn collect(directory: &Path, found: &mut Vec<(PathBuf, Vec<u8>)>) {
     let mut entries: Vec<_> = fs::read_dir(directory)
         .unwrap()

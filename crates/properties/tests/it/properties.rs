@@ -2,17 +2,24 @@
 
 use kiln_layer::tar::{Entry, Kind, Writer};
 use kiln_properties::{
-    dockerfile, elf, flags, globs, ignore, image, include, json_form, layer_index, layer_tar, ld_so_cache, linted,
-    reference, tar, words,
+    dockerfile, elf, fixed, flags, globs, ignore, image, include, json_form, layer_index, layer_tar, ld_so_cache,
+    linted, reference, tar, words,
 };
 use proptest::prelude::*;
 
-use crate::inputs::{damaged, dockerfiles};
+use crate::inputs::{damaged, dockerfiles, every_dockerfile};
 
 #[test]
 fn all_dockerfiles() {
     for (_, text) in dockerfiles() {
         dockerfile(&text);
+    }
+}
+
+#[test]
+fn all_dockerfiles_fixed() {
+    for (_, text) in every_dockerfile() {
+        fixed(&text);
     }
 }
 
@@ -88,8 +95,14 @@ proptest! {
     }
 
     #[test]
+    fn damaged_dockerfiles_fixed(text in damaged(every_dockerfile().into_iter().map(|(_, text)| text).collect())) {
+        fixed(&text);
+    }
+
+    #[test]
     fn any_script(text in "[ab&|;(){}<>$`'\"\\\\ \\n#=!\\[\\]-]{0,40}") {
         linted(format!("FROM a:1\nRUN {text}\n").as_bytes());
+        fixed(format!("FROM a:1\nRUN a\nRUN {text}\nRUN b\n").as_bytes());
     }
 
     #[test]

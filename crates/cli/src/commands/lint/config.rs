@@ -1,9 +1,10 @@
 //! Settings: flags before the environment before the file, in hadolint's words.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use kiln_lint::{Config, LabelKind, Severity, Threshold};
+use kiln_dockerfile::checks;
+use kiln_lint::{Config, Finding, LabelKind, Severity, Threshold};
 use serde::Deserialize;
 
 use super::Args;
@@ -14,6 +15,17 @@ use crate::settings::{Environment, Settings};
 pub(super) struct Gathered {
     pub(super) rules: Config,
     pub(super) format: Option<String>,
+    /// Rules that make the run fail whatever the threshold.
+    fatal: BTreeSet<String>,
+}
+
+impl Gathered {
+    /// Whether a finding makes the run fail.
+    pub(super) fn fails(&self, finding: &Finding) -> bool {
+        let names = [Some(finding.code), finding.also];
+        let fatal = names.into_iter().flatten().any(|name| self.fatal.contains(name));
+        fatal || self.rules.threshold.fails(finding.severity)
+    }
 }
 
 /// `.hadolint.yaml`
@@ -64,15 +76,37 @@ pub(super) fn gather(args: &Args, settings: &Settings) -> Result<Gathered, Failu
         rules.threshold = Threshold::parse(&text)
             .ok_or_else(|| Failure::usage(format!("{text}: wanted error, warning, info, style, ignore or none")))?;
     }
+    let mut fatal = BTreeSet::new();
+    if !args.error_on.is_empty() {
+        (rules.threshold, fatal) = error_on(&args.error_on)?;
+    }
     if args.no_fail || is_yes(environment, "HADOLINT_NOFAIL") || file.no_fail {
         rules.threshold = Threshold::Never;
+        fatal.clear();
     }
     let format = args
         .format
         .clone()
         .or_else(|| environment.filled("HADOLINT_FORMAT"))
         .or(file.format);
-    Ok(Gathered { rules, format })
+    Ok(Gathered { rules, format, fatal })
+}
+
+/// Severities and rules; of several severities the lowest counts.
+fn error_on(words: &[String]) -> Result<(Threshold, BTreeSet<String>), Failure> {
+    let mut lowest: Option<Severity> = None;
+    let mut fatal = BTreeSet::new();
+    for word in words {
+        if let Some(severity) = Severity::parse(word) {
+            lowest = Some(lowest.map_or(severity, |lowest| lowest.min(severity)));
+        } else if kiln_lint::find(word).is_some() || checks::rule(word).is_some() {
+            fatal.insert(word.clone());
+        } else {
+            let message = format!("--error-on {word}: wanted error, warning, info, style or a rule's code");
+            return Err(Failure::usage(message));
+        }
+    }
+    Ok((lowest.map_or(Threshold::Never, Threshold::From), fatal))
 }
 
 fn file(args: &Args, environment: &Environment) -> Result<File, Failure> {

@@ -4,35 +4,41 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::{fs, io};
 
-use kiln_lint::{Config, Safety};
+use kiln_lint::Safety;
 
 use super::Linted;
+use super::verify::Verifier;
 use crate::atomic;
-use crate::failure::{Context as _, Outcome};
+use crate::failure::{Context as _, Failure, Outcome};
 use crate::terminal;
 
-/// Writes the fixes into the files, and looks at them again.
-pub(super) fn write(linted: &mut [Linted], config: &Config, allowed: Safety) -> Outcome {
-    for file in linted {
-        let Some(path) = file.path.clone() else {
-            terminal::warn("standard input cannot be fixed: --diff prints what would change");
-            continue;
-        };
-        let fixed = kiln_lint::fix(&file.file.source, config, allowed);
-        for code in &fixed.dropped {
-            terminal::warn(format!(
-                "{}: the fix of {code} breaks the file and was left out; that is a bug",
-                file.name
-            ));
-        }
-        if fixed.applied == 0 {
-            continue;
-        }
-        replace(&path, &fixed.text).or_failed(|| format!("cannot write {}", file.name))?;
-        terminal::say(format!("{}: {} fixed\n", file.name, fixed.applied));
-        file.findings = kiln_lint::lint(&fixed.text, config);
-        file.file = kiln_dockerfile::parse(&fixed.text).0;
+/// Writes the fixes into the files, and looks at them again; what could not be done.
+pub(super) fn write(linted: &mut [Linted], allowed: Safety, verifier: Option<&Verifier<'_>>) -> Vec<Failure> {
+    let written = linted.iter_mut().map(|file| write_one(file, allowed, verifier));
+    written.filter_map(Result::err).collect()
+}
+
+fn write_one(file: &mut Linted, allowed: Safety, verifier: Option<&Verifier<'_>>) -> Outcome {
+    let Some(path) = file.path.clone() else {
+        terminal::warn("standard input cannot be fixed: --diff prints what would change");
+        return Ok(());
+    };
+    let fixed = kiln_lint::fix(&file.file.source, &file.config, allowed);
+    for code in &fixed.dropped {
+        terminal::warn(format!(
+            "{}: the fix of {code} breaks the file and was left out; that is a bug",
+            file.name
+        ));
     }
+    if fixed.applied == 0 {
+        return Ok(());
+    }
+    if let Some(verifier) = verifier {
+        verifier.check(&path, &fixed.text, &fixed.codes)?;
+    }
+    replace(&path, &fixed.text).or_failed(|| format!("cannot write {}", file.name))?;
+    terminal::say(format!("{}: {} fixed\n", file.name, fixed.applied));
+    file.read_again(&fixed.text);
     Ok(())
 }
 
@@ -44,10 +50,10 @@ pub(crate) fn replace(path: &Path, text: &str) -> io::Result<()> {
 }
 
 /// What the fixes would change, as a patch.
-pub(super) fn diff(linted: &[Linted], config: &Config, allowed: Safety) -> String {
+pub(super) fn diff(linted: &[Linted], allowed: Safety) -> String {
     let mut out = String::new();
     for file in linted {
-        let fixed = kiln_lint::fix(&file.file.source, config, allowed);
+        let fixed = kiln_lint::fix(&file.file.source, &file.config, allowed);
         out.push_str(&patch(&file.name, &file.file.source, &fixed.text));
     }
     out

@@ -1,10 +1,14 @@
 //! `kiln lint`
 
+mod baseline;
 mod config;
 mod formats;
+mod known;
 mod mend;
+mod verify;
 
 pub(super) use mend::{patch, replace};
+use verify::Verifier;
 
 use std::fs::File;
 use std::io::Read;
@@ -32,8 +36,17 @@ pub(crate) struct Args {
     #[arg(short, long)]
     format: Option<String>,
     /// Fail from this severity on: error, warning, info, style; none never does [default: info]
-    #[arg(short = 't', long, alias = "error-on", value_name = "SEVERITY")]
+    #[arg(short = 't', long, value_name = "SEVERITY")]
     failure_threshold: Option<String>,
+    /// Fail only because of these: a severity, and what is worse, or a rule; may be given several times
+    #[arg(long, value_name = "SEVERITY|RULE", conflicts_with = "failure_threshold")]
+    error_on: Vec<String>,
+    /// Findings that are known, and neither shown nor counted: a file that --write-baseline wrote
+    #[arg(long, value_name = "FILE")]
+    baseline: Option<PathBuf>,
+    /// Write all that is found to the file of --baseline
+    #[arg(long, requires = "baseline", conflicts_with_all = ["fix", "unsafe_fixes", "diff"])]
+    write_baseline: bool,
     /// Never fail because of what is found
     #[arg(long)]
     no_fail: bool,
@@ -73,6 +86,16 @@ pub(crate) struct Args {
     /// With --fix, also write what may change what is built
     #[arg(long)]
     unsafe_fixes: bool,
+    /// Where fixes find versions to name; may be given several times: context (lock files beside the Dockerfile), store (base
+    /// images that are there), or a TOML file with a table for each of apt, apk, dnf, zypper, pip, npm, gem, go and images
+    #[arg(long, value_name = "context|store|FILE")]
+    versions: Vec<known::Source>,
+    /// With --fix, build the image as the file is and as it will be, and write nothing if more is different than the fixes say
+    #[arg(long, conflicts_with = "diff")]
+    verify: bool,
+    /// The build context of --verify [default: the directory of the Dockerfile]
+    #[arg(long, value_name = "DIRECTORY", requires = "verify")]
+    context: Option<PathBuf>,
     /// Print what --fix would change, and change nothing
     #[arg(long)]
     diff: bool,
@@ -86,34 +109,60 @@ pub(crate) struct Linted {
     path: Option<PathBuf>,
     /// Its tree, for lines and columns.
     file: Dockerfile,
+    /// What the rules were asked, and may know.
+    config: Config,
     findings: Vec<Finding>,
+}
+
+impl Linted {
+    /// Looks at a text in place of the one before.
+    fn read_again(&mut self, text: &str) {
+        self.findings = kiln_lint::lint(text, &self.config);
+        self.file = kiln_dockerfile::parse(text).0;
+    }
 }
 
 /// Looks for what is wrong with Dockerfiles.
 pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
+    if args.verify && !(args.fix || args.unsafe_fixes) {
+        return Err(Failure::usage("--verify: nothing is fixed").hint("add --fix or --unsafe-fixes"));
+    }
     let config = config::gather(args, settings)?;
+    let mut sources = known::Sources::new(&args.versions, settings)?;
     let format = formats::Format::parse(config.format.as_deref())?;
-    let mut unread = Vec::new();
+    // What goes wrong with one file stops no other.
+    let mut failures = Vec::new();
     let mut linted = Vec::new();
     for path in files(args) {
-        match read(&path, args) {
-            Ok((name, text)) => linted.push(lint(name, &path, &text, &config.rules)),
-            Err(failure) => unread.push(failure),
+        match read(&path, args).and_then(|(name, text)| args.lint(name, &path, &text, &config.rules, &mut sources)) {
+            Ok(file) => linted.push(file),
+            Err(failure) => failures.push(failure),
         }
     }
+    if args.diff {
+        terminal::print(mend::diff(&linted, args.safety()))?;
+    } else if args.fix || args.unsafe_fixes {
+        let verifier = args.verifier(settings)?;
+        failures.extend(mend::write(&mut linted, args.safety(), verifier.as_ref()));
+    }
     let reporter = Reporter::for_output(settings);
-    for failure in &unread {
+    for failure in &failures {
         terminal::say(Reporter::new(settings).failure(failure));
     }
-    if args.diff {
-        terminal::print(mend::diff(&linted, &config.rules, args.safety()))?;
-        return conclude(&linted, &config.rules, &unread);
+    if let Some(path) = &args.baseline {
+        if args.write_baseline {
+            return baseline::write(path, &linted, failures.is_empty());
+        }
+        baseline::leave_out(path, &mut linted)?;
     }
-    if args.fix || args.unsafe_fixes {
-        mend::write(&mut linted, &config.rules, args.safety())?;
+    if !args.diff {
+        terminal::print(format.show(&linted, &reporter))?;
     }
-    terminal::print(format.show(&linted, &reporter))?;
-    conclude(&linted, &config.rules, &unread)
+    let mut findings = linted.iter().flat_map(|file| &file.findings);
+    if failures.is_empty() && !findings.any(|finding| config.fails(finding)) {
+        return Ok(());
+    }
+    Err(Failure::silent(FAILED))
 }
 
 impl Args {
@@ -124,6 +173,46 @@ impl Args {
             Safety::Safe
         }
     }
+
+    /// Whether it looks into images: see [`crate::cli::Command::touches_layers`].
+    pub(crate) fn touches_layers(&self) -> bool {
+        self.verify || self.versions.contains(&known::Source::Store)
+    }
+
+    fn verifier<'a>(&self, settings: &'a Settings) -> Result<Option<Verifier<'a>>, Failure> {
+        let wanted = self.verify.then(|| Verifier::new(self.context.clone(), settings));
+        wanted.transpose()
+    }
+
+    fn lint(
+        &self,
+        name: String,
+        path: &Path,
+        text: &str,
+        config: &Config,
+        sources: &mut known::Sources<'_>,
+    ) -> Result<Linted, Failure> {
+        let path = (path.as_os_str() != "-").then(|| path.to_owned());
+        let file = kiln_dockerfile::parse(text).0;
+        let config = Config {
+            known: sources.of(&file, path.as_deref())?,
+            ..config.clone()
+        };
+        let mut findings = kiln_lint::lint(text, &config);
+        // Who does not want anything fixed need not know why it is not.
+        if !(self.fix || self.unsafe_fixes || self.diff) && self.versions.is_empty() {
+            for finding in &mut findings {
+                finding.unfixed = None;
+            }
+        }
+        Ok(Linted {
+            name,
+            path,
+            file,
+            config,
+            findings,
+        })
+    }
 }
 
 fn files(args: &Args) -> Vec<PathBuf> {
@@ -132,14 +221,6 @@ fn files(args: &Args) -> Vec<PathBuf> {
     } else {
         args.files.clone()
     }
-}
-
-fn conclude(linted: &[Linted], config: &Config, unread: &[Failure]) -> Outcome {
-    let mut findings = linted.iter().flat_map(|file| &file.findings);
-    if unread.is_empty() && !findings.any(|finding| config.threshold.fails(finding.severity)) {
-        return Ok(());
-    }
-    Err(Failure::silent(FAILED))
 }
 
 /// The text of a file and its name in the report. What is no text is read as far as it is one, which is a finding.
@@ -171,14 +252,4 @@ fn read(path: &Path, args: &Args) -> Result<(String, String), Failure> {
         Failure::failed(anyhow::anyhow!("{name} is not UTF-8 text (byte {at})"))
     })?;
     Ok((name, text))
-}
-
-fn lint(name: String, path: &Path, text: &str, config: &Config) -> Linted {
-    let findings = kiln_lint::lint(text, config);
-    Linted {
-        name,
-        path: (path.as_os_str() != "-").then(|| path.to_owned()),
-        file: kiln_dockerfile::parse(text).0,
-        findings,
-    }
 }

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use super::{each, place};
 use crate::commands::lint::Linted;
 
-/// An array; `line` is that of the instruction, as hadolint says it, `start` and `end` say more, and `fix` is Kiln's.
+/// An array; `line` is that of the instruction, as hadolint says it, `start` and `end` say more, `also`, `fix` and `unfixed`
+/// are Kiln's.
 pub(super) fn hadolint(linted: &[Linted]) -> String {
     let mut findings = Vec::new();
     each(linted, |file, finding| {
@@ -28,6 +29,12 @@ pub(super) fn hadolint(linted: &[Linted]) -> String {
         if let Some(fix) = &finding.fix {
             let edits: Vec<Value> = fix.edits.iter().map(|edit| edit_value(edit.span, &edit.text)).collect();
             value["fix"] = json!({"title": fix.title, "safe": fix.safety == Safety::Safe, "edits": edits});
+        }
+        if let Some(also) = finding.also {
+            value["also"] = json!(also);
+        }
+        if let Some(why) = &finding.unfixed {
+            value["unfixed"] = json!(why);
         }
         findings.push(value);
     });
@@ -62,11 +69,11 @@ pub(super) fn gitlab(linted: &[Linted]) -> String {
 
 /// Gives findings names that stay the same wherever their lines move to; findings that are alike are numbered.
 #[derive(Debug, Default)]
-pub(super) struct Fingerprints(HashMap<String, usize>);
+pub(in crate::commands::lint) struct Fingerprints(HashMap<String, usize>);
 
 impl Fingerprints {
     /// The name of a finding.
-    pub(super) fn of(&mut self, file: &Linted, finding: &Finding) -> String {
+    pub(in crate::commands::lint) fn of(&mut self, file: &Linted, finding: &Finding) -> String {
         let line = file.file.source.get(file.file.line_start(finding.line)..);
         let line = line.and_then(|rest| rest.lines().next()).unwrap_or_default().trim();
         let text = format!("{}\n{}\n{line}\n{}", file.name, finding.code, finding.message);

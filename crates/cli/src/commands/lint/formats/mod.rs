@@ -10,6 +10,8 @@ use std::fmt::Write as _;
 use kiln_dockerfile::source::Source;
 use kiln_lint::{Finding, Severity};
 
+pub(super) use json::Fingerprints;
+
 use super::Linted;
 use crate::failure::Failure;
 use crate::progress::text::lines;
