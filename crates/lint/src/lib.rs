@@ -12,6 +12,7 @@ mod pages;
 mod pragma;
 mod rules;
 mod run;
+mod scripts;
 mod shell;
 mod values;
 mod view;

@@ -9,6 +9,7 @@ mod labels;
 mod languages;
 mod order;
 mod packages;
+mod scripts;
 mod shells;
 mod table;
 mod upkeep;
