@@ -18,7 +18,7 @@ mod values;
 mod view;
 
 pub use apply::{Fixed, fix};
-pub use config::{Config, LabelKind, Threshold};
+pub use config::{Config, Context, LabelKind, Threshold};
 pub use finding::{Edit, Finding, Fix, Safety, Severity};
 pub use format::format;
 pub use pages::{page, pages};

@@ -33,7 +33,11 @@ pub(crate) type Remarks = Vec<(usize, Remark)>;
 
 /// Reads all scripts.
 pub(crate) fn read(view: &View<'_>) -> Remarks {
-    let codes: Vec<&'static str> = RULES.iter().map(|rule| rule.code).filter(|code| is_of_shell(code)).collect();
+    let codes: Vec<&'static str> = RULES
+        .iter()
+        .map(|rule| rule.code)
+        .filter(|code| is_of_shell(code))
+        .collect();
     let wanted = |code: &&'static str| !view.config.ignored.contains(*code);
     let codes: Vec<&'static str> = codes.into_iter().filter(wanted).collect();
     let checkers = checkers(&codes);

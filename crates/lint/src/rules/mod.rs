@@ -2,18 +2,22 @@
 
 mod commands;
 mod copying;
+mod exposure;
 mod from;
 mod general;
 mod kiln;
 mod labels;
 mod languages;
+mod meaning;
 mod order;
 mod packages;
 mod scripts;
 mod shells;
+mod stages;
 mod table;
 mod upkeep;
 mod users;
+mod weight;
 
 pub use table::{RULES, find};
 

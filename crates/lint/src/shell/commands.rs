@@ -42,8 +42,28 @@ impl Checker for Commands {
 
 /// Directories without which no program starts.
 const SYSTEM: &[&str] = &[
-    "/", "/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/lib64", "/mnt", "/opt", "/proc", "/root", "/sbin", "/sys",
-    "/usr", "/usr/bin", "/usr/lib", "/usr/local", "/usr/sbin", "/usr/share", "/var", "/var/lib",
+    "/",
+    "/bin",
+    "/boot",
+    "/dev",
+    "/etc",
+    "/home",
+    "/lib",
+    "/lib64",
+    "/mnt",
+    "/opt",
+    "/proc",
+    "/root",
+    "/sbin",
+    "/sys",
+    "/usr",
+    "/usr/bin",
+    "/usr/lib",
+    "/usr/local",
+    "/usr/sbin",
+    "/usr/share",
+    "/var",
+    "/var/lib",
 ];
 
 fn system_directory(command: &Command) -> Option<(&Word, String)> {
@@ -78,7 +98,10 @@ fn mode_of_parents(command: &Command) -> Option<(&Word, String)> {
 fn no_starting_point(command: &Command) -> Option<(&Word, String)> {
     let first = command.args.first().filter(|_| command.name == "find")?;
     let options = ["-H", "-L", "-P"];
-    let word = command.args.iter().find(|word| !options.contains(&word.text.as_str()))?;
+    let word = command
+        .args
+        .iter()
+        .find(|word| !options.contains(&word.text.as_str()))?;
     let test = word.text.starts_with('-') && !word.text.starts_with("-O") && word.text != "-D";
     let help = word.text == "--help" || word.text == "--version" || word.text == "-version" || word.text == "-help";
     let message = "say where `find` is to start: not every `find` takes the working directory";

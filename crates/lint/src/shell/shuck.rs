@@ -17,7 +17,10 @@ impl Shuck {
     /// Its rules for those codes.
     pub(super) fn new(codes: &[&'static str]) -> Self {
         let known = ShellCheckCodeMap::default();
-        let rules: Vec<_> = codes.iter().filter_map(|code| Some((known.resolve(code)?, *code))).collect();
+        let rules: Vec<_> = codes
+            .iter()
+            .filter_map(|code| Some((known.resolve(code)?, *code)))
+            .collect();
         let settings = LinterSettings::for_rules(rules.iter().map(|(rule, _)| *rule));
         Self {
             rules,

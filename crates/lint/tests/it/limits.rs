@@ -32,7 +32,11 @@ fn many_of_everything() {
     check(&format!("FROM a\nRUN {}\n", "$((a".repeat(10_000)));
     let functions: Vec<String> = (0..2_000).map(|n| format!("f{n}() {{ x=$y; }};")).collect();
     check(&format!("FROM a\nRUN {}\n", functions.concat()));
-    for (open, close) in [("if a; then ", "; fi"), ("case x in b) ", ";; esac"), ("echo \"$(", ")\"")] {
+    for (open, close) in [
+        ("if a; then ", "; fi"),
+        ("case x in b) ", ";; esac"),
+        ("echo \"$(", ")\""),
+    ] {
         for depth in [60, 2_000] {
             let script = [open.repeat(depth), "a".to_owned(), close.repeat(depth)].concat();
             check(&format!("FROM a\nRUN {script}\n"));
