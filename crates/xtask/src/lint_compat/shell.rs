@@ -23,6 +23,9 @@ const EXCLUDED: &str = "SC2187,SC1090,SC1091";
 /// Scripts of one call.
 const AT_ONCE: usize = 200;
 
+/// Variables that builds set without being told.
+const PROXIES: [&str; 4] = ["http_proxy", "https_proxy", "ftp_proxy", "no_proxy"];
+
 /// A script and the line of its RUN.
 struct Script {
     file: String,
@@ -312,7 +315,8 @@ impl Scope {
 
     fn text(&self, script: &str) -> String {
         let shell = self.shell.as_deref().unwrap_or("/bin/sh");
-        let names: String = self.names.iter().map(|name| format!("export {name}=1\n")).collect();
+        let names = PROXIES.iter().copied().chain(self.names.iter().map(String::as_str));
+        let names: String = names.map(|name| format!("export {name}=1\n")).collect();
         format!("#!{shell}\n{names}{script}\n")
     }
 }
@@ -326,10 +330,11 @@ mod tests {
         let text = "FROM a AS b\nARG x y=1\nRUN --mount=type=cache,target=/c \\\n# comment\n  make \\\n\n  all\nRUN [\"a\"]\nFROM b\n\
                     SHELL [\"/bin/bash\", \"-c\"]\nENV K v=w\nRUN <<EOF\na\nb\nEOF\nrun c\n";
         let scripts: Vec<(u32, String)> = scripts("f", text).into_iter().map(|one| (one.line, one.text)).collect();
-        let own = "#!/bin/sh\nexport x=1\nexport y=1\nmake   all\n";
-        let inherited = "#!/bin/bash\nexport K=1\nexport x=1\nexport y=1\n";
+        let proxies: String = PROXIES.iter().map(|name| format!("export {name}=1\n")).collect();
+        let own = format!("#!/bin/sh\n{proxies}export x=1\nexport y=1\nmake   all\n");
+        let inherited = format!("#!/bin/bash\n{proxies}export K=1\nexport x=1\nexport y=1\n");
         let wanted = [
-            (3, own.to_owned()),
+            (3, own),
             (12, format!("{inherited}a\nb\n")),
             (16, format!("{inherited}c\n")),
         ];

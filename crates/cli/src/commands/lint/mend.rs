@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::{fs, io};
 
-use kiln_lint::{Config, Safety};
+use kiln_lint::Safety;
 
 use super::Linted;
 use crate::atomic;
@@ -12,13 +12,13 @@ use crate::failure::{Context as _, Outcome};
 use crate::terminal;
 
 /// Writes the fixes into the files, and looks at them again.
-pub(super) fn write(linted: &mut [Linted], config: &Config, allowed: Safety) -> Outcome {
+pub(super) fn write(linted: &mut [Linted], allowed: Safety) -> Outcome {
     for file in linted {
         let Some(path) = file.path.clone() else {
             terminal::warn("standard input cannot be fixed: --diff prints what would change");
             continue;
         };
-        let fixed = kiln_lint::fix(&file.file.source, config, allowed);
+        let fixed = kiln_lint::fix(&file.file.source, &file.rules, allowed);
         for code in &fixed.dropped {
             terminal::warn(format!(
                 "{}: the fix of {code} breaks the file and was left out; that is a bug",
@@ -30,7 +30,7 @@ pub(super) fn write(linted: &mut [Linted], config: &Config, allowed: Safety) -> 
         }
         replace(&path, &fixed.text).or_failed(|| format!("cannot write {}", file.name))?;
         terminal::say(format!("{}: {} fixed\n", file.name, fixed.applied));
-        file.findings = kiln_lint::lint(&fixed.text, config);
+        file.findings = kiln_lint::lint(&fixed.text, &file.rules);
         file.file = kiln_dockerfile::parse(&fixed.text).0;
     }
     Ok(())
@@ -44,10 +44,10 @@ pub(crate) fn replace(path: &Path, text: &str) -> io::Result<()> {
 }
 
 /// What the fixes would change, as a patch.
-pub(super) fn diff(linted: &[Linted], config: &Config, allowed: Safety) -> String {
+pub(super) fn diff(linted: &[Linted], allowed: Safety) -> String {
     let mut out = String::new();
     for file in linted {
-        let fixed = kiln_lint::fix(&file.file.source, config, allowed);
+        let fixed = kiln_lint::fix(&file.file.source, &file.rules, allowed);
         out.push_str(&patch(&file.name, &file.file.source, &fixed.text));
     }
     out

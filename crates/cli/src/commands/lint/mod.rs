@@ -1,6 +1,7 @@
 //! `kiln lint`
 
 mod config;
+mod entry;
 mod formats;
 mod mend;
 
@@ -14,6 +15,7 @@ use kiln_dockerfile::Dockerfile;
 use kiln_dockerfile::include::LARGEST;
 use kiln_lint::{Config, Finding, Safety};
 
+use self::entry::Entry;
 use crate::failure::{FAILED, Failure, Outcome};
 use crate::report::Reporter;
 use crate::settings::Settings;
@@ -23,7 +25,8 @@ use crate::terminal;
 #[derive(Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(crate) struct Args {
-    /// Dockerfiles; `-` is standard input [default: Dockerfile]
+    /// Dockerfiles, or files of Compose's (.yaml) and bake's (.json) that name them; `-` is standard input [default:
+    /// Dockerfile]
     files: Vec<PathBuf>,
     /// Settings in hadolint's form [default: .hadolint.yaml, else hadolint's other places]
     #[arg(short, long, value_name = "FILE")]
@@ -86,6 +89,8 @@ pub(crate) struct Linted {
     path: Option<PathBuf>,
     /// Its tree, for lines and columns.
     file: Dockerfile,
+    /// What was asked of the rules, with what is known of its context.
+    rules: Config,
     findings: Vec<Finding>,
 }
 
@@ -95,9 +100,15 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
     let format = formats::Format::parse(config.format.as_deref())?;
     let mut unread = Vec::new();
     let mut linted = Vec::new();
-    for path in files(args) {
-        match read(&path, args) {
-            Ok((name, text)) => linted.push(lint(name, &path, &text, &config.rules)),
+    for entry in entries(args, &mut unread) {
+        match read(&entry.dockerfile, args).and_then(|read| Ok((read, entry.context()?))) {
+            Ok(((name, text), context)) => {
+                let rules = Config {
+                    context,
+                    ..config.rules.clone()
+                };
+                linted.push(lint(name, &entry.dockerfile, &text, rules));
+            }
             Err(failure) => unread.push(failure),
         }
     }
@@ -106,11 +117,11 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
         terminal::say(Reporter::new(settings).failure(failure));
     }
     if args.diff {
-        terminal::print(mend::diff(&linted, &config.rules, args.safety()))?;
+        terminal::print(mend::diff(&linted, args.safety()))?;
         return conclude(&linted, &config.rules, &unread);
     }
     if args.fix || args.unsafe_fixes {
-        mend::write(&mut linted, &config.rules, args.safety())?;
+        mend::write(&mut linted, args.safety())?;
     }
     terminal::print(format.show(&linted, &reporter))?;
     conclude(&linted, &config.rules, &unread)
@@ -132,6 +143,22 @@ fn files(args: &Args) -> Vec<PathBuf> {
     } else {
         args.files.clone()
     }
+}
+
+/// The Dockerfiles that are named, or named by what is.
+fn entries(args: &Args, unread: &mut Vec<Failure>) -> Vec<Entry> {
+    let mut found = Vec::new();
+    for path in files(args) {
+        if !entry::is_list(&path) {
+            found.push(entry::alone(&path));
+            continue;
+        }
+        match read(&path, args).and_then(|(_, text)| entry::listed(&path, &text)) {
+            Ok(listed) => found.extend(listed),
+            Err(failure) => unread.push(failure),
+        }
+    }
+    found
 }
 
 fn conclude(linted: &[Linted], config: &Config, unread: &[Failure]) -> Outcome {
@@ -173,12 +200,13 @@ fn read(path: &Path, args: &Args) -> Result<(String, String), Failure> {
     Ok((name, text))
 }
 
-fn lint(name: String, path: &Path, text: &str, config: &Config) -> Linted {
-    let findings = kiln_lint::lint(text, config);
+fn lint(name: String, path: &Path, text: &str, rules: Config) -> Linted {
+    let findings = kiln_lint::lint(text, &rules);
     Linted {
         name,
         path: (path.as_os_str() != "-").then(|| path.to_owned()),
         file: kiln_dockerfile::parse(text).0,
+        rules,
         findings,
     }
 }
