@@ -24,7 +24,16 @@ const EXCLUDED: &str = "SC2187,SC1090,SC1091";
 const AT_ONCE: usize = 200;
 
 /// Variables that builds set without being told.
-const PROXIES: [&str; 4] = ["http_proxy", "https_proxy", "ftp_proxy", "no_proxy"];
+const PROXIES: [&str; 8] = [
+    "FTP_PROXY",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "NO_PROXY",
+    "ftp_proxy",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+];
 
 /// A script and the line of its RUN.
 struct Script {
@@ -40,8 +49,8 @@ type Said = BTreeSet<(String, u32, String)>;
 pub(super) struct Compared {
     scripts: Vec<Script>,
     ours: Said,
-    /// What hadolint says, and of that what Kiln says too.
-    hadolint: [usize; 2],
+    /// How much hadolint says, and what of that Kiln does not.
+    hadolint: (usize, Vec<String>),
 }
 
 #[derive(Deserialize)]
@@ -66,8 +75,11 @@ impl Compared {
             codes.cloned().collect()
         };
         let (theirs, ours) = (of_shell(theirs), of_shell(ours));
-        self.hadolint[0] += theirs.len();
-        self.hadolint[1] += theirs.intersection(&ours).count();
+        self.hadolint.0 += theirs.len();
+        let missed = theirs.difference(&ours);
+        self.hadolint
+            .1
+            .extend(missed.map(|(line, code)| format!("{name}:{line} {code}")));
         let scripts = scripts(name, text);
         let lines: BTreeSet<u32> = scripts.iter().map(|script| script.line).collect();
         let compared = ours.into_iter().filter(|(line, _)| lines.contains(line));
@@ -127,13 +139,14 @@ impl Compared {
             .collect();
         println!(
             "\n{} scripts of RUN, {} codes of ShellCheck's: recall {:.2} %, precision {:.2} %\nof hadolint's {} findings \
-             Kiln has {}\ncodes that Kiln has no rule for: {}",
+             Kiln has all but {}: {}\ncodes that Kiln has no rule for: {}",
             self.scripts.len(),
             known.len(),
             recall * 100.0,
             precision * 100.0,
-            self.hadolint[0],
-            self.hadolint[1],
+            self.hadolint.0,
+            self.hadolint.1.len(),
+            self.hadolint.1.join(", "),
             lacking.join(", ")
         );
         if recall < WANTED || precision < WANTED {

@@ -28,7 +28,11 @@ impl Entry {
     /// A Dockerfile that lies beside what it is built from.
     fn alone(path: &Path) -> Self {
         let directory = path.parent().unwrap_or(Path::new("."));
-        let here = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+        let here = if directory.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            directory
+        };
         Self {
             dockerfile: path.to_owned(),
             context: (path.as_os_str() != "-").then(|| here.to_owned()),
@@ -44,8 +48,13 @@ impl Entry {
         let Ok(names) = fs::read_dir(directory) else {
             return Ok(None);
         };
-        let names = names.take(MOST_NAMES).filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        Ok(Some(Context { ignore, names: names.collect() }))
+        let names = names
+            .take(MOST_NAMES)
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        Ok(Some(Context {
+            ignore,
+            names: names.collect(),
+        }))
     }
 }
 
@@ -86,9 +95,9 @@ pub(super) fn listed(path: &Path, text: &str) -> Result<Vec<Entry>, Failure> {
     let directory = path.parent().unwrap_or(Path::new(""));
     let mut found = Vec::new();
     for (name, build) in builds {
-        let entry = build.entry(directory).map_err(|why| {
-            Failure::failed(anyhow::anyhow!("{}: `{name}`: {why}", path.display()))
-        })?;
+        let entry = build
+            .entry(directory)
+            .map_err(|why| Failure::failed(anyhow::anyhow!("{}: `{name}`: {why}", path.display())))?;
         if !found.contains(&entry) {
             found.push(entry);
         }
@@ -119,7 +128,9 @@ struct Build {
 impl Build {
     fn entry(&self, directory: &Path) -> Result<Entry, String> {
         if self.inline.is_some() {
-            return Err("its Dockerfile is written there: put it into a file of its own to have it looked at".to_owned());
+            return Err(
+                "its Dockerfile is written there: put it into a file of its own to have it looked at".to_owned(),
+            );
         }
         let context = local("context", self.context.as_deref().unwrap_or("."))?;
         let dockerfile = local("dockerfile", self.dockerfile.as_deref().unwrap_or("Dockerfile"))?;
@@ -137,7 +148,9 @@ impl Build {
 /// A path of this machine, which needs no variable.
 fn local<'t>(what: &str, text: &'t str) -> Result<&'t str, String> {
     if text.contains('$') {
-        return Err(format!("its {what} `{text}` depends on a variable: name the Dockerfile itself"));
+        return Err(format!(
+            "its {what} `{text}` depends on a variable: name the Dockerfile itself"
+        ));
     }
     if text.contains("://") || text.starts_with("git@") || text.starts_with("target:") {
         return Err(format!("its {what} `{text}` is not on this machine"));
@@ -170,7 +183,10 @@ fn compose(path: &Path, text: &str) -> Result<Builds, Failure> {
     let services = file.services.unwrap_or_default().into_iter();
     let builds = services.filter_map(|(name, service)| {
         let build = match service?.build? {
-            Written::Path(context) => Build { context: Some(context), ..Build::default() },
+            Written::Path(context) => Build {
+                context: Some(context),
+                ..Build::default()
+            },
             Written::Whole(build) => build,
         };
         Some((name, build))
@@ -217,7 +233,12 @@ mod tests {
 
     fn entries(name: &str, text: &str) -> Vec<(String, String)> {
         let entries = listed(Path::new(name), text).unwrap();
-        let shown = |entry: Entry| (entry.dockerfile.display().to_string(), entry.context.unwrap().display().to_string());
+        let shown = |entry: Entry| {
+            (
+                entry.dockerfile.display().to_string(),
+                entry.context.unwrap().display().to_string(),
+            )
+        };
         entries.into_iter().map(shown).collect()
     }
 
@@ -229,9 +250,16 @@ mod tests {
     fn compose_files() {
         let text = "x-a: &a\n  context: ./web\nservices:\n  a:\n    build: .\n  b:\n    build: *a\n  c:\n    build:\n      context: web\n      \
                     dockerfile: ../d.Dockerfile\n      args: { A: 1 }\n  d:\n    image: redis\n  e:\n    build: web\n";
-        let wanted = [("Dockerfile", "."), ("web/Dockerfile", "web"), ("web/../d.Dockerfile", "web")];
+        let wanted = [
+            ("Dockerfile", "."),
+            ("web/Dockerfile", "web"),
+            ("web/../d.Dockerfile", "web"),
+        ];
         assert_eq!(entries("compose.yaml", text), pairs(&wanted));
-        assert_eq!(entries("in/compose.yml", "services: {a: {build: .}}"), pairs(&[("in/Dockerfile", "in")]));
+        assert_eq!(
+            entries("in/compose.yml", "services: {a: {build: .}}"),
+            pairs(&[("in/Dockerfile", "in")])
+        );
     }
 
     #[test]
@@ -248,12 +276,32 @@ mod tests {
             ("docker-bake.hcl", "target \"a\" {}", "HCL"),
             ("compose.yaml", "services: [", "is no Compose file"),
             ("compose.yaml", "services: {a: {image: b}}", "names no Dockerfile"),
-            ("compose.yaml", "services: {a: {build: 'https://example.com/a.git'}}", "`a`: its context"),
-            ("compose.yaml", "services: {a: {build: '${DIR}'}}", "depends on a variable"),
-            ("compose.yaml", "services: {a: {build: {dockerfile_inline: FROM b}}}", "a file of its own"),
+            (
+                "compose.yaml",
+                "services: {a: {build: 'https://example.com/a.git'}}",
+                "`a`: its context",
+            ),
+            (
+                "compose.yaml",
+                "services: {a: {build: '${DIR}'}}",
+                "depends on a variable",
+            ),
+            (
+                "compose.yaml",
+                "services: {a: {build: {dockerfile_inline: FROM b}}}",
+                "a file of its own",
+            ),
             ("bake.json", "{", "is no bake file"),
-            ("bake.json", r#"{"target": {"a": {"inherits": ["a"]}}}"#, "inherits from itself"),
-            ("bake.json", r#"{"target": {"a": {"inherits": ["b"]}}}"#, "there is no target `b`"),
+            (
+                "bake.json",
+                r#"{"target": {"a": {"inherits": ["a"]}}}"#,
+                "inherits from itself",
+            ),
+            (
+                "bake.json",
+                r#"{"target": {"a": {"inherits": ["b"]}}}"#,
+                "there is no target `b`",
+            ),
         ] {
             let failure = listed(Path::new(name), text).unwrap_err();
             let shown = format!("{failure:?}");
