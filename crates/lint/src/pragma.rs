@@ -90,7 +90,7 @@ fn stage_of(file: &Dockerfile, place: usize) -> Option<usize> {
     after.checked_sub(1)
 }
 
-/// The codes of ShellCheck's `shellcheck disable=A,B`; a comment may follow, and other words of its.
+/// The codes of `ShellCheck`'s `shellcheck disable=A,B`; a comment may follow, and other words of its.
 fn disabled(text: &str) -> impl Iterator<Item = &str> {
     let words = text.strip_prefix("shellcheck ").unwrap_or_default().split('#').next();
     let lists = words

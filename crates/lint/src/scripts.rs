@@ -4,7 +4,7 @@
 use kiln_dockerfile::ast::Kind;
 
 use crate::rules::RULES;
-use crate::shell::{Dialect, Remark, Text, checkers};
+use crate::shell::{Dialect, Reader, Remark, Text, checkers};
 use crate::view::{Item, View};
 
 /// Longer scripts are not read: what repeats or nests in them may take long.
@@ -94,7 +94,7 @@ fn highest(steps: impl Iterator<Item = isize>) -> usize {
     highest
 }
 
-/// Whether a code is one of ShellCheck's.
+/// Whether a code is one of `ShellCheck`'s.
 pub(crate) fn is_of_shell(code: &str) -> bool {
     code.starts_with("SC")
 }
@@ -141,7 +141,12 @@ impl<'a> Scope<'a> {
     /// The script of an item and the shell that reads it.
     fn script<'i>(&self, item: &'i Item<'_>) -> Option<(Dialect, &'i str)> {
         let run = item.script.as_ref()?;
-        Some((run.shell.unwrap_or(self.dialect)?, run.text()?))
+        let dialect = match run.reader {
+            Reader::Stage => self.dialect?,
+            Reader::Own(dialect) => dialect,
+            Reader::Other => return None,
+        };
+        Some((dialect, run.text()?))
     }
 }
 

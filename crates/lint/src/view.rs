@@ -9,7 +9,7 @@ use kiln_dockerfile::ast::{Command, Instruction, Kind, Run, Span, Stage};
 
 use crate::config::Config;
 use crate::scripts::{self, Remarks};
-use crate::shell::{self, Dialect, Script};
+use crate::shell::{self, Reader, Script};
 
 /// A file and what is known of all of it.
 pub(crate) struct View<'a> {
@@ -42,8 +42,8 @@ pub(crate) struct Item<'a> {
 /// The script of a RUN, and where it stands.
 pub(crate) struct RunScript {
     pub(crate) script: Script,
-    /// The shell that it asks for itself, by `#!` or behind a here-document; within, `None` is none that can be read.
-    pub(crate) shell: Option<Option<Dialect>>,
+    /// Who reads it.
+    pub(crate) reader: Reader,
     text: Text,
 }
 
@@ -100,7 +100,7 @@ impl<'a> View<'a> {
         })
     }
 
-    /// What ShellCheck's rules say of the scripts.
+    /// What `ShellCheck`'s rules say of the scripts.
     pub(crate) fn remarks(&self) -> &Remarks {
         self.remarks.get_or_init(|| scripts::read(self))
     }
@@ -139,15 +139,15 @@ fn script(file: &Dockerfile, run: &Run) -> RunScript {
     match &run.command {
         Command::Exec(words) => RunScript {
             script: Script::parse(&words.join(" ")),
-            shell: None,
+            reader: Reader::Stage,
             text: Text::Nowhere,
         },
         Command::Shell(word) => match &run.heredocs[..] {
             [document] if is_script(&word.raw, &document.operator.raw) => RunScript {
                 script: Script::parse(&document.content),
-                shell: match word.raw[document.operator.raw.len()..].split_ascii_whitespace().next() {
-                    Some(program) => Some(Dialect::of(program)),
-                    None => Dialect::of_first_line(&document.content),
+                reader: match word.raw[document.operator.raw.len()..].split_ascii_whitespace().next() {
+                    Some(program) => Reader::of(program),
+                    None => Reader::of_first_line(&document.content),
                 },
                 text: if document.strip_tabs {
                     Text::Pieces(document.content.clone())
@@ -159,7 +159,7 @@ fn script(file: &Dockerfile, run: &Run) -> RunScript {
                 let joined = file.joined(word.span);
                 RunScript {
                     script: Script::parse(joined.text()),
-                    shell: None,
+                    reader: Reader::Stage,
                     text: Text::Line(joined),
                 }
             }
@@ -172,7 +172,7 @@ fn script(file: &Dockerfile, run: &Run) -> RunScript {
                 }
                 RunScript {
                     script: Script::parse(&text),
-                    shell: None,
+                    reader: Reader::Stage,
                     text: Text::Pieces(text),
                 }
             }

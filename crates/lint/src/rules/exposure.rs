@@ -145,7 +145,7 @@ pub(super) fn run_unseen(view: &View<'_>, found: &mut Found<'_>) {
             let script = next
                 .plain()
                 .first()
-                .is_some_and(|word| word.text.ends_with(".sh") || word.text.ends_with(".py"));
+                .is_some_and(|word| [".sh", ".py"].iter().any(|end| word.text.ends_with(end)));
             let code = next.has_flag(&["c", "m", "e"]);
             (piped && RUNNERS.contains(&next.name.as_str()) && !script && !code).then_some((*fetch, *next))
         });
@@ -532,7 +532,7 @@ pub(super) fn no_checksum(view: &View<'_>, found: &mut Found<'_>) {
                 // By http it may be another today already: K3004.
                 let address = word.raw.starts_with("https://");
                 let path = word.raw.split(['?', '#']).next().unwrap_or_default();
-                (address && !path.ends_with(".git") && !word.raw.contains('$')).then_some(word)
+                (address && path.rsplit('.').next() != Some("git") && !word.raw.contains('$')).then_some(word)
             }
             SourcePath::Heredoc(_) => None,
         });

@@ -83,9 +83,9 @@ pub(super) fn no_expansion(view: &View<'_>, found: &mut Found<'_>) {
                 reads[stage] = words.iter().any(|word| SHELLS.contains(&program(word)));
                 (words, stage)
             }
-            (Kind::Cmd(Command::Exec(words)), Some(stage)) => (words, stage),
             (
-                Kind::Healthcheck(Healthcheck::Check {
+                Kind::Cmd(Command::Exec(words))
+                | Kind::Healthcheck(Healthcheck::Check {
                     command: Command::Exec(words),
                     ..
                 }),
@@ -345,15 +345,15 @@ pub(super) fn no_updates(view: &View<'_>, found: &mut Found<'_>) {
             .unwrap_or_default()
             .split_once(':')
             .unwrap_or((image, ""));
-        let ended = |begin: &&str| {
-            let rest = tag.strip_prefix(*begin);
+        let ended = |begin: &str| {
+            let rest = tag.strip_prefix(begin);
             let whole = |rest: &str| {
                 begin.is_empty() || begin.ends_with('.') || !rest.starts_with(|next: char| next.is_ascii_digit())
             };
             rest.is_some_and(whole)
         };
         let known = ENDED.iter().find(|(ended, _)| *ended == name);
-        if view.parents[stage].is_none() && known.is_some_and(|(_, tags)| tags.iter().any(|begin| ended(&begin))) {
+        if view.parents[stage].is_none() && known.is_some_and(|(_, tags)| tags.iter().any(|begin| ended(begin))) {
             let message = format!("`{image}` gets no updates any more: take one that is kept up");
             found.say(item, from.image.span, message);
         }

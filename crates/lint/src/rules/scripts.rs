@@ -1,4 +1,4 @@
-//! ShellCheck's rules, for the scripts of RUN.
+//! `ShellCheck`'s rules, for the scripts of RUN.
 
 use super::{Found, first_line};
 use crate::view::View;

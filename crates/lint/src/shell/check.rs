@@ -25,16 +25,38 @@ impl Dialect {
             _ => None,
         }
     }
+}
 
-    /// The shell that a `#!` line names; `None` if it is no shell of these, or there is no such line.
-    pub(crate) fn of_first_line(script: &str) -> Option<Option<Self>> {
-        let line = script.lines().next()?.strip_prefix("#!")?;
+/// Who reads a script.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reader {
+    /// The shell of its stage.
+    Stage,
+    /// A shell that it names itself.
+    Own(Dialect),
+    /// A program that is no shell of these.
+    Other,
+}
+
+impl Reader {
+    /// The program of that path or name.
+    pub(crate) fn of(program: &str) -> Self {
+        Dialect::of(program).map_or(Self::Other, Self::Own)
+    }
+
+    /// Who a `#!` line names, if there is one.
+    pub(crate) fn of_first_line(script: &str) -> Self {
+        let Some(line) = script.lines().next().and_then(|line| line.strip_prefix("#!")) else {
+            return Self::Stage;
+        };
         let mut words = line.split_ascii_whitespace();
-        let program = words.next().unwrap_or_default();
-        if program.ends_with("/env") {
-            return Some(words.find(|word| !word.starts_with('-')).and_then(Self::of));
+        match words.next().unwrap_or_default() {
+            program if program.ends_with("/env") => {
+                let program = words.find(|word| !word.starts_with('-'));
+                program.map_or(Self::Other, Self::of)
+            }
+            program => Self::of(program),
         }
-        Some(Self::of(program))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Rules of ShellCheck's that look at one command, and that `shuck` does not have.
+//! Rules of `ShellCheck`'s that look at one command, and that `shuck` does not have.
 
 use super::Script;
 use super::check::{Checker, Remark, Text};

@@ -8,7 +8,7 @@ mod shuck;
 mod word;
 mod words;
 
-pub(crate) use check::{Dialect, Remark, Text, checkers};
+pub(crate) use check::{Dialect, Reader, Remark, Text, checkers};
 pub(crate) use word::{Command, Word};
 
 /// A script of RUN.

@@ -1,4 +1,4 @@
-//! ShellCheck's rules, as the crate `shuck-linter` knows them. No other file knows that crate.
+//! `ShellCheck`'s rules, as the crate `shuck-linter` knows them. No other file knows that crate.
 
 use std::fmt::Write as _;
 

@@ -38,7 +38,7 @@ fn rules_find_what_they_should() {
     }
 }
 
-/// Kiln's own, hadolint's and ShellCheck's; BuildKit's checks come on top.
+/// Kiln's own, hadolint's and `ShellCheck`'s; BuildKit's checks come on top.
 #[test]
 fn there_are_many_rules_and_each_has_its_examples() {
     assert!(RULES.len() >= 130, "{}", RULES.len());

