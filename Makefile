@@ -35,11 +35,11 @@ conformance: packages
 	KILN_BIN=$(TARGET)/debug/kiln $(XTASK) with-harness \
 		$(TARGET)/debug/conformance $(if $(DIFFERENCES),--differences) $(FILTER)
 
-# What hadolint (from PyPI) and `kiln lint` find in the Dockerfiles of the repository, by rule, and each difference; and what
-# is left of it after `kiln lint --fix`.
+# What hadolint and ShellCheck (from PyPI) and `kiln lint` find in the Dockerfiles of the repository, and of directories
+# that DOCKERFILES names, by rule, and each difference; and what is left of it after `kiln lint --fix`.
 lint-compat: packages
 	cargo build --locked -p kiln-cli -p xtask
-	KILN_BIN=$(TARGET)/debug/kiln $(XTASK) lint-compat
+	KILN_BIN=$(TARGET)/debug/kiln $(XTASK) lint-compat $(DOCKERFILES)
 
 # Against other builders and against the floor: docs/performance.md. BENCH="--only NAME …" for some rows, --quick for a
 # short one.

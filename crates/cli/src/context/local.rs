@@ -94,7 +94,7 @@ fn similar(file: &Path) -> Option<PathBuf> {
 }
 
 /// `NAME.dockerignore` beside the Dockerfile, else `.dockerignore` in the context.
-pub(super) fn read_ignore(context: &Path, dockerfile: Option<&Path>) -> Result<Option<(String, String)>, Failure> {
+pub(crate) fn read_ignore(context: &Path, dockerfile: Option<&Path>) -> Result<Option<(String, String)>, Failure> {
     let own = dockerfile.map(|file| {
         let mut name = file.file_name().unwrap_or_default().to_owned();
         name.push(".dockerignore");

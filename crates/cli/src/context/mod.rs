@@ -17,7 +17,8 @@ use rustix::io::Errno;
 
 use crate::failure::{Context as _, Failure};
 use include::{Home, Named};
-use local::{default_dockerfile, likely_dockerfile, read_dockerfile, read_ignore};
+pub(crate) use local::read_ignore;
+use local::{default_dockerfile, likely_dockerfile, read_dockerfile};
 use text::{is_archive, read_text};
 
 /// Where contexts and Dockerfiles are named that come from standard input.

@@ -214,3 +214,28 @@ fn a_reader_that_had_enough_is_no_failure() {
         .unwrap();
     assert_eq!(stdout(&output), "0\n", "{}", stderr(&output));
 }
+
+/// Compose's file names the Dockerfiles; the context of each is looked at.
+#[test]
+fn lint_reads_what_compose_names() {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).unwrap();
+    std::fs::create_dir_all(directory.path().join("web/.git")).unwrap();
+    write(
+        "compose.yaml",
+        "services:\n  a:\n    build: web\n  b:\n    build: {dockerfile: b.Dockerfile}\n",
+    );
+    write("b.Dockerfile", "FROM debian:13\nRUN cd /src; make\n");
+    write("web/Dockerfile", "FROM debian:13\nCOPY . /app\n");
+    let lint = || {
+        let output = kiln(directory.path(), &["lint", "-f", "tty", "compose.yaml"]);
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let found = lint();
+    assert!(found.contains("web/Dockerfile:2 K2013"), "{found}");
+    assert!(found.contains("b.Dockerfile:2 SC2164"), "{found}");
+    write("web/.dockerignore", ".git\n");
+    assert!(!lint().contains("K2013"));
+    let hcl = kiln(directory.path(), &["lint", "docker-bake.hcl"]);
+    assert_eq!(hcl.status.code(), Some(1));
+}

@@ -165,7 +165,7 @@ pub(super) fn registries(view: &View<'_>, found: &mut Found<'_>) {
     }
 }
 
-fn from_of(mount: &Word) -> Option<(String, Span)> {
+pub(super) fn from_of(mount: &Word) -> Option<(String, Span)> {
     let mut parts = mount.raw.split(',').filter_map(|part| part.split_once('='));
     parts
         .find(|(key, _)| *key == "from")

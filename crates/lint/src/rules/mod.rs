@@ -2,20 +2,25 @@
 
 mod commands;
 mod copying;
+mod exposure;
 mod from;
 mod general;
 mod kiln;
 mod labels;
 mod languages;
+mod meaning;
 mod merge;
 mod order;
 mod packages;
 mod pins;
 mod place;
+mod scripts;
 mod shells;
+mod stages;
 mod table;
 mod upkeep;
 mod users;
+mod weight;
 
 pub use table::{RULES, find};
 

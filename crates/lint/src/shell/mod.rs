@@ -1,10 +1,14 @@
 //! What a shell would run: the simple commands of a script. A grammar for looking at, not for running: what it cannot
 //! read has no commands.
 
+mod check;
+mod commands;
 mod parse;
+mod shuck;
 mod word;
 mod words;
 
+pub(crate) use check::{Dialect, Reader, Remark, Text, checkers};
 pub(crate) use word::{Command, Word};
 
 /// A script of RUN.

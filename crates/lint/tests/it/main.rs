@@ -12,6 +12,37 @@ mod twins;
 
 use std::path::{Path, PathBuf};
 
+use kiln_lint::{Config, Context, LabelKind, Severity};
+
+/// The settings for a rule: what it needs to be told to say something.
+fn config(code: &str) -> Config {
+    let mut config = Config {
+        trusted_registries: vec!["docker.io".to_owned()],
+        strict_labels: code == "DL3050",
+        // A repository lies there.
+        context: (code == "K2013").then(|| Context {
+            ignore: None,
+            names: [".git".to_owned()].into(),
+        }),
+        ..Config::default()
+    };
+    config.severities.insert(code.to_owned(), Severity::Warning);
+    let schema = [
+        ("DL3049", "version", LabelKind::Text),
+        ("DL3050", "version", LabelKind::Text),
+        ("DL3051", "version", LabelKind::Text),
+        ("DL3052", "url", LabelKind::Url),
+        ("DL3053", "created", LabelKind::Rfc3339),
+        ("DL3054", "licence", LabelKind::Spdx),
+        ("DL3055", "commit", LabelKind::Hash),
+        ("DL3056", "semver", LabelKind::Semver),
+        ("DL3058", "email", LabelKind::Email),
+    ];
+    let labels = schema.into_iter().filter(|(rule, ..)| *rule == code);
+    config.label_schema = labels.map(|(_, name, kind)| (name.to_owned(), kind)).collect();
+    config
+}
+
 /// The Dockerfiles below a directory of the repository.
 fn dockerfiles(directory: &str) -> Vec<(PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(directory);

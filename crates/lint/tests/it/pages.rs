@@ -3,31 +3,9 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use kiln_lint::{Config, LabelKind, RULES, Severity, lint, page, pages};
+use kiln_lint::{Config, RULES, lint, page, pages};
 
-/// What rules need that say nothing without being told.
-fn config(code: &str) -> Config {
-    let mut config = Config {
-        trusted_registries: vec!["docker.io".to_owned()],
-        strict_labels: code == "DL3050",
-        ..Config::default()
-    };
-    config.severities.insert(code.to_owned(), Severity::Warning);
-    let schema = [
-        ("DL3049", "version", LabelKind::Text),
-        ("DL3050", "version", LabelKind::Text),
-        ("DL3051", "version", LabelKind::Text),
-        ("DL3052", "url", LabelKind::Url),
-        ("DL3053", "created", LabelKind::Rfc3339),
-        ("DL3054", "licence", LabelKind::Spdx),
-        ("DL3055", "commit", LabelKind::Hash),
-        ("DL3056", "semver", LabelKind::Semver),
-        ("DL3058", "email", LabelKind::Email),
-    ];
-    let labels = schema.into_iter().filter(|(rule, ..)| *rule == code);
-    config.label_schema = labels.map(|(_, name, kind)| (name.to_owned(), kind)).collect();
-    config
-}
+use crate::config;
 
 #[test]
 fn every_rule_has_a_page() {

@@ -54,7 +54,7 @@ pub(super) fn measure(linters: &Linters, from: &Path, before: &BTreeMap<String, 
     let outcomes = SETS.iter().map(|set| of_set(set, linters, from, before));
     let outcomes = outcomes.collect::<Result<Vec<Outcome>>>()?;
     let mut rows: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-    for ((_, code), count) in before.values().flatten() {
+    for ((_, code), count) in before.values().flatten().filter(is_its_own) {
         rows.entry(code).or_insert_with(|| vec![0; 1 + SETS.len()])[0] += count;
     }
     for (place, outcome) in outcomes.iter().enumerate() {
@@ -132,7 +132,7 @@ fn of_set(set: &Set, linters: &Linters, from: &Path, before: &BTreeMap<String, F
             outcome.broken.push(name.clone());
             continue;
         };
-        for ((_, code), count) in left {
+        for ((_, code), count) in left.iter().filter(is_its_own) {
             *outcome.left.entry(code.clone()).or_default() += count;
         }
         let (old, new) = (
@@ -144,6 +144,11 @@ fn of_set(set: &Set, linters: &Linters, from: &Path, before: &BTreeMap<String, F
             .extend(lost(&old, &new).map(|comment| format!("{name}: {comment}")));
     }
     Ok(outcome)
+}
+
+/// ShellCheck's are not of the Dockerfile, and nobody mends them.
+fn is_its_own(((_, code), _): &(&(u32, String), &usize)) -> bool {
+    code.starts_with("DL")
 }
 
 /// The comment lines of a text that another does not have as often.

@@ -2,6 +2,7 @@
 
 mod baseline;
 mod config;
+mod entry;
 mod formats;
 mod known;
 mod mend;
@@ -18,6 +19,7 @@ use kiln_dockerfile::Dockerfile;
 use kiln_dockerfile::include::LARGEST;
 use kiln_lint::{Config, Finding, Safety};
 
+use self::entry::Entry;
 use crate::failure::{FAILED, Failure, Outcome};
 use crate::report::Reporter;
 use crate::settings::Settings;
@@ -27,7 +29,8 @@ use crate::terminal;
 #[derive(Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(crate) struct Args {
-    /// Dockerfiles; `-` is standard input [default: Dockerfile]
+    /// Dockerfiles, or files of Compose's (.yaml) and bake's (.json) that name them; `-` is standard input [default:
+    /// Dockerfile]
     files: Vec<PathBuf>,
     /// Settings in hadolint's form [default: .hadolint.yaml, else hadolint's other places]
     #[arg(short, long, value_name = "FILE")]
@@ -133,8 +136,8 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
     // What goes wrong with one file stops no other.
     let mut failures = Vec::new();
     let mut linted = Vec::new();
-    for path in files(args) {
-        match read(&path, args).and_then(|(name, text)| args.lint(name, &path, &text, &config.rules, &mut sources)) {
+    for entry in entries(args, &mut failures) {
+        match args.lint(&entry, &config.rules, &mut sources) {
             Ok(file) => linted.push(file),
             Err(failure) => failures.push(failure),
         }
@@ -184,21 +187,16 @@ impl Args {
         wanted.transpose()
     }
 
-    fn lint(
-        &self,
-        name: String,
-        path: &Path,
-        text: &str,
-        config: &Config,
-        sources: &mut known::Sources<'_>,
-    ) -> Result<Linted, Failure> {
-        let path = (path.as_os_str() != "-").then(|| path.to_owned());
-        let file = kiln_dockerfile::parse(text).0;
+    fn lint(&self, entry: &Entry, config: &Config, sources: &mut known::Sources<'_>) -> Result<Linted, Failure> {
+        let (name, text) = read(&entry.dockerfile, self)?;
+        let path = (entry.dockerfile.as_os_str() != "-").then(|| entry.dockerfile.clone());
+        let file = kiln_dockerfile::parse(&text).0;
         let config = Config {
             known: sources.of(&file, path.as_deref())?,
+            context: entry.context()?,
             ..config.clone()
         };
-        let mut findings = kiln_lint::lint(text, &config);
+        let mut findings = kiln_lint::lint(&text, &config);
         // Who does not want anything fixed need not know why it is not.
         if !(self.fix || self.unsafe_fixes || self.diff) && self.versions.is_empty() {
             for finding in &mut findings {
@@ -221,6 +219,22 @@ fn files(args: &Args) -> Vec<PathBuf> {
     } else {
         args.files.clone()
     }
+}
+
+/// The Dockerfiles that are named, or named by what is.
+fn entries(args: &Args, failures: &mut Vec<Failure>) -> Vec<Entry> {
+    let mut found = Vec::new();
+    for path in files(args) {
+        if !entry::is_list(&path) {
+            found.push(entry::alone(&path));
+            continue;
+        }
+        match read(&path, args).and_then(|(_, text)| entry::listed(&path, &text)) {
+            Ok(listed) => found.extend(listed),
+            Err(failure) => failures.push(failure),
+        }
+    }
+    found
 }
 
 /// The text of a file and its name in the report. What is no text is read as far as it is one, which is a finding.

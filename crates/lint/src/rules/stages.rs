@@ -1,0 +1,389 @@
+//! Stages: what they are called, what they are built on, what is carried from one to another.
+
+use kiln_dockerfile::ast::{Command, Copy, Kind, SourcePath, Span};
+use kiln_dockerfile::suggest;
+
+use super::Found;
+use super::from::from_of;
+use crate::shell;
+use crate::view::{Item, RunScript, View};
+
+/// Images that are meant when they are named, whatever a stage is called.
+const WELL_KNOWN: &[&str] = &[
+    "adminer",
+    "almalinux",
+    "alpine",
+    "amazonlinux",
+    "archlinux",
+    "bash",
+    "buildpack-deps",
+    "busybox",
+    "caddy",
+    "centos",
+    "composer",
+    "debian",
+    "docker",
+    "elixir",
+    "erlang",
+    "fedora",
+    "gcc",
+    "golang",
+    "gradle",
+    "haproxy",
+    "haskell",
+    "httpd",
+    "julia",
+    "mariadb",
+    "maven",
+    "memcached",
+    "mongo",
+    "mysql",
+    "nginx",
+    "node",
+    "openjdk",
+    "perl",
+    "php",
+    "postgres",
+    "python",
+    "rabbitmq",
+    "redis",
+    "rockylinux",
+    "ruby",
+    "rust",
+    "scratch",
+    "swift",
+    "tomcat",
+    "traefik",
+    "ubuntu",
+];
+
+/// `--from=biuld`: no stage has that name, so that an image of it is asked for.
+pub(super) fn near_miss(view: &View<'_>, found: &mut Found<'_>) {
+    for item in &view.items {
+        let Some(stage) = item.stage else { continue };
+        let named: Vec<(String, Span)> = match item.kind {
+            Kind::From(from) => vec![(from.image.raw.clone(), from.image.span)],
+            Kind::Copy(copy) => copy.from.iter().map(|from| (from.raw.clone(), from.span)).collect(),
+            Kind::Run(run) => run.mounts.iter().filter_map(from_of).collect(),
+            _ => Vec::new(),
+        };
+        for (name, span) in named {
+            if let Some(message) = missed(view, &name, stage) {
+                found.say(item, span, message);
+            }
+        }
+    }
+}
+
+fn missed(view: &View<'_>, name: &str, stage: usize) -> Option<String> {
+    let number = name.bytes().all(|byte| byte.is_ascii_digit());
+    let image = name.contains([':', '/', '@', '.', '$']) || WELL_KNOWN.contains(&name);
+    if number || image || view.file.stage_by_name(name, stage).is_some() {
+        return None;
+    }
+    let names = |from: usize, to: usize| {
+        let stages = view.file.stages.get(from..to).unwrap_or_default();
+        stages.iter().filter_map(|stage| stage.name.as_deref())
+    };
+    let count = view.file.stages.len();
+    if names(stage + 1, count).any(|later| later.eq_ignore_ascii_case(name)) {
+        return Some(format!(
+            "the stage `{name}` comes later: here it is the name of an image, which is pulled"
+        ));
+    }
+    let near = suggest::closest(name, names(0, stage))?;
+    Some(format!(
+        "no stage is called `{name}`, so that an image of that name is pulled: `{near}` is meant?"
+    ))
+}
+
+/// Which C library the programs of a stage find.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Libc {
+    Glibc,
+    Musl,
+    /// There is none: only static programs run.
+    Nothing,
+}
+
+/// Images with Debian's or another distribution's glibc, where their tag does not say something else.
+const GLIBC: &[&str] = &[
+    "almalinux",
+    "amazonlinux",
+    "buildpack-deps",
+    "centos",
+    "debian",
+    "eclipse-temurin",
+    "fedora",
+    "gcc",
+    "golang",
+    "haskell",
+    "node",
+    "openjdk",
+    "oraclelinux",
+    "perl",
+    "php",
+    "python",
+    "rockylinux",
+    "ruby",
+    "rust",
+    "swift",
+    "ubuntu",
+];
+
+/// The image at the bottom of a stage, without what is before its name.
+fn bottom<'a>(view: &View<'a>, stage: usize) -> &'a str {
+    let image = view
+        .ancestors(stage)
+        .last()
+        .map_or("", |stage| stage.from.image.raw.as_str());
+    image.rsplit('/').next().unwrap_or(image)
+}
+
+fn libc(view: &View<'_>, stage: usize) -> Option<Libc> {
+    let image = bottom(view, stage);
+    let name = image.split([':', '@']).next().unwrap_or_default();
+    if image == "scratch" || name.starts_with("static-debian") {
+        Some(Libc::Nothing)
+    } else if image.contains("alpine") {
+        Some(Libc::Musl)
+    } else {
+        (GLIBC.contains(&name) && !image.contains('$')).then_some(Libc::Glibc)
+    }
+}
+
+/// A program that was linked with glibc, where there is none.
+pub(super) fn other_libc(view: &View<'_>, found: &mut Found<'_>) {
+    for item in view.items.iter().filter(|item| !item.onbuild) {
+        let (Kind::Copy(copy), Some(stage)) = (item.kind, item.stage) else {
+            continue;
+        };
+        let Some(from) = &copy.from else { continue };
+        let there = match libc(view, stage) {
+            Some(Libc::Nothing) => "this stage has no C library",
+            Some(Libc::Musl) => "this stage has musl",
+            _ => continue,
+        };
+        let Some(source) = view.file.stage_by_name(&from.raw, stage).map(|stage| stage.index) else {
+            continue;
+        };
+        if libc(view, source) != Some(Libc::Glibc) || is_data(copy) {
+            continue;
+        }
+        if let Some((tool, remedy)) = linked(view, source, copy) {
+            let message = format!(
+                "what `{tool}` makes in `{}` needs glibc, and {there}: {remedy}",
+                from.raw
+            );
+            found.say(item, from.span, message);
+        }
+    }
+}
+
+fn paths(copy: &Copy) -> impl Iterator<Item = &str> {
+    copy.transfer.sources.iter().filter_map(|source| match source {
+        SourcePath::Path(word) => Some(word.raw.as_str()),
+        SourcePath::Heredoc(_) => None,
+    })
+}
+
+/// Whether what is copied is certainly no program.
+fn is_data(copy: &Copy) -> bool {
+    let data = |path: &str| {
+        let endings = [
+            ".crt", ".pem", ".html", ".json", ".txt", ".js", ".css", "/passwd", "/group", "/dist", "/public",
+        ];
+        path.starts_with("/etc/") || path.starts_with("/usr/share/") || endings.iter().any(|end| path.ends_with(end))
+    };
+    paths(copy).all(data)
+}
+
+/// What makes dynamic programs in a stage, and how they become static.
+fn linked(view: &View<'_>, stage: usize, copy: &Copy) -> Option<(&'static str, &'static str)> {
+    let text: String = view
+        .ancestors(stage)
+        .map(|stage| stage_text(view, stage.index))
+        .collect();
+    let has = |name: &str, actions: &[&str]| {
+        view.ancestors(stage).any(|stage| {
+            let mut scripts = view.stage(stage.index).filter_map(|item| item.script.as_ref());
+            scripts.any(|run| run.script.named(&[name]).any(|command| command.has_arg(actions)))
+        })
+    };
+    if text.contains("-static") || text.contains("musl") || text.contains("crt-static") {
+        return None;
+    }
+    if has("go", &["build", "install"]) && !text.contains("CGO_ENABLED") {
+        return Some(("go build", "set CGO_ENABLED=0"));
+    }
+    if has("cargo", &["build", "install"]) && !text.contains("wasm") {
+        return Some((
+            "cargo build",
+            "build for a musl target, or take a Debian image for this stage",
+        ));
+    }
+    let packages = |path: &str| {
+        ["site-packages", "venv", "/install", "/.local", "/wheels"]
+            .iter()
+            .any(|part| path.contains(part))
+    };
+    if libc_is_python(view, stage) && has_pip(view, stage) && paths(copy).any(packages) {
+        return Some(("pip", "take Alpine for both stages, or Debian"));
+    }
+    None
+}
+
+fn libc_is_python(view: &View<'_>, stage: usize) -> bool {
+    bottom(view, stage).starts_with("python:")
+}
+
+fn has_pip(view: &View<'_>, stage: usize) -> bool {
+    let mut scripts = view.stage(stage).filter_map(|item| item.script.as_ref());
+    scripts.any(|run| run.script.commands.iter().any(|command| command.has_arg(&["install"])))
+}
+
+fn stage_text(view: &View<'_>, stage: usize) -> String {
+    let texts = view.stage(stage).map(|item| item.instruction.text.as_str());
+    texts.flat_map(|text| [text, "\n"]).collect()
+}
+
+/// Commands for a shell in a stage that starts from nothing and brings none.
+pub(super) fn no_shell(view: &View<'_>, found: &mut Found<'_>) {
+    for stage in view
+        .file
+        .stages
+        .iter()
+        .filter(|stage| stage.from.image.raw == "scratch")
+    {
+        let mut copied: Vec<&str> = Vec::new();
+        let mut anything = false;
+        for item in view.stage(stage.index).filter(|item| !item.onbuild) {
+            match item.kind {
+                Kind::Add(_) => anything = true,
+                Kind::Copy(copy) => {
+                    copied.extend(
+                        paths(copy)
+                            .chain([copy.transfer.destination.raw.as_str()])
+                            .map(last_part),
+                    );
+                }
+                Kind::Run(run) if copied.is_empty() && !anything && run.mounts.is_empty() => {
+                    if let Command::Shell(text) = &run.command {
+                        found.say(
+                            item,
+                            text.span,
+                            "`scratch` has no shell: nothing runs before something is copied",
+                        );
+                    }
+                }
+                Kind::Cmd(Command::Shell(text)) | Kind::Entrypoint(Command::Shell(text)) if !anything => {
+                    let program = text.raw.split_ascii_whitespace().next().map_or("", last_part);
+                    let shell = copied
+                        .iter()
+                        .any(|name| ["sh", "bash", "busybox", "bin", "", "."].contains(name));
+                    if copied.contains(&program) && !shell {
+                        let message = "this stage has no shell to read it: give the command as a JSON array";
+                        found.say(item, text.span, message);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+fn last_part(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// USER by name where no file says who that is.
+pub(super) fn unknown_user(view: &View<'_>, found: &mut Found<'_>) {
+    for stage in view
+        .file
+        .stages
+        .iter()
+        .filter(|stage| stage.from.image.raw == "scratch")
+    {
+        let mut known = false;
+        for item in view.stage(stage.index).filter(|item| !item.onbuild) {
+            match item.kind {
+                Kind::Add(_) | Kind::Run(_) => known = true,
+                Kind::Copy(copy) => {
+                    let whole =
+                        |path: &str| path.contains("passwd") || ["etc", "", ".", "rootfs"].contains(&last_part(path));
+                    known |= paths(copy).any(whole) || copy.transfer.destination.raw.contains("/etc");
+                }
+                Kind::User(user) if !known && user.raw.starts_with(|first: char| first.is_ascii_alphabetic()) => {
+                    let message = format!("`{}` is in no /etc/passwd here: give the number", user.raw);
+                    found.say(item, user.span, message);
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Go programs for the target that are compiled on it, under emulation.
+pub(super) fn emulated(view: &View<'_>, found: &mut Found<'_>) {
+    for (item, _, run) in view.runs().filter(|(item, ..)| !item.onbuild) {
+        let Some(stage) = item.stage else { continue };
+        if view.ancestors(stage).any(|stage| stage.from.platform.is_some()) {
+            continue;
+        }
+        let crosses = |command: &&shell::Command| {
+            let arch = |text: &str| text.contains("TARGETARCH");
+            command.is(&["go"], &["build", "install"]) && command.assignments.iter().any(|word| arch(&word.text))
+        };
+        let exported = |run: &RunScript| {
+            run.text()
+                .is_some_and(|text| text.contains("GOARCH=$TARGETARCH") || text.contains("GOARCH=${TARGETARCH}"))
+        };
+        let mut commands = run.script.commands.iter();
+        let command = commands.find(crosses).or_else(|| {
+            let mut commands = run.script.commands.iter();
+            commands.find(|command| exported(run) && command.is(&["go"], &["build", "install"]))
+        });
+        if let Some(command) = command {
+            let message = "this compiles for any platform, but runs on the target's, emulated: FROM \
+                           --platform=$BUILDPLATFORM lets it run on this machine's";
+            found.word((item, run), command, None, message);
+        }
+    }
+}
+
+/// The same packages in two stages on the same image.
+pub(super) fn common_base(view: &View<'_>, found: &mut Found<'_>) {
+    let mut seen: Vec<(usize, &str, Vec<String>)> = Vec::new();
+    for (item, _, run) in view.runs().filter(|(item, ..)| !item.onbuild) {
+        let Some(stage) = item.stage else { continue };
+        let image = view.file.stages[stage].from.image.raw.as_str();
+        if view.parents[stage].is_some() {
+            continue;
+        }
+        for command in &run.script.commands {
+            let packages: Vec<String> = super::weight::installed(command)
+                .into_iter()
+                .map(|word| word.text.clone())
+                .collect();
+            let same = |(other, base, before): &&(usize, &str, Vec<String>)| {
+                let shared = packages.iter().filter(|package| before.contains(package)).count();
+                *other != stage && *base == image && shared > 1
+            };
+            if let Some((other, ..)) = seen.iter().find(same) {
+                let message = format!(
+                    "the stage of line {} installs the same on the same image: a stage that both are built on does it once",
+                    view.file.line(view.file.stages[*other].instruction.span.start)
+                );
+                found.word((item, run), command, None, message);
+            }
+            if !packages.is_empty() {
+                seen.push((stage, image, packages));
+            }
+        }
+    }
+}
+
+/// Whether an item is in the last stage.
+pub(super) fn is_last(view: &View<'_>, item: &Item<'_>) -> bool {
+    item.stage.is_some_and(|stage| stage + 1 == view.file.stages.len())
+}

@@ -1,0 +1,2 @@
+FROM debian:12
+LABEL created="2026-11-30T05:00:00Z"

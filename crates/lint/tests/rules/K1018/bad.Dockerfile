@@ -1,0 +1,2 @@
+FROM debian:12
+RUN gpg --keyserver ha.pool.sks-keyservers.net --recv-keys ABCD

@@ -1,0 +1,2 @@
+FROM debian:12
+RUN gpg --keyserver keys.openpgp.org --recv-keys ABCD

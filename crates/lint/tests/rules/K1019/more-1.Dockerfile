@@ -1,0 +1,9 @@
+FROM debian:9.13-slim
+FROM debian:90
+FROM python:3.7-alpine
+FROM python:3.70
+FROM ubuntu:14.04
+FROM example.com/debian:9
+FROM alpine:3.1
+FROM alpine:3.19
+FROM centos

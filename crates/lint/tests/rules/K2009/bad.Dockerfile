@@ -1,0 +1,3 @@
+FROM golang:1.26 AS build
+ARG TARGETARCH
+RUN CGO_ENABLED=0 GOARCH=$TARGETARCH go build -o /app .

@@ -1,0 +1,3 @@
+FROM node:24
+COPY package.json package-lock.json ./
+RUN npm ci

@@ -1,0 +1,3 @@
+FROM debian:12
+RUN useradd --system --no-log-init app
+USER app

@@ -1,0 +1,2 @@
+FROM debian:12
+RUN git rev-parse HEAD@{0}

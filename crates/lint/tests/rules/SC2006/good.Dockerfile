@@ -1,0 +1,2 @@
+FROM debian:12
+RUN echo "built on $(uname -m) by me"

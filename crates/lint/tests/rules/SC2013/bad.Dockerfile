@@ -1,0 +1,2 @@
+FROM debian:12
+RUN for line in $(cat /list); do touch "$line"; done

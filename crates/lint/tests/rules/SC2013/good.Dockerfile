@@ -1,0 +1,2 @@
+FROM debian:12
+RUN while IFS= read -r line; do touch "$line"; done < /list

@@ -1,0 +1,2 @@
+FROM debian:12
+RUN printf 'a\nb\n' > /etc/motd

@@ -1,0 +1,2 @@
+FROM debian:12
+RUN for dir in a b; do cd "$dir"; make; cd ..; done

@@ -1,0 +1,2 @@
+FROM debian:12
+RUN if ls /srv/*.txt; then make; fi

@@ -1,0 +1,3 @@
+FROM debian:12
+ARG version=12
+RUN make "VERSION=$version"

@@ -1,0 +1,2 @@
+FROM debian:12
+RUN VERSION="$(cat /version)" && export VERSION && make

@@ -1,0 +1,2 @@
+FROM debian:12
+RUN find /srv -name '*.txt' -exec sh -c 'cat {} | sort' \;

@@ -1,0 +1,2 @@
+FROM debian:12
+RUN mkdir -p -m 700 /srv/a/b

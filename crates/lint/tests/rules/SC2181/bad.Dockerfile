@@ -1,0 +1,2 @@
+FROM debian:12
+RUN make; if [ $? -ne 0 ]; then cat /log; fi

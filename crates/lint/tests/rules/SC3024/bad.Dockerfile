@@ -1,0 +1,2 @@
+FROM debian:12
+RUN flags=-a; flags+=-b; make "$flags"

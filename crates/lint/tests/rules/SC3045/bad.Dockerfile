@@ -1,0 +1,2 @@
+FROM debian:12
+RUN read -n 1 -r key < /keys && echo "$key"

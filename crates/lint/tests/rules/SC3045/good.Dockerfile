@@ -1,0 +1,2 @@
+FROM debian:12
+RUN read -r key < /keys && echo "$key"
