@@ -6,6 +6,7 @@
 mod apply;
 mod buildkit;
 mod config;
+pub mod editor;
 mod finding;
 mod format;
 mod pages;
