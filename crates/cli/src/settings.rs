@@ -159,6 +159,18 @@ impl Settings {
         })
     }
 
+    /// Those of nobody.
+    #[cfg(test)]
+    pub(crate) fn for_tests() -> Self {
+        Self {
+            environment: Environment::default(),
+            began: Instant::now(),
+            global: GlobalArgs::default(),
+            file: File::default(),
+            superuser: false,
+        }
+    }
+
     /// The directory of the store.
     pub(crate) fn root(&self) -> Result<PathBuf, Failure> {
         let environment = &self.environment;

@@ -6,6 +6,7 @@ mod failures;
 mod hints;
 mod images;
 mod inspect;
+mod known;
 mod logs;
 mod look;
 mod run;
@@ -23,6 +24,7 @@ use crate::settings::Settings;
 pub(crate) use bring::Bringer;
 pub(crate) use failures::{build_failure, canceled, failure, run_failure, uncanceled};
 pub(crate) use images::{HistoryRow, ImageRow};
+pub(crate) use known::{KnownImage, Weight, known_image};
 pub(crate) use logs::{BuildRow, StepRow};
 pub(crate) use run::RunSpec;
 

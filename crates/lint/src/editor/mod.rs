@@ -13,4 +13,5 @@ pub use complete::{Candidate, CandidateKind, Completion, PathQuery, complete};
 pub use help::{Help, help_at};
 pub use names::{Names, Occurrence, Role, Symbol, check_stage_name};
 pub use related::related;
+pub use scan::heredocs;
 pub use scope::{AUTOMATIC, Known, Value, environment, value};

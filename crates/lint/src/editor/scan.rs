@@ -60,7 +60,7 @@ fn expands(kind: &Kind) -> bool {
 }
 
 /// The here-documents of an instruction.
-pub(super) fn heredocs(kind: &Kind) -> Vec<&Heredoc> {
+pub fn heredocs(kind: &Kind) -> Vec<&Heredoc> {
     match kind {
         Kind::Run(run) => run.heredocs.iter().collect(),
         Kind::Copy(copy) => of_sources(&copy.transfer.sources),

@@ -1,6 +1,6 @@
 //! `kiln lint`
 
-mod config;
+pub(crate) mod config;
 mod formats;
 mod mend;
 
