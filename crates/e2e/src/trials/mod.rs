@@ -3,6 +3,7 @@
 mod cached_build;
 mod caches;
 mod caches_together;
+mod editor;
 mod github_actions;
 mod hostile;
 mod interrupt;
@@ -36,6 +37,7 @@ pub fn all() -> Vec<Trial> {
     [
         caches::TRIALS,
         caches_together::TRIALS,
+        editor::TRIALS,
         github_actions::TRIALS,
         hostile::TRIALS,
         interrupt::TRIALS,

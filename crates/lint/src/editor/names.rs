@@ -74,11 +74,11 @@ impl Names {
 
 /// Why a stage cannot be called so.
 pub fn check_stage_name(file: &Dockerfile, stage: usize, name: &str) -> Result<(), String> {
-    let (parsed, problems) = kiln_dockerfile::parse(&format!("FROM scratch AS {name}\n"));
+    let parsed = kiln_dockerfile::parse(&format!("FROM scratch AS {name}\n")).0;
     let own = parsed.stages.first().and_then(|stage| stage.from.name.as_ref());
     if own.is_none_or(|own| own.raw != name) {
-        let why = problems.into_iter().next().map(|problem| problem.message);
-        return Err(why.unwrap_or_else(|| format!("{name:?} is no name for a stage")));
+        let form = "letters, digits, `-`, `_` and `.`, a letter first";
+        return Err(format!("{name:?} is no name for a stage: {form}"));
     }
     let lower = name.to_lowercase();
     if lower != name {
