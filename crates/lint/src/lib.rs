@@ -23,4 +23,4 @@ pub use finding::{Edit, Finding, Fix, Safety, Severity};
 pub use format::format;
 pub use pages::{page, pages};
 pub use rules::{RULES, Rule, find};
-pub use run::lint;
+pub use run::{lint, rules};

@@ -3,6 +3,7 @@
 use kiln_dockerfile::ast::{Command, Instruction, Kind, Span, Word};
 use kiln_dockerfile::diagnostic::{Diagnostic, Severity};
 use kiln_dockerfile::{Dockerfile, parse, parse_bytes};
+use kiln_lint::editor::{self, Names};
 use kiln_lint::{Config, Safety};
 use kiln_plan::{Images, Options, Outcome, ResolvedImage, plan};
 
@@ -47,6 +48,27 @@ pub fn linted(bytes: &[u8]) {
         assert_eq!(kiln_lint::format(&formatted).as_deref(), Some(formatted.as_str()));
     } else {
         assert!(!readable(text));
+    }
+}
+
+/// Wherever an editor asks, there is an answer, and its places are in the text.
+pub fn edited(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let tree = parse(text).0;
+    let names = Names::new(&tree);
+    // All places of a long text would take too long.
+    let step = text.len() / 200 + 1;
+    for place in (0..text.len() + 2).step_by(step) {
+        let completion = editor::complete(&tree, place);
+        assert!(inside(completion.replace, &tree), "{place}: {completion:?}");
+        if let Some(help) = editor::help_at(&tree, place) {
+            assert!(inside(help.span, &tree), "{place}: {help:?}");
+        }
+        let _known = editor::environment(&tree, place, &|_| Vec::new());
+        let Some(named) = names.at(place) else { continue };
+        assert_eq!(text.get(named.span.range()), Some(named.name.as_str()), "{named:?}");
+        assert!(named.origin.is_none_or(|origin| inside(origin, &tree)), "{named:?}");
+        assert!(names.of(named.symbol).any(|other| other == named), "{named:?}");
     }
 }
 

@@ -10,7 +10,7 @@ mod include;
 mod tar;
 mod text;
 
-pub use dockerfile::{dockerfile, json_form, linted};
+pub use dockerfile::{dockerfile, edited, json_form, linted};
 pub use image::{image, reference};
 pub use include::include;
 pub use tar::tar;

@@ -4,6 +4,7 @@ mod cached_build;
 mod caches;
 mod caches_together;
 mod editor;
+mod findings;
 mod github_actions;
 mod hostile;
 mod interrupt;
@@ -38,6 +39,7 @@ pub fn all() -> Vec<Trial> {
         caches::TRIALS,
         caches_together::TRIALS,
         editor::TRIALS,
+        findings::TRIALS,
         github_actions::TRIALS,
         hostile::TRIALS,
         interrupt::TRIALS,

@@ -1,7 +1,9 @@
 //! Random input for every function of the crate.
 
 use kiln_layer::tar::{Entry, Kind, Writer};
-use kiln_properties::{dockerfile, flags, globs, ignore, image, include, json_form, linted, reference, tar, words};
+use kiln_properties::{
+    dockerfile, edited, flags, globs, ignore, image, include, json_form, linted, reference, tar, words,
+};
 use proptest::prelude::*;
 
 use crate::inputs::{damaged, dockerfiles};
@@ -57,6 +59,16 @@ proptest! {
     #[test]
     fn damaged_dockerfiles_linted(text in damaged(dockerfiles().into_iter().map(|(_, text)| text).collect())) {
         linted(&text);
+    }
+
+    #[test]
+    fn damaged_dockerfiles_edited(text in damaged(dockerfiles().into_iter().map(|(_, text)| text).collect())) {
+        edited(&text);
+    }
+
+    #[test]
+    fn any_text_edited(text in "(FROM|COPY|RUN|ARG|ENV| AS|a|b|$a|\\$\\{b\\}|=|--from=a|--mount=type=bind,from=b|,|<<a|#|é|\\\\| |\n){0,60}") {
+        edited(text.as_bytes());
     }
 
     #[test]

@@ -5,17 +5,20 @@ mod caches;
 mod call;
 mod compat;
 pub(crate) mod definition;
+mod findings;
 mod limits;
 pub(crate) mod results;
 mod witness;
 
 use std::path::PathBuf;
+use std::thread::ScopedJoinHandle;
 
 use kiln_build::Built;
 use kiln_build::event::{Silent, Sink, Work};
 use kiln_build::request::{Annotations, LayerOptions, Output, Request};
 use kiln_dockerfile::source::Source;
 use kiln_image::Reference;
+use kiln_lint::Finding;
 
 use crate::engine::{self, Engine};
 use crate::failure::{Failure, Outcome};
@@ -30,6 +33,7 @@ use caches::CacheArgs;
 use call::CallArgs;
 use compat::CompatArgs;
 use definition::DefinitionArgs;
+use findings::Asked;
 use limits::LimitArgs;
 use witness::{Seen, Witness};
 
@@ -74,6 +78,9 @@ pub(crate) struct Args {
     /// Say why each step runs that is not cached; afterwards `kiln why` does
     #[arg(long, help_heading = "Progress")]
     explain: bool,
+    /// Do not say what `kiln lint` finds [default: `lint.during-build` in kiln.toml]
+    #[arg(long, help_heading = "Progress")]
+    no_lint: bool,
     /// Write what took how long to a file, or with `-` to standard output, for Perfetto and chrome://tracing
     /// [default: $KILN_TRACE]
     #[arg(long, value_name = "FILE", help_heading = "Progress")]
@@ -86,6 +93,14 @@ pub(crate) struct Args {
     call: CallArgs,
     #[command(flatten)]
     compat: CompatArgs,
+}
+
+/// What came of a build.
+struct Done {
+    built: Built,
+    source: Source,
+    /// What the linter found.
+    findings: Vec<Finding>,
 }
 
 /// Builds, or says what would be built from.
@@ -118,10 +133,16 @@ impl Args {
         let next = progress.sink();
         let traced = Traced { trace, next };
         let witness = Witness::new(&traced);
-        let result = self.build(request, &engine, &witness, &interrupt);
+        let asked = Asked::of(settings, self.no_lint || self.quiet);
+        let result = self.build(request, asked, &engine, &witness, &interrupt);
+        if let Ok(done) = &result
+            && progress.is_json()
+        {
+            findings::tell(&done.findings, &traced);
+        }
         progress.finish();
-        let (built, source) = match result {
-            Ok(built) => built,
+        let done = match result {
+            Ok(done) => done,
             Err(failure) if progress.is_json() => {
                 terminal::say(results::error_line(&failure));
                 return Err(Failure::silent(failure.code));
@@ -129,7 +150,7 @@ impl Args {
             Err(failure) => return Err(failure),
         };
         let work = Work::begin(&alone, "conclude");
-        let concluded = self.conclude(&built, request, &progress, &source, &witness.into_seen(), settings);
+        let concluded = self.conclude(&done, request, &progress, &witness.into_seen(), settings);
         drop(work);
         let _work = Work::begin(&alone, "close the store");
         drop(engine);
@@ -172,22 +193,32 @@ impl Args {
         Ok(request)
     }
 
-    /// Reads context and Dockerfile, and builds.
+    /// Reads context and Dockerfile, and builds; meanwhile the linter looks at the text.
     fn build(
         &self,
         request: &mut Request,
+        asked: Option<Asked>,
         engine: &Engine,
         sink: &dyn Sink,
         interrupt: &Interrupt,
-    ) -> Result<(Built, Source), Failure> {
+    ) -> Result<Done, Failure> {
         let work = Work::begin(sink, "find the Dockerfile and the context");
         let inputs = self.definition.load(request, engine, sink, interrupt)?;
         drop(work);
-        let result = engine.builder().build(request, sink, &interrupt.cancel);
-        match result {
-            Ok(built) => Ok((built, inputs.dockerfile)),
-            Err(error) => Err(engine::build_failure(error, &inputs.dockerfile, interrupt)),
-        }
+        let source = &inputs.dockerfile;
+        let (built, findings) = std::thread::scope(|scope| {
+            let linting = asked.map(|asked| asked.start(source, sink, scope)).transpose()?;
+            let built = engine.builder().build(request, sink, &interrupt.cancel);
+            let built = built.map_err(|error| engine::build_failure(error, source, interrupt))?;
+            let findings = linting.map_or(Ok(Vec::new()), ScopedJoinHandle::join);
+            let findings = findings.map_err(|_| Failure::internal(anyhow::anyhow!("the linter panicked")))?;
+            Ok((built, findings))
+        })?;
+        Ok(Done {
+            built,
+            source: inputs.dockerfile,
+            findings,
+        })
     }
 
     fn tags(&self) -> Result<Vec<Reference>, Failure> {
@@ -279,15 +310,20 @@ impl Args {
 
     fn conclude(
         &self,
-        built: &Built,
+        done: &Done,
         request: &Request,
         progress: &Progress,
-        source: &Source,
         seen: &Seen,
         settings: &Settings,
     ) -> Outcome {
+        let Done {
+            built,
+            source,
+            findings,
+        } = done;
         if progress.for_people() {
             terminal::say(Reporter::new(settings).diagnostics(source, &seen.warnings));
+            terminal::say(findings::show(findings, source));
             if progress.is_live() {
                 terminal::say(results::reasons(&seen.reasons));
             }

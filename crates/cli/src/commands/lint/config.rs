@@ -75,6 +75,16 @@ pub(super) fn gather(args: &Args, settings: &Settings) -> Result<Gathered, Failu
     Ok(Gathered { rules, format })
 }
 
+/// The settings that there are for the linter in files and the environment; `None` without a file.
+pub(crate) fn found(environment: &Environment) -> Result<Option<Config>, Failure> {
+    let Some(file) = file(None, Path::new(""), environment)? else {
+        return Ok(None);
+    };
+    let mut rules = of_file(&file)?;
+    of_environment(&mut rules, environment)?;
+    Ok(Some(rules))
+}
+
 /// The settings that `kiln lint` has without flags in that directory, which is empty for the current one.
 pub(crate) fn of(directory: &Path, environment: &Environment) -> Result<Config, Failure> {
     let file = file(None, directory, environment)?.unwrap_or_default();

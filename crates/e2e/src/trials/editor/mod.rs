@@ -1,5 +1,7 @@
 //! `kiln lsp` with a client that is not ours: pygls, from `PyPI`.
 
+mod vscode;
+
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
@@ -13,6 +15,7 @@ pub(super) const TRIALS: &[Trial] = &[
     trial("editor::counts_in_utf_16", |stage| play(stage, "utf-16")),
     trial("editor::counts_in_bytes", |stage| play(stage, "utf-8")),
     trial("editor::survives_what_is_no_message", survives),
+    trial("editor::vscode_starts_it", vscode::extension),
 ];
 
 const PACKAGES: [&str; 2] = ["pygls==2.1.1", "lsprotocol==2025.0.0"];

@@ -6,6 +6,7 @@ mod outline;
 mod targets;
 
 use super::Args;
+use super::findings::{self, Asked};
 use crate::engine::{self, Engine};
 use crate::failure::{FAILED, Failure, Outcome, Report};
 use crate::progress::Progress;
@@ -140,7 +141,12 @@ impl Call {
         }
         let checked = builder.check(&request, progress.sink(), &interrupt.cancel);
         progress.finish();
-        let checked = checked.map_err(failure)?;
+        let mut checked = checked.map_err(failure)?;
+        if let Some(asked) = Asked::of(settings, args.no_lint) {
+            let found = asked.find(source);
+            checked.found.extend(found.iter().map(findings::warning));
+            checked.found.sort_by_key(|each| each.span.start);
+        }
         self.conclude(check::Result::new(checked.found, checked.failure.map(failure), source))
     }
 
