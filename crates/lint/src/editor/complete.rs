@@ -149,7 +149,7 @@ fn directive(file: &Dockerfile, own: &str, line: usize, place: usize) -> Complet
         return Completion::default();
     }
     let known = DIRECTIVES.map(|(name, what)| candidate(name, CandidateKind::Keyword, Some(what)));
-    completion(place, written, known)
+    completion(file, place, written, known)
 }
 
 /// What may stand behind the text of an instruction.
@@ -158,7 +158,7 @@ fn instruction(file: &Dockerfile, text: &str, place: usize) -> Completion {
         let lower = text.starts_with(|c: char| c.is_ascii_lowercase());
         let written = |name: &str| if lower { name.to_lowercase() } else { name.to_owned() };
         let known = vocabulary::instructions(file).map(|name| candidate(&written(name), CandidateKind::Keyword, None));
-        return completion(place, text, known);
+        return completion(file, place, text, known);
     };
     let rest = rest.trim_start();
     if keyword.eq_ignore_ascii_case("ONBUILD") {
@@ -214,7 +214,7 @@ fn variable(file: &Dockerfile, text: &str, place: usize, scope: usize) -> Option
         kind: CandidateKind::Variable,
         detail: Some(shown(name, value)),
     });
-    Some(completion(place, written, candidates))
+    Some(completion(file, place, written, candidates))
 }
 
 fn shown(name: &str, value: &Value) -> String {
@@ -238,27 +238,28 @@ fn flags(file: &Dockerfile, keyword: &str, written: &str, earlier: &[&str], plac
         let end = if flag.switch { "" } else { "=" };
         candidate(&format!("--{}{end}", flag.name), CandidateKind::Flag, None)
     });
-    completion(place, written, candidates)
+    completion(file, place, written, candidates)
 }
 
 fn flag_value(file: &Dockerfile, keyword: &str, flag: &str, written: &str, place: usize) -> Completion {
     match (keyword.to_ascii_uppercase().as_str(), flag) {
-        ("COPY", "from") => completion(place, written, stages(file, place)),
+        ("COPY", "from") => completion(file, place, written, stages(file, place)),
         ("RUN", "mount") => mount(file, written, place),
         ("FROM", "platform") => {
             let known = PLATFORMS.map(|name| candidate(name, CandidateKind::Value, None));
-            completion(place, written, known)
+            completion(file, place, written, known)
         }
         ("COPY" | "ADD", "exclude") => Completion {
             path: Some(PathQuery {
                 written: written.to_owned(),
                 ignores: true,
             }),
-            ..completion(place, written, [])
+            ..completion(file, place, written, [])
         },
         (keyword, flag) => {
             let known = vocabulary::values(keyword, flag).iter();
             completion(
+                file,
                 place,
                 written,
                 known.map(|name| candidate(name, CandidateKind::Value, None)),
@@ -285,9 +286,9 @@ fn mount(file: &Dockerfile, written: &str, place: usize) -> Completion {
                 let end = if bare { "" } else { "=" };
                 candidate(&format!("{key}{end}"), CandidateKind::Flag, None)
             });
-            completion(place, last, candidates)
+            completion(file, place, last, candidates)
         }
-        Some(("from", value)) => completion(place, value, stages(file, place)),
+        Some(("from", value)) => completion(file, place, value, stages(file, place)),
         Some(("source" | "src", value))
             if field("from").is_none() && kind == kiln_dockerfile::mount::MountType::Bind =>
         {
@@ -296,12 +297,13 @@ fn mount(file: &Dockerfile, written: &str, place: usize) -> Completion {
                     written: value.to_owned(),
                     ignores: true,
                 }),
-                ..completion(place, value, [])
+                ..completion(file, place, value, [])
             }
         }
         Some((key, value)) => {
             let known = vocabulary::mount_values(key).into_iter();
             completion(
+                file,
                 place,
                 value,
                 known.map(|name| candidate(name, CandidateKind::Value, None)),
@@ -351,7 +353,7 @@ fn argument(file: &Dockerfile, keyword: &str, earlier: &[&str], last: &str, plac
                     written: written.to_owned(),
                     ignores: upper != "INCLUDE",
                 }),
-                ..completion(place, written, [])
+                ..completion(file, place, written, [])
             };
         }
         ("FROM", 0) => stages(file, place).chain(words(&["scratch"])).collect(),
@@ -361,7 +363,7 @@ fn argument(file: &Dockerfile, keyword: &str, earlier: &[&str], last: &str, plac
         ("ARG", _) => arguments_to_declare(file, place),
         _ => Vec::new(),
     };
-    completion(place, last, candidates)
+    completion(file, place, last, candidates)
 }
 
 /// What a stage may take over by ARG.
@@ -385,8 +387,17 @@ fn candidate(text: &str, kind: CandidateKind, detail: Option<&str>) -> Candidate
     }
 }
 
-/// Those that begin as it is written; what ends at the place is replaced.
-fn completion(place: usize, written: &str, candidates: impl IntoIterator<Item = Candidate>) -> Completion {
+/// Those that begin as it is written; what ends at the place is replaced. Of a word that goes on from another line nothing is
+/// offered.
+fn completion(
+    file: &Dockerfile,
+    place: usize,
+    written: &str,
+    candidates: impl IntoIterator<Item = Candidate>,
+) -> Completion {
+    if !file.source[..place].ends_with(written) {
+        return Completion::default();
+    }
     let begins = |text: &str| {
         let start = text.get(..written.len());
         start.is_some_and(|start| start.eq_ignore_ascii_case(written))
@@ -504,6 +515,7 @@ mod tests {
             "$",
             "RUN <<E\n$",
             "\\\n\\\n",
+            "é\\",
             "a\r\rb",
         ] {
             let file = parse(text).0;

@@ -67,7 +67,7 @@ proptest! {
     }
 
     #[test]
-    fn any_text_edited(text in "(FROM|COPY|RUN|ARG|ENV| AS|a|b|$a|\\$\\{b\\}|=|--from=a|--mount=type=bind,from=b|,|<<a|#|é|\\\\| |\n){0,60}") {
+    fn any_text_edited(text in "(FROM|COPY|RUN|ARG|ENV| AS|a|b|\\$a|\\$\\{b\\}|=|--from=a|--mount=type=bind,from=b|,|<<a|#|é|\\\\| |\n){0,60}") {
         edited(text.as_bytes());
     }
 
