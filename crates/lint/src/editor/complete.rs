@@ -3,6 +3,7 @@
 use kiln_dockerfile::ast::{Dockerfile, Span};
 use kiln_dockerfile::vocabulary;
 
+use super::help;
 use super::scan::{heredocs, name_length};
 use super::scope::{AUTOMATIC, Known, Value, environment};
 
@@ -157,7 +158,10 @@ fn instruction(file: &Dockerfile, text: &str, place: usize) -> Completion {
     let Some((keyword, rest)) = text.split_once(char::is_whitespace) else {
         let lower = text.starts_with(|c: char| c.is_ascii_lowercase());
         let written = |name: &str| if lower { name.to_lowercase() } else { name.to_owned() };
-        let known = vocabulary::instructions(file).map(|name| candidate(&written(name), CandidateKind::Keyword, None));
+        let known = vocabulary::instructions(file).map(|name| {
+            let form = help::page(name).map(|(form, _)| form);
+            candidate(&written(name), CandidateKind::Keyword, form)
+        });
         return completion(file, place, text, known);
     };
     let rest = rest.trim_start();
@@ -236,7 +240,9 @@ fn flags(file: &Dockerfile, keyword: &str, written: &str, earlier: &[&str], plac
     let open = known.filter(|flag| repeats(flag.name) || !given(flag.name));
     let candidates = open.map(|flag| {
         let end = if flag.switch { "" } else { "=" };
-        candidate(&format!("--{}{end}", flag.name), CandidateKind::Flag, None)
+        let what = help::page(keyword).and_then(|(_, page)| help::flag(page, flag.name));
+        let what = what.map(|(_, what)| what);
+        candidate(&format!("--{}{end}", flag.name), CandidateKind::Flag, what)
     });
     completion(file, place, written, candidates)
 }
@@ -482,6 +488,16 @@ mod tests {
             assert_eq!(offered(&format!("{two}{text}")), expected, "{text}");
         }
         assert_eq!(offered("# che|\nFROM a"), ["check="]);
+    }
+
+    #[test]
+    fn says_what_the_words_are_for() {
+        let detail = |text: &str| at(text).candidates.remove(0).detail.unwrap_or_default();
+        assert_eq!(detail("FROM a\nCOP|"), "COPY [OPTIONS] SOURCE… DESTINATION");
+        assert!(detail("FROM a\nrun --net|").starts_with("which network"));
+        assert_eq!(detail("ARG V=1\nFROM a:$|"), "the processor of the machine that builds");
+        assert_eq!(detail("ARG V=1\nFROM a:$V|"), "1");
+        assert_eq!(detail("FROM a AS one\nFROM o|"), "FROM a");
     }
 
     #[test]

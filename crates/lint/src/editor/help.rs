@@ -40,7 +40,7 @@ pub fn help_at(file: &Dockerfile, place: usize) -> Option<Help> {
 }
 
 /// The heading and the text of an instruction.
-fn page(keyword: &str) -> Option<(&'static str, &'static str)> {
+pub(super) fn page(keyword: &str) -> Option<(&'static str, &'static str)> {
     let mut pages = PAGES.trim_start_matches("# ").split("\n# ");
     pages.find_map(|page| {
         let (form, text) = page.split_once('\n')?;
@@ -49,8 +49,8 @@ fn page(keyword: &str) -> Option<(&'static str, &'static str)> {
     })
 }
 
-/// The form of a flag and what it is for.
-fn flag(page: &'static str, name: &str) -> Option<(&'static str, &'static str)> {
+/// The form of a flag of a page and what it is for.
+pub(super) fn flag(page: &'static str, name: &str) -> Option<(&'static str, &'static str)> {
     page.lines().find_map(|line| {
         let (form, text) = line.strip_prefix("- `")?.split_once("`: ")?;
         let known = form.trim_start_matches("--").split('=').next()?;
