@@ -73,7 +73,12 @@ pub(super) fn find(document: &Document, context: Option<&Path>, config: &Config,
         message: finding.message,
         fix: finding.fix.and_then(|fix| places.fix(fix)),
     };
-    Found(findings.into_iter().map(item).collect())
+    let more = findings.len().saturating_sub(MOST);
+    let mut items: Vec<Item> = findings.into_iter().take(MOST).map(item).collect();
+    if more > 0 {
+        items.push(note(format!("{more} more findings are not shown")));
+    }
+    Found(items)
 }
 
 /// The linter's code of what the parser refuses.
@@ -93,12 +98,23 @@ fn of_problem(problem: Diagnostic) -> Finding {
     }
 }
 
+/// How many findings an editor is told of.
+const MOST: usize = 1_000;
+
 fn too_large() -> Item {
+    note(format!(
+        "the text is larger than {} MiB and was not looked at",
+        LARGEST >> 20
+    ))
+}
+
+/// Something about the text as a whole.
+fn note(message: String) -> Item {
     let start = Position { line: 0, character: 0 };
     Item {
         code: code::TOO_LONG,
         severity: Severity::Info,
-        message: format!("the text is larger than {} MiB and was not looked at", LARGEST >> 20),
+        message,
         range: Range { start, end: start },
         related: Vec::new(),
         fix: None,

@@ -265,6 +265,20 @@ fn large_texts_are_kept_and_not_looked_at() {
     assert!(heard.result(completion).is_null());
 }
 
+#[test]
+fn of_very_many_findings_the_first_are_published() {
+    let heard = Client::with(&format!("FROM a:1\n{}", "RUN cd /x\n".repeat(1_500))).talk();
+    let last = heard.diagnostics().last().unwrap();
+    assert_eq!(heard.diagnostics().len(), 1_001);
+    assert!(
+        last["message"]
+            .as_str()
+            .unwrap()
+            .ends_with("more findings are not shown"),
+        "{last}"
+    );
+}
+
 const STAGES: &str = "\
 ARG V=1
 # one is first
