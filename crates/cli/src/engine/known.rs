@@ -1,7 +1,9 @@
 //! What the store knows of an image, for those who only ask in passing.
 
+use std::collections::{HashMap, HashSet};
+
 use kiln_image::{Digest, ImageConfig, Manifest, Platform, Reference};
-use kiln_store::Store;
+use kiln_store::{Build, Store};
 use serde::de::DeserializeOwned;
 
 use super::LARGEST_DOCUMENT;
@@ -31,12 +33,8 @@ pub(crate) enum Weight {
 
 /// What the store knows of the image of that name, if there is a store and it knows it. Nothing is fetched or made.
 pub(crate) fn known_image(settings: &Settings, name: &str) -> Option<KnownImage> {
-    let root = settings.root().ok()?;
     let reference: Reference = name.parse().ok()?;
-    if !root.is_dir() {
-        return None;
-    }
-    let store = Store::open(&root).ok()?;
+    let store = open(settings)?;
     let (config, weight) = find(&store, &reference)?;
     let config: ImageConfig = document(&store, &config)?;
     let pair = |text: &String| {
@@ -49,6 +47,25 @@ pub(crate) fn known_image(settings: &Settings, name: &str) -> Option<KnownImage>
         platform: config.platform(),
         environment: config.config.env.iter().filter_map(pair).collect(),
     })
+}
+
+/// The unpacked bytes that the steps of these names added in the newest build that had them all, if all of that is still there.
+pub(crate) fn known_weight(settings: &Settings, steps: &[String]) -> Option<u64> {
+    let store = open(settings)?;
+    let has_all = |build: &Build| {
+        let names = store.build_steps(build.id).unwrap_or_default();
+        let names: HashSet<String> = names.into_iter().map(|step| step.name).collect();
+        steps.iter().all(|step| names.contains(step))
+    };
+    let build = store.builds().ok()?.into_iter().find(has_all)?;
+    let sizes: HashMap<String, u64> = store.step_sizes(build.id).ok()?.into_iter().collect();
+    steps.iter().map(|step| sizes.get(step)).sum()
+}
+
+/// The store, if there is one.
+fn open(settings: &Settings) -> Option<Store> {
+    let root = settings.root().ok()?;
+    root.is_dir().then(|| Store::open(&root).ok())?
 }
 
 /// The digest of its config, and its weight.

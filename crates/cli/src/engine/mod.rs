@@ -24,7 +24,7 @@ use crate::settings::Settings;
 pub(crate) use bring::Bringer;
 pub(crate) use failures::{build_failure, canceled, failure, run_failure, uncanceled};
 pub(crate) use images::{HistoryRow, ImageRow};
-pub(crate) use known::{KnownImage, Weight, known_image};
+pub(crate) use known::{KnownImage, Weight, known_image, known_weight};
 pub(crate) use logs::{BuildRow, StepRow};
 pub(crate) use run::RunSpec;
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use kiln_dockerfile::ast::{Span, Stage};
 use kiln_dockerfile::checks;
-use kiln_lint::editor::{AUTOMATIC, Known, Occurrence, Role, Symbol, Value as Variable, help_at, value};
+use kiln_lint::editor::{AUTOMATIC, Known, Occurrence, Role, Symbol, Value as Variable, help_at, step_names, value};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -113,6 +113,10 @@ fn stage(settings: &Settings, document: &Document, stage: &Stage) -> String {
         counted(stage.instructions.len(), "instruction"),
         counted(uses, "place")
     );
+    let steps = step_names(file, stage.index);
+    if let Some(bytes) = engine::known_weight(settings, &steps).filter(|_| !steps.is_empty()) {
+        let _infallible = write!(text, "\n\nin its last build here its steps added {}", size::show(bytes));
+    }
     if let Some(image) = engine::known_image(settings, &image_of(document, stage)) {
         let _infallible = write!(text, "\n\nbase image {}", of_image(&image));
     }

@@ -8,6 +8,7 @@ mod names;
 mod related;
 mod scan;
 mod scope;
+mod steps;
 
 pub use complete::{Candidate, CandidateKind, Completion, PathQuery, complete};
 pub use help::{Help, help_at};
@@ -15,3 +16,4 @@ pub use names::{Names, Occurrence, Role, Symbol, check_stage_name};
 pub use related::related;
 pub use scan::heredocs;
 pub use scope::{AUTOMATIC, Known, Value, environment, value};
+pub use steps::step_names;

@@ -8,6 +8,7 @@ All that goes over the wire is logged on standard error.
 import asyncio
 import logging
 import pathlib
+import subprocess
 import sys
 
 from lsprotocol import types as lsp
@@ -212,6 +213,13 @@ async def play(kiln, directory, encoding):
     editor.apply(formatted)
     assert not editor.text.startswith("\n\n"), editor.text
     (directory / "formatted").write_text(editor.text)
+
+    # What a stage weighs is known once it was built.
+    hover = await client.text_document_hover_async(lsp.HoverParams(**at("AS first", 4)))
+    assert "its steps added" not in hover.contents.value, hover
+    subprocess.run([kiln, "build", "-q", "-f", "formatted", "."], cwd=directory, check=True, stdout=sys.stderr)
+    hover = await client.text_document_hover_async(lsp.HoverParams(**at("AS first", 4)))
+    assert "its steps added 11B" in hover.contents.value, hover
 
     await client.shutdown_async(None)
     client.exit(None)
