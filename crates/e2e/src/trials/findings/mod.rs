@@ -35,11 +35,11 @@ fn fit(stage: &Stage) -> Result<()> {
     let python = python::environment("schemas", &PACKAGES)?.join("python");
     let hadolint = python::environment("hadolint", &[xtask::lint_compat::PACKAGE])?.join("hadolint");
     let fits = stage.write_beside("fits.py", FITS)?;
-    let mut names = String::new();
     for (name, text) in DOCKERFILES {
         stage.write(name, text)?;
-        names.push_str(&format!(" '{name}'"));
     }
+    let names: Vec<String> = DOCKERFILES.iter().map(|(name, _)| format!("'{name}'")).collect();
+    let names = names.join(" ");
     let check = |arguments: &[String]| -> Result<()> {
         let all = [&[fits.display().to_string()], arguments].concat();
         let ended = command::output(&mut stage.command(&python, &all))?;
@@ -54,7 +54,7 @@ fn fit(stage: &Stage) -> Result<()> {
     ] {
         let lint = format!("kiln lint --no-fail -f {format}");
         stage.shell_ok(&format!(
-            "{lint}{names} > all; {lint} good.Dockerfile > good; {lint} \"$PWD/Dockerfile\" > path; \
+            "{lint} {names} > all; {lint} good.Dockerfile > good; {lint} \"$PWD/Dockerfile\" > path; \
              {lint} - < Dockerfile > stdin"
         ))?;
         let schema = paths::workspace().join("tests/schemas").join(schema);
