@@ -17,7 +17,7 @@ struct At {
     position: Position,
 }
 
-/// What is named at the place that a request is about, and the byte.
+/// What is named at the place that a request is about.
 fn named<'a>(document: &'a Document, values: &Value) -> Result<Option<&'a Occurrence>, Failed> {
     let At { position } = params(values)?;
     Ok(document.names().at(document.offset(position)))

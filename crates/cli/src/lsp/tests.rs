@@ -59,7 +59,7 @@ impl Client {
         id
     }
 
-    /// A request about the place of the `nth` `word` (and some characters more) of the text of `with`.
+    /// A request about a line and a character of the document, and more.
     fn at(&mut self, method: &str, (line, character): (u32, u32), more: &Value) -> i64 {
         let position = json!({"line": line, "character": character});
         let mut params = json!({"textDocument": {"uri": URI}, "position": position});

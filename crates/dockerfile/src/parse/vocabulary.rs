@@ -15,7 +15,7 @@ pub struct Flag {
     pub switch: bool,
 }
 
-/// What the flags of a type of mount may be. `true` means that it needs no value.
+/// The keys of mounts besides `type`: whether each means something without a value, and the types that have it.
 const MOUNT_KEYS: &[(&str, bool, &[MountType])] = {
     use MountType::{Bind, Cache, Secret, Ssh, Tmpfs};
     &[

@@ -11,11 +11,10 @@ use kiln_dockerfile::source::Source;
 use kiln_lint::{Config, Finding, Severity};
 
 use crate::commands::lint::config;
-use crate::failure::{Context as _, Failure};
+use crate::failure::{Context as _, Failure, Report};
 use crate::progress::text::one_line;
-use crate::report::Reporter;
+use crate::report::sentence;
 use crate::settings::{DuringBuild, Settings};
-use crate::terminal;
 
 /// How many findings are shown.
 const SHOWN: usize = 3;
@@ -29,8 +28,9 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// As the settings say it; `None` if nothing is looked for. Whoever has settings for hadolint wants its rules.
-    pub(super) fn of(settings: &Settings, silent: bool) -> Option<Self> {
+    /// As the settings say it; `None` if nothing is looked for. Whoever has settings for hadolint wants its rules; where they
+    /// cannot be read, the sink is told why.
+    pub(super) fn of(settings: &Settings, silent: bool, sink: &dyn Sink) -> Option<Self> {
         let wanted = settings.lint_during_build();
         if silent || wanted == DuringBuild::Nothing {
             return None;
@@ -41,8 +41,11 @@ impl Asked {
                 config: found.unwrap_or_default(),
             }),
             Err(failure) => {
-                terminal::say(Reporter::new(settings).failure(&failure));
-                terminal::warn("the build goes on without what the linter finds");
+                let why = match &failure.report {
+                    Report::Plain { error, .. } => one_line(&sentence(error)),
+                    _ => "its settings cannot be read".to_owned(),
+                };
+                sink.event(Event::Notice(format!("the linter finds nothing: {why}")));
                 None
             }
         }

@@ -133,7 +133,7 @@ impl Args {
         let next = progress.sink();
         let traced = Traced { trace, next };
         let witness = Witness::new(&traced);
-        let asked = Asked::of(settings, self.no_lint || self.quiet);
+        let asked = Asked::of(settings, self.no_lint || self.quiet, &witness);
         let result = self.build(request, asked, &engine, &witness, &interrupt);
         if let Ok(done) = &result
             && progress.is_json()

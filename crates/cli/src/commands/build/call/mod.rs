@@ -140,9 +140,10 @@ impl Call {
             return terminal::print(outline::show(&plan.map_err(failure)?.outline, source, self.json));
         }
         let checked = builder.check(&request, progress.sink(), &interrupt.cancel);
+        let asked = Asked::of(settings, args.no_lint, progress.sink());
         progress.finish();
         let mut checked = checked.map_err(failure)?;
-        if let Some(asked) = Asked::of(settings, args.no_lint) {
+        if let Some(asked) = asked {
             let found = asked.find(source);
             checked.found.extend(found.iter().map(findings::warning));
             checked.found.sort_by_key(|each| each.span.start);
