@@ -8,14 +8,14 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result, ensure};
 use xtask::{command, python};
 
-use super::{Trial, trial};
+use super::{Trial, once, trial};
 use crate::stage::Stage;
 
 pub(super) const TRIALS: &[Trial] = &[
-    trial("editor::counts_in_utf_16", |stage| play(stage, "utf-16")),
-    trial("editor::counts_in_bytes", |stage| play(stage, "utf-8")),
+    once("editor::counts_in_utf_16", |stage| play(stage, "utf-16")),
+    once("editor::counts_in_bytes", |stage| play(stage, "utf-8")),
     trial("editor::survives_what_is_no_message", survives),
-    trial("editor::vscode_starts_it", vscode::extension),
+    once("editor::vscode_starts_it", vscode::extension),
 ];
 
 const PACKAGES: [&str; 2] = ["pygls==2.1.1", "lsprotocol==2025.0.0"];

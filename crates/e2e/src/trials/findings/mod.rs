@@ -3,12 +3,12 @@
 use anyhow::{Result, ensure};
 use xtask::{command, paths, python};
 
-use super::{Trial, trial};
+use super::{Trial, once};
 use crate::stage::Stage;
 
 pub(super) const TRIALS: &[Trial] = &[
-    trial("findings::fit_published_schemas", fit),
-    trial("findings::before_commits_and_in_ci", snippets),
+    once("findings::fit_published_schemas", fit),
+    once("findings::before_commits_and_in_ci", snippets),
 ];
 
 const PACKAGES: [&str; 2] = ["jsonschema==4.26.0", "lxml==6.1.3"];
