@@ -31,6 +31,8 @@ pub(crate) enum Command {
     Lint(Box<commands::lint::Args>),
     /// Write Dockerfiles in one form
     Fmt(commands::fmt::Args),
+    /// Serve an editor: findings, completion, navigation, over standard input and output
+    Lsp(commands::lsp::Args),
     /// List images
     Images(commands::images::Args),
     /// Show how an image was made
@@ -151,6 +153,7 @@ impl Command {
             | Self::Du(_) => true,
             Self::Lint(args) => args.touches_layers(),
             Self::Fmt(_)
+            | Self::Lsp(_)
             | Self::Images(_)
             | Self::History(_)
             | Self::Inspect(_)

@@ -21,6 +21,7 @@ mod failure;
 mod format;
 mod glob;
 mod layers;
+mod lsp;
 mod making;
 mod page;
 mod pieces;
@@ -83,6 +84,7 @@ fn run(command: Command, settings: &Settings) -> Outcome {
         Command::Export(args) => commands::export::run(&args, settings),
         Command::Lint(args) => commands::lint::run(&args, settings),
         Command::Fmt(args) => commands::fmt::run(&args, settings),
+        Command::Lsp(args) => commands::lsp::run(&args, settings),
         Command::Images(args) => commands::images::run(&args, settings),
         Command::History(args) => commands::history::run(&args, settings),
         Command::Inspect(args) => commands::inspect::run(&args, settings),

@@ -112,6 +112,41 @@ struct File {
     cache_mounts: BTreeMap<String, CacheMounts>,
     #[serde(default)]
     check: Budget,
+    #[serde(default)]
+    lint: LintFile,
+}
+
+/// What `kiln.toml` says of the linter.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct LintFile {
+    during_build: Option<DuringBuild>,
+}
+
+/// What the linter looks for during a build.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(try_from = "toml::Value")]
+pub(crate) enum DuringBuild {
+    /// Nothing.
+    Nothing,
+    /// What Kiln's own rules find, and hadolint's where it has settings.
+    #[default]
+    Own,
+    /// What all rules find.
+    All,
+}
+
+impl TryFrom<toml::Value> for DuringBuild {
+    type Error = &'static str;
+
+    fn try_from(value: toml::Value) -> Result<Self, Self::Error> {
+        match value {
+            toml::Value::Boolean(false) => Ok(Self::Nothing),
+            toml::Value::Boolean(true) => Ok(Self::Own),
+            toml::Value::String(text) if text == "all" => Ok(Self::All),
+            _ => Err("during-build is true, false or \"all\""),
+        }
+    }
 }
 
 /// What `kiln.toml` says of the cache mounts of a target.
@@ -158,6 +193,18 @@ impl Settings {
             file,
             superuser: rustix::process::geteuid().is_root(),
         })
+    }
+
+    /// Those of nobody.
+    #[cfg(test)]
+    pub(crate) fn for_tests() -> Self {
+        Self {
+            environment: Environment::default(),
+            began: Instant::now(),
+            global: GlobalArgs::default(),
+            file: File::default(),
+            superuser: false,
+        }
     }
 
     /// The directory of the store.
@@ -398,6 +445,11 @@ impl Settings {
         self.file.summary.unwrap_or(true)
     }
 
+    /// What the linter looks for during a build.
+    pub(crate) fn lint_during_build(&self) -> DuringBuild {
+        self.file.lint.during_build.unwrap_or_default()
+    }
+
     /// How many steps run at the same time where nobody says.
     pub(crate) fn jobs(&self) -> Option<usize> {
         self.file.jobs
@@ -535,6 +587,14 @@ mod tests {
         assert_eq!(file.ca_bundle.as_deref(), Some(Path::new("/etc/kiln/ca.pem")));
         assert_eq!(file.jobs, Some(3));
         assert!(parse_file(Path::new("kiln.toml"), "job = 3\n").is_err());
+        let lint = |value: &str| {
+            let text = format!("[lint]\nduring-build = {value}\n");
+            parse_file(Path::new("kiln.toml"), &text).map(|file| file.lint.during_build)
+        };
+        assert_eq!(lint("false").unwrap(), Some(DuringBuild::Nothing));
+        assert_eq!(lint("true").unwrap(), Some(DuringBuild::Own));
+        assert_eq!(lint("\"all\"").unwrap(), Some(DuringBuild::All));
+        assert!(lint("\"some\"").is_err());
     }
 
     #[test]

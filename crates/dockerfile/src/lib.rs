@@ -23,4 +23,4 @@ mod lines;
 mod parse;
 
 pub use ast::Dockerfile;
-pub use parse::{Joined, parse, parse_bytes, parse_instruction};
+pub use parse::{Joined, parse, parse_bytes, parse_instruction, vocabulary};

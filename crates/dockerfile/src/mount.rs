@@ -16,7 +16,7 @@ pub use key::{CacheKey, without_keys};
 /// Expands a value in the environment of the instruction.
 pub type Expand<'a> = dyn FnMut(&str) -> Result<String, ExpandError> + 'a;
 
-const TYPES: [(&str, MountType); 5] = [
+pub(crate) const TYPES: [(&str, MountType); 5] = [
     ("bind", MountType::Bind),
     ("cache", MountType::Cache),
     ("tmpfs", MountType::Tmpfs),
@@ -24,7 +24,7 @@ const TYPES: [(&str, MountType); 5] = [
     ("ssh", MountType::Ssh),
 ];
 
-const SHARING: [(&str, Sharing); 3] = [
+pub(crate) const SHARING: [(&str, Sharing); 3] = [
     ("shared", Sharing::Shared),
     ("private", Sharing::Private),
     ("locked", Sharing::Locked),

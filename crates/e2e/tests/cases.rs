@@ -55,7 +55,8 @@ fn list() -> Result<Vec<Trial>> {
     add("documentation::readme", None, &readme);
     for trial in trials::all() {
         let play: Play = Arc::new(move |stage| stage.without_context().and_then(|()| (trial.play)(stage)));
-        add(trial.name, trial.only, &play);
+        let only = if trial.once { Some(ourselves) } else { trial.only };
+        add(trial.name, only, &play);
     }
     Ok(list)
 }

@@ -18,17 +18,33 @@ use crate::view::View;
 /// finding, and the rest is looked at all the same.
 pub fn lint(source: &str, config: &Config) -> Vec<Finding> {
     let (file, diagnostics) = parse(source);
-    let view = View::new(&file, config);
     let mut findings = of_builder(&file, diagnostics);
+    findings.extend(of_rules(&file, config));
+    silence_and_sort(findings, &file, config)
+}
+
+/// What hadolint's and Kiln's rules alone say of a file that was read: all but what a build of it says.
+pub fn rules(file: &Dockerfile, config: &Config) -> Vec<Finding> {
+    silence_and_sort(of_rules(file, config), file, config)
+}
+
+fn of_rules(file: &Dockerfile, config: &Config) -> Vec<Finding> {
+    let view = View::new(file, config);
+    let mut findings = Vec::new();
     for rule in RULES {
         if !config.ignored.contains(rule.code) && (!rule.off || config.severities.contains_key(rule.code)) {
             findings.extend(rule.run(&view));
         }
     }
+    findings
+}
+
+/// Leaves out what settings and comments silence.
+fn silence_and_sort(mut findings: Vec<Finding>, file: &Dockerfile, config: &Config) -> Vec<Finding> {
     let pragmas = if config.disable_ignore_pragma {
         Pragmas::default()
     } else {
-        Pragmas::read(&file)
+        Pragmas::read(file)
     };
     twins::join(&mut findings);
     let skipped = checks::Config::of(&file);

@@ -4,6 +4,7 @@ use kiln_dockerfile::ast::{Command, Instruction, Kind, Span, Word};
 use kiln_dockerfile::diagnostic::{Diagnostic, Severity};
 use kiln_dockerfile::{Dockerfile, parse, parse_bytes};
 use kiln_lint::Config;
+use kiln_lint::editor::{self, Names};
 use kiln_plan::{Images, Options, Outcome, Plan, ResolvedImage, plan};
 
 /// Any bytes parse; the tree is in order and lies in the text; what is said points into the text. If there are no
@@ -44,6 +45,29 @@ pub fn linted(bytes: &[u8]) {
         assert_eq!(kiln_lint::format(&formatted).as_deref(), Some(formatted.as_str()));
     } else {
         assert!(!readable(text));
+    }
+}
+
+/// Wherever an editor asks, there is an answer, and its places are in the text.
+pub fn edited(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let tree = parse(text).0;
+    let names = Names::new(&tree);
+    // All places of a long text would take too long.
+    let step = text.len() / 200 + 1;
+    for place in (0..text.len() + 2).step_by(step) {
+        let completion = editor::complete(&tree, place);
+        assert!(inside(completion.replace, &tree), "{place}: {completion:?}");
+        if let Some(help) = editor::help_at(&tree, place) {
+            assert!(inside(help.span, &tree), "{place}: {help:?}");
+        }
+        let _known = editor::environment(&tree, place, &|_| Vec::new());
+        let Some(named) = names.at(place) else { continue };
+        assert!(inside(named.span, &tree), "{named:?}");
+        let there = &text[named.span.range()];
+        assert!(there == named.name || there.contains('\n'), "{there:?} {named:?}");
+        assert!(named.origin.is_none_or(|origin| inside(origin, &tree)), "{named:?}");
+        assert!(names.of(named.symbol).any(|other| other == named), "{named:?}");
     }
 }
 

@@ -12,7 +12,7 @@ mod inspect;
 mod tar;
 mod text;
 
-pub use dockerfile::{dockerfile, json_form, linted};
+pub use dockerfile::{dockerfile, edited, json_form, linted};
 pub use fixes::fixed;
 pub use image::{image, reference};
 pub use include::include;

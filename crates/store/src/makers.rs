@@ -1,10 +1,11 @@
-//! Which step of which build made a layer.
+//! Which step of which build made a layer, and which layers the steps of a build made.
 
 use rusqlite::{OptionalExtension as _, params};
 
 use crate::Store;
 use crate::error::Result;
 use crate::ids::{BuildId, LayerId};
+use crate::values::from_sql;
 
 /// Who made a layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +31,17 @@ const IN_BUILDS: &str = "
                   WHERE records.layer = ?1 AND records.build = steps.made_by AND records.name = steps.name)
     ORDER BY steps.build DESC LIMIT 1";
 
+/// The layers of a build's steps that are still there: of those that ran, and of those that were cached.
+const OF_BUILD: &str = "
+    SELECT steps.name, layers.size
+    FROM steps JOIN layers ON layers.id = coalesce(
+        (SELECT runs.layer FROM runs
+         WHERE runs.build = steps.build AND runs.step = steps.number AND runs.layer IS NOT NULL
+         ORDER BY runs.number DESC LIMIT 1),
+        (SELECT records.layer FROM records
+         WHERE records.build = steps.made_by AND records.name = steps.name LIMIT 1))
+    WHERE steps.build = ? ORDER BY steps.number";
+
 impl Store {
     /// The steps of a build that made layers, or found them in the cache, by name.
     pub fn layers_of_build(&self, build: BuildId) -> Result<Vec<(String, LayerId)>> {
@@ -47,6 +59,15 @@ impl Store {
         rows.into_iter()
             .map(|(name, layer)| Ok((name, LayerId::parse(layer)?)))
             .collect()
+    }
+
+    /// The steps of a build by name, as shown to people, and the unpacked bytes of their layers; without those whose layer
+    /// is gone, or that had none.
+    pub fn step_sizes(&self, build: BuildId) -> Result<Vec<(String, u64)>> {
+        let db = self.db();
+        let mut statement = db.prepare_cached(OF_BUILD)?;
+        let rows = statement.query_map([build.0], |row| Ok((row.get(0)?, from_sql(row.get(1)?))))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
     /// The step that made a layer; `None` of layers that came from elsewhere.

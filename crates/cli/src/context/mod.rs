@@ -9,13 +9,14 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use kiln_dockerfile::ignore::Ignore;
 use kiln_dockerfile::source::Source;
 use kiln_plan::{Remote, without_password};
 use rustix::fd::AsFd as _;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::failure::{Context as _, Failure};
+use crate::failure::{Context as _, Failure, Report};
 use include::{Home, Named};
 pub(crate) use local::read_ignore;
 use local::{default_dockerfile, likely_dockerfile, read_dockerfile};
@@ -89,6 +90,25 @@ pub(crate) fn find(wanted: &Wanted<'_>, stdin: &mut dyn Read, bring: &dyn Bring)
         return from_remote(remote, wanted, &place, stdin, bring);
     }
     from_directory(wanted.path, &place, stdin, bring)
+}
+
+/// A Dockerfile's text with what it includes. `file` is where it will be, if that is known, and the context that of a build
+/// of it.
+pub(crate) fn with_includes(text: &str, file: Option<&Path>, context: Option<&Path>) -> Result<Source, Report> {
+    let home = match (file, context) {
+        (Some(file), Some(context)) => Home::of_file(file, context),
+        (Some(file), None) => Home::beside(file),
+        (None, _) => Home::nowhere(),
+    };
+    let name = file.map_or_else(|| "Dockerfile".to_owned(), |file| file.display().to_string());
+    let named = Named::new(name, text.to_owned());
+    named.with_includes(home).map_err(|failure| failure.report)
+}
+
+/// What the ignore file of a Dockerfile leaves out of a context; nothing, if it cannot be read.
+pub(crate) fn ignore_of(context: &Path, dockerfile: Option<&Path>) -> Ignore {
+    let read = read_ignore(context, dockerfile).ok().flatten();
+    read.and_then(|(text, _)| Ignore::parse(&text).ok()).unwrap_or_default()
 }
 
 /// Where the Dockerfile is.

@@ -9,7 +9,7 @@ use crate::ast::{Add, Copy, Kind, SourcePath, Transfer, Word};
 use crate::code;
 use crate::extensions::IF_EXISTS;
 
-const COPY: [(&str, Use); 7] = [
+pub(super) const COPY: [(&str, Use); 7] = [
     ("chown", Use::Once),
     ("from", Use::Once),
     ("chmod", Use::Once),
@@ -19,7 +19,7 @@ const COPY: [(&str, Use); 7] = [
     (IF_EXISTS, Use::Switch),
 ];
 
-const ADD: [(&str, Use); 7] = [
+pub(super) const ADD: [(&str, Use); 7] = [
     ("chown", Use::Once),
     ("chmod", Use::Once),
     ("link", Use::Switch),

@@ -6,6 +6,8 @@ use super::report::{Parsed, error, helped};
 use crate::ast::{From, Kind, Word};
 use crate::code;
 
+pub(super) const FLAGS: [(&str, Use); 1] = [("platform", Use::Once)];
+
 pub(super) fn parse(arguments: Arguments<'_>) -> Parsed<Kind> {
     let mut words = arguments.words().into_iter();
     let (image, as_keyword, name) = match (words.next(), words.next(), words.next(), words.next()) {
@@ -19,7 +21,7 @@ pub(super) fn parse(arguments: Arguments<'_>) -> Parsed<Kind> {
             return Err(helped(found, "write `FROM image` or `FROM image AS name`"));
         }
     };
-    let flags = Flags::check(arguments.flags, &[("platform", Use::Once)])?;
+    let flags = Flags::check(arguments.flags, &FLAGS)?;
     let platform = flags.one("platform").filter(|platform| !platform.raw.is_empty());
     Ok(Kind::From(From {
         platform,

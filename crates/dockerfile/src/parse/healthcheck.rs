@@ -7,7 +7,7 @@ use super::report::{Parsed, error};
 use crate::ast::{Command, Healthcheck, Kind, Word};
 use crate::code;
 
-const FLAGS: [(&str, Use); 5] = [
+pub(super) const FLAGS: [(&str, Use); 5] = [
     ("interval", Use::Once),
     ("timeout", Use::Once),
     ("start-period", Use::Once),

@@ -13,7 +13,7 @@ use crate::ast::{Command, Instruction, Kind, Onbuild, Span, Word};
 use crate::extensions::Extensions;
 use crate::{code, suggest};
 
-const KEYWORDS: [&str; 18] = [
+pub(super) const KEYWORDS: [&str; 18] = [
     "ADD",
     "ARG",
     "CMD",

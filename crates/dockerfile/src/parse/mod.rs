@@ -20,6 +20,7 @@ mod reader;
 mod report;
 mod run;
 mod scan;
+pub mod vocabulary;
 mod words;
 
 use crate::ast::{Dockerfile, Instruction, Span};

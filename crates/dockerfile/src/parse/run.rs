@@ -9,12 +9,15 @@ use crate::device::Device;
 use crate::mount::{self, MountError};
 use crate::{code, suggest};
 
-const FLAGS: [(&str, Use); 4] = [
+pub(super) const FLAGS: [(&str, Use); 4] = [
     ("mount", Use::Many),
     ("network", Use::Once),
     ("security", Use::Once),
     ("device", Use::Many),
 ];
+
+pub(super) const NETWORKS: [&str; 3] = ["default", "none", "host"];
+pub(super) const SECURITIES: [&str; 2] = ["sandbox", "insecure"];
 
 pub(super) fn parse(arguments: Arguments<'_>) -> Parsed<Kind> {
     let command = command(arguments.logical, arguments.rest.clone())?;
@@ -53,12 +56,10 @@ fn check(run: &Run) -> Parsed<()> {
         }
     }
     if let Some(network) = &run.network {
-        one_of(network, &["default", "none", "host"], |value| {
-            format!("invalid network mode {value:?}")
-        })?;
+        one_of(network, &NETWORKS, |value| format!("invalid network mode {value:?}"))?;
     }
     if let Some(security) = &run.security {
-        one_of(security, &["sandbox", "insecure"], |value| {
+        one_of(security, &SECURITIES, |value| {
             format!("security {value:?} is not valid")
         })?;
     }

@@ -3,7 +3,9 @@
 mod cached_build;
 mod caches;
 mod caches_together;
+mod editor;
 mod explore;
+mod findings;
 mod github_actions;
 mod hostile;
 mod interrupt;
@@ -29,6 +31,9 @@ pub struct Trial {
     pub name: &'static str,
     /// Where it can only be played by one.
     pub only: Option<Rung>,
+    /// Whether the user makes no difference: it is played as whoever runs the tests, not twice. Programs from `PyPI` are
+    /// that user's alone.
+    pub once: bool,
     /// What it does. The stage's user owns the empty directory that commands run in.
     pub play: fn(&Stage) -> Result<()>,
 }
@@ -39,6 +44,8 @@ pub fn all() -> Vec<Trial> {
         caches::TRIALS,
         caches_together::TRIALS,
         explore::TRIALS,
+        editor::TRIALS,
+        findings::TRIALS,
         github_actions::TRIALS,
         hostile::TRIALS,
         interrupt::TRIALS,
@@ -63,7 +70,12 @@ fn rounds(usual: u32) -> u32 {
 
 /// A trial for every rung.
 const fn trial(name: &'static str, play: fn(&Stage) -> Result<()>) -> Trial {
-    Trial { name, only: None, play }
+    Trial {
+        name,
+        only: None,
+        once: false,
+        play,
+    }
 }
 
 /// A trial for one rung.
@@ -71,6 +83,17 @@ const fn only(rung: Rung, name: &'static str, play: fn(&Stage) -> Result<()>) ->
     Trial {
         name,
         only: Some(rung),
+        once: false,
+        play,
+    }
+}
+
+/// A trial for whoever runs the tests.
+const fn once(name: &'static str, play: fn(&Stage) -> Result<()>) -> Trial {
+    Trial {
+        name,
+        only: None,
+        once: true,
         play,
     }
 }

@@ -2,8 +2,8 @@
 
 use kiln_layer::tar::{Entry, Kind, Writer};
 use kiln_properties::{
-    dockerfile, elf, fixed, flags, globs, ignore, image, include, json_form, layer_index, layer_tar, ld_so_cache,
-    linted, reference, tar, words,
+    dockerfile, edited, elf, fixed, flags, globs, ignore, image, include, json_form, layer_index, layer_tar,
+    ld_so_cache, linted, reference, tar, words,
 };
 use proptest::prelude::*;
 
@@ -97,6 +97,16 @@ proptest! {
     #[test]
     fn damaged_dockerfiles_fixed(text in damaged(every_dockerfile().into_iter().map(|(_, text)| text).collect())) {
         fixed(&text);
+    }
+
+    #[test]
+    fn damaged_dockerfiles_edited(text in damaged(every_dockerfile().into_iter().map(|(_, text)| text).collect())) {
+        edited(&text);
+    }
+
+    #[test]
+    fn any_text_edited(text in "(FROM|COPY|RUN|ARG|ENV| AS|a|b|\\$a|\\$\\{b\\}|=|--from=a|--mount=type=bind,from=b|,|<<a|#|é|\\\\| |\n){0,60}") {
+        edited(text.as_bytes());
     }
 
     #[test]

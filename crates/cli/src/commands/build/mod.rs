@@ -5,18 +5,21 @@ mod caches;
 mod call;
 mod compat;
 pub(crate) mod definition;
+mod findings;
 mod limits;
 pub(crate) mod results;
 mod summary;
 mod witness;
 
 use std::path::PathBuf;
+use std::thread::ScopedJoinHandle;
 
 use kiln_build::Built;
 use kiln_build::event::{Silent, Sink, Work};
 use kiln_build::request::{Annotations, LayerOptions, Output, Request};
 use kiln_dockerfile::source::Source;
 use kiln_image::Reference;
+use kiln_lint::Finding;
 
 use crate::engine::{self, Engine};
 use crate::failure::{Failure, Outcome};
@@ -31,6 +34,7 @@ use caches::CacheArgs;
 use call::CallArgs;
 use compat::CompatArgs;
 use definition::DefinitionArgs;
+use findings::Asked;
 use limits::LimitArgs;
 use summary::Summary;
 use witness::{Seen, Witness};
@@ -80,6 +84,9 @@ pub(crate) struct Args {
     /// Say why each step runs that is not cached; afterwards `kiln why` does
     #[arg(long, help_heading = "Progress")]
     explain: bool,
+    /// Do not say what `kiln lint` finds [default: `lint.during-build` in kiln.toml]
+    #[arg(long, help_heading = "Progress")]
+    no_lint: bool,
     /// Write what took how long to a file, or with `-` to standard output, for Perfetto and chrome://tracing
     /// [default: $KILN_TRACE]
     #[arg(long, value_name = "FILE", help_heading = "Progress")]
@@ -92,6 +99,14 @@ pub(crate) struct Args {
     call: CallArgs,
     #[command(flatten)]
     compat: CompatArgs,
+}
+
+/// What came of a build.
+struct Done {
+    built: Built,
+    source: Source,
+    /// What the linter found.
+    findings: Vec<Finding>,
 }
 
 /// Builds, or says what would be built from.
@@ -127,10 +142,16 @@ impl Args {
         let is_told =
             self.summary.unwrap_or_else(|| settings.summary()) && (progress.for_people() || progress.is_json());
         let before = is_told.then(|| summary::before(&engine, &request.names())).flatten();
-        let result = self.build(request, &engine, &witness, &interrupt);
+        let asked = Asked::of(settings, self.no_lint || self.quiet, &witness);
+        let result = self.build(request, asked, &engine, &witness, &interrupt);
+        if let Ok(done) = &result
+            && progress.is_json()
+        {
+            findings::tell(&done.findings, &traced);
+        }
         progress.finish();
-        let (built, source) = match result {
-            Ok(built) => built,
+        let done = match result {
+            Ok(done) => done,
             Err(failure) if progress.is_json() => {
                 terminal::say(results::error_line(&failure));
                 return Err(Failure::silent(failure.code));
@@ -139,12 +160,12 @@ impl Args {
         };
         let seen = witness.into_seen();
         let work = Work::begin(&alone, "sum up");
-        let summary = is_told.then(|| Summary::of(&built, &seen, &source, before, &engine, &settings.budget()));
+        let summary =
+            is_told.then(|| Summary::of(&done.built, &seen, &done.source, before, &engine, &settings.budget()));
         drop(work);
         let ended = Ended {
-            built: &built,
+            done: &done,
             request,
-            source: &source,
             seen: &seen,
             summary: summary.flatten(),
         };
@@ -193,22 +214,32 @@ impl Args {
         Ok(request)
     }
 
-    /// Reads context and Dockerfile, and builds.
+    /// Reads context and Dockerfile, and builds; meanwhile the linter looks at the text.
     fn build(
         &self,
         request: &mut Request,
+        asked: Option<Asked>,
         engine: &Engine,
         sink: &dyn Sink,
         interrupt: &Interrupt,
-    ) -> Result<(Built, Source), Failure> {
+    ) -> Result<Done, Failure> {
         let work = Work::begin(sink, "find the Dockerfile and the context");
         let inputs = self.definition.load(request, engine, sink, interrupt)?;
         drop(work);
-        let result = engine.builder().build(request, sink, &interrupt.cancel);
-        match result {
-            Ok(built) => Ok((built, inputs.dockerfile)),
-            Err(error) => Err(engine::build_failure(error, &inputs.dockerfile, interrupt)),
-        }
+        let source = &inputs.dockerfile;
+        let (built, findings) = std::thread::scope(|scope| {
+            let linting = asked.map(|asked| asked.start(source, sink, scope)).transpose()?;
+            let built = engine.builder().build(request, sink, &interrupt.cancel);
+            let built = built.map_err(|error| engine::build_failure(error, source, interrupt))?;
+            let findings = linting.map_or(Ok(Vec::new()), ScopedJoinHandle::join);
+            let findings = findings.map_err(|_| Failure::internal(anyhow::anyhow!("the linter panicked")))?;
+            Ok((built, findings))
+        })?;
+        Ok(Done {
+            built,
+            source: inputs.dockerfile,
+            findings,
+        })
     }
 
     fn tags(&self) -> Result<Vec<Reference>, Failure> {
@@ -300,14 +331,19 @@ impl Args {
 
     fn conclude(&self, ended: &Ended<'_>, progress: &Progress, settings: &Settings) -> Outcome {
         let Ended {
-            built,
+            done,
             request,
-            source,
             seen,
             summary,
         } = ended;
+        let Done {
+            built,
+            source,
+            findings,
+        } = done;
         if progress.for_people() {
             terminal::say(Reporter::new(settings).diagnostics(source, &seen.warnings));
+            terminal::say(findings::show(findings, source));
             if progress.is_live() {
                 terminal::say(results::reasons(&seen.reasons));
             }
@@ -342,9 +378,8 @@ impl Args {
 
 /// A build that is over.
 struct Ended<'a> {
-    built: &'a Built,
+    done: &'a Done,
     request: &'a Request,
-    source: &'a Source,
     seen: &'a Seen,
     summary: Option<Summary>,
 }

@@ -63,7 +63,7 @@ struct Severities {
 /// Reads the file, the environment and the flags.
 pub(super) fn gather(args: &Args, settings: &Settings) -> Result<Gathered, Failure> {
     let environment = &settings.environment;
-    let file = file(args, environment)?;
+    let file = file(args.config.clone(), Path::new(""), environment)?.unwrap_or_default();
     let mut rules = of_file(&file)?;
     of_environment(&mut rules, environment)?;
     of_flags(&mut rules, args)?;
@@ -109,16 +109,32 @@ fn error_on(words: &[String]) -> Result<(Threshold, BTreeSet<String>), Failure> 
     Ok((lowest.map_or(Threshold::Never, Threshold::From), fatal))
 }
 
-fn file(args: &Args, environment: &Environment) -> Result<File, Failure> {
-    let path = match &args.config {
-        Some(path) => path.clone(),
-        None => match places(environment).into_iter().find(|path| path.is_file()) {
-            Some(path) => path,
-            None => return Ok(File::default()),
-        },
+/// The settings that there are for the linter in files and the environment; `None` without a file.
+pub(crate) fn found(environment: &Environment) -> Result<Option<Config>, Failure> {
+    let Some(file) = file(None, Path::new(""), environment)? else {
+        return Ok(None);
+    };
+    let mut rules = of_file(&file)?;
+    of_environment(&mut rules, environment)?;
+    Ok(Some(rules))
+}
+
+/// The settings that `kiln lint` has without flags in that directory, which is empty for the current one.
+pub(crate) fn of(directory: &Path, environment: &Environment) -> Result<Config, Failure> {
+    let file = file(None, directory, environment)?.unwrap_or_default();
+    let mut rules = of_file(&file)?;
+    of_environment(&mut rules, environment)?;
+    Ok(rules)
+}
+
+/// The file that is named, or else the first that is there; none where there is none.
+fn file(named: Option<PathBuf>, directory: &Path, environment: &Environment) -> Result<Option<File>, Failure> {
+    let there = || places(directory, environment).into_iter().find(|path| path.is_file());
+    let Some(path) = named.or_else(there) else {
+        return Ok(None);
     };
     let text = std::fs::read_to_string(&path).or_failed(|| format!("cannot read {}", path.display()))?;
-    parse(&text, &path)
+    parse(&text, &path).map(Some)
 }
 
 fn parse(text: &str, path: &Path) -> Result<File, Failure> {
@@ -129,8 +145,8 @@ fn parse(text: &str, path: &Path) -> Result<File, Failure> {
     serde_saphyr::from_str(text).map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
 }
 
-/// Where hadolint looks, in its order.
-fn places(environment: &Environment) -> Vec<PathBuf> {
+/// Where hadolint looks that is started in that directory, in its order.
+fn places(directory: &Path, environment: &Environment) -> Vec<PathBuf> {
     let home = environment.home();
     let below = |directory: &str| home.as_ref().map(|home| home.join(directory));
     let xdg = environment
@@ -138,7 +154,7 @@ fn places(environment: &Environment) -> Vec<PathBuf> {
         .filter(|value| !value.is_empty())
         .map(PathBuf::from);
     let candidates = [
-        Some(PathBuf::from(".hadolint")),
+        Some(directory.join(".hadolint")),
         xdg.map(|directory| directory.join("hadolint")),
         below(".config/hadolint"),
         below(".hadolint/hadolint"),
@@ -281,7 +297,7 @@ trustedRegistries:
     #[test]
     fn looks_where_hadolint_does() {
         let environment = Environment::of(&[("HOME", "/h"), ("XDG_CONFIG_HOME", "/x")]);
-        let places = places(&environment);
+        let places = places(Path::new(""), &environment);
         let texts: Vec<String> = places.iter().map(|path| path.display().to_string()).collect();
         assert_eq!(texts[0], ".hadolint.yaml");
         assert!(texts.contains(&"/x/hadolint.yaml".to_owned()));

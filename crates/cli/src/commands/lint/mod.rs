@@ -1,7 +1,7 @@
 //! `kiln lint`
 
 mod baseline;
-mod config;
+pub(crate) mod config;
 mod entry;
 mod formats;
 mod known;

@@ -24,6 +24,11 @@ pub(super) struct Result<'a> {
     dockerfile: Dockerfile,
 }
 
+/// What a rule of the linter asks for.
+fn summary(code: &str) -> &'static str {
+    kiln_lint::page(code).map_or("", |page| page.summary)
+}
+
 impl<'a> Result<'a> {
     pub(super) fn new(found: Vec<Diagnostic>, failure: Option<Failure>, source: &'a Source) -> Self {
         let (errors, warnings) = found.into_iter().partition(|each| each.severity == Severity::Error);
@@ -92,7 +97,7 @@ impl<'a> Result<'a> {
             fields.insert("ruleName".to_owned(), json!(warning.code));
             fields.insert(
                 "description".to_owned(),
-                json!(rule.map_or("", |rule| rule.description)),
+                json!(rule.map_or_else(|| summary(warning.code), |rule| rule.description)),
             );
             if let Some(url) = rule.and_then(checks::Rule::url) {
                 fields.insert("url".to_owned(), json!(url));

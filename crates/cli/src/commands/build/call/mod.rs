@@ -6,6 +6,7 @@ mod outline;
 mod targets;
 
 use super::Args;
+use super::findings::{self, Asked};
 use crate::engine::{self, Engine};
 use crate::failure::{FAILED, Failure, Outcome, Report};
 use crate::progress::Progress;
@@ -139,8 +140,14 @@ impl Call {
             return terminal::print(outline::show(&plan.map_err(failure)?.outline, source, self.json));
         }
         let checked = builder.check(&request, progress.sink(), &interrupt.cancel);
+        let asked = Asked::of(settings, args.no_lint, progress.sink());
         progress.finish();
-        let checked = checked.map_err(failure)?;
+        let mut checked = checked.map_err(failure)?;
+        if let Some(asked) = asked {
+            let found = asked.find(source);
+            checked.found.extend(found.iter().map(findings::warning));
+            checked.found.sort_by_key(|each| each.span.start);
+        }
         self.conclude(check::Result::new(checked.found, checked.failure.map(failure), source))
     }
 

@@ -92,7 +92,7 @@ fn issue(file: &Linted, finding: &Finding) -> Value {
         "description": finding.message,
         "categories": ["Bug Risk"],
         "severity": match finding.severity {
-            Severity::Error => "critical",
+            Severity::Error => "blocker",
             Severity::Warning => "major",
             Severity::Info => "minor",
             Severity::Style => "info",
