@@ -57,6 +57,8 @@ pub(crate) enum Command {
     Logout(commands::logout::Args),
     /// Start a program in an image, to try what was built
     Run(Box<commands::run::Args>),
+    /// Copy files out of an image
+    Cp(commands::cp::Args),
     /// Read images from an archive
     Load(commands::load::Args),
     /// Write images to an archive
@@ -96,6 +98,7 @@ impl Command {
             | Self::Pull(_)
             | Self::Push(_)
             | Self::Run(_)
+            | Self::Cp(_)
             | Self::Load(_)
             | Self::Save(_)
             | Self::Check(_)

@@ -4,6 +4,7 @@ pub(crate) mod build;
 pub(crate) mod cache;
 pub(crate) mod check;
 pub(crate) mod completions;
+pub(crate) mod cp;
 pub(crate) mod diff;
 pub(crate) mod doctor;
 pub(crate) mod du;
