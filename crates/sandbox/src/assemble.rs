@@ -10,6 +10,7 @@ use crate::mnt::{Context, add_attributes, attach, attach_at, clone_path, new_fs}
 use crate::path::mkdir_all_in_root;
 use crate::prepare::Placed;
 use crate::targets::{Shape, Targets};
+use crate::terminal::Terminal;
 use crate::{Error, Network, Spec, User};
 use rustix::fs::{CWD, Mode, OFlags, open};
 use rustix::io::Errno;
@@ -33,6 +34,7 @@ pub(crate) struct Surroundings {
     privileged: bool,
     cwd: String,
     user: User,
+    terminal: Option<Terminal>,
 }
 
 /// What the process needs to finish the work.
@@ -48,6 +50,8 @@ pub(crate) struct Assembled {
     pub(crate) null: OwnedFd,
     /// An empty read-only directory, to hide directories.
     pub(crate) empty: &'static EmptyDirectory,
+    /// The step's end of its terminal.
+    pub(crate) terminal: Option<OwnedFd>,
 }
 
 const STRICT: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOSUID
@@ -56,7 +60,7 @@ const STRICT: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOSUID
 
 impl Surroundings {
     /// On the caller's thread, whose mount namespace the sources are in.
-    pub(crate) fn new(spec: &Spec<'_>) -> Result<Self, Error> {
+    pub(crate) fn new(spec: &Spec<'_>, terminal: Option<Terminal>) -> Result<Self, Error> {
         Ok(Self {
             root: crate::prepare::root(spec)?,
             upper: spec.upper.clone(),
@@ -68,6 +72,7 @@ impl Surroundings {
             privileged: spec.privileged,
             cwd: spec.cwd.clone(),
             user: spec.user.clone(),
+            terminal,
         })
     }
 
@@ -99,6 +104,8 @@ impl Surroundings {
         let mount = new_dev(devices)?;
         attach(&mount, dev).context("mount", "/dev")?;
         let null = populate(mount.as_fd(), self.shm_size)?;
+        let terminal = self.terminal.as_ref().map(|terminal| terminal.open(mount.as_fd()));
+        let terminal = terminal.transpose()?;
         for (target, mount) in mounts {
             targets.place(mount, &target)?;
         }
@@ -114,6 +121,7 @@ impl Surroundings {
             old_root,
             null,
             empty,
+            terminal,
         })
     }
 }

@@ -8,6 +8,7 @@ use crate::limits::rlimits;
 use crate::mnt::Context;
 use crate::stage::Report;
 use crate::supervise::{MakeJob, supervise};
+use crate::terminal::Terminal;
 use crate::{Error, Spec, Stdio};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -15,6 +16,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Signal, pidfd_send_signal};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -25,6 +27,7 @@ pub struct Child {
     stdin: Option<OwnedFd>,
     stdout: Option<OwnedFd>,
     stderr: Option<OwnedFd>,
+    terminal: Option<OwnedFd>,
     thread: Option<JoinHandle<Result<Exit, Error>>>,
     exit: Option<Exit>,
 }
@@ -59,7 +62,13 @@ pub struct Exit {
 /// [`Error::CommandNotFound`] and [`Error::CommandNotExecutable`] are about the image; all others mean that the step
 /// could not be set up. Nothing is left over in either case.
 pub fn spawn(spec: &Spec<'_>, stdin: Stdio, stdout: Stdio, stderr: Stdio) -> Result<Child, Error> {
-    let surroundings = Surroundings::new(spec)?;
+    let terminal = Arc::new(OnceLock::new());
+    let wanted = spec.terminal.map(|size| Terminal {
+        size,
+        uid: spec.user.uid,
+        ours: Arc::clone(&terminal),
+    });
+    let surroundings = Surroundings::new(spec, wanted)?;
     let [stdin, stdout, stderr] = [
         Stream::new(stdin, false)?,
         Stream::new(stdout, true)?,
@@ -113,6 +122,7 @@ pub fn spawn(spec: &Spec<'_>, stdin: Stdio, stdout: Stdio, stderr: Stdio) -> Res
             stdin: stdin.theirs,
             stdout: stdout.theirs,
             stderr: stderr.theirs,
+            terminal: Arc::try_unwrap(terminal).ok().and_then(OnceLock::into_inner),
             thread: Some(thread),
             exit: None,
         }),
@@ -194,6 +204,12 @@ impl Child {
     /// The other end of the pipe from its standard error, if one was asked for; once.
     pub fn stderr(&mut self) -> Option<OwnedFd> {
         self.stderr.take()
+    }
+
+    /// Our end of its terminal, if one was asked for; once. What is written to it was typed. When all of the step's
+    /// programs have closed theirs, reading fails with `EIO`.
+    pub fn terminal(&mut self) -> Option<OwnedFd> {
+        self.terminal.take()
     }
 
     /// Readable once the step has ended; for `poll`.
