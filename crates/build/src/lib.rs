@@ -34,6 +34,7 @@ pub mod request;
 mod results;
 pub mod run;
 mod session;
+pub mod shell;
 mod solve;
 mod stack;
 mod transfer;

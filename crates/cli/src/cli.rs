@@ -57,6 +57,8 @@ pub(crate) enum Command {
     Logout(commands::logout::Args),
     /// Start a program in an image, to try what was built
     Run(Box<commands::run::Args>),
+    /// Open a shell in an image, a stage or a step, to look around
+    Shell(Box<commands::shell::Args>),
     /// Copy files out of an image
     Cp(commands::cp::Args),
     /// Read images from an archive
@@ -98,6 +100,7 @@ impl Command {
             | Self::Pull(_)
             | Self::Push(_)
             | Self::Run(_)
+            | Self::Shell(_)
             | Self::Cp(_)
             | Self::Load(_)
             | Self::Save(_)

@@ -8,6 +8,7 @@
 )]
 
 mod atomic;
+mod attach;
 mod aws;
 mod check;
 mod cli;
@@ -93,6 +94,7 @@ fn run(command: Command, settings: &Settings) -> Outcome {
         Command::Login(args) => commands::login::run(&args, settings),
         Command::Logout(args) => commands::logout::run(&args, settings),
         Command::Run(args) => commands::run::run(&args, settings),
+        Command::Shell(args) => commands::shell::run(&args, settings),
         Command::Cp(args) => commands::cp::run(&args, settings),
         Command::Load(args) => commands::load::run(&args, settings),
         Command::Save(args) => commands::save::run(&args, settings),

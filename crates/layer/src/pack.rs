@@ -105,13 +105,15 @@ pub fn pack_path<W: Write>(
     let mut packer = Packer::new(options, Format::Tree, out);
     let own = Name { name: own, kind };
     let place = bytes_of(name);
-    if !place.is_empty() {
-        if let Some(top) = packer.name(directory.as_fd(), &own, place)? {
-            place.clone_into(&mut packer.place);
-            packer.tree(top)?;
-        }
+    let top = if place.is_empty() {
+        let top = walk::open_directory(&directory, &own.name);
+        Some(top.map_err(Error::at("open the directory", path))?)
     } else {
-        packer.tree(walk::open_directory(&directory, &own.name).map_err(Error::at("open the directory", path))?)?;
+        packer.name(directory.as_fd(), &own, place)?
+    };
+    if let Some(top) = top {
+        place.clone_into(&mut packer.place);
+        packer.tree(top)?;
     }
     packer.end()
 }

@@ -16,8 +16,8 @@ use crate::terminal;
 /// Arguments of `kiln cp`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-As with docker cp: into a directory that is there, else under that name. `IMAGE:DIR/.` is what is in the directory without
-itself. A symbolic link is copied as one, unless -L says otherwise or a slash follows it. What is copied belongs to whoever
+As with docker cp: into a directory that is there, else under that name. `IMAGE:DIR/.` is what is in the directory without \
+itself. A symbolic link is copied as one, unless -L says otherwise or a slash follows it. What is copied belongs to whoever \
 copies it, unless -a says otherwise.
 
 Examples:

@@ -27,6 +27,7 @@ pub(crate) mod push;
 pub(crate) mod rmi;
 pub(crate) mod run;
 pub(crate) mod save;
+pub(crate) mod shell;
 pub(crate) mod tag;
 pub(crate) mod version;
 pub(crate) mod waste;

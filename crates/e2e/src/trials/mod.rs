@@ -11,6 +11,7 @@ mod memory;
 mod object_storage;
 mod processors;
 mod random;
+mod shell;
 mod together;
 mod trace;
 mod users;
@@ -44,6 +45,7 @@ pub fn all() -> Vec<Trial> {
         object_storage::TRIALS,
         processors::TRIALS,
         random::TRIALS,
+        shell::TRIALS,
         together::TRIALS,
         trace::TRIALS,
         users::TRIALS,

@@ -30,10 +30,7 @@ fn run(root: &Root, script: &str, typed: &str, uid: u32) -> (String, Option<i32>
     let mount = root.mount();
     let spec = Spec {
         terminal: Some(TerminalSize { columns: 91, rows: 27 }),
-        user: User {
-            uid,
-            ..User::default()
-        },
+        user: User { uid, ..User::default() },
         ..root.spec(&mount, &["sh", "-c", script])
     };
     let mut child = spawn(&spec, Stdio::Null, Stdio::Null, Stdio::Null).unwrap();
@@ -47,7 +44,10 @@ fn run(root: &Root, script: &str, typed: &str, uid: u32) -> (String, Option<i32>
 fn a_terminal_has_a_name_a_size_and_an_owner() {
     let Some(root) = Root::new() else { return };
     let script = "tty; stty size; stat -c %u $(tty); test -t 0 && test -t 1 && test -t 2; exit $((40 + $?))";
-    assert_eq!(run(&root, script, "", 0), ("/dev/pts/0\n27 91\n0\n".to_owned(), Some(40)));
+    assert_eq!(
+        run(&root, script, "", 0),
+        ("/dev/pts/0\n27 91\n0\n".to_owned(), Some(40))
+    );
     let (text, _) = run(&root, script, "", 1000);
     assert!(text.ends_with("1000\n"), "{text}");
 }
