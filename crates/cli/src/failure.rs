@@ -63,6 +63,8 @@ pub(crate) struct FailedStep {
     pub(crate) lines: Option<(u32, u32)>,
     /// Why it failed, with all causes.
     pub(crate) error: anyhow::Error,
+    /// Whether a program of it ran, and failed.
+    pub(crate) ran: bool,
     /// The last lines of its output.
     pub(crate) tail: Vec<String>,
     /// What to do about it.

@@ -2,6 +2,7 @@
 
 mod image;
 mod place;
+mod step;
 mod toolbox;
 
 use std::io;
@@ -21,6 +22,7 @@ use crate::images::Images;
 use crate::processors::Processors;
 use crate::session::{hosts_file, resolv_conf};
 pub(crate) use place::Place;
+pub use step::{Moment, PastStep};
 use toolbox::Toolbox;
 pub use toolbox::ToolboxSource;
 
@@ -259,6 +261,11 @@ impl Room {
             .chain(of_path)
             .find(|shell| toolbox::is_program(self.root.as_fd(), shell))
     }
+}
+
+/// The program that a step ran, if it is a shell.
+pub(crate) fn shell_of(program: Option<&String>) -> Option<String> {
+    program.filter(|program| program.ends_with("sh")).cloned()
 }
 
 fn variable<'e>(env: &'e [(String, String)], name: &str) -> Option<&'e str> {

@@ -10,6 +10,7 @@ mod copy;
 mod devices;
 mod exec;
 mod file;
+mod left;
 mod mounts;
 mod parents;
 mod quiet;
@@ -21,6 +22,7 @@ mod sources;
 pub(crate) use cache_id::owner;
 pub(crate) use caches::set_owner;
 pub(crate) use exec::network;
+pub(crate) use left::LeftBy;
 pub(crate) use sources::Tree;
 
 use std::sync::Arc;
@@ -70,6 +72,7 @@ pub(crate) struct Solver<'a> {
     unannounced: Vec<StepId>,
     results: schedule::Results,
     quiet: Quiet,
+    left: left::Left,
 }
 
 /// What a step that ran (or did not have to) came to.
@@ -97,6 +100,7 @@ impl<'a> Solver<'a> {
             unannounced: (0..plan.steps.len()).map(StepId).collect(),
             results: schedule::Results::new(plan.steps.len()),
             quiet: Quiet::default(),
+            left: left::Left::default(),
         }
     }
 
@@ -109,6 +113,7 @@ impl<'a> Solver<'a> {
             unannounced: ended.collect(),
             results: schedule::Results::new(self.plan.steps.len()),
             quiet: Quiet::default(),
+            left: self.left.anew(),
             ..*self
         }
     }

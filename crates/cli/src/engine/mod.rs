@@ -21,7 +21,7 @@ use crate::failure::{Context as _, Failure};
 use crate::settings::Settings;
 
 pub(crate) use bring::Bringer;
-pub(crate) use failures::{build_failure, canceled, failure, run_failure, uncanceled};
+pub(crate) use failures::{build_failure, canceled, failure, run_failure, step_failure, uncanceled};
 pub(crate) use images::{HistoryRow, ImageRow};
 pub(crate) use logs::{BuildRow, StepRow};
 pub(crate) use run::RunSpec;

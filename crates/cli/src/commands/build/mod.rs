@@ -6,14 +6,15 @@ mod call;
 mod compat;
 pub(crate) mod definition;
 mod limits;
+mod on_fail;
 pub(crate) mod results;
 mod witness;
 
 use std::path::PathBuf;
 
-use kiln_build::Built;
 use kiln_build::event::{Silent, Sink, Work};
 use kiln_build::request::{Annotations, LayerOptions, Output, Request};
+use kiln_build::{Built, OnFail};
 use kiln_dockerfile::source::Source;
 use kiln_image::Reference;
 
@@ -31,6 +32,7 @@ use call::CallArgs;
 use compat::CompatArgs;
 use definition::DefinitionArgs;
 use limits::LimitArgs;
+use on_fail::{OnFailMode, Shells};
 use witness::{Seen, Witness};
 
 /// Arguments of `kiln build`.
@@ -65,6 +67,9 @@ pub(crate) struct Args {
     /// How many steps run at the same time [default: the number of processors]
     #[arg(short, long, value_name = "N", help_heading = "Steps")]
     jobs: Option<usize>,
+    /// What becomes of what a step leaves that fails
+    #[arg(long, value_enum, value_name = "WHAT", help_heading = "Steps")]
+    on_fail: Option<OnFailMode>,
     /// How to show progress [default: $BUILDKIT_PROGRESS, else auto]
     #[arg(long, value_enum, help_heading = "Progress")]
     progress: Option<Mode>,
@@ -94,6 +99,7 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
     if let Some(call) = args.call.call()? {
         return call.run(args, settings);
     }
+    args.on_fail.map_or(Ok(()), OnFailMode::check)?;
     let mut request = args.request(settings)?;
     check_annotations(&request)?;
     args.check_outputs(&request)?;
@@ -118,7 +124,7 @@ impl Args {
         let next = progress.sink();
         let traced = Traced { trace, next };
         let witness = Witness::new(&traced);
-        let result = self.build(request, &engine, &witness, &interrupt);
+        let result = self.build(request, &engine, &witness, (&progress, &interrupt), settings);
         progress.finish();
         let (built, source) = match result {
             Ok(built) => built,
@@ -178,15 +184,28 @@ impl Args {
         request: &mut Request,
         engine: &Engine,
         sink: &dyn Sink,
-        interrupt: &Interrupt,
+        (progress, interrupt): (&Progress, &Interrupt),
+        settings: &Settings,
     ) -> Result<(Built, Source), Failure> {
         let work = Work::begin(sink, "find the Dockerfile and the context");
         let inputs = self.definition.load(request, engine, sink, interrupt)?;
         drop(work);
-        let result = engine.builder().build(request, sink, &interrupt.cancel);
+        let shells = match self.on_fail {
+            Some(OnFailMode::Shell) => Some(Shells::new(progress, &inputs.dockerfile, settings)?),
+            _ => None,
+        };
+        let on_fail = match (self.on_fail, &shells) {
+            (_, Some(shells)) => OnFail::Show(shells),
+            (Some(_), None) => OnFail::Keep,
+            (None, None) => OnFail::Forget,
+        };
+        let result = engine.builder().build_with(request, &on_fail, sink, &interrupt.cancel);
         match result {
             Ok(built) => Ok((built, inputs.dockerfile)),
-            Err(error) => Err(engine::build_failure(error, &inputs.dockerfile, interrupt)),
+            Err(error) => {
+                let failure = engine::build_failure(error, &inputs.dockerfile, interrupt);
+                Err(on_fail::tell(failure, self.on_fail))
+            }
         }
     }
 

@@ -18,15 +18,34 @@ pub(super) enum What<'a> {
     Image(&'a str),
     /// In what is built of a context.
     Context,
+    /// In a step of a build.
+    Step(&'a str, &'a str),
+    /// In the last step that failed and was kept, perhaps of a build.
+    Failed(Option<&'a str>),
 }
 
 impl<'a> What<'a> {
-    pub(super) fn of(definition: &'a DefinitionArgs) -> Self {
-        if is_context(&definition.path) || says_how_to_build(definition) {
-            Self::Context
-        } else {
-            Self::Image(&definition.path)
+    pub(super) fn of(definition: &'a DefinitionArgs, failed: bool) -> Result<Self, Failure> {
+        let path = definition.path.as_str();
+        let number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let step = path
+            .split_once(':')
+            .filter(|(build, step)| number(build) && !step.is_empty());
+        match (path, step) {
+            ("", _) if failed => Ok(Self::Failed(None)),
+            (build, _) if failed && number(build) => Ok(Self::Failed(Some(build))),
+            _ if failed => Err(Failure::usage(format!("--failed: `{path}` is no number of a build"))),
+            ("", _) => Err(Failure::usage(
+                "an IMAGE, a CONTEXT or a BUILD:STEP is needed, or --failed",
+            )),
+            _ if is_context(path) || says_how_to_build(definition) => Ok(Self::Context),
+            (_, Some((build, step))) => Ok(Self::Step(build, step)),
+            _ => Ok(Self::Image(path)),
         }
+    }
+
+    pub(super) const fn is_step(&self) -> bool {
+        matches!(self, Self::Step(..) | Self::Failed(_))
     }
 }
 
@@ -128,9 +147,12 @@ mod tests {
                 What::Image("r.example:5000/app:1"),
             ),
             ("x --network none app", What::Image("app")),
+            ("x 12:3", What::Step("12", "3")),
+            ("x 12:2/5", What::Step("12", "2/5")),
+            ("x app:3", What::Image("app:3")),
         ] {
             let line = Line::try_parse_from(line.split(' ')).unwrap();
-            assert_eq!(What::of(&line.definition), expected);
+            assert_eq!(What::of(&line.definition, false).unwrap(), expected);
         }
     }
 }
