@@ -59,6 +59,8 @@ impl Solver<'_> {
             Ok(child) => child,
             Err(error) => {
                 self.leave_caches(task, caches, End::Failed);
+                drop((mounted, root));
+                self.left.put(StepId(task.0), directory);
                 return Err(error);
             }
         };

@@ -48,7 +48,8 @@ fn failed_step(name: String, lines: Option<(u32, u32)>, error: &StepError, sourc
         source: source.clone(),
         name,
         lines,
-        ran: tail_of(error).is_some(),
+        left_files: tail_of(error).is_some()
+            || matches!(error, StepError::Sandbox(_) | StepError::NotRunnable { .. }),
         tail: tail_of(error).unwrap_or_default().to_vec(),
         hint: with_logs(hints::hint(error, source, lines), error),
         id: codes::code(error),

@@ -39,7 +39,7 @@ impl OnFailMode {
 /// Says where what a step left can be seen, if it was kept.
 pub(super) fn tell(mut failure: Failure, mode: Option<OnFailMode>) -> Failure {
     if let (Some(OnFailMode::Keep), Report::Step(step)) = (mode, &mut failure.report)
-        && step.ran
+        && step.left_files
     {
         let more = "`kiln shell --failed` opens a shell in what it left";
         let hint = step.hint.take();
