@@ -149,6 +149,8 @@ impl<'a> Source<'a> {
         let own = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
         let options = CopyOptions {
             owner: (!keep_owner).then_some(own),
+            // What an image lets do as its root must not be let do as whoever copies it.
+            powerless: !keep_owner,
             no_follow: !self.follow,
             replace_link: true,
             ..CopyOptions::default()

@@ -48,8 +48,7 @@ fn failed_step(name: String, lines: Option<(u32, u32)>, error: &StepError, sourc
         source: source.clone(),
         name,
         lines,
-        left_files: tail_of(error).is_some()
-            || matches!(error, StepError::Sandbox(_) | StepError::NotRunnable { .. }),
+        left_files: tail_of(error).is_some() || matches!(error, StepError::Sandbox(_) | StepError::NotRunnable { .. }),
         tail: tail_of(error).unwrap_or_default().to_vec(),
         hint: with_logs(hints::hint(error, source, lines), error),
         id: codes::code(error),
