@@ -14,6 +14,7 @@ use crate::error::{Error, StepError, StepResult};
 use crate::event::{Built, Event, Sink, Work};
 use crate::images::Images;
 use crate::known_files::KnownFiles;
+use crate::on_fail::OnFail;
 use crate::planning::{self, Checked, plan};
 use crate::recorder::Recorder;
 use crate::request::{Output, Request};
@@ -56,9 +57,20 @@ impl Builder {
 
     /// Does it.
     pub fn build(&self, request: &Request, sink: &dyn Sink, cancel: &Cancel) -> Result<Built, Error> {
+        self.build_with(request, &OnFail::Forget, sink, cancel)
+    }
+
+    /// Does it, and does with what a step leaves that fails as is wanted.
+    pub fn build_with(
+        &self,
+        request: &Request,
+        on_fail: &OnFail<'_>,
+        sink: &dyn Sink,
+        cancel: &Cancel,
+    ) -> Result<Built, Error> {
         std::thread::scope(|scope| {
             self.sync_earlier_builds(scope, sink);
-            self.build_recorded(request, sink, cancel)
+            self.build_recorded(request, on_fail, sink, cancel)
         })
     }
 
@@ -70,13 +82,19 @@ impl Builder {
         });
     }
 
-    fn build_recorded(&self, request: &Request, sink: &dyn Sink, cancel: &Cancel) -> Result<Built, Error> {
+    fn build_recorded(
+        &self,
+        request: &Request,
+        on_fail: &OnFail<'_>,
+        sink: &dyn Sink,
+        cancel: &Cancel,
+    ) -> Result<Built, Error> {
         let work = Work::begin(sink, "begin the build");
         let in_use = self.store.in_use().map_err(StepError::from)?;
         let id = self.store.begin_build(&request.title()).map_err(StepError::from)?;
         drop(work);
         let recorder = Recorder::new(sink);
-        let result = self.build_as(id, request, &recorder, cancel);
+        let result = self.build_as(id, request, on_fail, &recorder, cancel);
         let outcome = match &result {
             Ok(_) => "done",
             Err(_) if cancel.is_canceled() && !recorder.failed() => "canceled",
@@ -112,11 +130,23 @@ impl Builder {
         names.try_for_each(|name| self.store.put_build_result(id, &name, image.as_ref(), built.size))
     }
 
-    fn build_as(&self, id: BuildId, request: &Request, sink: &dyn Sink, cancel: &Cancel) -> Result<Built, Error> {
+    fn build_as(
+        &self,
+        id: BuildId,
+        request: &Request,
+        on_fail: &OnFail<'_>,
+        sink: &dyn Sink,
+        cancel: &Cancel,
+    ) -> Result<Built, Error> {
         let tasks = Tasks::new(sink, FIRST_TASK);
-        let images = Images::new(&self.store, &self.registry, &tasks, cancel)
-            .with_layouts(&request.layouts)
-            .with_caches(&request.cache_from, request.most_mount());
+        let images_until = |cancel| {
+            Images::new(&self.store, &self.registry, &tasks, cancel)
+                .with_layouts(&request.layouts)
+                .with_caches(&request.cache_from, request.most_mount())
+        };
+        let images = images_until(cancel);
+        // What a step left that failed is looked at when the build is cancelled.
+        let images_of_shell = on_fail.stop().map(images_until);
         let plan = plan(request, &images, sink)?;
         check_epoch(request, &plan)?;
         let work = tasks.work("open the stat index");
@@ -126,7 +156,8 @@ impl Builder {
         let given_up = AtomicBool::new(false);
         let result = std::thread::scope(|scope| {
             let exports = Exports::start(scope, &images, &plan, &request.cache_to, &given_up);
-            let result = solve(Solver::new(&plan, &session, &images, &exports, sink, cancel));
+            let solver = Solver::new(&plan, &session, &images, &exports, sink, cancel);
+            let result = solve(solver.leaving(on_fail.wants_left()), on_fail, images_of_shell.as_ref());
             let work = tasks.work("wait for caches");
             exports.end(result.is_ok());
             drop(work);
@@ -145,20 +176,38 @@ impl Builder {
 /// Solves the plan and does with the results what was asked for. What a cache promised and cannot give ends nothing, and
 /// neither does what the store turns out to have lost: all is done again without it, and finds in the store what was done
 /// before.
-fn solve(mut solver: Solver<'_>) -> Result<Built, Error> {
+fn solve<'a>(
+    mut solver: Solver<'a>,
+    on_fail: &OnFail<'a>,
+    images_of_shell: Option<&'a Images<'a>>,
+) -> Result<Built, Error> {
     loop {
         let result = solver.solve().and_then(|layers| {
             results::finish(solver.session.request, solver.plan, &layers, &solver).map_err(|error| solver.blame(error))
         });
         if solver.cancel.is_canceled() {
+            note_places(&solver);
+            if let Err(error) = &result {
+                on_fail.failed(error, &solver, images_of_shell);
+            }
             return result;
         }
         let damaged = solver.images.forget_damaged(result.is_err())?;
         let begins_anew = damaged || result.is_err() && solver.images.caches.forget_blamed();
         if !begins_anew {
+            note_places(&solver);
             return result;
         }
         solver = solver.again();
+    }
+}
+
+/// What a build comes to does not depend on it.
+fn note_places(solver: &Solver<'_>) {
+    let _work = solver.images.tasks.work("note where steps ran");
+    if let Err(error) = solver.note_places() {
+        let notice = format!("no shell can be opened in this build's steps: {error}");
+        solver.images.tasks.notice(notice);
     }
 }
 

@@ -127,6 +127,12 @@ pub enum StepError {
         /// The platforms on offer.
         offered: Vec<String>,
     },
+    /// A shell is wanted where there is none, and there is none to bring along.
+    #[error("there is no shell, and no toolbox to bring one along: {reason}")]
+    NoToolbox {
+        /// Where one was looked for.
+        reason: String,
+    },
     /// A required secret was not given.
     #[error("secret `{0}` is required and was not given")]
     Secret(String),
@@ -368,6 +374,11 @@ impl StepError {
                 .to_owned(),
             ),
             Self::NotRunnable { reason, .. } => Some(reason.hint()),
+            Self::NoToolbox { .. } => Some(
+                "install a busybox that is linked statically (`apt-get install busybox-static`), or name an image or a \
+                 directory that has one: --toolbox IMAGE|DIR"
+                    .to_owned(),
+            ),
             Self::Secret(id) => Some(format!(
                 "give it with --secret id={id},src=FILE or --secret id={id},env=VARIABLE"
             )),

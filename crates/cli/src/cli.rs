@@ -89,6 +89,10 @@ pub(crate) enum Command {
     Flatten(commands::flatten::Args),
     /// Make one layer of those above another
     Squash(commands::squash::Args),
+    /// Open a shell in an image, a stage or a step, to look around
+    Shell(Box<commands::shell::Args>),
+    /// Copy files out of an image
+    Cp(commands::cp::Args),
     /// Read images from an archive
     Load(commands::load::Args),
     /// Write images to an archive
@@ -139,6 +143,8 @@ impl Command {
             | Self::Recompress(_)
             | Self::Flatten(_)
             | Self::Squash(_)
+            | Self::Shell(_)
+            | Self::Cp(_)
             | Self::Load(_)
             | Self::Save(_)
             | Self::Check(_)

@@ -63,6 +63,8 @@ pub(crate) struct FailedStep {
     pub(crate) lines: Option<(u32, u32)>,
     /// Why it failed, with all causes.
     pub(crate) error: anyhow::Error,
+    /// Whether it is a program that failed, or could not be started, and left a file tree.
+    pub(crate) left_files: bool,
     /// The last lines of its output.
     pub(crate) tail: Vec<String>,
     /// What to do about it.

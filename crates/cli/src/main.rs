@@ -8,6 +8,7 @@
 )]
 
 mod atomic;
+mod attach;
 mod aws;
 mod check;
 mod cli;
@@ -113,6 +114,8 @@ fn run(command: Command, settings: &Settings) -> Outcome {
         Command::Recompress(args) => commands::recompress::run(&args, settings),
         Command::Flatten(args) => commands::flatten::run(&args, settings),
         Command::Squash(args) => commands::squash::run(&args, settings),
+        Command::Shell(args) => commands::shell::run(&args, settings),
+        Command::Cp(args) => commands::cp::run(&args, settings),
         Command::Load(args) => commands::load::run(&args, settings),
         Command::Save(args) => commands::save::run(&args, settings),
         Command::Logs(args) => commands::logs::run(&args, settings),

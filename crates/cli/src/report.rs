@@ -375,6 +375,7 @@ error[UnknownInstruction]: unknown instruction `RNU`
             name: "[2/2] RUN a && b".to_owned(),
             lines: Some((3, 4)),
             error: anyhow::anyhow!("process \"/bin/sh -c a\x1b[2J\" did not complete successfully: exit code: 1"),
+            left_files: true,
             tail: vec!["\x1b[31ma: no such thing".to_owned()],
             hint: Some("kiln logs shows all of its output".to_owned()),
             id: "StepFailed",

@@ -59,6 +59,7 @@ impl Interrupt {
             self.cancel.cancel();
             return;
         }
+        crate::terminal::restore();
         // The live view may have hidden the cursor. Steps die with this process (their sandbox sees to that).
         let mut err = std::io::stderr();
         let _nobody_looks = err.write_all(b"\x1b[?25h\nkilled\n");

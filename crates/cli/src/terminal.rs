@@ -1,6 +1,9 @@
 //! Output: standard output for data, standard error for everything else.
 
 use std::io::{self, IsTerminal as _, Write};
+use std::sync::{Mutex, PoisonError};
+
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 
 use crate::failure::{Failure, Outcome};
 use crate::progress::text::lines;
@@ -44,5 +47,38 @@ pub(crate) fn size() -> (usize, usize) {
     match rustix::termios::tcgetwinsize(io::stderr()) {
         Ok(size) if size.ws_col > 0 && size.ws_row > 0 => (size.ws_col.into(), size.ws_row.into()),
         _ => (80, 24),
+    }
+}
+
+/// How the terminal was set before it was made raw.
+static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
+
+/// A terminal whose keys mean nothing here: all of them are passed on. Set as before when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Raw(());
+
+impl Raw {
+    /// Makes the terminal at standard input raw.
+    pub(crate) fn enter() -> io::Result<Self> {
+        let before = tcgetattr(io::stdin())?;
+        let mut raw = before.clone();
+        raw.make_raw();
+        *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) = Some(before);
+        tcsetattr(io::stdin(), OptionalActions::Drain, &raw)?;
+        Ok(Self(()))
+    }
+}
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        restore();
+    }
+}
+
+/// Sets the terminal as it was, if it was made raw: also for a process that ends without dropping anything.
+pub(crate) fn restore() {
+    if let Some(before) = BEFORE.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        // Who hung up needs nothing restored.
+        let _hung_up = tcsetattr(io::stdin(), OptionalActions::Drain, &before);
     }
 }

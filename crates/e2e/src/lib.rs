@@ -19,4 +19,5 @@ pub mod stage;
 pub mod text_or;
 pub mod tree;
 pub mod trials;
+pub mod typist;
 pub mod walkthrough;

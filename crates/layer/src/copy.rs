@@ -48,6 +48,8 @@ pub struct CopyOptions<'a> {
     pub owner: Option<(u32, u32)>,
     /// What becomes of modes.
     pub mode: ModeChange,
+    /// Whether files lose what gives rights to whoever executes them: setuid and setgid bits, capabilities.
+    pub powerless: bool,
     /// What is copied; `None` for everything.
     pub filter: Option<&'a FilterFn<'a>>,
     /// Which files the destination has already, by their paths as for the filter: of those nothing is made but the
@@ -70,6 +72,7 @@ impl std::fmt::Debug for CopyOptions<'_> {
         f.debug_struct("CopyOptions")
             .field("owner", &self.owner)
             .field("mode", &self.mode)
+            .field("powerless", &self.powerless)
             .field("filter", &self.filter.is_some())
             .field("present", &self.present.is_some())
             .field("times", &self.times)
@@ -338,6 +341,9 @@ fn copy_directory(
     Ok(copier.stats)
 }
 
+/// The bits of setuid and setgid.
+const SET_IDS: u32 = 0o6000;
+
 /// Copies single files.
 struct Copier<'a> {
     options: &'a CopyOptions<'a>,
@@ -376,9 +382,15 @@ impl<'a> Copier<'a> {
     }
 
     fn describe<'x>(&self, meta: &Meta, xattrs: &'x Xattrs) -> Attributes<'x> {
+        let is_directory = meta.kind == FileType::Directory;
+        let lost = if self.options.powerless && !is_directory {
+            SET_IDS
+        } else {
+            0
+        };
         Attributes {
             owner: self.options.owner.unwrap_or((meta.uid, meta.gid)),
-            mode: self.options.mode.apply(meta.mode, meta.kind == FileType::Directory),
+            mode: self.options.mode.apply(meta.mode, is_directory) & !lost,
             mtime: self.options.times.of(meta.mtime),
             xattrs,
         }
@@ -389,7 +401,11 @@ impl<'a> Copier<'a> {
         self.stats.files += 1;
         match source {
             Source::File(file, meta) => {
-                let (xattrs, _) = xattr::read(file).map_err(Error::at("read the attributes of the source of", path))?;
+                let (mut xattrs, _) =
+                    xattr::read(file).map_err(Error::at("read the attributes of the source of", path))?;
+                if self.options.powerless {
+                    xattrs.retain(|(name, _)| !name.starts_with(b"security."));
+                }
                 let copy = place.create(|| create_file(place), path)?;
                 self.stats.bytes += self
                     .content

@@ -1,7 +1,7 @@
 //! A layer directory to a tar.
 
 use std::collections::HashMap;
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -11,7 +11,7 @@ use rustix::fs::{CWD, FileType, Mode, OFlags, SeekFrom, openat, readlinkat, seek
 use rustix::io::Errno;
 
 use crate::Error;
-use crate::root::{bytes_of, join, path_of};
+use crate::root::{bytes_of, clean_in_root, join, path_of};
 use crate::tar::{Entry, Kind, Writer, at_most};
 use crate::times::Times;
 use crate::walk::{self, FileId, Meta, Name, Next, Walk};
@@ -88,6 +88,60 @@ pub fn pack_whole<W: Write>(dir: &Path, out: W) -> Result<PackStats, Error> {
     packer.end()
 }
 
+/// Writes the tar of one path of a merged tree: its entries begin with `name`, or, where that is empty, are those of what is
+/// in the directory. A link that the path itself is stays one, unless `follow`.
+///
+/// The path is looked up as if the tree were the root file system.
+pub fn pack_path<W: Write>(
+    tree: BorrowedFd<'_>,
+    path: &Path,
+    name: &Path,
+    follow: bool,
+    options: &PackOptions,
+    out: W,
+) -> Result<PackStats, Error> {
+    let (directory, own) = locate(tree, path, follow)?;
+    let kind = Meta::of(&directory, &own).map_err(Error::at("examine", path))?.kind;
+    let mut packer = Packer::new(options, Format::Tree, out);
+    let own = Name { name: own, kind };
+    let place = bytes_of(name);
+    let top = if place.is_empty() {
+        let top = walk::open_directory(&directory, &own.name);
+        Some(top.map_err(Error::at("open the directory", path))?)
+    } else {
+        packer.name(directory.as_fd(), &own, place)?
+    };
+    if let Some(top) = top {
+        place.clone_into(&mut packer.place);
+        packer.tree(top)?;
+    }
+    packer.end()
+}
+
+/// The directory that a path is in and its name there, once links are followed that lead to it and, where that is wanted, the
+/// one that it is.
+fn locate(tree: BorrowedFd<'_>, path: &Path, follow: bool) -> Result<(OwnedFd, CString), Error> {
+    const MAX_LINKS: usize = 40;
+    let fail = |errno| Error::at("open", path)(errno);
+    let mut raw = clean_in_root(path);
+    for _ in 0..MAX_LINKS {
+        let (above, name) = crate::root::split(&raw);
+        let flags = OFlags::PATH | OFlags::DIRECTORY;
+        if matches!(name, b"" | b"." | b"..") {
+            return Ok((crate::root::open(tree, &raw, flags).map_err(fail)?, c".".to_owned()));
+        }
+        let directory = crate::root::open(tree, above, flags).map_err(fail)?;
+        let name = CString::new(name).map_err(|_| fail(Errno::INVAL))?;
+        match readlinkat(&directory, &*name, Vec::new()) {
+            Ok(target) if follow && target.as_bytes().starts_with(b"/") => raw = target.into_bytes(),
+            Ok(target) if follow => raw = join(above, target.as_bytes()),
+            Ok(_) | Err(Errno::INVAL) => return Ok((directory, name)),
+            Err(errno) => return Err(fail(errno)),
+        }
+    }
+    Err(fail(Errno::LOOP))
+}
+
 fn open_top(dir: &Path) -> Result<OwnedFd, Error> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     openat(CWD, dir, flags, Mode::empty()).map_err(Error::at("open the directory", dir))
@@ -146,7 +200,7 @@ impl<'a, W: Write> Packer<'a, W> {
             match walk.next().map_err(Error::at("walk", "."))? {
                 Next::Name(name) => {
                     let path = join(&self.place, &walk.path_of(&name.name));
-                    if let Some(directory) = self.name(&walk, &name, &path)? {
+                    if let Some(directory) = self.name(walk.dir().as_fd(), &name, &path)? {
                         walk.enter(&name.name, directory)
                             .map_err(Error::at("read the directory", path_of(&path)))?;
                     }
@@ -166,7 +220,7 @@ impl<'a, W: Write> Packer<'a, W> {
     }
 
     /// Packs one name; gives the directory if it is one.
-    fn name(&mut self, walk: &Walk, name: &Name, path: &[u8]) -> Result<Option<OwnedFd>, Error> {
+    fn name(&mut self, dir: BorrowedFd<'_>, name: &Name, path: &[u8]) -> Result<Option<OwnedFd>, Error> {
         if self.format == Format::Layer && name.name.to_bytes().starts_with(WHITEOUT) {
             let what = "in layers, names that begin with `.wh.` mean deleted files".to_owned();
             return Err(Error::Unrepresentable {
@@ -174,7 +228,6 @@ impl<'a, W: Write> Packer<'a, W> {
                 what,
             });
         }
-        let dir = walk.dir();
         let kind = match name.kind {
             FileType::Unknown => {
                 Meta::of(dir, &name.name)
@@ -184,11 +237,11 @@ impl<'a, W: Write> Packer<'a, W> {
             kind => kind,
         };
         match kind {
-            FileType::RegularFile => self.file(dir.as_fd(), &name.name, path).map(|()| None),
-            FileType::Directory => self.directory(dir.as_fd(), &name.name, path).map(Some),
+            FileType::RegularFile => self.file(dir, &name.name, path).map(|()| None),
+            FileType::Directory => self.directory(dir, &name.name, path).map(Some),
             FileType::Socket => Ok(None),
             FileType::CharacterDevice | FileType::BlockDevice if self.format == Format::Whole => Ok(None),
-            _ => self.special(dir.as_fd(), &name.name, path).map(|()| None),
+            _ => self.special(dir, &name.name, path).map(|()| None),
         }
     }
 

@@ -47,7 +47,7 @@ fn silence_and_sort(mut findings: Vec<Finding>, file: &Dockerfile, config: &Conf
         Pragmas::read(file)
     };
     twins::join(&mut findings);
-    let skipped = checks::Config::of(&file);
+    let skipped = checks::Config::of(file);
     let skips = |name: &str, place: usize| {
         let comments = file
             .instruction_at(place)
@@ -64,7 +64,7 @@ fn silence_and_sort(mut findings: Vec<Finding>, file: &Dockerfile, config: &Conf
         !names.into_iter().flatten().any(|name| {
             config.ignored.contains(name)
                 || skips(name, finding.span.start)
-                || pragmas.silence(&file, name, finding.line, finding.span.start)
+                || pragmas.silence(file, name, finding.line, finding.span.start)
         })
     });
     findings.sort_by(|a, b| (a.line, a.span.start, a.code).cmp(&(b.line, b.span.start, b.code)));

@@ -10,6 +10,7 @@ use crate::mnt::{Context, add_attributes, attach_at};
 use crate::path::mkdir_all_in_root;
 use crate::prepare::Placed;
 use crate::targets::{Shape, Targets};
+use crate::terminal::Terminal;
 use crate::{Error, Spec, User};
 use rustix::fs::{CWD, Mode};
 use rustix::process::{fchdir, pivot_root};
@@ -28,6 +29,7 @@ pub(crate) struct Surroundings {
     kind: Kind,
     cwd: String,
     user: User,
+    terminal: Option<Terminal>,
 }
 
 /// What the process needs to finish the work.
@@ -41,11 +43,13 @@ pub(crate) struct Assembled {
     pub(crate) furniture: Furniture,
     /// An empty read-only directory, to hide directories.
     pub(crate) empty: &'static EmptyDirectory,
+    /// The step's end of its terminal.
+    pub(crate) terminal: Option<OwnedFd>,
 }
 
 impl Surroundings {
     /// On the caller's thread, whose mount namespace the sources are in.
-    pub(crate) fn new(spec: &Spec<'_>) -> Result<Self, Error> {
+    pub(crate) fn new(spec: &Spec<'_>, terminal: Option<Terminal>) -> Result<Self, Error> {
         Ok(Self {
             root: crate::prepare::root(spec)?,
             upper: spec.upper.clone(),
@@ -55,6 +59,7 @@ impl Surroundings {
             kind: Kind::of(spec),
             cwd: spec.cwd.clone(),
             user: spec.user.clone(),
+            terminal,
         })
     }
 
@@ -70,6 +75,8 @@ impl Surroundings {
         let sys = targets.find("/sys", Shape::Directory)?;
         let dev = targets.find("/dev", Shape::Directory)?;
         let furniture = ground.attach(sys, dev)?;
+        let terminal = self.terminal.as_ref().map(|terminal| terminal.open(ground.dev()));
+        let terminal = terminal.transpose()?;
         for (target, mount) in mounts {
             targets.place(mount, &target)?;
         }
@@ -84,6 +91,7 @@ impl Surroundings {
             old_root: ground.old_root,
             furniture,
             empty: ground.empty,
+            terminal,
         })
     }
 }

@@ -10,12 +10,14 @@ use crate::mnt::Context;
 use crate::prepared::{Prepared, panicked};
 use crate::stage::Report;
 use crate::supervise::{MakeJob, supervise};
+use crate::terminal::Terminal;
 use crate::{Error, Spec, Stdio};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Signal, pidfd_send_signal};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -26,6 +28,7 @@ pub struct Child {
     stdin: Option<OwnedFd>,
     stdout: Option<OwnedFd>,
     stderr: Option<OwnedFd>,
+    terminal: Option<OwnedFd>,
     thread: Option<JoinHandle<Result<Exit, Error>>>,
     exit: Option<Exit>,
 }
@@ -69,7 +72,13 @@ impl Prepared {
         if self.kind() != Kind::of(spec) {
             return spawn(spec, stdin, stdout, stderr);
         }
-        let surroundings = Surroundings::new(spec)?;
+        let terminal = Arc::new(OnceLock::new());
+        let wanted = spec.terminal.map(|size| Terminal {
+            size,
+            uid: spec.user.uid,
+            ours: Arc::clone(&terminal),
+        });
+        let surroundings = Surroundings::new(spec, wanted)?;
         let [stdin, stdout, stderr] = [
             Stream::new(stdin, false)?,
             Stream::new(stdout, true)?,
@@ -95,6 +104,7 @@ impl Prepared {
             stdin: stdin.theirs,
             stdout: stdout.theirs,
             stderr: stderr.theirs,
+            terminal: Arc::try_unwrap(terminal).ok().and_then(OnceLock::into_inner),
             thread: Some(thread),
             exit: None,
         })
@@ -190,6 +200,12 @@ impl Child {
     /// The other end of the pipe from its standard error, if one was asked for; once.
     pub fn stderr(&mut self) -> Option<OwnedFd> {
         self.stderr.take()
+    }
+
+    /// Our end of its terminal, if one was asked for; once. What is written to it was typed. When all of the step's
+    /// programs have closed theirs, reading fails with `EIO`.
+    pub fn terminal(&mut self) -> Option<OwnedFd> {
+        self.terminal.take()
     }
 
     /// Readable once the step has ended; for `poll`.

@@ -17,7 +17,7 @@ use crate::stage::{At, Failure, Report, Stage};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 use rustix::io::Errno;
 use rustix::mount::{MountAttrFlags, UnmountFlags, unmount};
-use rustix::process::{Signal, fchdir, set_parent_process_death_signal, setsid, umask};
+use rustix::process::{Signal, fchdir, ioctl_tiocsctty, set_parent_process_death_signal, setsid, umask};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 use std::convert::Infallible;
 use std::ffi::{CString, c_char, c_int, c_void};
@@ -106,9 +106,13 @@ fn run(job: &Job) -> Result<Infallible, Failure> {
         set_rlimit(*resource, limit).at(Stage::ResourceLimit)?;
     }
     for (number, fd) in job.stdio.iter().enumerate() {
-        if let Some(fd) = fd {
+        if let Some(fd) = job.assembled.terminal.as_ref().or(fd.as_ref()) {
             duplicate(fd.as_raw_fd(), number).at(Stage::Stdio)?;
         }
+    }
+    if let Some(terminal) = &job.assembled.terminal {
+        // The session began just now and has none.
+        ioctl_tiocsctty(terminal).at(Stage::Terminal)?;
     }
     if let Some(emulator) = &job.emulator {
         // After all that needs the privileges of before.

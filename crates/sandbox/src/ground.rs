@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use rustix::mount::{MountAttrFlags, MountPropagationFlags, mount_change};
 use rustix::process::umask;
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// What of a [`Spec`] its namespaces depend on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,6 +131,11 @@ impl Ground {
             Some(furniture) => Ok(furniture),
             None => self.furnish(),
         }
+    }
+
+    /// What is, or will be, mounted on `/dev`.
+    pub(crate) fn dev(&self) -> BorrowedFd<'_> {
+        self.dev.as_fd()
     }
 
     /// Mounts what belongs on `/sys` and `/dev`. Only newer kernels take it while the two are detached.

@@ -1,6 +1,6 @@
 //! What to run and in which surroundings: plain data, filled in by the caller.
 
-use crate::Emulator;
+use crate::{Emulator, TerminalSize};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
@@ -43,6 +43,9 @@ pub struct Spec<'a> {
     /// Keep Kiln's own session and with it the controlling terminal, for a process in the foreground of a terminal.
     /// Otherwise the step gets a session of its own.
     pub keep_session: bool,
+    /// Give it a terminal of its own and of this size, which is its controlling terminal and all of its standard streams,
+    /// whatever else is said of them. The other end is in the [`Child`](crate::Child).
+    pub terminal: Option<TerminalSize>,
     /// Limits for the step and all its descendants together.
     pub limits: Limits,
     /// Resource limits of the process (`ulimit`), inherited by its children.
@@ -70,6 +73,7 @@ impl<'a> Spec<'a> {
             read_only_root: false,
             emulator: None,
             keep_session: false,
+            terminal: None,
             limits: Limits::default(),
             ulimits: Vec::new(),
         }

@@ -27,6 +27,7 @@ pub(crate) enum Stage {
     EnterCwd,
     ResourceLimit,
     Stdio,
+    Terminal,
     Emulator,
     Scope,
     Bounding,
@@ -42,7 +43,7 @@ pub(crate) enum Stage {
 }
 
 impl Stage {
-    const ALL: [Self; 25] = [
+    const ALL: [Self; 26] = [
         Self::Death,
         Self::Signals,
         Self::Session,
@@ -56,6 +57,7 @@ impl Stage {
         Self::EnterCwd,
         Self::ResourceLimit,
         Self::Stdio,
+        Self::Terminal,
         Self::Emulator,
         Self::Scope,
         Self::Bounding,
@@ -86,6 +88,7 @@ impl Stage {
             Self::EnterCwd => "enter the working directory",
             Self::ResourceLimit => "set a resource limit",
             Self::Stdio => "connect the standard streams",
+            Self::Terminal => "take the terminal",
             Self::Emulator => "enter the user namespace with the emulator",
             Self::Scope => "keep the process from the host's abstract sockets",
             Self::Bounding => "limit the capabilities",

@@ -70,6 +70,7 @@ impl Store {
     pub fn begin_build(&self, name: &str) -> Result<BuildId> {
         temp::sweep(&self.root.join("tmp"))?;
         let id = self.number_build(name)?;
+        self.forget_failed(id.0 - KEPT)?;
         self.forget_builds(id.0 - KEPT)?;
         Ok(id)
     }

@@ -172,7 +172,7 @@ impl Store {
             db,
             // Steps' layers are found by records, downloads by their addresses, pulled layers by the digests that are
             // their names.
-            "SELECT layer FROM records UNION SELECT layer FROM downloads
+            "SELECT layer FROM records UNION SELECT layer FROM downloads UNION SELECT layer FROM failed_steps
              UNION SELECT id FROM layers WHERE length(id) = 64",
         )? {
             needs.layer(&layer, Need::Cache);
@@ -235,8 +235,12 @@ impl Store {
             db,
             Kind::Layer,
             "SELECT id, disk, created, used, coalesce((SELECT name FROM records WHERE layer = layers.id LIMIT 1),
-                (SELECT url FROM downloads WHERE layer = layers.id)),
-             (SELECT builds.name FROM records JOIN builds ON builds.id = records.build WHERE layer = layers.id LIMIT 1),
+                (SELECT url FROM downloads WHERE layer = layers.id),
+                (SELECT 'failed: ' || name FROM failed_steps JOIN steps
+                 ON steps.build = failed_steps.build AND number = step WHERE layer = layers.id)),
+             coalesce(
+                (SELECT builds.name FROM records JOIN builds ON builds.id = records.build WHERE layer = layers.id LIMIT 1),
+                (SELECT name FROM failed_steps JOIN builds ON builds.id = build WHERE layer = layers.id)),
              NULL FROM layers",
             |id| needs.of_layer(id),
         )?;

@@ -56,6 +56,11 @@ impl LayerId {
         (text.len() == RANDOM_DIGITS && text.bytes().all(is_hex)).then(|| Self(text.into()))
     }
 
+    /// A name of either kind, as it was noted somewhere; `None` for any other text.
+    pub fn from_name(text: &str) -> Option<Self> {
+        Self::parse(text.to_owned()).ok()
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -31,6 +31,7 @@ mod locks;
 mod makers;
 mod members;
 mod mount_steps;
+mod places;
 mod records;
 mod room;
 mod runs;

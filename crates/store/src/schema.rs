@@ -41,6 +41,7 @@ const CHANGES: &[&str] = &[
     NAMES,
     FOREIGN_LAYERS,
     BUILD_RESULTS,
+    PLACES,
 ];
 
 const TABLES: &str = "
@@ -212,6 +213,16 @@ CREATE INDEX members_blob ON members(blob);
 
 /// The names of an image are asked for whenever images are listed: without this each looked through all names of all.
 const NAMES: &str = "CREATE INDEX tags_image ON tags(image);";
+
+/// Where the steps of builds ran, and the layers of those that failed.
+const PLACES: &str = "
+CREATE TABLE places (build INTEGER PRIMARY KEY REFERENCES builds(id) ON DELETE CASCADE, content BLOB NOT NULL);
+CREATE TABLE failed_steps (
+    build INTEGER NOT NULL REFERENCES builds(id) ON DELETE CASCADE, step INTEGER NOT NULL,
+    layer TEXT NOT NULL REFERENCES layers(id) ON DELETE CASCADE, PRIMARY KEY (build, step)
+) WITHOUT ROWID;
+CREATE INDEX failed_steps_layer ON failed_steps(layer);
+";
 
 /// What is in layers, as whoever looks into images writes it down. A layer that is made again has another one.
 const LAYER_INDEXES: &str = "

@@ -31,7 +31,7 @@ impl Solver<'_> {
         let (mounted, mut caches) = self.mounts(task, exec)?;
         let _reading = self.quiet.read(self.read_by(exec));
         let spec = Spec {
-            env: environment(exec, &user.home, &mounted),
+            env: environment(exec, Some(&user.home), &mounted),
             cwd: exec.cwd.clone(),
             user: User {
                 uid: user.uid,
@@ -60,6 +60,8 @@ impl Solver<'_> {
             Ok(child) => child,
             Err(error) => {
                 self.leave_caches(task, caches, End::Failed);
+                drop((mounted, root));
+                self.left.put(StepId(task.0), directory);
                 return Err(error);
             }
         };
@@ -90,6 +92,7 @@ impl Solver<'_> {
         if self.cancel.is_canceled() {
             return Err(StepError::Canceled);
         }
+        self.left.put(StepId(task.0), directory);
         let (command, tail) = (quoted(&exec.args), output.tail());
         let stopped = |by| StepError::Stopped {
             command: command.clone(),
@@ -181,7 +184,7 @@ fn on_top(lower: &[PathBuf], upper: &LayerDir, work: &LayerDir) -> StepResult<Ow
     .mount()?)
 }
 
-fn ulimit((name, soft, hard): &(String, u64, u64)) -> Ulimit {
+pub(super) fn ulimit((name, soft, hard): &(String, u64, u64)) -> Ulimit {
     Ulimit {
         name: name.clone(),
         soft: *soft,
@@ -198,7 +201,7 @@ pub(crate) fn network(network: Network) -> kiln_sandbox::Network {
 }
 
 /// The instruction's own variables win over what the build adds.
-fn environment(exec: &Exec, home: &str, mounted: &Mounted) -> Vec<(String, String)> {
+pub(super) fn environment(exec: &Exec, home: Option<&str>, mounted: &Mounted) -> Vec<(String, String)> {
     let mut env = exec.env.clone();
     let mut add = |name: &str, value: &str| {
         if !env.iter().any(|(present, _)| present == name) {
@@ -208,7 +211,9 @@ fn environment(exec: &Exec, home: &str, mounted: &Mounted) -> Vec<(String, Strin
     for (name, value) in exec.transient_env.iter().chain(&mounted.env) {
         add(name, value);
     }
-    add("HOME", if home.is_empty() { "/" } else { home });
+    if let Some(home) = home {
+        add("HOME", if home.is_empty() { "/" } else { home });
+    }
     env
 }
 

@@ -11,6 +11,7 @@ mod copy;
 mod devices;
 mod exec;
 mod file;
+mod left;
 mod mounts;
 mod parents;
 mod quiet;
@@ -22,6 +23,7 @@ mod sources;
 pub(crate) use cache_id::owner;
 pub(crate) use caches::set_owner;
 pub(crate) use exec::network;
+pub(crate) use left::LeftBy;
 pub(crate) use sources::Tree;
 
 use std::sync::Arc;
@@ -73,6 +75,7 @@ pub(crate) struct Solver<'a> {
     results: schedule::Results,
     quiet: Quiet,
     ahead: Ahead,
+    left: left::Left,
 }
 
 /// What a step that ran (or did not have to) came to.
@@ -101,6 +104,7 @@ impl<'a> Solver<'a> {
             results: schedule::Results::new(plan.steps.len()),
             quiet: Quiet::default(),
             ahead: Ahead::default(),
+            left: left::Left::default(),
         }
     }
 
@@ -114,6 +118,7 @@ impl<'a> Solver<'a> {
             results: schedule::Results::new(self.plan.steps.len()),
             quiet: Quiet::default(),
             ahead: Ahead::default(),
+            left: self.left.anew(),
             ..*self
         }
     }

@@ -123,7 +123,7 @@ impl Args {
             platform: self.platform.clone().or(settings.default_platform()?),
             command: self.command.clone(),
             entrypoint: self.entrypoint.clone(),
-            env: self.environment(settings)?,
+            env: environment(&self.env_file, &self.env, settings)?,
             volumes: volumes
                 .collect::<Result<_, _>>()
                 .map_err(|message| Failure::usage(format!("--volume {message}")))?,
@@ -139,25 +139,30 @@ impl Args {
             terminal: self.tty,
         })
     }
+}
 
-    fn environment(&self, settings: &Settings) -> Result<Vec<(String, String)>, Failure> {
-        let mut lines = Vec::new();
-        for path in &self.env_file {
-            let text = std::fs::read_to_string(path).or_failed(|| format!("cannot read {}", path.display()))?;
-            let useful = text
-                .lines()
-                .map(str::trim_start)
-                .filter(|line| !line.is_empty() && !line.starts_with('#'));
-            lines.extend(useful.map(ToOwned::to_owned));
-        }
-        lines.extend(self.env.iter().cloned());
-        let pairs = lines
-            .iter()
-            .map(|text| pair::from_environment(text, &settings.environment));
-        let pairs: Result<Vec<_>, _> = pairs.collect();
-        let said = pairs.map_err(|message| Failure::usage(format!("--env {message}")))?;
-        let mut all = settings.docker_proxies()?;
-        all.extend(said.into_iter().flatten());
-        Ok(all)
+/// The variables of files and of arguments, and docker's proxies.
+pub(crate) fn environment(
+    files: &[PathBuf],
+    arguments: &[String],
+    settings: &Settings,
+) -> Result<Vec<(String, String)>, Failure> {
+    let mut lines = Vec::new();
+    for path in files {
+        let text = std::fs::read_to_string(path).or_failed(|| format!("cannot read {}", path.display()))?;
+        let useful = text
+            .lines()
+            .map(str::trim_start)
+            .filter(|line| !line.is_empty() && !line.starts_with('#'));
+        lines.extend(useful.map(ToOwned::to_owned));
     }
+    lines.extend(arguments.iter().cloned());
+    let pairs = lines
+        .iter()
+        .map(|text| pair::from_environment(text, &settings.environment));
+    let pairs: Result<Vec<_>, _> = pairs.collect();
+    let said = pairs.map_err(|message| Failure::usage(format!("--env {message}")))?;
+    let mut all = settings.docker_proxies()?;
+    all.extend(said.into_iter().flatten());
+    Ok(all)
 }

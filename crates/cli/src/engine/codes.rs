@@ -29,6 +29,7 @@ pub(super) fn code(error: &StepError) -> &'static str {
         StepError::Unsupported(_) => "Unsupported",
         StepError::NotRunnable { .. } => "PlatformNotRunnable",
         StepError::NoPlatform { .. } => "NoMatchingPlatform",
+        StepError::NoToolbox { .. } => "NoShell",
         StepError::Secret(_) => "SecretNotGiven",
         StepError::Agent(_) => "AgentNotGiven",
         StepError::LostLayer { .. } => "LayerLost",

@@ -18,22 +18,41 @@ pub(crate) fn build_failure(error: Error, source: &Source, interrupt: &Interrupt
             },
         },
         Error::Step { name, lines, error } if !interrupt.came() => {
-            let code = code_of(&error);
-            let step = FailedStep {
-                source: source.clone(),
-                name,
-                lines,
-                tail: tail_of(&error).unwrap_or_default().to_vec(),
-                hint: with_logs(hints::hint(&error, source, lines), &error),
-                id: codes::code(&error),
-                error: anyhow::Error::new(*error),
-            };
+            let step = failed_step(name, lines, &error, source);
             Failure {
-                code,
-                report: Report::Step(Box::new(step)),
+                code: code_of(&error),
+                report: Report::Step(Box::new(FailedStep {
+                    error: anyhow::Error::new(*error),
+                    ..step
+                })),
             }
         }
         other => failure(other, interrupt),
+    }
+}
+
+/// A step that failed, before the build that it is of has ended; `None` for other errors.
+pub(crate) fn step_failure(error: &Error, source: &Source) -> Option<Failure> {
+    let Error::Step { name, lines, error } = error else {
+        return None;
+    };
+    Some(Failure {
+        code: code_of(error),
+        report: Report::Step(Box::new(failed_step(name.clone(), *lines, error, source))),
+    })
+}
+
+/// All that is said of it, but for the causes of the error.
+fn failed_step(name: String, lines: Option<(u32, u32)>, error: &StepError, source: &Source) -> FailedStep {
+    FailedStep {
+        source: source.clone(),
+        name,
+        lines,
+        left_files: tail_of(error).is_some() || matches!(error, StepError::Sandbox(_) | StepError::NotRunnable { .. }),
+        tail: tail_of(error).unwrap_or_default().to_vec(),
+        hint: with_logs(hints::hint(error, source, lines), error),
+        id: codes::code(error),
+        error: anyhow::anyhow!("{error}"),
     }
 }
 

@@ -63,6 +63,35 @@ impl Engine {
         }
     }
 
+    /// The step of a build that is meant by its number or a part of its name.
+    pub(crate) fn past_step(&self, build: &str, step: &str) -> Result<(BuildId, usize), Failure> {
+        let build = self.past_build(Some(build))?;
+        let steps = self.steps(&build)?;
+        if let Ok(number) = step.parse() {
+            return Ok((build.build, number));
+        }
+        let mut found = steps.iter().filter(|row| row.name.contains(step));
+        let problem = match (found.next(), found.next()) {
+            (Some(row), None) => return Ok((build.build, row.number)),
+            (None, _) => "no step has",
+            (Some(_), Some(_)) => "several steps have",
+        };
+        let error = anyhow::anyhow!("{problem} `{step}` in their names in build {}", build.id);
+        Err(Failure::failed(error).hint(format!("`kiln logs {}` shows their numbers and names", build.id)))
+    }
+
+    /// The last step that failed and was kept, of all builds or of one.
+    pub(crate) fn failed_step(&self, build: Option<&str>) -> Result<(BuildId, usize), Failure> {
+        let build = build.map(|number| self.past_build(Some(number))).transpose()?;
+        let id = build.as_ref().map(|build| build.build);
+        let found = self.store.last_failed(id).map_err(Failure::internal)?;
+        found.ok_or_else(|| {
+            let of = build.map(|build| format!(" of build {}", build.id)).unwrap_or_default();
+            Failure::failed(anyhow::anyhow!("nothing is kept of a step{of} that failed"))
+                .hint("`kiln build --on-fail=keep` keeps what a step leaves that fails; the last three are there")
+        })
+    }
+
     /// Why a step ran or was cached; `None` of what makes no layer, and of what is no longer known.
     pub(crate) fn why(&self, build: &BuildRow, step: &StepRow) -> Result<Option<Why>, Failure> {
         if let Some((build, made)) = step.made {

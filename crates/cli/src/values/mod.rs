@@ -7,6 +7,7 @@ pub(crate) mod cap;
 pub(crate) mod csv;
 pub(crate) mod duration;
 pub(crate) mod host;
+pub(crate) mod mount;
 pub(crate) mod output;
 pub(crate) mod pair;
 pub(crate) mod secret;

@@ -15,6 +15,7 @@ mod object_storage;
 mod processors;
 mod random;
 mod report;
+mod shell;
 mod together;
 mod trace;
 mod users;
@@ -55,6 +56,7 @@ pub fn all() -> Vec<Trial> {
         processors::TRIALS,
         random::TRIALS,
         report::TRIALS,
+        shell::TRIALS,
         together::TRIALS,
         trace::TRIALS,
         users::TRIALS,

@@ -373,3 +373,45 @@ fn compressed_blobs_are_the_same_on_any_number_of_threads_and_others_read_them()
         }
     }
 }
+
+#[test]
+fn one_path_of_a_tree() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("root");
+    std::fs::create_dir_all(root.join("d/sub")).unwrap();
+    std::fs::write(root.join("d/f"), "content").unwrap();
+    std::fs::write(dir.path().join("secret"), "outside").unwrap();
+    std::os::unix::fs::symlink("/d/f", root.join("to")).unwrap();
+    std::os::unix::fs::symlink("../../secret", root.join("out")).unwrap();
+    std::os::unix::fs::symlink("loop", root.join("loop")).unwrap();
+    let tree = std::fs::File::open(&root).unwrap();
+    let pack = |path: &str, name: &str, follow: bool| {
+        let mut tar = Vec::new();
+        let (path, name) = (std::path::Path::new(path), std::path::Path::new(name));
+        let options = kiln_layer::PackOptions::default();
+        kiln_layer::pack_path(std::os::fd::AsFd::as_fd(&tree), path, name, follow, &options, &mut tar).ok()?;
+        let mut reader = kiln_layer::tar::Reader::new(&tar[..]);
+        let mut names = Vec::new();
+        while let Some(entry) = reader.next_entry().unwrap() {
+            let link = String::from_utf8(entry.link.clone()).unwrap();
+            names.push(
+                String::from_utf8(entry.path.clone()).unwrap() + if link.is_empty() { "" } else { " -> " } + &link,
+            );
+        }
+        Some(names.join(" "))
+    };
+    for (path, name, follow, expected) in [
+        ("/d", "d", false, Some("d/ d/f d/sub/")),
+        ("/d", "", false, Some("f sub/")),
+        ("d/../d/f", "f", false, Some("f")),
+        ("/to", "to", false, Some("to -> /d/f")),
+        ("/to", "to", true, Some("to")),
+        ("/out", "out", false, Some("out -> ../../secret")),
+        ("/out", "out", true, None),
+        ("/loop", "loop", true, None),
+        ("/d/f", "", false, None),
+        ("/none", "none", false, None),
+    ] {
+        assert_eq!(pack(path, name, follow).as_deref(), expected, "{path} {follow}");
+    }
+}

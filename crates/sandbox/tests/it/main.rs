@@ -14,4 +14,5 @@ mod mounts;
 mod privileges;
 mod rootless;
 mod support;
+mod terminal;
 mod traces;

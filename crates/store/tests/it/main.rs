@@ -18,6 +18,7 @@ mod layers;
 mod locks;
 mod members;
 mod opening;
+mod places;
 mod prune;
 mod room;
 mod runs;

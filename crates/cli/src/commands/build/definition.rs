@@ -5,7 +5,7 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
 use kiln_build::event::Sink;
-use kiln_build::request::{Annotations, Layout, Limits, Request};
+use kiln_build::request::{Access, Annotations, Layout, Limits, Request};
 use kiln_dockerfile::source::Source;
 use kiln_image::{Platform, Reference};
 use kiln_plan::{NamedContext, Network, Options, Remote, SOURCE_DATE_EPOCH};
@@ -93,7 +93,7 @@ struct Places {
 impl DefinitionArgs {
     /// Everything that is known without reading context and Dockerfile. The result goes nowhere yet.
     pub(crate) fn request(&self, settings: &Settings) -> Result<Request, Failure> {
-        let access = self.access.read(is_behind_ssh(&self.path), settings)?;
+        let access = self.access(settings)?;
         let mut places = Places::default();
         let options = self.options(settings, &mut places)?;
         let processors = || std::thread::available_parallelism().map_or(1, NonZero::get);
@@ -120,6 +120,11 @@ impl DefinitionArgs {
             cache_to: Vec::new(),
             inline_cache: false,
         })
+    }
+
+    /// By what steps may reach what others may not.
+    pub(crate) fn access(&self, settings: &Settings) -> Result<Access, Failure> {
+        self.access.read(is_behind_ssh(&self.path), settings)
     }
 
     /// Finds Dockerfile and context and tells the request of them. They are there while the answer lives.

@@ -7,6 +7,7 @@ mod compat;
 pub(crate) mod definition;
 mod findings;
 mod limits;
+mod on_fail;
 pub(crate) mod results;
 mod summary;
 mod witness;
@@ -14,9 +15,9 @@ mod witness;
 use std::path::PathBuf;
 use std::thread::ScopedJoinHandle;
 
-use kiln_build::Built;
 use kiln_build::event::{Silent, Sink, Work};
 use kiln_build::request::{Annotations, LayerOptions, Output, Request};
+use kiln_build::{Built, OnFail};
 use kiln_dockerfile::source::Source;
 use kiln_image::Reference;
 use kiln_lint::Finding;
@@ -36,6 +37,7 @@ use compat::CompatArgs;
 use definition::DefinitionArgs;
 use findings::Asked;
 use limits::LimitArgs;
+use on_fail::{OnFailMode, Shells};
 use summary::Summary;
 use witness::{Seen, Witness};
 
@@ -71,6 +73,9 @@ pub(crate) struct Args {
     /// How many steps run at the same time [default: the number of processors]
     #[arg(short, long, value_name = "N", help_heading = "Steps")]
     jobs: Option<usize>,
+    /// What becomes of what a step leaves that fails
+    #[arg(long, value_enum, value_name = "WHAT", help_heading = "Steps")]
+    on_fail: Option<OnFailMode>,
     /// How to show progress [default: $BUILDKIT_PROGRESS, else auto]
     #[arg(long, value_enum, help_heading = "Progress")]
     progress: Option<Mode>,
@@ -115,6 +120,7 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
     if let Some(call) = args.call.call()? {
         return call.run(args, settings);
     }
+    args.on_fail.map_or(Ok(()), OnFailMode::check)?;
     let mut request = args.request(settings)?;
     check_annotations(&request)?;
     args.check_outputs(&request)?;
@@ -143,7 +149,7 @@ impl Args {
             self.summary.unwrap_or_else(|| settings.summary()) && (progress.for_people() || progress.is_json());
         let before = is_told.then(|| summary::before(&engine, &request.names())).flatten();
         let asked = Asked::of(settings, self.no_lint || self.quiet, &witness);
-        let result = self.build(request, asked, &engine, &witness, &interrupt);
+        let result = self.build(request, asked, &engine, &witness, (&progress, &interrupt), settings);
         if let Ok(done) = &result
             && progress.is_json()
         {
@@ -221,16 +227,29 @@ impl Args {
         asked: Option<Asked>,
         engine: &Engine,
         sink: &dyn Sink,
-        interrupt: &Interrupt,
+        (progress, interrupt): (&Progress, &Interrupt),
+        settings: &Settings,
     ) -> Result<Done, Failure> {
         let work = Work::begin(sink, "find the Dockerfile and the context");
         let inputs = self.definition.load(request, engine, sink, interrupt)?;
         drop(work);
         let source = &inputs.dockerfile;
+        let shells = match self.on_fail {
+            Some(OnFailMode::Shell) => Some(Shells::new(progress, source, settings)?),
+            _ => None,
+        };
+        let on_fail = match (self.on_fail, &shells) {
+            (_, Some(shells)) => OnFail::Show(shells),
+            (Some(_), None) => OnFail::Keep,
+            (None, None) => OnFail::Forget,
+        };
         let (built, findings) = std::thread::scope(|scope| {
             let linting = asked.map(|asked| asked.start(source, sink, scope)).transpose()?;
-            let built = engine.builder().build(request, sink, &interrupt.cancel);
-            let built = built.map_err(|error| engine::build_failure(error, source, interrupt))?;
+            let built = engine.builder().build_with(request, &on_fail, sink, &interrupt.cancel);
+            let built = built.map_err(|error| {
+                let failure = engine::build_failure(error, source, interrupt);
+                on_fail::tell(failure, self.on_fail)
+            })?;
             let findings = linting.map_or(Ok(Vec::new()), ScopedJoinHandle::join);
             let findings = findings.map_err(|_| Failure::internal(anyhow::anyhow!("the linter panicked")))?;
             Ok((built, findings))
