@@ -113,6 +113,18 @@ type Python = (
     Vec<(bool, u64, String)>,
 );
 
+/// What comes before a release.
+const BEFORE: &[(&str, u8)] = &[
+    ("alpha", 1),
+    ("a", 1),
+    ("beta", 2),
+    ("b", 2),
+    ("preview", 3),
+    ("pre", 3),
+    ("rc", 3),
+    ("c", 3),
+];
+
 /// The specification of version specifiers of Python packages.
 fn python(version: &str) -> Option<Python> {
     let version = version.trim().to_ascii_lowercase();
@@ -145,16 +157,6 @@ fn python(version: &str) -> Option<Python> {
         rest = left;
         Some((*rank, number))
     };
-    const BEFORE: &[(&str, u8)] = &[
-        ("alpha", 1),
-        ("a", 1),
-        ("beta", 2),
-        ("b", 2),
-        ("preview", 3),
-        ("pre", 3),
-        ("rc", 3),
-        ("c", 3),
-    ];
     let before = part(BEFORE);
     let post = part(&[("post", 0), ("rev", 0), ("r", 0)]).map(|(_, number)| number);
     let development = part(&[("dev", 0)]).map(|(_, number)| number);
