@@ -238,7 +238,7 @@ fn ruby(a: &str, b: &str) -> Ordering {
 mod tests {
     use super::*;
 
-    /// From deb-version(7), apk's tests, the specification of Python's versions, semver.org and RubyGems' guides.
+    /// From deb-version(7), apk's tests, the specification of Python's versions, semver.org and the guides of Ruby's gems.
     #[test]
     fn older_and_newer() {
         for (ecosystem, versions) in [
