@@ -1,4 +1,4 @@
-//! A browser without a screen, told what to do over its pipe (the DevTools protocol), and asked what a page then is.
+//! A browser without a screen, told what to do over its pipe (`DevTools` protocol), and asked what a page then is.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _};
@@ -15,6 +15,7 @@ use crate::stage::Stage;
 const PROGRAMS: &[&str] = &["chromium-headless-shell", "chromium", "google-chrome"];
 
 /// A browser with a page.
+#[derive(Debug)]
 pub struct Browser {
     _program: Running,
     to: File,
@@ -62,7 +63,10 @@ impl Browser {
         let target = browser.tell("Target.createTarget", &json!({"url": "about:blank"}))?;
         let attach = json!({"targetId": target["targetId"], "flatten": true});
         let session = browser.tell("Target.attachToTarget", &attach)?;
-        browser.session = session["sessionId"].as_str().context("no session")?.to_owned();
+        session["sessionId"]
+            .as_str()
+            .context("no session")?
+            .clone_into(&mut browser.session);
         for domain in ["Page", "Runtime", "Log"] {
             browser.tell(&format!("{domain}.enable"), &json!({}))?;
         }
@@ -105,7 +109,7 @@ impl Browser {
                 }
                 return Ok(message);
             }
-            let mut bytes = [0; 1 << 16];
+            let mut bytes = [0; 4096];
             let count = self.from.read(&mut bytes)?;
             if count == 0 {
                 bail!("the browser has ended");

@@ -46,7 +46,7 @@ pub(crate) fn each(
         };
         take(*number, Piece::Begin);
         content(&mut reader, &entry, &mut holes, &mut |piece| {
-            take(*number, Piece::Bytes(piece))
+            take(*number, Piece::Bytes(piece));
         })?;
     }
     Ok(())

@@ -63,15 +63,16 @@ struct Shown {
 /// deeper than any reader of it allows.
 const DEEPEST: usize = 100;
 
+/// A directory that is being made: its children to come, and what was made of those before.
+struct Open<'s> {
+    node: u32,
+    name: String,
+    todo: std::slice::Iter<'s, u32>,
+    made: Vec<Value>,
+}
+
 fn value(moments: &Moments<'_>, last: u32, node: u32, name: &str, shown: &BTreeMap<u32, Shown>) -> Value {
     let mut tree = Vec::new();
-    // Without recursion: the children of what is being made, and what is made of them so far.
-    struct Open<'s> {
-        node: u32,
-        name: String,
-        todo: std::slice::Iter<'s, u32>,
-        made: Vec<Value>,
-    }
     let open = |node: u32, name: String| Open {
         node,
         name,

@@ -163,7 +163,10 @@ mod tests {
         bytes.push(8);
         bytes.extend(b"go1.22.1");
         let length = modules.len() + 32;
-        bytes.extend([(length & 0x7f) as u8 | 0x80, u8::try_from(length >> 7).unwrap()]);
+        bytes.extend([
+            u8::try_from(length & 0x7f).unwrap() | 0x80,
+            u8::try_from(length >> 7).unwrap(),
+        ]);
         bytes.extend([b'<'; 16]);
         bytes.extend(modules.as_bytes());
         bytes.extend([b'>'; 16]);

@@ -113,6 +113,18 @@ type Python = (
     Vec<(bool, u64, String)>,
 );
 
+/// What comes before a release.
+const BEFORE: &[(&str, u8)] = &[
+    ("alpha", 1),
+    ("a", 1),
+    ("beta", 2),
+    ("b", 2),
+    ("preview", 3),
+    ("pre", 3),
+    ("rc", 3),
+    ("c", 3),
+];
+
 /// The specification of version specifiers of Python packages.
 fn python(version: &str) -> Option<Python> {
     let version = version.trim().to_ascii_lowercase();
@@ -145,16 +157,6 @@ fn python(version: &str) -> Option<Python> {
         rest = left;
         Some((*rank, number))
     };
-    const BEFORE: &[(&str, u8)] = &[
-        ("alpha", 1),
-        ("a", 1),
-        ("beta", 2),
-        ("b", 2),
-        ("preview", 3),
-        ("pre", 3),
-        ("rc", 3),
-        ("c", 3),
-    ];
     let before = part(BEFORE);
     let post = part(&[("post", 0), ("rev", 0), ("r", 0)]).map(|(_, number)| number);
     let development = part(&[("dev", 0)]).map(|(_, number)| number);
@@ -236,7 +238,7 @@ fn ruby(a: &str, b: &str) -> Ordering {
 mod tests {
     use super::*;
 
-    /// From deb-version(7), apk's tests, the specification of Python's versions, semver.org and RubyGems' guides.
+    /// From deb-version(7), apk's tests, the specification of Python's versions, semver.org and the guides of Ruby's gems.
     #[test]
     fn older_and_newer() {
         for (ecosystem, versions) in [
