@@ -15,6 +15,7 @@ mod pragma;
 mod rules;
 mod run;
 mod shell;
+mod state;
 mod twins;
 mod values;
 mod view;
