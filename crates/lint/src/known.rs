@@ -111,15 +111,15 @@ pub struct Base {
 pub struct Known {
     /// Base images, as FROM names them.
     pub bases: BTreeMap<String, Base>,
-    /// Versions of packages on any image.
+    /// Versions of packages on any image; they come before what an image itself says.
     pub versions: Versions,
 }
 
 impl Known {
-    /// The version of a package on a base image: what the image itself says comes first.
+    /// The version of a package on a base image.
     pub(crate) fn version(&self, base: Option<&str>, manager: Manager, name: &str) -> Option<&str> {
-        let own = base.and_then(|base| self.bases.get(base)?.versions.get(manager, name));
-        own.or_else(|| self.versions.get(manager, name))
+        let own = || self.bases.get(base?)?.versions.get(manager, name);
+        self.versions.get(manager, name).or_else(own)
     }
 }
 

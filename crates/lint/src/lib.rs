@@ -17,6 +17,7 @@ mod rules;
 mod run;
 mod scripts;
 mod shell;
+mod state;
 mod twins;
 mod values;
 mod view;

@@ -49,11 +49,13 @@ fn silence_and_sort(mut findings: Vec<Finding>, file: &Dockerfile, config: &Conf
     twins::join(&mut findings);
     let skipped = checks::Config::of(file);
     let skips = |name: &str, place: usize| {
+        if checks::rule(name).is_none() {
+            return false;
+        }
         let comments = file
             .instruction_at(place)
             .map(|each| checks::Config::of_comments(&each.comments));
-        let skips = skipped.skips(name) || comments.is_some_and(|comments| comments.skips(name));
-        checks::rule(name).is_some() && skips
+        skipped.skips(name) || comments.is_some_and(|comments| comments.skips(name))
     };
     findings.retain_mut(|finding| {
         let names = [Some(finding.code), twins::other(finding.code)];

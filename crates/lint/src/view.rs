@@ -10,6 +10,7 @@ use kiln_dockerfile::ast::{Command, Instruction, Kind, Run, Span, Stage};
 use crate::config::Config;
 use crate::scripts::{self, Remarks};
 use crate::shell::{self, Reader, Script};
+use crate::state::{self, State};
 
 /// A file and what is known of all of it.
 pub(crate) struct View<'a> {
@@ -37,6 +38,8 @@ pub(crate) struct Item<'a> {
     pub(crate) stage: Option<usize>,
     /// What a RUN runs.
     pub(crate) script: Option<RunScript>,
+    /// What holds where it stands.
+    pub(crate) state: State<'a>,
 }
 
 /// The script of a RUN, and where it stands.
@@ -73,10 +76,12 @@ impl<'a> View<'a> {
             let all = std::iter::once(&stage.instruction).chain(&stage.instructions);
             all.map(|each| item(file, each, Some(stage.index)))
         });
+        let mut items: Vec<Item<'a>> = globals.chain(stages).collect();
+        state::fill(&mut items, &parents, config);
         Self {
             file,
             config,
-            items: globals.chain(stages).collect(),
+            items,
             built_on: parents.iter().flatten().copied().collect(),
             parents,
             remarks: OnceCell::new(),
@@ -132,6 +137,7 @@ fn item<'a>(file: &Dockerfile, instruction: &'a Instruction, stage: Option<usize
         onbuild,
         stage,
         script,
+        state: State::default(),
     }
 }
 

@@ -5,6 +5,7 @@ use kiln_dockerfile::ast::{Command as Form, Kind, Span};
 use super::{Found, place};
 use crate::finding::{Edit, Fix};
 use crate::shell::Command;
+use crate::state::{is_plain, join};
 use crate::view::{Item, RunScript, View};
 
 /// Says the same of the first command of that name in each RUN.
@@ -42,13 +43,13 @@ pub(super) fn cd(view: &View<'_>, found: &mut Found<'_>) {
 /// `RUN cd X && a` as WORKDIR, RUN, and WORKDIR again for what follows.
 fn workdir_instead(view: &View<'_>, item: &Item<'_>, run: &RunScript, command: &Command) -> Option<Fix> {
     let text = run.line()?;
-    let before = place::directory(view, item);
+    let before = item.state.directory.as_deref();
     let [path] = &command.args[..] else { return None };
     let known = path.text.starts_with('/') || before.is_some();
-    if !path.literal || !place::is_plain(&path.text) || !known || !text[..command.range.start].trim().is_empty() {
+    if !path.literal || !is_plain(&path.text) || !known || !text[..command.range.start].trim().is_empty() {
         return None;
     }
-    let to = place::join(before.as_deref().unwrap_or("/"), &path.text);
+    let to = join(before.unwrap_or("/"), &path.text);
     let rest = &text[command.range.end..];
     let title = format!("use `WORKDIR {to}`");
     let source = &view.file.source;
@@ -100,7 +101,7 @@ pub(super) fn sudo(view: &View<'_>, found: &mut Found<'_>) {
             .collect();
         // What sudo runs has another environment.
         let fix = edits.map(|edits| Fix::careful("leave `sudo` out", edits));
-        if let Some(name) = place::other_than_root(view, item) {
+        if let Some(name) = place::other_than_root(item) {
             found.word((item, run), command, None, message);
             found.unfixed(format!("it runs as {name}"));
         } else {
@@ -160,7 +161,7 @@ fn shell_instead(view: &View<'_>, item: &Item<'_>, run: &RunScript, command: &Co
         format!("/bin/{shell}")
     };
     let edit = Edit::replace(whole, format!("SHELL [\"{path}\", \"-c\"]"));
-    (known && alone && place::is_plain(&path) && !item.onbuild).then(|| Fix::careful("use SHELL", vec![edit]))
+    (known && alone && is_plain(&path) && !item.onbuild).then(|| Fix::careful("use SHELL", vec![edit]))
 }
 
 pub(super) fn large_uid(view: &View<'_>, found: &mut Found<'_>) {

@@ -160,8 +160,8 @@ pub(super) fn relative(view: &View<'_>, found: &mut Found<'_>) {
 
 /// The destination from the root on. What it is relative to is known of some base images; that of most is the root.
 fn absolute(view: &View<'_>, item: &Item<'_>, to: &Word) -> Option<Fix> {
-    let known = place::directory(view, item);
-    let edit = place::below_directory(view, to, known.as_deref().unwrap_or("/"))?;
+    let known = item.state.directory.as_deref();
+    let edit = place::below_directory(view, to, known.unwrap_or("/"))?;
     let title = format!("copy to `{}`", unquoted(&edit.text));
     Some(if known.is_some() {
         Fix::safe(title, vec![edit])

@@ -28,8 +28,8 @@ pub(super) fn workdir(view: &View<'_>, found: &mut Found<'_>) {
 
 /// The path below the directory before it; the root, where that is not known.
 fn absolute(view: &View<'_>, item: &Item<'_>, path: &Word) -> Option<Fix> {
-    let before = place::directory(view, item);
-    let edit = place::below_directory(view, path, before.as_deref().unwrap_or("/"))?;
+    let before = item.state.directory.as_deref();
+    let edit = place::below_directory(view, path, before.unwrap_or("/"))?;
     let title = format!("use `{}`", edit.text);
     Some(if before.is_some() {
         Fix::safe(title, vec![edit])

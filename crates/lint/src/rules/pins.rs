@@ -1,6 +1,6 @@
 //! Versions of packages that are installed.
 
-use super::{Found, place};
+use super::Found;
 use crate::finding::{Edit, Fix};
 use crate::known::Manager;
 use crate::shell::{Command, Word};
@@ -27,7 +27,7 @@ pub(super) fn say(
         "{who} gets any version of `{}`: the same Dockerfile gives other images later; name one {example}",
         word.text
     );
-    let image = place::image(view, item);
+    let image = item.state.image;
     let version = |name: &str| view.config.known.version(image, manager, name);
     let mut edits = Vec::new();
     let mut unknown: Vec<String> = Vec::new();

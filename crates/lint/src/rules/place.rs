@@ -1,75 +1,15 @@
 //! What holds where an instruction stands, and edits of whole instructions.
 
-use kiln_dockerfile::ast::{Instruction, Kind, Span, Word};
+use kiln_dockerfile::ast::{Kind, Span, Word};
 
 use crate::finding::Edit;
 use crate::known::Base;
+use crate::state::{is_plain, join};
 use crate::view::{Item, View};
 
-/// What came into effect before an item, the latest first: the instructions of its stage, what the one that this is built on
-/// puts off and does, and so on.
-fn before<'v, 'a>(view: &'v View<'a>, item: &Item<'_>) -> impl Iterator<Item = &'a Instruction> + use<'v, 'a> {
-    let start = item.instruction.span.start;
-    let own = item.stage;
-    let stages = own.into_iter().flat_map(|stage| view.ancestors(stage));
-    stages.flat_map(move |stage| {
-        let put_off = stage
-            .instructions
-            .iter()
-            .rev()
-            .filter_map(move |each| match &each.kind {
-                Kind::Onbuild(onbuild) if own != Some(stage.index) => Some(&*onbuild.instruction),
-                _ => None,
-            });
-        let done = stage
-            .instructions
-            .iter()
-            .rev()
-            .filter(move |each| each.span.start < start);
-        put_off.chain(done)
-    })
-}
-
-/// The image that an item's stage is built on in the end, as FROM names it.
-pub(super) fn image<'a>(view: &View<'a>, item: &Item<'_>) -> Option<&'a str> {
-    let first = view.ancestors(item.stage?).last()?;
-    Some(first.from.image.raw.as_str())
-}
-
-/// What is known of that image.
+/// What is known of the image that an item's stage is built on in the end.
 pub(super) fn base<'v>(view: &'v View<'_>, item: &Item<'_>) -> Option<&'v Base> {
-    view.config.known.bases.get(image(view, item)?)
-}
-
-/// The working directory, where the text says it or it is known of the base image.
-pub(super) fn directory(view: &View<'_>, item: &Item<'_>) -> Option<String> {
-    let mut below: Vec<&str> = Vec::new();
-    let own = before(view, item).find_map(|each| match &each.kind {
-        Kind::Workdir(path) if is_plain(&path.raw) && path.raw.starts_with('/') => Some(Some(path.raw.clone())),
-        Kind::Workdir(path) if is_plain(&path.raw) => {
-            below.push(&path.raw);
-            None
-        }
-        Kind::Workdir(_) => Some(None),
-        _ => None,
-    });
-    let start = match own {
-        Some(known) => known?,
-        None if image(view, item) == Some("scratch") => "/".to_owned(),
-        None => base(view, item)?.directory.clone()?,
-    };
-    Some(below.iter().rev().fold(start, |directory, path| join(&directory, path)))
-}
-
-/// A path below a directory, as WORKDIR reads it; without `.` in it.
-pub(super) fn join(directory: &str, path: &str) -> String {
-    if path.starts_with('/') {
-        return path.to_owned();
-    }
-    let pieces = path.split('/').filter(|piece| !matches!(*piece, "" | "."));
-    let directory = directory.trim_end_matches('/');
-    let path = pieces.fold(directory.to_owned(), |path, piece| format!("{path}/{piece}"));
-    if path.is_empty() { "/".to_owned() } else { path }
+    view.config.known.bases.get(item.state.image?)
 }
 
 /// Makes a relative path one below a directory, in the quotes that it has.
@@ -91,34 +31,14 @@ pub(super) fn below_directory(view: &View<'_>, path: &Word, directory: &str) -> 
     Some(Edit::replace(path.span, format!("{quote}{joined}{quote}")))
 }
 
-/// Whether a word says what it means: no quotes, variables or blanks, and nothing that leads upwards.
-pub(super) fn is_plain(text: &str) -> bool {
-    !text.is_empty()
-        && text.chars().all(|c| c.is_alphanumeric() || "_-./@+:".contains(c))
-        && !text.split('/').any(|piece| piece == "..")
-}
-
 /// Who runs the commands, where that is somebody else than root, or a variable.
-pub(super) fn other_than_root<'v>(view: &'v View<'_>, item: &Item<'_>) -> Option<&'v str> {
-    let named = before(view, item).find_map(|each| match &each.kind {
-        Kind::User(user) => Some(user.raw.as_str()),
-        _ => None,
-    });
-    let known = || base(view, item).and_then(|base| base.user.as_deref());
-    named.or_else(known).filter(|user| !is_root(user))
+pub(super) fn other_than_root<'a>(item: &Item<'a>) -> Option<&'a str> {
+    item.state.user.filter(|user| !is_root(user))
 }
 
 /// Whether USER means root by this.
 fn is_root(user: &str) -> bool {
     matches!(user.split(':').next(), Some("root" | "0" | ""))
-}
-
-/// The words of SHELL, where the text has one; inherited ones too.
-pub(super) fn shell<'a>(view: &View<'a>, item: &Item<'_>) -> Option<&'a [String]> {
-    before(view, item).find_map(|each| match &each.kind {
-        Kind::Shell(words) => Some(words.as_slice()),
-        _ => None,
-    })
 }
 
 /// Whether a shell that knows `&&` runs the commands, and goes on as it does by itself after one that fails.
@@ -128,14 +48,15 @@ pub(super) fn by_plain_shell(view: &View<'_>, item: &Item<'_>) -> bool {
         let stops = |word: &String| word.starts_with('-') && !word.starts_with("--") && word.contains('e');
         matches!(name, "sh" | "bash" | "dash" | "ash" | "zsh" | "ksh") && !words.iter().skip(1).any(stops)
     };
-    view.file.escape == '\\' && shell(view, item).is_none_or(is_plain)
+    view.file.escape == '\\' && item.state.shell.is_none_or(is_plain)
 }
 
 /// What the instruction after an item does, in the same stage.
 pub(super) fn next<'a>(view: &View<'a>, item: &Item<'_>) -> Option<&'a Kind> {
     let stage = view.file.stages.get(item.stage?)?;
-    let later = |each: &&Instruction| each.span.start > item.instruction.span.start;
-    stage.instructions.iter().find(later).map(|each| &each.kind)
+    let start = item.instruction.span.start;
+    let after = stage.instructions.partition_point(|each| each.span.start <= start);
+    stage.instructions.get(after).map(|each| &each.kind)
 }
 
 /// How the file ends its lines.

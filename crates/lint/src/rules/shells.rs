@@ -1,11 +1,13 @@
 //! Which shell runs what.
 
+use std::collections::HashSet;
+
 use kiln_dockerfile::ast::{Command, Healthcheck, Kind, Span, Word};
 
 use super::{Found, place};
 use crate::finding::{Edit, Fix};
 use crate::shell::Script;
-use crate::view::{Item, RunScript, View};
+use crate::view::{Item, View};
 
 pub(super) fn exec_form(view: &View<'_>, found: &mut Found<'_>) {
     for item in view.items.iter().filter(|item| !item.onbuild) {
@@ -24,7 +26,7 @@ pub(super) fn exec_form(view: &View<'_>, found: &mut Found<'_>) {
 fn as_array(view: &View<'_>, item: &Item<'_>, text: &Word) -> Option<Fix> {
     let plain = |c: char| c.is_ascii_alphanumeric() || " \t_-./:,@%+=".contains(c);
     let same = view.file.source.get(text.span.range()) == Some(text.raw.as_str());
-    let shell = place::shell(view, item);
+    let shell = item.state.shell;
     let mut words = text.raw.split_ascii_whitespace().peekable();
     let assigns = words.peek().is_some_and(|first| first.contains('='));
     if !same || shell.is_some() || assigns || !text.raw.chars().all(plain) || is_builtin(words.peek()?) {
@@ -77,15 +79,20 @@ fn is_builtin(word: &str) -> bool {
 
 pub(super) fn pipefail(view: &View<'_>, found: &mut Found<'_>) {
     let mut safe = vec![false; view.file.stages.len()];
-    // The first RUN since SHELL that wants it: what mends that mends the others.
-    let mut first: Option<&Item<'_>> = None;
+    let apks = view
+        .runs()
+        .filter(|(.., run)| run.script.named(&["apk"]).next().is_some());
+    let small: HashSet<Option<usize>> = apks.map(|(item, ..)| item.stage).collect();
+    // The SHELL before, and what mends the first RUN since, which mends the others too.
+    let mut shell: Option<&Item<'_>> = None;
+    let mut fix: Option<Option<Fix>> = None;
     for item in view.items.iter().filter(|item| !item.onbuild) {
         let Some(stage) = item.stage else { continue };
         match item.kind {
-            Kind::From(_) => first = None,
+            Kind::From(_) => (shell, fix) = (None, None),
             Kind::Shell(words) => {
                 safe[stage] = is_safe(words);
-                first = None;
+                (shell, fix) = (Some(item), None);
             }
             Kind::Run(_) if !safe[stage] => {
                 let Some(run) = item.script.as_ref().filter(|run| run.script.pipes) else {
@@ -96,25 +103,25 @@ pub(super) fn pipefail(view: &View<'_>, found: &mut Found<'_>) {
                     .and_then(|place| run.place(*place..place + 1))
                     .unwrap_or_else(|| super::first_line(view, item));
                 let message = "only the last command of a pipe can fail: set `pipefail` by SHELL before it";
-                *found.say(item, span, message) = set_pipefail(view, first.get_or_insert(item));
+                let mends = || set_pipefail(view, item, shell, small.contains(&item.stage));
+                let fix = fix.get_or_insert_with(mends);
+                found.say(item, span, message).clone_from(fix);
             }
             _ => {}
         }
     }
 }
 
-/// SHELL with `pipefail` above the first RUN that wants it, or in the SHELL that is there.
-fn set_pipefail(view: &View<'_>, item: &Item<'_>) -> Option<Fix> {
-    let image = place::image(view, item)?;
+/// SHELL with `pipefail` above the first RUN that wants it, or in the SHELL that is there. Small images have no bash.
+fn set_pipefail(view: &View<'_>, item: &Item<'_>, shell: Option<&Item<'_>>, small: bool) -> Option<Fix> {
+    let image = item.state.image?;
     if view.file.escape != '\\' || image == "scratch" || image.contains("distroless") {
         return None;
     }
-    let own = view.stage(item.stage?).rev().find_map(|each| match each.kind {
-        Kind::Shell(words) if each.instruction.span.start < item.instruction.span.start => Some((each, words)),
-        _ => None,
-    });
     let knows = |word: &String| matches!(word.rsplit('/').next(), Some("bash" | "zsh" | "ash"));
-    if let Some((shell, words)) = own.filter(|(_, words)| words.first().is_some_and(knows)) {
+    if let Some((Kind::Shell(words), shell)) = shell.map(|shell| (shell.kind, shell))
+        && words.first().is_some_and(knows)
+    {
         let mut words = words.clone();
         words.splice(1..1, ["-o".to_owned(), "pipefail".to_owned()]);
         let span = Span {
@@ -125,18 +132,11 @@ fn set_pipefail(view: &View<'_>, item: &Item<'_>) -> Option<Fix> {
         let edit = Edit::replace(span, format!(" {}", array(&words)?));
         return (one_line && is_safe(&words)).then(|| Fix::careful("add `-o pipefail`", vec![edit]));
     }
-    let small = image.contains("alpine") || image.contains("busybox");
-    let adds = |(other, _, run): (&Item<'_>, _, &RunScript)| {
-        other.stage == item.stage && run.script.named(&["apk"]).next().is_some()
-    };
-    // These images have no bash by themselves.
-    let program = if small || view.runs().any(adds) { "ash" } else { "bash" };
+    let small = small || image.contains("alpine") || image.contains("busybox");
+    let program = if small { "ash" } else { "bash" };
     let line = format!("SHELL [\"/bin/{program}\", \"-o\", \"pipefail\", \"-c\"]");
-    let edit = place::above(view, item, &line);
-    Some(Fix::careful(
-        format!("run the commands by {program} with `pipefail`"),
-        vec![edit],
-    ))
+    let title = format!("run the commands by {program} with `pipefail`");
+    Some(Fix::careful(title, vec![place::above(view, item, &line)]))
 }
 
 /// Whether a shell knows `pipefail` and is told to use it, or is none of those that have it.

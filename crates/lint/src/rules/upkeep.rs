@@ -41,6 +41,7 @@ const LISTS: &str = "/var/lib/apt/lists";
 
 pub(super) fn apt_lists(view: &View<'_>, found: &mut Found<'_>) {
     let updates = |command: &&Command| command.is(&["apt", "apt-get", "aptitude"], &["update"]);
+    let last_user = last_user_of_lists(view);
     for (item, run, script) in view.runs() {
         if !item.stage.is_some_and(|stage| view.is_built_on(stage)) {
             continue;
@@ -53,8 +54,9 @@ pub(super) fn apt_lists(view: &View<'_>, found: &mut Found<'_>) {
         if mounted || script.script.commands.iter().any(|command| removes(command, &[LISTS])) {
             continue;
         }
+        let useful = last_user > item.instruction.span.start;
         let message = "the package lists stay in the layer: end with `rm -rf /var/lib/apt/lists/*` in the same RUN";
-        *found.word((item, script), command, None, message) = if lists_are_needed(view, item, &script.script) {
+        *found.word((item, script), command, None, message) = if useful || !has(&script.script, "install") {
             None
         } else {
             append(view, item, script, "rm -rf /var/lib/apt/lists/*")
@@ -62,15 +64,18 @@ pub(super) fn apt_lists(view: &View<'_>, found: &mut Found<'_>) {
     }
 }
 
-/// Whether the lists are of use later: nothing is installed with them yet, or a later RUN installs without fetching its own.
-fn lists_are_needed(view: &View<'_>, item: &Item<'_>, script: &Script) -> bool {
+/// Whether one of apt's programs is told to do this.
+fn has(script: &Script, action: &str) -> bool {
     const APT: &[&str] = &["apt", "apt-get", "aptitude"];
-    let has = |script: &Script, action: &str| script.commands.iter().any(|command| command.is(APT, &[action]));
-    let later = |other: &Item<'_>| other.instruction.span.start > item.instruction.span.start;
-    let uses = |(other, _, run): (&Item<'_>, _, &RunScript)| {
-        later(other) && has(&run.script, "install") && !has(&run.script, "update")
-    };
-    !has(script, "install") || view.runs().any(uses)
+    script.commands.iter().any(|command| command.is(APT, &[action]))
+}
+
+/// The place of the last RUN that installs without fetching lists of its own: those of earlier ones are of use to it.
+fn last_user_of_lists(view: &View<'_>) -> usize {
+    let users = view
+        .runs()
+        .filter(|(.., run)| has(&run.script, "install") && !has(&run.script, "update"));
+    users.last().map_or(0, |(item, ..)| item.instruction.span.start)
 }
 
 /// Ties a command to the end of a RUN by `&&`.

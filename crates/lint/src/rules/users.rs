@@ -1,9 +1,12 @@
 //! USER and what else says who runs.
 
+use std::collections::HashMap;
+
 use kiln_dockerfile::ast::{Kind, Word};
 
 use super::{Found, place};
 use crate::finding::{Edit, Fix};
+use crate::shell::Command;
 use crate::view::{Item, View};
 
 pub(super) fn last_is_root(view: &View<'_>, found: &mut Found<'_>) {
@@ -28,7 +31,7 @@ pub(super) fn last_is_root(view: &View<'_>, found: &mut Found<'_>) {
 
 /// The USER before, at the end of the stage: what root was wanted for is done there.
 fn back_again(view: &View<'_>, item: &Item<'_>) -> Option<Fix> {
-    let name = place::other_than_root(view, item)?;
+    let name = place::other_than_root(item)?;
     let last = view.stage(item.stage?).next_back()?;
     let edit = place::below(view, last, &format!("USER {name}"));
     Some(Fix::careful(format!("end the stage as {name}"), vec![edit]))
@@ -36,9 +39,17 @@ fn back_again(view: &View<'_>, item: &Item<'_>) -> Option<Fix> {
 
 pub(super) fn by_name(view: &View<'_>, found: &mut Found<'_>) {
     let mut arguments: Vec<&str> = Vec::new();
+    let mut made: HashMap<&str, &str> = HashMap::new();
     for item in view.items.iter().filter(|item| !item.onbuild) {
+        if let Some(run) = &item.script {
+            let commands = run.script.named(&["useradd", "adduser"]);
+            made.extend(commands.filter_map(user_made));
+        }
         match item.kind {
-            Kind::From(_) => arguments.clear(),
+            Kind::From(_) => {
+                arguments.clear();
+                made.clear();
+            }
             Kind::Arg(declared) => arguments.extend(declared.iter().map(|each| each.name.raw.as_str())),
             Kind::User(user) => {
                 let id = user.raw.split(':').next().unwrap_or_default();
@@ -49,7 +60,7 @@ pub(super) fn by_name(view: &View<'_>, found: &mut Found<'_>) {
                 if !numeric && !argument {
                     let message =
                         "orchestrators can tell only of a number that it is not root's: give the user's number";
-                    let fix = number(view, item, user);
+                    let fix = number(view, item, user, &made);
                     let unknown = fix.is_none();
                     *found.say(item, user.span, message) = fix;
                     if unknown {
@@ -63,7 +74,7 @@ pub(super) fn by_name(view: &View<'_>, found: &mut Found<'_>) {
 }
 
 /// The user's number, where root is meant, the stage makes the user with a number, or the base image is known.
-fn number(view: &View<'_>, item: &Item<'_>, user: &Word) -> Option<Fix> {
+fn number(view: &View<'_>, item: &Item<'_>, user: &Word, made: &HashMap<&str, &str>) -> Option<Fix> {
     let written = view
         .file
         .source
@@ -83,23 +94,20 @@ fn number(view: &View<'_>, item: &Item<'_>, user: &Word) -> Option<Fix> {
     let known = || place::base(view, item)?.users.get(name).map(u32::to_string);
     // The same on Debian, Alpine and Fedora.
     let nobody = || (name == "nobody").then(|| "65534".to_owned());
-    let number = made(view, item, name).or_else(known).or_else(nobody)?;
+    let made = made.get(name).map(|number| (*number).to_owned());
+    let number = made.or_else(known).or_else(nobody)?;
     Some(Fix::careful("use the user's number", to(&number)))
 }
 
-/// The number that `useradd` or `adduser` gave a user in this stage.
-fn made(view: &View<'_>, item: &Item<'_>, name: &str) -> Option<String> {
-    let runs = view.runs().filter(|(other, ..)| {
-        other.stage == item.stage && !other.onbuild && other.instruction.span.start < item.instruction.span.start
-    });
-    let scripts = runs.flat_map(|(_, _, run)| run.script.named(&["useradd", "adduser"]));
-    let numbers = scripts
-        .filter(|command| command.has_arg(&[name]))
-        .filter_map(|command| {
-            let (_, place) = command.flags().find(|(flag, _)| matches!(flag.as_str(), "u" | "uid"))?;
-            let inline = command.args[place].text.split_once('=').map(|(_, value)| value);
-            let number = inline.or_else(|| Some(command.args.get(place + 1)?.text.as_str()))?;
-            number.parse::<u32>().is_ok().then(|| number.to_owned())
-        });
-    numbers.last()
+/// The name and the number of the user that `useradd` or `adduser` makes, where it says both.
+fn user_made(command: &Command) -> Option<(&str, &str)> {
+    let (_, place) = command.flags().find(|(flag, _)| matches!(flag.as_str(), "u" | "uid"))?;
+    let inline = command.args[place].text.split_once('=').map(|(_, value)| value);
+    let number = inline.or_else(|| Some(command.args.get(place + 1)?.text.as_str()))?;
+    // adduser of Debian and busybox takes a group behind the name, useradd nothing.
+    let values = &[
+        "u", "uid", "g", "gid", "G", "groups", "s", "shell", "h", "home", "d", "c", "gecos", "k", "b",
+    ];
+    let name = *command.plain_without(values).first()?;
+    number.parse::<u32>().is_ok().then_some((name.text.as_str(), number))
 }

@@ -27,6 +27,14 @@ fn many_of_everything() {
         "FROM a\n{}",
         "ARG A=${A:+\nRUN yum install -y a-$A\n".repeat(2_000)
     ));
+    for line in [
+        "RUN a | b\n",
+        "RUN sudo a\n",
+        "WORKDIR x\n",
+        "RUN cd x && a\nCOPY a b\n",
+    ] {
+        check(&format!("FROM a\n{}", line.repeat(10_000)));
+    }
     check(&format!("FROM a\nRUN {}\n", "(".repeat(60_000)));
     check(&format!("FROM a\nRUN {}\n", "((a".repeat(10_000)));
     check(&format!("FROM a\nRUN {}\n", "$((a".repeat(10_000)));

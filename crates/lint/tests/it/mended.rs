@@ -278,7 +278,8 @@ fn known() -> Known {
         known.versions.add(manager, name, version);
     }
     let mut own = Versions::default();
-    own.add(Manager::Apt, "curl", "8.5.0-2");
+    own.add(Manager::Apt, "curl", "1");
+    own.add(Manager::Apt, "wget", "8.5.0-2");
     let base = Base {
         pinned: Some("debian@sha256:0000000000000000000000000000000000000000000000000000000000000000".to_owned()),
         versions: own,
@@ -300,13 +301,13 @@ fn versions_that_are_known() {
         ),
         (
             "DL3008",
-            "FROM debian\nRUN apt-get install 'curl'",
-            "FROM debian\nRUN apt-get install 'curl'=8.5.0-2",
+            "FROM debian\nRUN apt-get install 'wget'",
+            "FROM debian\nRUN apt-get install 'wget'=8.5.0-2",
         ),
         (
             "DL3008",
-            "FROM debian AS b\nFROM b\nRUN apt-get install curl:i386",
-            "FROM debian AS b\nFROM b\nRUN apt-get install curl:i386=8.5.0-2",
+            "FROM debian AS b\nFROM b\nRUN apt-get install wget:i386 curl",
+            "FROM debian AS b\nFROM b\nRUN apt-get install wget:i386=8.5.0-2 curl=7.88.1-10",
         ),
         (
             "DL3018",
