@@ -106,8 +106,7 @@ mod tests {
             let (number, _) = named.next().unwrap();
             survey.excerpts.get(survey.index.first_name(number))
         };
-        let elf =
-            |found: Option<Excerpt>| matches!(found, Some(Excerpt::Program(Program::Elf(elf))) if elf.is_dynamic);
+        let elf = |found: Option<Excerpt>| matches!(found, Some(Excerpt::Program(Program::Elf(elf))) if elf.is_dynamic);
         assert!(elf(find("program")) && elf(find("a")));
         assert_eq!(
             (survey.index.entry(1).size, survey.index.entry(1).same_as),
