@@ -176,7 +176,7 @@ impl Image {
                 Program::of(&file).map_err(failed)
             }
             Contents::Excerpts(excerpts) => match excerpts.get(first.entry) {
-                Some(Excerpt::Program(program)) => Ok(program.clone()),
+                Some(Excerpt::Program(program)) => Ok(program),
                 Some(Excerpt::Text(text)) => Program::of(&text[..]).map_err(failed),
                 None => {
                     let bytes = self.reread(tree, first, entry.size)?;

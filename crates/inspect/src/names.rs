@@ -12,7 +12,7 @@ const NONE: u32 = u32::MAX;
 pub(crate) struct Names {
     keys: RandomState,
     /// The last number whose directory and name have that hash.
-    last: HashMap<u64, u32, BuildHasherDefault<Same>>,
+    last: HashMap<u32, u32, BuildHasherDefault<Same>>,
     /// The one before of the same hash, by number.
     before: Vec<u32>,
 }
@@ -32,15 +32,16 @@ impl Hasher for Same {
         }
     }
 
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
+    fn write_u32(&mut self, hash: u32) {
+        // The table uses bits of both ends.
+        self.0 = u64::from(hash) << 32 | u64::from(hash);
     }
 }
 
 impl Names {
     /// The number of that name; `has` says whether a number has it.
     pub(crate) fn find(&self, directory: u32, name: &[u8], has: impl Fn(u32) -> bool) -> Option<u32> {
-        let mut number = *self.last.get(&self.keys.hash_one((directory, name)))?;
+        let mut number = *self.last.get(&self.hash(directory, name))?;
         while number != NONE {
             if has(number) {
                 return Some(number);
@@ -50,10 +51,16 @@ impl Names {
         None
     }
 
+    /// Half of a hash is enough: those who share one are told apart.
+    #[expect(clippy::cast_possible_truncation, reason = "half of it is taken")]
+    fn hash(&self, directory: u32, name: &[u8]) -> u32 {
+        self.keys.hash_one((directory, name)) as u32
+    }
+
     /// Adds the next number, counted from 0.
     pub(crate) fn add(&mut self, directory: u32, name: &[u8]) {
         let number = u32::try_from(self.before.len()).unwrap_or(NONE);
-        let before = self.last.insert(self.keys.hash_one((directory, name)), number);
+        let before = self.last.insert(self.hash(directory, name), number);
         self.before.push(before.unwrap_or(NONE));
     }
 }

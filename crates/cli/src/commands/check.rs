@@ -88,8 +88,9 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
     let interrupt = Interrupt::watch()?;
     let looked = engine.look_into(&args.image, args.platform.as_ref(), settings, &interrupt)?;
     let image = &looked.image;
-    let tree = Tree::of(image.indexes());
+    // One after the other: each takes memory for every file.
     let waste = Waste::of(image.indexes());
+    let tree = Tree::of(image.indexes());
     let before = args.against.as_ref().map(|against| {
         let looked = engine.look_into(against, args.platform.as_ref(), settings, &interrupt)?;
         Ok(looked.image.layers.iter().map(|layer| layer.bytes).sum())

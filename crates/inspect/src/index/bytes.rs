@@ -12,13 +12,18 @@ impl LayerIndex {
     /// To be kept.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = vec![0; DIGEST];
-        number(&mut out, self.entries.len() as u64);
-        for (at, entry) in (0_u64..).zip(&self.entries) {
-            self.write(&mut out, at, entry);
-        }
+        self.write_all(&mut out);
         let digest = blake3::hash(&out[DIGEST..]);
         out[..DIGEST].copy_from_slice(digest.as_bytes());
         out
+    }
+
+    /// Adds what follows the digest.
+    pub(super) fn write_all(&self, out: &mut Vec<u8>) {
+        number(out, self.entries.len() as u64);
+        for (at, entry) in (0_u64..).zip(&self.entries) {
+            self.write(out, at, entry);
+        }
     }
 
     fn write(&self, out: &mut Vec<u8>, at: u64, entry: &Entry) {
@@ -50,14 +55,19 @@ impl LayerIndex {
         if blake3::hash(body).as_bytes() != digest {
             return None;
         }
-        let mut reader = Reader::new(body);
+        Self::read_all(Reader::new(body))
+    }
+
+    /// What [`LayerIndex::write_all`] wrote, and nothing else.
+    pub(super) fn read_all(mut reader: Reader<'_>) -> Option<Self> {
+        let body = reader.0.len();
         let count = usize::try_from(reader.number()?).ok()?;
         // An entry takes at least six bytes.
-        if count == 0 || count > body.len() {
+        if count == 0 || count > body {
             return None;
         }
         let mut index = Self {
-            text: Vec::with_capacity(body.len() / 4),
+            text: Vec::with_capacity(body / 4),
             entries: Vec::with_capacity(count),
         };
         for at in 0..u32::try_from(count).ok()? {

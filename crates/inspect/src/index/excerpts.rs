@@ -80,28 +80,51 @@ pub(crate) enum Excerpt {
 }
 
 impl Excerpt {
-    /// Bytes of memory, about.
-    fn size(&self) -> usize {
+    fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::new();
         match self {
-            Self::Program(Program::Elf(elf)) => elf.size(),
-            Self::Program(Program::Script(text)) | Self::Text(text) => text.len(),
-            Self::Program(Program::Other) => 0,
+            Self::Program(Program::Other) => out.push(0),
+            Self::Program(Program::Script(start)) => {
+                out.push(1);
+                out.extend_from_slice(start);
+            }
+            Self::Text(whole) => {
+                out.push(2);
+                out.extend_from_slice(whole);
+            }
+            Self::Program(Program::Elf(elf)) => {
+                out.push(3);
+                elf.write(&mut out);
+            }
         }
+        out
+    }
+
+    /// What [`Excerpt::to_bytes`] gave; `None` for anything else.
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (kind, rest) = bytes.split_first()?;
+        Some(match kind {
+            0 => Self::Program(Program::Other),
+            1 => Self::Program(Program::Script(rest.to_vec())),
+            2 => Self::Text(rest.to_vec()),
+            3 => Self::Program(Program::Elf(Arc::new(Elf::read_written(&mut Reader::new(rest))?))),
+            _ => return None,
+        })
     }
 }
 
-/// What is kept of a layer's files, by their entries in its index.
+/// What is kept of a layer's files, by their entries in its index: as bytes, of which there are fewer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Excerpts(HashMap<u32, Excerpt>);
+pub(crate) struct Excerpts(HashMap<u32, Box<[u8]>>);
 
 impl Excerpts {
-    pub(crate) fn get(&self, entry: u32) -> Option<&Excerpt> {
-        self.0.get(&entry)
+    pub(crate) fn get(&self, entry: u32) -> Option<Excerpt> {
+        Excerpt::from_bytes(self.0.get(&entry)?)
     }
 
     pub(super) fn set(&mut self, entry: u32, excerpt: Option<Excerpt>) {
         match excerpt {
-            Some(excerpt) => self.0.insert(entry, excerpt),
+            Some(excerpt) => self.0.insert(entry, excerpt.to_bytes().into()),
             None => self.0.remove(&entry),
         };
     }
@@ -109,10 +132,10 @@ impl Excerpts {
     /// Gives every entry the number that is at its place.
     pub(super) fn renumber(&mut self, places: &[u32]) {
         let old = std::mem::take(&mut self.0);
-        self.0.extend(
-            old.into_iter()
-                .map(|(entry, excerpt)| (places[entry as usize], excerpt)),
-        );
+        let moved = old
+            .into_iter()
+            .map(|(entry, excerpt)| (places[entry as usize], excerpt));
+        self.0.extend(moved);
     }
 
     /// Adds them to bytes that are kept.
@@ -122,21 +145,7 @@ impl Excerpts {
         number(out, entries.len() as u64);
         for (entry, excerpt) in entries {
             number(out, u64::from(*entry));
-            match excerpt {
-                Excerpt::Program(Program::Other) => out.push(0),
-                Excerpt::Program(Program::Script(start)) => {
-                    out.push(1);
-                    text(out, start);
-                }
-                Excerpt::Text(whole) => {
-                    out.push(2);
-                    text(out, whole);
-                }
-                Excerpt::Program(Program::Elf(elf)) => {
-                    out.push(3);
-                    elf.write(out);
-                }
-            }
+            text(out, excerpt);
         }
     }
 
@@ -145,14 +154,7 @@ impl Excerpts {
         let mut excerpts = HashMap::new();
         for _ in 0..reader.number()? {
             let entry = u32::try_from(reader.number()?).ok()?;
-            let excerpt = match reader.take(1)?[0] {
-                0 => Excerpt::Program(Program::Other),
-                1 => Excerpt::Program(Program::Script(reader.text()?.to_vec())),
-                2 => Excerpt::Text(reader.text()?.to_vec()),
-                3 => Excerpt::Program(Program::Elf(Arc::new(Elf::read_written(reader)?))),
-                _ => return None,
-            };
-            excerpts.insert(entry, excerpt);
+            excerpts.insert(entry, reader.text()?.into());
         }
         Some(Self(excerpts))
     }
@@ -238,7 +240,10 @@ impl Keeper {
             _ => None,
         };
         let excerpt = excerpt.map(Excerpt::Program);
-        self.of_programs += excerpt.as_ref().map_or(0, Excerpt::size);
+        self.of_programs += match &excerpt {
+            Some(Excerpt::Program(Program::Elf(elf))) => elf.size(),
+            _ => 0,
+        };
         if self.of_programs > MOST_OF_PROGRAMS {
             return Err(TooMuch);
         }

@@ -7,7 +7,7 @@ use std::path::Path;
 use kiln_image::Digest;
 use kiln_store::Store;
 
-use super::bytes::{Reader, number};
+use super::bytes::Reader;
 use super::excerpts::{Excerpts, Keeper};
 use super::{LayerIndex, tar};
 use crate::error::Error;
@@ -42,14 +42,11 @@ impl Survey {
         Ok(store.put_foreign_layer(diff_id, FORMAT, &self.to_bytes())?)
     }
 
-    /// A digest of what follows, the length of the index, the index, the excerpts.
+    /// A digest of what follows, the excerpts, the index.
     fn to_bytes(&self) -> Vec<u8> {
-        let index = self.index.to_bytes();
         let mut out = vec![0; DIGEST];
-        number(&mut out, index.len() as u64);
-        out.extend_from_slice(&index);
-        drop(index);
         self.excerpts.write(&mut out);
+        self.index.write_all(&mut out);
         let digest = blake3::hash(&out[DIGEST..]);
         out[..DIGEST].copy_from_slice(digest.as_bytes());
         out
@@ -61,9 +58,9 @@ impl Survey {
             return None;
         }
         let mut reader = Reader::new(body);
-        let index = LayerIndex::from_bytes(reader.text()?)?;
         let excerpts = Excerpts::read(&mut reader)?;
-        reader.is_at_end().then_some(Self { index, excerpts })
+        let index = LayerIndex::read_all(reader)?;
+        Some(Self { index, excerpts })
     }
 }
 
@@ -109,8 +106,7 @@ mod tests {
             let (number, _) = named.next().unwrap();
             survey.excerpts.get(survey.index.first_name(number))
         };
-        let elf =
-            |found: Option<&Excerpt>| matches!(found, Some(Excerpt::Program(Program::Elf(elf))) if elf.is_dynamic);
+        let elf = |found: Option<Excerpt>| matches!(found, Some(Excerpt::Program(Program::Elf(elf))) if elf.is_dynamic);
         assert!(elf(find("program")) && elf(find("a")));
         assert_eq!(
             (survey.index.entry(1).size, survey.index.entry(1).same_as),
@@ -120,10 +116,7 @@ mod tests {
             matches!(find("script"), Some(Excerpt::Program(Program::Script(start))) if start.starts_with(b"#!/bin/sh\nx"))
         );
         assert_eq!((find("data"), find("x")), (None, None));
-        assert_eq!(
-            find("passwd"),
-            Some(&Excerpt::Text(b"root:x:0:0::/:/bin/sh\n".to_vec()))
-        );
+        assert_eq!(find("passwd"), Some(Excerpt::Text(b"root:x:0:0::/:/bin/sh\n".to_vec())));
         let bytes = survey.to_bytes();
         assert_eq!(
             Survey::from_bytes(&bytes).map(|survey| survey.to_bytes()),

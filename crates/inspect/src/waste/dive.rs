@@ -38,9 +38,10 @@ pub struct Reference {
 const NONE: u32 = u32::MAX;
 
 #[derive(Debug, Clone)]
-struct Node<'a> {
+struct Node {
     parent: u32,
-    name: &'a [u8],
+    /// The layer and the entry that have its name.
+    name: (u32, u32),
     first_child: u32,
     next: u32,
     /// What the layers so far show there.
@@ -48,22 +49,23 @@ struct Node<'a> {
     is_directory: bool,
     size: u64,
     /// What all layers so far weigh there.
-    count: u64,
+    count: u32,
     sum: u64,
     least: u64,
 }
 
 struct Scale<'a> {
-    nodes: Vec<Node<'a>>,
+    layers: &'a [LayerIndex],
+    nodes: Vec<Node>,
     names: Names,
 }
 
 impl Dive {
     /// Of the layers of an image, the lowest first.
     pub fn of(layers: &[LayerIndex]) -> Self {
-        let mut scale = Scale::new();
-        for layer in layers {
-            scale.layer(layer);
+        let mut scale = Scale::new(layers);
+        for number in (0..).take(layers.len()) {
+            scale.layer(number);
         }
         let nodes = || scale.nodes.iter().filter(|node| node.count > 0);
         let (least, sum) = nodes().fold((0, 0), |(least, sum), node| (least + node.least, sum + node.sum));
@@ -72,7 +74,7 @@ impl Dive {
             .filter(|(_, node)| node.count > 1)
             .map(|(number, node)| Reference {
                 path: scale.path(number),
-                count: node.count,
+                count: node.count.into(),
                 bytes: node.sum,
             })
             .collect();
@@ -105,14 +107,15 @@ fn ratio(part: u64, whole: u64) -> f64 {
 }
 
 impl<'a> Scale<'a> {
-    fn layer(&mut self, layer: &'a LayerIndex) {
+    fn layer(&mut self, number: u32) {
+        let layer = &self.layers[number as usize];
         let mut has_children = vec![false; layer.entries().len()];
         for entry in &layer.entries()[1..] {
             has_children[entry.parent as usize] = true;
         }
         let mut nodes: Vec<u32> = vec![0];
-        for (entry, has_children) in layer.entries().iter().zip(has_children).skip(1) {
-            let node = self.node(nodes[entry.parent as usize], layer.name(entry));
+        for ((at, entry), has_children) in (0..).zip(layer.entries()).zip(has_children).skip(1) {
+            let node = self.node(nodes[entry.parent as usize], (number, at));
             nodes.push(node);
             if !has_children {
                 self.weigh(node, entry);
@@ -143,21 +146,30 @@ impl<'a> Scale<'a> {
         node.count += 1;
     }
 
-    fn new() -> Self {
+    fn new(layers: &'a [LayerIndex]) -> Self {
         let mut scale = Self {
+            layers,
             nodes: Vec::new(),
             names: Names::default(),
         };
-        scale.add(0, b"");
+        if !layers.is_empty() {
+            scale.add(0, (0, 0));
+        }
         scale
     }
 
-    fn node(&mut self, parent: u32, name: &'a [u8]) -> u32 {
+    fn name(&self, (layer, entry): (u32, u32)) -> &'a [u8] {
+        let layer = &self.layers[layer as usize];
+        layer.name(layer.entry(entry))
+    }
+
+    fn node(&mut self, parent: u32, name: (u32, u32)) -> u32 {
+        let text = self.name(name);
         let has = |number: u32| {
             let node = &self.nodes[number as usize];
-            number != 0 && node.parent == parent && node.name == name
+            number != 0 && node.parent == parent && self.name(node.name) == text
         };
-        if let Some(node) = self.names.find(parent, name, has) {
+        if let Some(node) = self.names.find(parent, text, has) {
             return node;
         }
         let number = self.add(parent, name);
@@ -166,9 +178,9 @@ impl<'a> Scale<'a> {
         number
     }
 
-    fn add(&mut self, parent: u32, name: &'a [u8]) -> u32 {
+    fn add(&mut self, parent: u32, name: (u32, u32)) -> u32 {
         let number = u32::try_from(self.nodes.len()).expect("there are fewer names than numbers");
-        self.names.add(parent, name);
+        self.names.add(parent, self.name(name));
         self.nodes.push(Node {
             parent,
             name,
@@ -220,7 +232,7 @@ impl<'a> Scale<'a> {
         let mut at = number;
         while at != 0 {
             let node = &self.nodes[at as usize];
-            names.push(node.name);
+            names.push(self.name(node.name));
             at = node.parent;
         }
         names.push(b"");

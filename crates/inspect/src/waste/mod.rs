@@ -3,7 +3,7 @@
 mod dive;
 mod junk;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 pub use dive::{Dive, Reference};
 pub use junk::Junk;
@@ -159,8 +159,7 @@ impl LayerWaste {
 /// Bytes that live, and what of them is of little use.
 fn live(tree: &Tree<'_>, findings: &mut Findings) -> u64 {
     let mut bytes = 0;
-    let mut junk = Vec::new();
-    let mut by_digest: HashMap<&[u8; 32], Vec<(Place, u32)>> = HashMap::new();
+    let mut large: Vec<(Place, u32)> = Vec::new();
     for (node, place, entry) in tree.live_files() {
         bytes += entry.size;
         if entry.size == 0 {
@@ -168,21 +167,22 @@ fn live(tree: &Tree<'_>, findings: &mut Findings) -> u64 {
         }
         let path = tree.path(node);
         if let Some(kind) = Junk::of(&path) {
-            junk.push((kind, place, path, entry.size));
+            let wasted = Wasted {
+                path,
+                bytes: entry.size,
+                also: None,
+            };
+            add(findings, FindingKind::Junk(kind), place.layer, None, wasted);
         } else if entry.size >= SMALLEST_DUPLICATE {
-            by_digest.entry(&entry.digest).or_default().push((place, node));
+            large.push((place, node));
         }
     }
-    for (kind, place, path, bytes) in junk {
-        let wasted = Wasted {
-            path,
-            bytes,
-            also: None,
-        };
-        add(findings, FindingKind::Junk(kind), place.layer, None, wasted);
-    }
-    for (_, mut copies) in by_digest.into_iter().filter(|(_, copies)| copies.len() > 1) {
-        copies.sort_unstable();
+    let digest = |(place, _): &(Place, u32)| &tree.content(*place).1.digest;
+    large.sort_unstable_by(|a, b| digest(a).cmp(digest(b)).then_with(|| a.cmp(b)));
+    for copies in large
+        .chunk_by(|a, b| digest(a) == digest(b))
+        .filter(|copies| copies.len() > 1)
+    {
         let (first, node) = copies[0];
         let also = tree.path(node);
         for (place, node) in &copies[1..] {
