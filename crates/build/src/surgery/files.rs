@@ -72,8 +72,9 @@ impl Builder {
         cancel: &Cancel,
     ) -> Result<(), Error> {
         self.work(format!("unpack {image}"), sink, cancel, |images| {
-            prepare(directory)?;
+            check_empty(directory)?;
             let subject = Subject::open(images, image, platform)?;
+            std::fs::create_dir_all(directory).map_err(StepError::io("create", directory))?;
             tell_lacking(images, &subject)?;
             let id = subject.keep(images)?;
             let tree = images.tree(&subject.layers)?;
@@ -130,17 +131,19 @@ fn tell_lacking(images: &Images<'_>, subject: &Subject) -> StepResult<()> {
     Ok(())
 }
 
-/// Makes the directory, which may be there if it is empty.
-fn prepare(directory: &Path) -> StepResult<()> {
-    std::fs::create_dir_all(directory).map_err(StepError::io("create", directory))?;
-    let mut entries = std::fs::read_dir(directory).map_err(StepError::io("read", directory))?;
-    match entries.next() {
-        None => Ok(()),
-        Some(_) => Err(StepError::Invalid(format!(
-            "{} is not empty: an image is unpacked into a directory of its own",
-            directory.display()
-        ))),
+/// The directory may be there if it is empty.
+fn check_empty(directory: &Path) -> StepResult<()> {
+    let mut entries = match std::fs::read_dir(directory) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(StepError::io("read", directory))?,
+    };
+    if entries.next().is_none() {
+        return Ok(());
     }
+    Err(StepError::Invalid(format!(
+        "{} is not empty: an image is unpacked into a directory of its own",
+        directory.display()
+    )))
 }
 
 fn write_json(path: &Path, value: &impl Serialize) -> StepResult<()> {

@@ -21,6 +21,9 @@ use crate::transfer::{AS_THEY_ARE, stored, stored_image};
 /// An index may name indexes, but an image is not deep down.
 const DEEPEST: usize = 4;
 
+/// Bytes of all documents that are copied at once: images are described in thousands of bytes, and an index names tens.
+const MOST_BYTES: u64 = 64 << 20;
+
 /// Reads the documents of an image, or of all that are under a name.
 pub(in crate::surgery) fn gather(images: &Images<'_>, from: &Location, which: Which<'_>) -> StepResult<Parcel> {
     match from {
@@ -146,6 +149,7 @@ fn of_docker_archive(images: &Images<'_>, archive: &Archive, tag: Option<&str>) 
 struct Papers {
     papers: Vec<Paper>,
     seen: BTreeSet<Digest>,
+    bytes: u64,
 }
 
 impl Papers {
@@ -205,6 +209,13 @@ impl Papers {
         let said = kind.filter(|kind| media_type::is_index(kind) || media_type::is_manifest(kind));
         let media_type = if own.is_empty() { said.unwrap_or(default) } else { own };
         let descriptor = Descriptor::of(media_type, bytes);
+        self.bytes += descriptor.size;
+        if self.bytes > MOST_BYTES {
+            return Err(StepError::Invalid(format!(
+                "its manifests have more than {} MiB: that is no image",
+                MOST_BYTES >> 20
+            )));
+        }
         if self.seen.insert(descriptor.digest) {
             self.papers.push(Paper {
                 descriptor,
