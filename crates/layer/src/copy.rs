@@ -43,6 +43,7 @@ pub type FilterFn<'a> = dyn Fn(&Path, bool) -> Filter + 'a;
 
 /// How files are copied.
 #[derive(Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct CopyOptions<'a> {
     /// Owner and group of everything that is copied; `None` keeps those of the source.
     pub owner: Option<(u32, u32)>,

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use kiln_plan::Network;
 pub use kiln_sandbox::TerminalSize;
-use kiln_sandbox::{BindSource, Child, Error as Sandbox, Mount, MountKind, Overlay, Spec, Stdio, User};
+use kiln_sandbox::{BindSource, Child, Error as Sandbox, Kind, Mount, MountKind, Overlay, Prepared, Spec, Stdio, User};
 use kiln_store::LayerDir;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Signal;
@@ -203,7 +203,8 @@ impl Opener<'_> {
             ..Spec::new(room.root.as_fd(), args)
         };
         let stdio = [Stdio::Inherit, Stdio::Inherit, Stdio::Inherit];
-        self.processors.spawn(&place.platform, sandbox, stdio)
+        let prepared = Prepared::new(Kind::of(&sandbox))?;
+        self.processors.spawn(&place.platform, prepared, sandbox, stdio)
     }
 
     /// Waits for the end. When it is to stop it is asked first, and killed if it does not.

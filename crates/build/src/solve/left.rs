@@ -81,6 +81,7 @@ impl<'a> Solver<'a> {
             unannounced: Vec::new(),
             results,
             quiet: super::Quiet::default(),
+            ahead: super::Ahead::default(),
             left: Left::default(),
             ..*self
         }

@@ -146,7 +146,7 @@ fn of_set(set: &Set, linters: &Linters, from: &Path, before: &BTreeMap<String, F
     Ok(outcome)
 }
 
-/// ShellCheck's are not of the Dockerfile, and nobody mends them.
+/// Those of `ShellCheck` are not of the Dockerfile, and nobody mends them.
 fn is_its_own(((_, code), _): &(&(u32, String), &usize)) -> bool {
     code.starts_with("DL")
 }
