@@ -147,7 +147,7 @@ fn of_docker_archive(images: &Images<'_>, archive: &Archive, tag: Option<&str>) 
 /// Documents that were read.
 #[derive(Debug, Default)]
 struct Papers {
-    papers: Vec<Paper>,
+    read: Vec<Paper>,
     seen: BTreeSet<Digest>,
     bytes: u64,
 }
@@ -217,7 +217,7 @@ impl Papers {
             )));
         }
         if self.seen.insert(descriptor.digest) {
-            self.papers.push(Paper {
+            self.read.push(Paper {
                 descriptor,
                 bytes: bytes.to_vec(),
                 document,
@@ -229,7 +229,7 @@ impl Papers {
     fn parcel(self, origin: Origin) -> Parcel {
         let mut blobs: Vec<Descriptor> = Vec::new();
         let mut known = BTreeSet::new();
-        for paper in &self.papers {
+        for paper in &self.read {
             if let Document::Manifest(manifest) = &paper.document {
                 // Layers first: they are what takes time.
                 let named = manifest.layers.iter().chain([&manifest.config]);
@@ -237,7 +237,7 @@ impl Papers {
             }
         }
         Parcel {
-            papers: self.papers,
+            papers: self.read,
             blobs,
             origin,
         }
