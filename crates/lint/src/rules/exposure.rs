@@ -133,13 +133,13 @@ const RUNNERS: &[&str] = &[
 pub(super) fn run_unseen(view: &View<'_>, found: &mut Found<'_>) {
     for (item, _, run) in view.runs() {
         let Some(text) = run.text() else { continue };
-        let commands: Vec<&Command> = run.script.commands.iter().filter(|command| command.exact).collect();
-        let pair = commands.iter().find_map(|fetch| {
+        let mut commands: Vec<&Command> = run.script.commands.iter().filter(|command| command.exact).collect();
+        commands.sort_by_key(|command| command.range.start);
+        let pair = commands.windows(2).find_map(|pair| {
+            let [fetch, next] = pair else { return None };
             if !matches!(fetch.name.as_str(), "curl" | "wget") {
                 return None;
             }
-            let after = commands.iter().filter(|command| command.range.start >= fetch.range.end);
-            let next = after.min_by_key(|command| command.range.start)?;
             let between = text.get(fetch.range.end..next.range.start)?;
             let piped = between.contains('|') && !between.contains("||") && !between.contains([';', '&', '\n', '>']);
             let script = next

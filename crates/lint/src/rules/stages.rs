@@ -1,12 +1,14 @@
 //! Stages: what they are called, what they are built on, what is carried from one to another.
 
+use std::collections::{HashMap, HashSet};
+
 use kiln_dockerfile::ast::{Command, Copy, Kind, SourcePath, Span};
 use kiln_dockerfile::suggest;
 
 use super::Found;
 use super::from::from_of;
 use crate::shell;
-use crate::view::{Item, RunScript, View};
+use crate::view::{Item, View};
 
 /// Images that are meant when they are named, whatever a stage is called.
 const WELL_KNOWN: &[&str] = &[
@@ -154,6 +156,7 @@ fn libc(view: &View<'_>, stage: usize) -> Option<Libc> {
 
 /// A program that was linked with glibc, where there is none.
 pub(super) fn other_libc(view: &View<'_>, found: &mut Found<'_>) {
+    let mut linkers: HashMap<usize, Linker> = HashMap::new();
     for item in view.items.iter().filter(|item| !item.onbuild) {
         let (Kind::Copy(copy), Some(stage)) = (item.kind, item.stage) else {
             continue;
@@ -170,7 +173,8 @@ pub(super) fn other_libc(view: &View<'_>, found: &mut Found<'_>) {
         if libc(view, source) != Some(Libc::Glibc) || is_data(copy) {
             continue;
         }
-        if let Some((tool, remedy)) = linked(view, source, copy) {
+        let linker = *linkers.entry(source).or_insert_with(|| linker(view, source));
+        if let Some((tool, remedy)) = linker.filter(|(tool, _)| may_be_made_by(tool, copy)) {
             let message = format!(
                 "what `{tool}` makes in `{}` needs glibc, and {there}: {remedy}",
                 from.raw
@@ -198,8 +202,10 @@ fn is_data(copy: &Copy) -> bool {
     paths(copy).all(data)
 }
 
-/// What makes dynamic programs in a stage, and how they become static.
-fn linked(view: &View<'_>, stage: usize, copy: &Copy) -> Option<(&'static str, &'static str)> {
+/// What links with glibc in a stage: a tool, and how its programs become static.
+type Linker = Option<(&'static str, &'static str)>;
+
+fn linker(view: &View<'_>, stage: usize) -> Linker {
     let text: String = view
         .ancestors(stage)
         .map(|stage| stage_text(view, stage.index))
@@ -222,15 +228,19 @@ fn linked(view: &View<'_>, stage: usize, copy: &Copy) -> Option<(&'static str, &
             "build for a musl target, or take a Debian image for this stage",
         ));
     }
+    let pip = libc_is_python(view, stage) && has_pip(view, stage);
+    pip.then_some((PIP, "take Alpine for both stages, or Debian"))
+}
+
+const PIP: &str = "pip";
+
+/// Whether what is copied may be what a tool made.
+fn may_be_made_by(tool: &str, copy: &Copy) -> bool {
     let packages = |path: &str| {
-        ["site-packages", "venv", "/install", "/.local", "/wheels"]
-            .iter()
-            .any(|part| path.contains(part))
+        let parts = ["site-packages", "venv", "/install", "/.local", "/wheels"];
+        parts.iter().any(|part| path.contains(part))
     };
-    if libc_is_python(view, stage) && has_pip(view, stage) && paths(copy).any(packages) {
-        return Some(("pip", "take Alpine for both stages, or Debian"));
-    }
-    None
+    tool != PIP || paths(copy).any(packages)
 }
 
 fn libc_is_python(view: &View<'_>, stage: usize) -> bool {
@@ -330,19 +340,12 @@ pub(super) fn emulated(view: &View<'_>, found: &mut Found<'_>) {
         if view.ancestors(stage).any(|stage| stage.from.platform.is_some()) {
             continue;
         }
-        let crosses = |command: &&shell::Command| {
-            let arch = |text: &str| text.contains("TARGETARCH");
-            command.is(&["go"], &["build", "install"]) && command.assignments.iter().any(|word| arch(&word.text))
-        };
-        let exported = |run: &RunScript| {
-            run.text()
-                .is_some_and(|text| text.contains("GOARCH=$TARGETARCH") || text.contains("GOARCH=${TARGETARCH}"))
-        };
-        let mut commands = run.script.commands.iter();
-        let command = commands.find(crosses).or_else(|| {
-            let mut commands = run.script.commands.iter();
-            commands.find(|command| exported(run) && command.is(&["go"], &["build", "install"]))
-        });
+        let set = |word: &shell::Word| word.text.contains("TARGETARCH");
+        let goes = |command: &&shell::Command| command.is(&["go"], &["build", "install"]);
+        let exported = |text: &str| text.contains("GOARCH=$TARGETARCH") || text.contains("GOARCH=${TARGETARCH}");
+        let mut compiles = run.script.commands.iter().filter(goes).peekable();
+        let all = compiles.peek().is_some() && run.text().is_some_and(exported);
+        let command = compiles.find(|command| all || command.assignments.iter().any(set));
         if let Some(command) = command {
             let message = "this compiles for any platform, but runs on the target's, emulated: FROM \
                            --platform=$BUILDPLATFORM lets it run on this machine's";
@@ -353,31 +356,27 @@ pub(super) fn emulated(view: &View<'_>, found: &mut Found<'_>) {
 
 /// The same packages in two stages on the same image.
 pub(super) fn common_base(view: &View<'_>, found: &mut Found<'_>) {
-    let mut seen: Vec<(usize, &str, Vec<String>)> = Vec::new();
+    // For each image the first stage that installs something on it, and what.
+    let mut first: HashMap<&str, (usize, HashSet<String>)> = HashMap::new();
     for (item, _, run) in view.runs().filter(|(item, ..)| !item.onbuild) {
-        let Some(stage) = item.stage else { continue };
-        let image = view.file.stages[stage].from.image.raw.as_str();
-        if view.parents[stage].is_some() {
+        let Some(stage) = item.stage.filter(|stage| view.parents[*stage].is_none()) else {
             continue;
-        }
+        };
+        let image = view.file.stages[stage].from.image.raw.as_str();
         for command in &run.script.commands {
-            let packages: Vec<String> = super::weight::installed(command)
-                .into_iter()
-                .map(|word| word.text.clone())
-                .collect();
-            let same = |(other, base, before): &&(usize, &str, Vec<String>)| {
-                let shared = packages.iter().filter(|package| before.contains(package)).count();
-                *other != stage && *base == image && shared > 1
-            };
-            if let Some((other, ..)) = seen.iter().find(same) {
+            let packages = super::weight::installed(command);
+            if packages.is_empty() {
+                continue;
+            }
+            let (other, before) = first.entry(image).or_insert_with(|| (stage, HashSet::new()));
+            if *other == stage {
+                before.extend(packages.iter().map(|word| word.text.clone()));
+            } else if packages.iter().filter(|word| before.contains(&word.text)).count() > 1 {
+                let line = view.file.line(view.file.stages[*other].instruction.span.start);
                 let message = format!(
-                    "the stage of line {} installs the same on the same image: a stage that both are built on does it once",
-                    view.file.line(view.file.stages[*other].instruction.span.start)
+                    "the stage of line {line} installs the same on the same image: a stage that both are built on does it once"
                 );
                 found.word((item, run), command, None, message);
-            }
-            if !packages.is_empty() {
-                seen.push((stage, image, packages));
             }
         }
     }

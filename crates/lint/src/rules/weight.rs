@@ -1,5 +1,7 @@
 //! What makes an image larger, or a build slower, than it need be.
 
+use std::collections::HashSet;
+
 use kiln_dockerfile::ast::{Kind, SourcePath};
 
 use super::Found;
@@ -248,13 +250,12 @@ pub(super) fn archive_stays(view: &View<'_>, found: &mut Found<'_>) {
         if mounted || removes || !item.stage.is_some_and(|stage| view.is_built_on(stage)) {
             continue;
         }
+        let unpack = |command: &&Command| matches!(command.name.as_str(), "tar" | "unzip" | "bsdtar");
+        let unpacked = commands.iter().filter(unpack).flat_map(|command| &command.args);
+        let unpacked: HashSet<&str> = unpacked.map(|word| file_name(&word.text)).collect();
         let kept = commands.iter().find_map(|fetch| {
-            let name = fetched(fetch)?;
-            let unpacks = |command: &Command| {
-                matches!(command.name.as_str(), "tar" | "unzip" | "bsdtar")
-                    && command.args.iter().any(|word| file_name(&word.text) == name)
-            };
-            commands.iter().any(unpacks).then_some((fetch, name))
+            let name = fetched(fetch).filter(|name| unpacked.contains(name))?;
+            Some((fetch, name))
         });
         if let Some((command, name)) = kept {
             let message =

@@ -19,6 +19,8 @@ fn many_of_everything() {
     check(&format!("FROM a\nENV{}\n", pairs.concat()));
     let installs = "yum install -y a && \\\n".repeat(20_000);
     check(&format!("FROM a\nRUN {installs} yum clean all\n"));
+    let fetches = "curl -O https://a.b/c.tar.gz | sh && \\\n".repeat(10_000);
+    check(&format!("FROM a\nRUN {fetches} true\n"));
     check(&format!(
         "FROM a\n{}",
         "COPY a.tar /x/\nRUN tar -xf b.tar\n".repeat(2_000)
