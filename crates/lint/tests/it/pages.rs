@@ -52,7 +52,7 @@ fn the_documentation_is_up_to_date() {
 
 fn index() -> String {
     let mut text =
-        "# Rules of `kiln lint`\n\n`DL` are hadolint's, `K` Kiln's own; BuildKit's checks have their names and \
+        "# Rules of `kiln lint`\n\n`DL` are hadolint's, `SC` ShellCheck's, `K` Kiln's own; BuildKit's checks have their names and \
                     pages there (`kiln explain` has one for each). What is found by a rule that is off is shown where \
                     a severity is given to it.\n\n| rule | severity | asks that |\n|---|---|---|\n"
             .to_owned();
