@@ -223,7 +223,7 @@ fn findings_are_published_with_their_places() {
     assert_eq!(found("DL1000")["source"], "kiln");
     // Two code units are one character of 𝄞.
     assert_eq!(found("DL1000")["range"]["start"], json!({"line": 1, "character": 13}));
-    assert_eq!(found("MaintainerDeprecated")["tags"], json!([2]));
+    assert_eq!(found("DL4000")["tags"], json!([2]));
     let related = &found("MultipleInstructionsDisallowed")["relatedInformation"][0];
     assert_eq!(related["location"]["uri"], URI);
     assert!(all.iter().all(|each| each.get("codeDescription").is_none()));

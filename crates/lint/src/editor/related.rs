@@ -75,7 +75,6 @@ mod tests {
             let places = related(&file, finding.unwrap_or_else(|| panic!("no {code}: {found:?}")));
             places.iter().map(|(span, _)| file.line(span.start)).collect()
         };
-        assert_eq!(lines("DuplicateStageName"), [1]);
         assert_eq!(lines("DL3024"), [1]);
         assert_eq!(lines("MultipleInstructionsDisallowed").len(), 1);
         assert_eq!(lines("DL4003").len(), 1);
