@@ -23,8 +23,8 @@ const KEPT: i64 = 1 << 20;
 /// Inode numbers of a file system that are looked up together. Those of files in one directory are mostly neighbours.
 const BLOCK: i64 = 256;
 
-/// How many blocks are in memory, at most 6 MB. When they are full others take their place, unless it was not worth it.
-const BLOCKS: usize = 256;
+/// How many blocks are in memory, at most 12 MB: those of some tens of thousands of files, which several steps look at. When they are full others take their place, unless it was not worth it.
+const BLOCKS: usize = 512;
 
 /// How many files must be looked for in a block for it to be worth reading. Otherwise they are looked up one by one.
 const WORTHWHILE: usize = 16;
