@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use kiln_image::{Config, Platform, Reference, ReferenceError};
 use kiln_plan::{ImageRequest, Network, ResolvedImage};
-use kiln_sandbox::{BindSource, Child, Kind, Mount, MountKind, Overlay, Prepared, Spec, Stdio, User};
+use kiln_sandbox::{BindSource, Child, Exit, Kind, Mount, MountKind, Overlay, Prepared, Spec, Stdio, User};
 use kiln_store::{Entry, Found};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::AsFd;
@@ -160,15 +160,19 @@ fn wait(child: &mut Child, cancel: &Cancel) -> StepResult<u8> {
             child.kill()?;
         }
     }
-    let exit = child.wait()?;
+    Ok(code(&child.wait()?))
+}
+
+/// The exit code that a shell would give: of a program that a signal ended 128 and its number.
+pub(crate) fn code(exit: &Exit) -> u8 {
     let code = exit
         .code
         .unwrap_or_else(|| SIGNAL_BASE + exit.signal.unwrap_or_default());
-    Ok(u8::try_from(code).unwrap_or(u8::MAX))
+    u8::try_from(code).unwrap_or(u8::MAX)
 }
 
 /// Whether the program ended before the build was cancelled or the time was over.
-fn ends(child: &Child, cancel: Option<&Cancel>, time: Option<&Timespec>) -> StepResult<bool> {
+pub(crate) fn ends(child: &Child, cancel: Option<&Cancel>, time: Option<&Timespec>) -> StepResult<bool> {
     let mut fds = vec![PollFd::from_borrowed_fd(child.pidfd(), PollFlags::IN)];
     fds.extend(cancel.map(|cancel| PollFd::from_borrowed_fd(cancel.fd(), PollFlags::IN)));
     rustix::io::retry_on_intr(|| poll(&mut fds, time)).map_err(StepError::errno("wait for", "the program"))?;

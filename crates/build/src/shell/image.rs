@@ -4,14 +4,11 @@ use kiln_image::{Config, Platform};
 use kiln_plan::Network;
 
 use super::{Attach, Opener, Place, ShellSpec};
-use crate::builder::{Builder, FIRST_TASK};
+use crate::builder::Builder;
 use crate::cancel::Cancel;
 use crate::error::{Error, StepResult};
 use crate::event::Sink;
-use crate::images::Images;
-use crate::processors::Processors;
 use crate::run::find;
-use crate::session::Tasks;
 
 /// Docker's size of `/dev/shm`.
 pub(super) const SHM_SIZE: u64 = 64 << 20;
@@ -27,16 +24,7 @@ impl Builder {
         sink: &dyn Sink,
         cancel: &Cancel,
     ) -> Result<u8, Error> {
-        let tasks = Tasks::new(sink, FIRST_TASK);
-        let images = Images::new(&self.store, &self.registry, &tasks, cancel);
-        let opener = Opener {
-            images: &images,
-            processors: &Processors::default(),
-            stop: cancel,
-            spec,
-            attach,
-        };
-        Ok(open(&opener, image, platform)?)
+        self.with_opener(spec, attach, sink, cancel, |opener| open(opener, image, platform))
     }
 }
 

@@ -13,14 +13,17 @@ use kiln_plan::Network;
 pub use kiln_sandbox::TerminalSize;
 use kiln_sandbox::{BindSource, Child, Error as Sandbox, Kind, Mount, MountKind, Overlay, Prepared, Spec, Stdio, User};
 use kiln_store::LayerDir;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::Timespec;
 use rustix::process::Signal;
 
+use crate::builder::{Builder, FIRST_TASK};
 use crate::cancel::Cancel;
-use crate::error::{StepError, StepResult};
+use crate::error::{Error, StepError, StepResult};
+use crate::event::Sink;
 use crate::images::Images;
 use crate::processors::Processors;
-use crate::session::{hosts_file, resolv_conf};
+use crate::run::{code, ends};
+use crate::session::{Tasks, hosts_file, resolv_conf};
 pub(crate) use place::Place;
 pub use step::{Moment, PastStep};
 use toolbox::Toolbox;
@@ -88,9 +91,6 @@ pub trait Attach: Sync {
 /// How long a shell that is asked to stop may take. It has nothing to save.
 const GRACE: Timespec = Timespec { tv_sec: 2, tv_nsec: 0 };
 
-/// Linux's signals are fewer; exit codes above this name one.
-const SIGNAL_BASE: i32 = 128;
-
 /// Where commands are looked for when the environment does not say (docker's default).
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -105,6 +105,28 @@ pub(crate) struct Opener<'a> {
     pub(crate) stop: &'a Cancel,
     pub(crate) spec: &'a ShellSpec,
     pub(crate) attach: &'a dyn Attach,
+}
+
+impl Builder {
+    /// What opens a shell outside of a build, for `open`.
+    fn with_opener(
+        &self,
+        spec: &ShellSpec,
+        attach: &dyn Attach,
+        sink: &dyn Sink,
+        cancel: &Cancel,
+        open: impl FnOnce(&Opener<'_>) -> StepResult<u8>,
+    ) -> Result<u8, Error> {
+        let tasks = Tasks::new(sink, FIRST_TASK);
+        let images = Images::new(&self.store, &self.registry, &tasks, cancel);
+        Ok(open(&Opener {
+            images: &images,
+            processors: &Processors::default(),
+            stop: cancel,
+            spec,
+            attach,
+        })?)
+    }
 }
 
 impl Opener<'_> {
@@ -221,11 +243,7 @@ impl Opener<'_> {
                 child.kill()?;
             }
         }
-        let exit = child.wait()?;
-        let code = exit
-            .code
-            .unwrap_or_else(|| SIGNAL_BASE + exit.signal.unwrap_or_default());
-        Ok(u8::try_from(code).unwrap_or(u8::MAX))
+        Ok(code(&child.wait()?))
     }
 
     fn toolbox(&self, source: Option<&ToolboxSource>) -> StepResult<Toolbox> {
@@ -312,12 +330,4 @@ fn mount<'a>(mount: &ShellMount) -> Mount<'a> {
             },
         },
     }
-}
-
-/// Whether the program ended before it was to stop or the time was over.
-fn ends(child: &Child, stop: Option<&Cancel>, time: Option<&Timespec>) -> StepResult<bool> {
-    let mut fds = vec![PollFd::from_borrowed_fd(child.pidfd(), PollFlags::IN)];
-    fds.extend(stop.map(|stop| PollFd::from_borrowed_fd(stop.fd(), PollFlags::IN)));
-    rustix::io::retry_on_intr(|| poll(&mut fds, time)).map_err(StepError::errno("wait for", "the shell"))?;
-    Ok(!fds[0].revents().is_empty())
 }

@@ -8,16 +8,14 @@ use kiln_store::{BuildId, LayerDir, LayerId, LockGuard};
 
 use super::image::SHM_SIZE;
 use super::{Attach, Opener, Place, ShellSpec, shell_of};
-use crate::builder::{Builder, FIRST_TASK};
+use crate::builder::Builder;
 use crate::cache::lock_name;
 use crate::cancel::Cancel;
 use crate::error::{Error, StepError, StepResult};
 use crate::event::Sink;
 use crate::images::Images;
 use crate::places::{Around, Noted, NotedKind, NotedMount, Places};
-use crate::processors::Processors;
 use crate::request::Access;
-use crate::session::Tasks;
 use crate::waiting::{self, Share};
 
 /// Which file tree of a step.
@@ -52,16 +50,7 @@ impl Builder {
         sink: &dyn Sink,
         cancel: &Cancel,
     ) -> Result<u8, Error> {
-        let tasks = Tasks::new(sink, FIRST_TASK);
-        let images = Images::new(&self.store, &self.registry, &tasks, cancel);
-        let opener = Opener {
-            images: &images,
-            processors: &Processors::default(),
-            stop: cancel,
-            spec,
-            attach,
-        };
-        Ok(open(&opener, past, access)?)
+        self.with_opener(spec, attach, sink, cancel, |opener| open(opener, past, access))
     }
 }
 
