@@ -79,11 +79,16 @@ impl LabelKind {
 pub struct Context {
     /// The text of its `.dockerignore`, if it has one.
     pub ignore: Option<String>,
-    /// What is in its uppermost directory.
-    pub names: BTreeSet<String>,
+    /// What its uppermost directory has of the [names that rules ask for](Self::asked).
+    pub names: BTreeSet<&'static str>,
 }
 
 impl Context {
+    /// The names that rules ask for: nobody need list a directory for them.
+    pub fn asked() -> impl Iterator<Item = &'static str> {
+        crate::rules::unwanted()
+    }
+
     /// Whether its `.dockerignore` leaves something of the uppermost directory out. One that cannot be read is no
     /// linter's matter, and leaves out everything.
     pub(crate) fn leaves_out(&self, name: &str) -> bool {

@@ -30,6 +30,8 @@ use crate::finding::{Finding, Fix, Severity};
 use crate::shell::{Command, Word};
 use crate::view::{Item, RunScript, View};
 
+pub(crate) use weight::unwanted;
+
 /// A rule.
 #[derive(Debug, Clone, Copy)]
 pub struct Rule {

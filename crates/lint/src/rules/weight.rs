@@ -351,6 +351,11 @@ const UNWANTED: &[(&str, &str)] = &[
     (".venv", "an environment of this machine does not run elsewhere"),
 ];
 
+/// Their names.
+pub(crate) fn unwanted() -> impl Iterator<Item = &'static str> {
+    UNWANTED.iter().map(|(name, _)| *name)
+}
+
 /// `COPY . .` of a context that has such things, and no `.dockerignore` that leaves them out.
 pub(super) fn not_ignored(view: &View<'_>, found: &mut Found<'_>) {
     let Some(context) = &view.config.context else { return };
@@ -367,7 +372,7 @@ pub(super) fn not_ignored(view: &View<'_>, found: &mut Found<'_>) {
     });
     let Some(item) = all else { return };
     for (name, why) in UNWANTED {
-        if context.names.iter().any(|there| there == name) && !context.leaves_out(name) {
+        if context.names.contains(name) && !context.leaves_out(name) {
             found.whole(
                 item,
                 format!("the context has `{name}`, which no .dockerignore leaves out: {why}"),

@@ -22,7 +22,7 @@ fn config(code: &str) -> Config {
         // A repository lies there.
         context: (code == "K2013").then(|| Context {
             ignore: None,
-            names: [".git".to_owned()].into(),
+            names: [".git"].into(),
         }),
         ..Config::default()
     };

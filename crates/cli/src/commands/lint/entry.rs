@@ -1,7 +1,6 @@
 //! What is named on the command line: Dockerfiles, or files that name Dockerfiles, Compose's and bake's.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use kiln_lint::Context;
@@ -9,9 +8,6 @@ use serde::Deserialize;
 
 use crate::context::read_ignore;
 use crate::failure::Failure;
-
-/// So many names of a context are looked at: of what rules ask for, one is among the first.
-const MOST_NAMES: usize = 100_000;
 
 /// Longer chains of targets that inherit are refused.
 const DEEPEST: usize = 100;
@@ -45,12 +41,7 @@ impl Entry {
             return Ok(None);
         };
         let ignore = read_ignore(directory, Some(&self.dockerfile))?.map(|(text, _)| text);
-        let Ok(names) = fs::read_dir(directory) else {
-            return Ok(None);
-        };
-        let names = names
-            .take(MOST_NAMES)
-            .filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let names = Context::asked().filter(|name| directory.join(name).symlink_metadata().is_ok());
         Ok(Some(Context {
             ignore,
             names: names.collect(),
