@@ -22,6 +22,7 @@ mod known_files;
 mod layout;
 mod load;
 mod measure;
+mod mount_source;
 mod mounts;
 mod on_fail;
 mod output;

@@ -1,9 +1,9 @@
 //! A shell in a step of a build that is over.
 
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
-use kiln_sandbox::{BindSource, Mount, MountKind, Overlay, Ulimit};
+use kiln_sandbox::{Mount, Overlay, Ulimit};
 use kiln_store::{BuildId, LayerDir, LayerId, LockGuard};
 
 use super::image::SHM_SIZE;
@@ -14,6 +14,7 @@ use crate::cancel::Cancel;
 use crate::error::{Error, StepError, StepResult};
 use crate::event::Sink;
 use crate::images::Images;
+use crate::mount_source::MountSource;
 use crate::places::{Around, Noted, NotedKind, NotedMount, Places};
 use crate::request::Access;
 use crate::waiting::{self, Share};
@@ -177,7 +178,7 @@ impl Place<'_> {
 /// Mounts that a step had, as far as they can be had again.
 #[derive(Default)]
 struct Remade {
-    mounts: Vec<(String, Source)>,
+    mounts: Vec<(String, MountSource)>,
     trees: Vec<OwnedFd>,
     env: Vec<(String, String)>,
     /// What cannot be had again.
@@ -186,26 +187,6 @@ struct Remade {
     discarded: Vec<LayerDir>,
     /// Cache mounts that may be written to, by name.
     caches: Vec<(String, LockGuard)>,
-}
-
-enum Source {
-    Tree {
-        index: usize,
-        path: String,
-        read_only: bool,
-    },
-    Path {
-        path: PathBuf,
-        read_only: bool,
-    },
-    Tmpfs {
-        size: Option<u64>,
-    },
-    File {
-        content: Vec<u8>,
-        mode: u32,
-        owner: (u32, u32),
-    },
 }
 
 impl Remade {
@@ -225,11 +206,15 @@ impl Remade {
                 Some(name) => self.cache(images, name, *alone, *read_only)?,
                 None => None,
             },
-            NotedKind::Tmpfs { size } => Some(Source::Tmpfs { size: *size }),
-            NotedKind::Secret { id, mode, uid, gid } => access.secret(id)?.map(|content| Source::File {
+            NotedKind::Tmpfs { size } => Some(MountSource::Tmpfs {
+                size: *size,
+                mode: 0o1777,
+            }),
+            NotedKind::Secret { id, mode, uid, gid } => access.secret(id)?.map(|content| MountSource::File {
                 content,
                 mode: *mode,
-                owner: (*uid, *gid),
+                uid: *uid,
+                gid: *gid,
             }),
             NotedKind::SecretEnv { id, variable } => {
                 if let Some(text) = access.secret(id)?.and_then(|content| String::from_utf8(content).ok()) {
@@ -239,10 +224,11 @@ impl Remade {
                 None
             }
             NotedKind::Ssh { .. } => None,
-            NotedKind::Inline { content, mode } => Some(Source::File {
+            NotedKind::Inline { content, mode } => Some(MountSource::File {
                 content: content.clone().into_bytes(),
                 mode: *mode,
-                owner: (0, 0),
+                uid: 0,
+                gid: 0,
             }),
         };
         match source {
@@ -252,7 +238,7 @@ impl Remade {
         Ok(())
     }
 
-    fn bind(&mut self, images: &Images<'_>, layers: &[LayerId], path: &str, writable: bool) -> StepResult<Source> {
+    fn bind(&mut self, images: &Images<'_>, layers: &[LayerId], path: &str, writable: bool) -> StepResult<MountSource> {
         let upper = images.store.new_layer()?;
         let below = images.store.new_layer()?;
         let mut lower = images.directories(&images.mountable(layers)?);
@@ -264,14 +250,20 @@ impl Remade {
         };
         self.trees.push(tree.mount()?);
         self.discarded.extend([upper, below]);
-        Ok(Source::Tree {
+        Ok(MountSource::Tree {
             index: self.trees.len() - 1,
             path: path.to_owned(),
             read_only: !writable,
         })
     }
 
-    fn cache(&mut self, images: &Images<'_>, name: &str, alone: bool, read_only: bool) -> StepResult<Option<Source>> {
+    fn cache(
+        &mut self,
+        images: &Images<'_>,
+        name: &str,
+        alone: bool,
+        read_only: bool,
+    ) -> StepResult<Option<MountSource>> {
         if !self.caches.iter().any(|(held, _)| held == name) {
             let share = if alone { Share::Alone } else { Share::Shared };
             let explain = || {
@@ -283,41 +275,15 @@ impl Remade {
             self.caches.push((name.to_owned(), lock));
         }
         let path = images.store.cache_mount(name)?;
-        Ok(path.map(|path| Source::Path { path, read_only }))
+        Ok(path.map(|path| MountSource::Path { path, read_only }))
     }
 
     fn mounts(&self) -> Vec<Mount<'_>> {
-        let mount = |(target, source): &(String, Source)| Mount {
+        let mount = |(target, source): &(String, MountSource)| Mount {
             target: target.clone(),
-            kind: self.kind(source),
+            kind: source.kind(&self.trees),
         };
         self.mounts.iter().map(mount).collect()
-    }
-
-    fn kind(&self, source: &Source) -> MountKind<'_> {
-        match source {
-            Source::Tree { index, path, read_only } => MountKind::Bind {
-                source: BindSource::Tree {
-                    root: self.trees[*index].as_fd(),
-                    path: path.clone(),
-                },
-                read_only: *read_only,
-            },
-            Source::Path { path, read_only } => MountKind::Bind {
-                source: BindSource::Path(path.clone()),
-                read_only: *read_only,
-            },
-            Source::Tmpfs { size } => MountKind::Tmpfs {
-                size: *size,
-                mode: 0o1777,
-            },
-            Source::File { content, mode, owner } => MountKind::File {
-                content: content.clone(),
-                mode: *mode,
-                uid: owner.0,
-                gid: owner.1,
-            },
-        }
     }
 
     /// Measures the cache mounts, which may have grown.

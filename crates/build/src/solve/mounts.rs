@@ -1,12 +1,9 @@
 //! What a process sees besides its root: bind mounts, cache mounts, secrets, and what the whole build adds.
 
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
 
 use kiln_plan::{Exec, MountKind};
-use kiln_sandbox::BindSource;
 use kiln_store::LayerDir;
-use rustix::fd::AsFd;
 
 use super::agent::Forwarded;
 use super::caches::Caches;
@@ -14,6 +11,7 @@ use super::devices::{self, Devices};
 use super::{Done, Solver};
 use crate::error::{StepError, StepResult};
 use crate::event::TaskId;
+use crate::mount_source::MountSource;
 
 /// Where steps see the build's certificate authorities.
 const CA_BUNDLE: &str = "/run/kiln/ca-bundle.crt";
@@ -49,33 +47,7 @@ pub(super) struct Mounted {
 
 struct Entry {
     target: String,
-    source: EntrySource,
-}
-
-enum EntrySource {
-    /// A path in `trees[index]`.
-    Tree {
-        index: usize,
-        path: String,
-        read_only: bool,
-    },
-    Path {
-        path: PathBuf,
-        read_only: bool,
-    },
-    Device {
-        path: PathBuf,
-    },
-    Tmpfs {
-        size: Option<u64>,
-        mode: u32,
-    },
-    File {
-        content: Vec<u8>,
-        mode: u32,
-        uid: u32,
-        gid: u32,
-    },
+    source: MountSource,
 }
 
 impl Mounted {
@@ -84,10 +56,10 @@ impl Mounted {
         self.env.extend(devices.env);
         self.groups.extend(devices.groups);
         for (target, path) in devices.nodes {
-            self.add(&target, EntrySource::Device { path });
+            self.add(&target, MountSource::Device { path });
         }
         for (target, path, read_only) in devices.binds {
-            self.add(&target, EntrySource::Path { path, read_only });
+            self.add(&target, MountSource::Path { path, read_only });
         }
     }
 
@@ -95,45 +67,12 @@ impl Mounted {
     pub(super) fn mounts(&self) -> Vec<kiln_sandbox::Mount<'_>> {
         let mount = |entry: &Entry| kiln_sandbox::Mount {
             target: entry.target.clone(),
-            kind: self.kind(&entry.source),
+            kind: entry.source.kind(&self.trees),
         };
         self.entries.iter().map(mount).collect()
     }
 
-    fn kind(&self, source: &EntrySource) -> kiln_sandbox::MountKind<'_> {
-        use kiln_sandbox::MountKind as Kind;
-        match source {
-            EntrySource::Tree { index, path, read_only } => Kind::Bind {
-                source: BindSource::Tree {
-                    root: self.trees[*index].as_fd(),
-                    path: path.clone(),
-                },
-                read_only: *read_only,
-            },
-            EntrySource::Path { path, read_only } => Kind::Bind {
-                source: BindSource::Path(path.clone()),
-                read_only: *read_only,
-            },
-            EntrySource::Device { path } => Kind::Device { source: path.clone() },
-            EntrySource::Tmpfs { size, mode } => Kind::Tmpfs {
-                size: *size,
-                mode: *mode,
-            },
-            EntrySource::File {
-                content,
-                mode,
-                uid,
-                gid,
-            } => Kind::File {
-                content: content.clone(),
-                mode: *mode,
-                uid: *uid,
-                gid: *gid,
-            },
-        }
-    }
-
-    fn add(&mut self, target: &str, source: EntrySource) {
+    fn add(&mut self, target: &str, source: MountSource) {
         self.entries.push(Entry {
             target: target.to_owned(),
             source,
@@ -164,7 +103,7 @@ impl Solver<'_> {
                 let path = self.cache(task, caches, exec, place)?;
                 mounted.add(
                     target,
-                    EntrySource::Path {
+                    MountSource::Path {
                         path,
                         read_only: *read_only,
                     },
@@ -172,7 +111,7 @@ impl Solver<'_> {
             }
             MountKind::Tmpfs { size } => mounted.add(
                 target,
-                EntrySource::Tmpfs {
+                MountSource::Tmpfs {
                     size: *size,
                     mode: 0o1777,
                 },
@@ -187,7 +126,7 @@ impl Solver<'_> {
                 if let Some(content) = self.secret(id, *required)? {
                     mounted.add(
                         target,
-                        EntrySource::File {
+                        MountSource::File {
                             content,
                             mode: *mode,
                             uid: *uid,
@@ -217,13 +156,13 @@ impl Solver<'_> {
                 if let Some(forwarded) = self.agent(id, *required, *mode, (*uid, *gid))? {
                     let path = forwarded.path().to_owned();
                     mounted.agents.push(forwarded);
-                    mounted.add(target, EntrySource::Path { path, read_only: false });
+                    mounted.add(target, MountSource::Path { path, read_only: false });
                 }
             }
             MountKind::Inline { content, mode } => {
                 mounted.add(
                     target,
-                    EntrySource::File {
+                    MountSource::File {
                         content: content.clone().into_bytes(),
                         mode: *mode,
                         uid: 0,
@@ -255,7 +194,7 @@ impl Solver<'_> {
         let index = mounted.trees.len() - 1;
         mounted.add(
             target,
-            EntrySource::Tree {
+            MountSource::Tree {
                 index,
                 path: source.to_owned(),
                 read_only: !writable,
@@ -285,7 +224,7 @@ impl Solver<'_> {
         };
         mounted.add(
             CA_BUNDLE,
-            EntrySource::Path {
+            MountSource::Path {
                 path: path.clone(),
                 read_only: true,
             },
