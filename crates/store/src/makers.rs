@@ -33,7 +33,7 @@ const IN_BUILDS: &str = "
 
 /// The layers of a build's steps that are still there: of those that ran, and of those that were cached.
 const OF_BUILD: &str = "
-    SELECT steps.name, layers.size
+    SELECT steps.name, layers.id, layers.size
     FROM steps JOIN layers ON layers.id = coalesce(
         (SELECT runs.layer FROM runs
          WHERE runs.build = steps.build AND runs.step = steps.number AND runs.layer IS NOT NULL
@@ -43,31 +43,16 @@ const OF_BUILD: &str = "
     WHERE steps.build = ? ORDER BY steps.number";
 
 impl Store {
-    /// The steps of a build that made layers, or found them in the cache, by name.
-    pub fn layers_of_build(&self, build: BuildId) -> Result<Vec<(String, LayerId)>> {
-        let db = self.db();
-        let mut statement = db.prepare_cached(
-            "SELECT steps.name, runs.layer FROM steps JOIN runs ON runs.build = steps.build AND runs.step = steps.number
-             WHERE steps.build = ?1 AND runs.layer IN (SELECT id FROM layers)
-             UNION SELECT steps.name, records.layer FROM steps
-             JOIN records ON records.build = steps.made_by AND records.name = steps.name
-             WHERE steps.build = ?1 AND records.layer IN (SELECT id FROM layers)
-             ORDER BY 1, 2",
-        )?;
-        let rows = statement.query_map([build.0], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))?;
-        let rows: Vec<(String, String)> = rows.collect::<rusqlite::Result<_>>()?;
-        rows.into_iter()
-            .map(|(name, layer)| Ok((name, LayerId::parse(layer)?)))
-            .collect()
-    }
-
-    /// The steps of a build by name, as shown to people, and the unpacked bytes of their layers; without those whose layer
-    /// is gone, or that had none.
-    pub fn step_sizes(&self, build: BuildId) -> Result<Vec<(String, u64)>> {
+    /// The steps of a build by name, as shown to people, with their layers and the unpacked bytes of these; without those
+    /// whose layer is gone, or that had none.
+    pub fn layers_of_build(&self, build: BuildId) -> Result<Vec<(String, LayerId, u64)>> {
         let db = self.db();
         let mut statement = db.prepare_cached(OF_BUILD)?;
-        let rows = statement.query_map([build.0], |row| Ok((row.get(0)?, from_sql(row.get(1)?))))?;
-        Ok(rows.collect::<rusqlite::Result<_>>()?)
+        let rows = statement.query_map([build.0], |row| Ok((row.get(0)?, row.get(1)?, from_sql(row.get(2)?))))?;
+        let rows: Vec<(String, String, u64)> = rows.collect::<rusqlite::Result<_>>()?;
+        rows.into_iter()
+            .map(|(name, layer, size)| Ok((name, LayerId::parse(layer)?, size)))
+            .collect()
     }
 
     /// The step that made a layer; `None` of layers that came from elsewhere.

@@ -58,7 +58,8 @@ pub(crate) fn known_weight(settings: &Settings, steps: &[String]) -> Option<u64>
         steps.iter().all(|step| names.contains(step))
     };
     let build = store.builds().ok()?.into_iter().find(has_all)?;
-    let sizes: HashMap<String, u64> = store.step_sizes(build.id).ok()?.into_iter().collect();
+    let layers = store.layers_of_build(build.id).ok()?.into_iter();
+    let sizes: HashMap<String, u64> = layers.map(|(step, _, size)| (step, size)).collect();
     steps.iter().map(|step| sizes.get(step)).sum()
 }
 

@@ -129,7 +129,7 @@ impl Engine {
         let own = |layer: &LayerId| image.layers.iter().any(|known| known.id == *layer);
         let builds = image.layers.iter().filter_map(|layer| layer.maker.as_ref()?.build);
         // That it is not found is no failure: the hint is a general one then.
-        for (step, layer) in self.store.layers_of_build(builds.max()?).ok()? {
+        for (step, layer, _) in self.store.layers_of_build(builds.max()?).ok()? {
             let is_known = LayerIndex::is_known(&self.store, &layer).ok()?;
             let Some(row) = self
                 .store

@@ -49,8 +49,11 @@ fn the_newest_build_says_where_a_layer_was_made() {
     assert_eq!((maker.build, maker.lines), (Some(later), Some((7, 8))));
     assert_eq!(maker.project.as_deref(), Some("later"));
     let size = store.layer(&layer).unwrap().unwrap().size;
-    assert_eq!(store.step_sizes(later).unwrap(), [("RUN".to_owned(), size)]);
-    assert_eq!(store.step_sizes(first).unwrap(), []);
+    assert_eq!(
+        store.layers_of_build(later).unwrap(),
+        [("RUN".to_owned(), layer.clone(), size)]
+    );
+    assert_eq!(store.layers_of_build(first).unwrap(), []);
     let other = add_step(&store, 2, "other");
     let elsewhere = Record::new(other.clone(), first, "COPY", Duration::ZERO);
     store.put_record(&key(2), &elsewhere).unwrap();
