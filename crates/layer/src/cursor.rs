@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use rustix::fs::{FileType, Mode, OFlags, openat};
 use rustix::io::Errno;
@@ -22,11 +22,11 @@ const KEPT: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Cursor<'a> {
     root: BorrowedFd<'a>,
-    top: Rc<OwnedFd>,
+    top: Arc<OwnedFd>,
     /// Path of the chain's last directory.
     path: Vec<u8>,
     /// The chain: length of each directory's path, and the directory if it is kept open.
-    chain: Vec<(usize, Option<Rc<OwnedFd>>)>,
+    chain: Vec<(usize, Option<Arc<OwnedFd>>)>,
     /// Directories that were made because something lies below them.
     pub(crate) made: BTreeSet<Vec<u8>>,
 }
@@ -40,7 +40,7 @@ pub(crate) enum Missing {
 
 impl<'a> Cursor<'a> {
     pub(crate) fn new(root: BorrowedFd<'a>) -> Result<Self, Errno> {
-        let top = Rc::new(root::open(root, b"", OFlags::PATH | OFlags::DIRECTORY)?);
+        let top = Arc::new(root::open(root, b"", OFlags::PATH | OFlags::DIRECTORY)?);
         Ok(Self {
             root,
             top,
@@ -57,7 +57,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// The directory with this [clean](root::clean) path.
-    pub(crate) fn enter(&mut self, path: &[u8], missing: Missing) -> Result<Rc<OwnedFd>, Errno> {
+    pub(crate) fn enter(&mut self, path: &[u8], missing: Missing) -> Result<Arc<OwnedFd>, Errno> {
         self.back_to_common(path);
         loop {
             let known = self.chain.last().map_or(0, |(length, _)| *length);
@@ -72,19 +72,19 @@ impl<'a> Cursor<'a> {
             let directory = self.step(&path[..end], &path[start..end], missing)?;
             self.path.truncate(known);
             self.path.extend_from_slice(&path[known..end]);
-            self.chain.push((end, Some(Rc::new(directory))));
+            self.chain.push((end, Some(Arc::new(directory))));
             if let Some(far) = self.chain.len().checked_sub(KEPT + 1) {
                 self.chain[far].1 = None;
             }
         }
     }
 
-    fn current(&self) -> Rc<OwnedFd> {
+    fn current(&self) -> Arc<OwnedFd> {
         let current = self
             .chain
             .last()
             .map_or(Some(&self.top), |(_, directory)| directory.as_ref());
-        Rc::clone(current.expect("the last directory of the chain is open"))
+        Arc::clone(current.expect("the last directory of the chain is open"))
     }
 
     /// Shortens the chain to what it has in common with `path` and is still open.

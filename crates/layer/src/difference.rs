@@ -179,7 +179,7 @@ impl Differ<'_> {
     }
 
     /// What the old tree has at a path whose directory it has.
-    fn before(&mut self, path: &[u8]) -> Result<Option<(std::rc::Rc<OwnedFd>, Meta)>, Errno> {
+    fn before(&mut self, path: &[u8]) -> Result<Option<(std::sync::Arc<OwnedFd>, Meta)>, Errno> {
         let (above, name) = split(path);
         let directory = self.old.enter(above, Missing::Fail)?;
         let name = CString::new(name).map_err(|_| Errno::INVAL)?;

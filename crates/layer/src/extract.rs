@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use rustix::fs::{
     AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, Uid, chmodat, chownat, fchmod, fchown,
@@ -369,7 +369,7 @@ impl<'a> Extractor<'a> {
     }
 
     /// The directory in which an entry goes.
-    fn enter(&mut self, directory: &[u8]) -> Result<Rc<OwnedFd>, Errno> {
+    fn enter(&mut self, directory: &[u8]) -> Result<Arc<OwnedFd>, Errno> {
         match self.cursor.enter(directory, Missing::Make) {
             Err(Errno::NOTDIR) if self.style == Style::Layer && self.revive(directory)? => {
                 self.cursor.enter(directory, Missing::Make)
@@ -441,7 +441,7 @@ impl<'a> Extractor<'a> {
         ) {
             Err(Errno::EXIST) => {
                 let place = Place {
-                    directory: Rc::clone(&directory),
+                    directory: Arc::clone(&directory),
                     name,
                     path: b"",
                 };
@@ -510,7 +510,7 @@ impl<'a> Extractor<'a> {
 
 /// A name in an open directory.
 struct Place<'a> {
-    directory: Rc<OwnedFd>,
+    directory: Arc<OwnedFd>,
     name: &'a OsStr,
     /// The whole path, clean.
     path: &'a [u8],

@@ -16,17 +16,46 @@ use super::{CopyOptions, CopyStats};
 use crate::Error;
 use crate::content::Content;
 use crate::extract::{chown, times};
+use crate::mode::ModeChange;
+use crate::times::Times;
 use crate::walk::Meta;
 use crate::xattr::{self, Xattrs};
 
 /// The bits of setuid and setgid.
 const SET_IDS: u32 = 0o6000;
 
-/// Copies single files.
-pub(super) struct Copier<'a> {
-    pub(super) options: &'a CopyOptions<'a>,
-    content: Content,
-    pub(super) stats: CopyStats,
+/// What becomes of the files' attributes, whichever they are.
+#[derive(Debug)]
+pub(super) struct Rules {
+    owner: Option<(u32, u32)>,
+    mode: ModeChange,
+    powerless: bool,
+    times: Times,
+    /// See [`CopyOptions::layer`].
+    pub(super) layer: bool,
+}
+
+impl Rules {
+    pub(super) fn of(options: &CopyOptions<'_>) -> Self {
+        Self {
+            owner: options.owner,
+            mode: options.mode.clone(),
+            powerless: options.powerless,
+            times: options.times,
+            layer: options.layer,
+        }
+    }
+
+    pub(super) fn describe<'x>(&self, meta: &Meta, xattrs: &'x Xattrs) -> Attributes<'x> {
+        let is_directory = meta.kind == FileType::Directory;
+        let lost = if self.powerless && !is_directory { SET_IDS } else { 0 };
+        Attributes {
+            owner: self.owner.unwrap_or((meta.uid, meta.gid)),
+            mode: self.mode.apply(meta.mode, is_directory) & !lost,
+            mtime: self.times.of(meta.mtime),
+            xattrs,
+        }
+    }
 }
 
 /// What a copy gets.
@@ -38,39 +67,36 @@ pub(super) struct Attributes<'a> {
 }
 
 impl Attributes<'_> {
+    /// Sets what is not so yet: to ask is cheaper than to set.
     pub(super) fn apply_to(&self, file: impl AsFd) -> Result<(), Errno> {
-        fchown(
-            &file,
-            Some(Uid::from_raw(self.owner.0)),
-            Some(Gid::from_raw(self.owner.1)),
-        )?;
+        let there = Meta::of_fd(&file)?;
+        let (uid, gid) = self.owner;
+        let is_others = (there.uid, there.gid) != self.owner;
+        if is_others {
+            fchown(&file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
+        }
         xattr::apply(&file, self.xattrs)?;
-        fchmod(&file, Mode::from_raw_mode(self.mode))?;
+        // A change of owner takes the bits of setuid and setgid away.
+        if is_others || there.mode != self.mode {
+            fchmod(&file, Mode::from_raw_mode(self.mode))?;
+        }
         futimens(&file, &times(self.mtime))
     }
 }
 
+/// Copies single files.
+pub(super) struct Copier<'a> {
+    rules: &'a Rules,
+    content: Content,
+    pub(super) stats: CopyStats,
+}
+
 impl<'a> Copier<'a> {
-    pub(super) fn new(options: &'a CopyOptions<'a>) -> Self {
+    pub(super) fn new(rules: &'a Rules) -> Self {
         Self {
-            options,
+            rules,
             content: Content::default(),
             stats: CopyStats::default(),
-        }
-    }
-
-    pub(super) fn describe<'x>(&self, meta: &Meta, xattrs: &'x Xattrs) -> Attributes<'x> {
-        let is_directory = meta.kind == FileType::Directory;
-        let lost = if self.options.powerless && !is_directory {
-            SET_IDS
-        } else {
-            0
-        };
-        Attributes {
-            owner: self.options.owner.unwrap_or((meta.uid, meta.gid)),
-            mode: self.options.mode.apply(meta.mode, is_directory) & !lost,
-            mtime: self.options.times.of(meta.mtime),
-            xattrs,
         }
     }
 
@@ -81,15 +107,16 @@ impl<'a> Copier<'a> {
             Source::File(file, meta) => {
                 let (mut xattrs, _) =
                     xattr::read(file).map_err(Error::at("read the attributes of the source of", path))?;
-                if self.options.powerless {
+                if self.rules.powerless {
                     xattrs.retain(|(name, _)| !name.starts_with(b"security."));
                 }
-                let copy = place.create(|| create_file(place), path)?;
+                let attributes = self.rules.describe(meta, &xattrs);
+                let copy = place.create(|| create_file(place, attributes.mode), path)?;
                 self.stats.bytes += self
                     .content
                     .copy(file, &copy, meta)
                     .map_err(Error::at("copy the content of", path))?;
-                self.describe(meta, &xattrs)
+                attributes
                     .apply_to(&copy)
                     .map_err(Error::at("set the attributes of", path))
             }
@@ -98,9 +125,11 @@ impl<'a> Copier<'a> {
                 self.name_attributes(place, meta)
                     .map_err(Error::at("set the attributes of", path))
             }
-            Source::Node(meta) if meta.kind == FileType::Socket && !self.options.layer => {
-                let copy = place.create(|| create_file(place), path)?;
-                self.describe(meta, &Xattrs::new())
+            Source::Node(meta) if meta.kind == FileType::Socket && !self.rules.layer => {
+                let none = Xattrs::new();
+                let attributes = self.rules.describe(meta, &none);
+                let copy = place.create(|| create_file(place, attributes.mode), path)?;
+                attributes
                     .apply_to(&copy)
                     .map_err(Error::at("set the attributes of", path))
             }
@@ -130,7 +159,7 @@ impl<'a> Copier<'a> {
             }
             Err(error) => return Err(error),
         }
-        let mode = Mode::from_raw_mode(self.options.mode.apply(meta.mode, false));
+        let mode = Mode::from_raw_mode(self.rules.mode.apply(meta.mode, false));
         let set = || {
             self.name_attributes(place, meta)?;
             chmodat(&*place.directory, &*place.name, mode, AtFlags::empty())
@@ -139,12 +168,12 @@ impl<'a> Copier<'a> {
     }
 
     fn name_attributes(&self, place: &Place, meta: &Meta) -> Result<(), Errno> {
-        let owner = self.options.owner.unwrap_or((meta.uid, meta.gid));
+        let owner = self.rules.owner.unwrap_or((meta.uid, meta.gid));
         chown(&place.directory, OsStr::from_bytes(place.name.to_bytes()), owner)?;
         utimensat(
             &*place.directory,
             &*place.name,
-            &times(self.options.times.of(meta.mtime)),
+            &times(self.rules.times.of(meta.mtime)),
             AtFlags::SYMLINK_NOFOLLOW,
         )
     }

@@ -1,5 +1,6 @@
 //! Copying files from one tree to another: COPY, exports, seeds of cache mounts.
 
+mod crew;
 mod file;
 mod place;
 mod source;
@@ -12,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Gid, Mode, Uid, fchmod, fchown};
 
-use self::file::Copier;
+use self::file::{Copier, Rules};
 use self::place::{create_file, locate};
 use self::source::Source;
 use self::tree::copy_directory;
@@ -126,12 +127,13 @@ pub fn write_file(
     replace_link: bool,
 ) -> Result<(), Error> {
     let place = locate(root, dest, replace_link)?;
-    let file = place.create(|| create_file(&place), dest)?;
+    let mode = change.apply(mode, false);
+    let file = place.create(|| create_file(&place, mode), dest)?;
     let mut file = File::from(file);
     file.write_all(content).map_err(Error::at("write", dest))?;
     let set = || {
         fchown(&file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
-        fchmod(&file, Mode::from_raw_mode(change.apply(mode, false)))
+        fchmod(&file, Mode::from_raw_mode(mode))
     };
     set().map_err(Error::at("set owner and mode of", dest))?;
     place
@@ -146,7 +148,8 @@ fn copy_one(
     options: &CopyOptions<'_>,
 ) -> Result<CopyStats, Error> {
     let place = locate(dest_root, dest_path, options.replace_link)?;
-    let mut copier = Copier::new(options);
+    let rules = Rules::of(options);
+    let mut copier = Copier::new(&rules);
     copier.write(source, &place, dest_path)?;
     place
         .restore_mtime()

@@ -4,7 +4,7 @@ use std::ffi::{CString, OsStr};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, openat, readlinkat, utimensat};
 use rustix::io::Errno;
@@ -17,7 +17,7 @@ use crate::walk::Meta;
 
 /// A name in the destination.
 pub(super) struct Place {
-    pub(super) directory: Rc<OwnedFd>,
+    pub(super) directory: Arc<OwnedFd>,
     pub(super) name: CString,
     /// What the directory's time was before anything was changed, if that is to stay.
     pub(super) mtime: Option<(i64, u32)>,
@@ -52,9 +52,16 @@ impl Place {
     }
 }
 
-pub(super) fn create_file(place: &Place) -> Result<OwnedFd, Errno> {
+/// Makes a file with this mode, as far as the process's umask and the directory let it; whoever made it may write it in any
+/// case. It gives nobody rights yet.
+pub(super) fn create_file(place: &Place, mode: u32) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    openat(&*place.directory, &*place.name, flags, Mode::RUSR | Mode::WUSR)
+    openat(
+        &*place.directory,
+        &*place.name,
+        flags,
+        Mode::from_raw_mode(mode & 0o777),
+    )
 }
 
 /// Where a file goes: links followed inside the root, the last one unless it is to be replaced; the directories above
@@ -77,7 +84,7 @@ pub(super) fn locate(root: BorrowedFd<'_>, path: &Path, replace_link: bool) -> R
                     .map_err(Error::at("examine the directory of", path))?
                     .mtime;
                 return Ok(Place {
-                    directory: Rc::new(directory),
+                    directory: Arc::new(directory),
                     name,
                     mtime: Some(mtime),
                     replace_directory: false,

@@ -1,24 +1,23 @@
 //! Copying what is below a directory.
 
-use std::collections::HashMap;
 use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
+use std::sync::Arc;
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, futimens, linkat, mkdirat, unlinkat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, futimens, mkdirat, unlinkat};
 use rustix::io::Errno;
 
-use super::file::Copier;
-use super::place::Place;
-use super::source::Source;
+use super::crew::{Batch, Closing, Crew, Site};
+use super::file::Rules;
 use super::{CopyOptions, CopyStats, Filter};
 use crate::Error;
 use crate::cursor::{Cursor, Missing};
 use crate::extract::times;
 use crate::remove::remove_below;
 use crate::root::{self, clean_in_root, join, path_of, split};
-use crate::walk::{self, FileId, Meta, Name, Next, Walk};
+use crate::walk::{self, Meta, Name, Next, Walk};
 use crate::xattr::{self, Xattrs};
 
 pub(super) fn copy_directory(
@@ -44,45 +43,51 @@ pub(super) fn copy_directory(
         Err(errno) => return Err(not_a_directory(errno)),
     };
     let directory = root::make_directories(dest_root, &dest, &mut |_| ()).map_err(not_a_directory)?;
-    let mut copier = Copier::new(options);
     let (xattrs, _) = xattr::read(&top).map_err(Error::at("read the attributes of", path_of(source_path)))?;
-    let mut tree = TreeCopy {
-        source: source_path,
-        dest: dest_path,
-        cursor: Cursor::new(directory.as_fd()).map_err(Error::at("open", dest_path))?,
-        targets: Cursor::new(directory.as_fd()).map_err(Error::at("open", dest_path))?,
-        links: HashMap::new(),
-        directories: Vec::new(),
-        copier: &mut copier,
-    };
-    tree.run(top)?;
+    let site = Site::new(Rules::of(options), source_path, dest_path, directory.as_fd());
+    let walked = std::thread::scope(|scope| {
+        let mut tree = TreeCopy {
+            site: &site,
+            options,
+            cursor: Cursor::new(site.top).map_err(Error::at("open", dest_path))?,
+            directories: Vec::new(),
+            files: None,
+            crew: Crew::new(scope, &site),
+        };
+        let walked = tree.run(top);
+        tree.crew.finish();
+        walked
+    });
     let open = walk::open_directory(&directory, c".").map_err(Error::at("open", dest_path))?;
+    let attributes = site.rules.describe(meta, &xattrs);
+    // What failed while files were copied comes before what the walk came to.
+    let stats = site.end().and_then(|stats| walked.map(|()| stats))?;
     if options.layer {
         xattr::clear(&open).map_err(Error::at("set the attributes of", dest_path))?;
     }
     match kept {
         Some(kept) => futimens(&open, &times(kept.mtime)).map_err(Error::at("set the time of", dest_path))?,
-        None => copier
-            .describe(meta, &xattrs)
+        None => attributes
             .apply_to(&open)
             .map_err(Error::at("set the attributes of", dest_path))?,
     }
-    Ok(copier.stats)
+    Ok(stats)
 }
 
-/// Copies what is below a directory.
-struct TreeCopy<'a, 'b> {
-    source: &'a [u8],
-    dest: &'a Path,
-    cursor: Cursor<'a>,
-    targets: Cursor<'a>,
-    links: HashMap<FileId, Vec<u8>>,
+/// The walk through what is below a directory: it makes directories, and has files copied.
+struct TreeCopy<'s, 'e> {
+    site: &'e Site<'e>,
+    options: &'e CopyOptions<'e>,
+    cursor: Cursor<'e>,
     /// The directories that the walk is in.
     directories: Vec<Directory>,
-    copier: &'a mut Copier<'b>,
+    /// The directory at hand, and files in it that nobody copies yet.
+    files: Option<(Arc<OwnedFd>, Vec<Name>)>,
+    crew: Crew<'s, 'e>,
 }
 
-struct Directory {
+/// A directory that is copied.
+pub(super) struct Directory {
     path: Vec<u8>,
     meta: Meta,
     xattrs: Xattrs,
@@ -90,101 +95,98 @@ struct Directory {
     opaque: bool,
     /// Those that are only descended into are made when there is something in them.
     made: bool,
+    /// If files in it are being copied.
+    closing: Option<Arc<Closing>>,
 }
 
 impl TreeCopy<'_, '_> {
     fn run(&mut self, top: OwnedFd) -> Result<(), Error> {
-        let mut walk = Walk::new(top).map_err(Error::at("read the directory", path_of(self.source)))?;
-        loop {
-            match walk.next().map_err(Error::at("walk", path_of(self.source)))? {
-                Next::Name(name) => self.name(&mut walk, &name)?,
+        let source = path_of(self.site.source);
+        let mut walk = Walk::new(top).map_err(Error::at("read the directory", source))?;
+        while !self.site.has_failed() {
+            match walk.next().map_err(Error::at("walk", source))? {
+                Next::Name(name) => self.name(&mut walk, name)?,
                 Next::Left(_) => self.leave()?,
-                Next::Done => return Ok(()),
+                Next::Done => return self.flush(),
             }
         }
+        Ok(())
     }
 
-    fn name(&mut self, walk: &mut Walk, name: &Name) -> Result<(), Error> {
+    fn name(&mut self, walk: &mut Walk, mut name: Name) -> Result<(), Error> {
         let path = walk.path_of(&name.name);
-        let full = join(self.source, &path);
+        let full = join(self.site.source, &path);
         let full = path_of(&full);
-        let mut filter = Filter::Include;
-        if let Some(decide) = self.copier.options.filter {
-            let is_directory = match name.kind {
-                FileType::Unknown => {
-                    Meta::of(walk.dir(), &name.name)
-                        .map_err(Error::at("examine", full))?
-                        .kind
-                }
-                kind => kind,
-            } == FileType::Directory;
-            filter = decide(full, is_directory);
+        if name.kind == FileType::Unknown {
+            let meta = Meta::of(walk.dir(), &name.name).map_err(Error::at("examine", full))?;
+            name.kind = meta.kind;
         }
-        if filter == Filter::Exclude {
+        let is_directory = name.kind == FileType::Directory;
+        let filter = self
+            .options
+            .filter
+            .map_or(Filter::Include, |decide| decide(full, is_directory));
+        if filter == Filter::Exclude || (filter == Filter::Descend && !is_directory) {
             return Ok(());
         }
-        if self.copier.options.present.is_some_and(|present| present(full)) {
-            return self.make_directories();
+        if is_directory {
+            return self.enter(walk, &name, path, filter);
         }
-        match Source::in_directory(walk.dir(), name).map_err(Error::at("open", full))? {
-            Source::Directory(directory, meta) => {
-                let (xattrs, opaque) = xattr::read(&directory).map_err(Error::at("read the attributes of", full))?;
-                self.directories.push(Directory {
-                    path,
-                    meta,
-                    xattrs,
-                    opaque: opaque && self.copier.options.layer,
-                    made: false,
-                });
-                if filter == Filter::Include {
-                    self.make_directories()?;
-                }
-                walk.enter(&name.name, directory)
-                    .map_err(Error::at("read the directory", full))
-            }
-            _ if filter == Filter::Descend => Ok(()),
-            file => {
-                self.make_directories()?;
-                self.file(&file, &path, &name.name)
-            }
+        self.make_directories()?;
+        if self.options.present.is_some_and(|present| present(full)) {
+            return Ok(());
+        }
+        let (_, names) = self.files.get_or_insert_with(|| (Arc::clone(walk.dir()), Vec::new()));
+        names.push(name);
+        if names.len() < Batch::FULL {
+            Ok(())
+        } else {
+            self.flush()
         }
     }
 
-    fn file(&mut self, source: &Source, path: &[u8], name: &CStr) -> Result<(), Error> {
-        let shown = self.dest.join(path_of(path));
-        let directory = self
-            .cursor
-            .enter(split(path).0, Missing::Fail)
-            .map_err(Error::at("open the directory of", &shown))?;
-        let place = Place {
-            directory,
-            name: name.to_owned(),
-            mtime: None,
-            replace_directory: self.copier.options.layer,
-        };
-        let meta = source.meta();
-        if meta.is_linked() {
-            if let Some(first) = self.links.get(&meta.id()) {
-                let (above, first_name) = split(first);
-                let from = self
-                    .targets
-                    .enter(above, Missing::Fail)
-                    .map_err(Error::at("open the directory of", &shown))?;
-                let from_name = OsStr::from_bytes(first_name);
-                self.copier.stats.files += 1;
-                return place.create(
-                    || linkat(&*from, from_name, &*place.directory, &*place.name, AtFlags::empty()),
-                    &shown,
-                );
-            }
-            self.copier.write(source, &place, &shown)?;
-            // A device that was skipped has no first name to link to.
-            if place.meta().is_ok() {
-                self.links.insert(meta.id(), path.to_vec());
-            }
-            return Ok(());
+    fn enter(&mut self, walk: &mut Walk, name: &Name, path: Vec<u8>, filter: Filter) -> Result<(), Error> {
+        self.flush()?;
+        let full = join(self.site.source, &path);
+        let full = path_of(&full);
+        let directory = walk::open_directory(walk.dir(), &name.name).map_err(Error::at("open", full))?;
+        let meta = Meta::of_fd(&directory).map_err(Error::at("examine", full))?;
+        let (xattrs, opaque) = xattr::read(&directory).map_err(Error::at("read the attributes of", full))?;
+        self.directories.push(Directory {
+            path,
+            meta,
+            xattrs,
+            opaque: opaque && self.options.layer,
+            made: false,
+            closing: None,
+        });
+        if filter == Filter::Include {
+            self.make_directories()?;
         }
-        self.copier.write(source, &place, &shown)
+        walk.enter(&name.name, directory)
+            .map_err(Error::at("read the directory", full))
+    }
+
+    /// Has the files at hand copied.
+    fn flush(&mut self) -> Result<(), Error> {
+        let Some((from, names)) = self.files.take() else {
+            return Ok(());
+        };
+        let directory = self.directories.last_mut();
+        let above = directory
+            .as_ref()
+            .map_or_else(Vec::new, |directory| directory.path.clone());
+        let to = self.cursor.enter(&above, Missing::Fail);
+        let to = to.map_err(|errno| Error::at("open", self.site.dest.join(path_of(&above)))(errno))?;
+        let closing = directory.map(|directory| Arc::clone(directory.closing.get_or_insert_default()));
+        self.crew.give(Batch {
+            from,
+            to,
+            above,
+            names,
+            closing,
+        });
+        Ok(())
     }
 
     /// Makes those of the directories at hand that are not there yet.
@@ -196,7 +198,7 @@ impl TreeCopy<'_, '_> {
             .map_or(0, |last| last + 1);
         for directory in &mut self.directories[first..] {
             let (above, name) = split(&directory.path);
-            let shown = self.dest.join(path_of(&directory.path));
+            let shown = self.site.dest.join(path_of(&directory.path));
             let parent = self
                 .cursor
                 .enter(above, Missing::Fail)
@@ -206,7 +208,7 @@ impl TreeCopy<'_, '_> {
                 Err(Errno::EXIST) => {
                     let c_name = CString::new(name).map_err(|_| Error::at("create", &shown)(Errno::INVAL))?;
                     let kind = Meta::of(&*parent, &c_name).map_err(Error::at("examine", &shown))?.kind;
-                    match (kind == FileType::Directory, self.copier.options.layer) {
+                    match (kind == FileType::Directory, self.options.layer) {
                         (true, false) => {}
                         (true, true) => directory.settle(&parent, &c_name).map_err(Error::at("empty", shown))?,
                         (false, true) => directory
@@ -222,24 +224,24 @@ impl TreeCopy<'_, '_> {
         Ok(())
     }
 
-    /// The directory at hand is done: now its own attributes.
+    /// All that is in the directory at hand has a place now, and perhaps is there.
     fn leave(&mut self) -> Result<(), Error> {
-        let Some(directory) = self.directories.pop() else {
+        self.flush()?;
+        let Some(mut directory) = self.directories.pop() else {
             return Ok(());
         };
         if !directory.made {
             return Ok(());
         }
-        let shown = self.dest.join(path_of(&directory.path));
-        let mut set = || {
-            let found = self.cursor.enter(&directory.path, Missing::Fail)?;
-            let open = walk::open_directory(&*found, c".")?;
-            if directory.opaque {
-                xattr::set_opaque(&open)?;
-            }
-            self.copier.describe(&directory.meta, &directory.xattrs).apply_to(&open)
+        let path = directory.path.clone();
+        let directory = match directory.closing.take() {
+            Some(closing) => closing.leave(directory),
+            None => Some(directory),
         };
-        set().map_err(Error::at("set the attributes of", shown))
+        let Some(directory) = directory else { return Ok(()) };
+        let found = self.cursor.enter(&path, Missing::Fail);
+        let found = found.map_err(|errno| Error::at("open", self.site.dest.join(path_of(&path)))(errno))?;
+        directory.close(self.site, &found)
     }
 }
 
@@ -256,5 +258,17 @@ impl Directory {
         unlinkat(parent, name, AtFlags::empty())?;
         self.opaque = true;
         mkdirat(parent, name, Mode::RWXU)
+    }
+
+    /// Nothing comes into it any more: now its own attributes.
+    pub(super) fn close(&self, site: &Site<'_>, there: &OwnedFd) -> Result<(), Error> {
+        let set = || {
+            let open = walk::open_directory(there, c".")?;
+            if self.opaque {
+                xattr::set_opaque(&open)?;
+            }
+            site.rules.describe(&self.meta, &self.xattrs).apply_to(&open)
+        };
+        set().map_err(|errno| Error::at("set the attributes of", site.dest.join(path_of(&self.path)))(errno))
     }
 }

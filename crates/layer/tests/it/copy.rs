@@ -452,3 +452,71 @@ fn whiteouts_that_hide_nothing_are_removed() {
     kiln_layer::remove_idle_whiteouts(layer.as_fd(), None).unwrap();
     assert!(!trees.to("x/there").exists() && !is_whiteout(&trees.to("x/there")));
 }
+
+/// Directories in directories, with so many files that several threads copy them.
+fn many_files(trees: &Trees) {
+    for number in 0..1500 {
+        let above = match number % 7 {
+            0 => "top".to_owned(),
+            1 => format!("top/{}", number % 11),
+            2 => format!("top/alone/{number}"),
+            _ => format!("top/{}/deep/{}", number % 5, number % 13),
+        };
+        fs::create_dir_all(trees.from(&above)).unwrap();
+        let path = format!("{above}/f{number}");
+        fs::write(trees.from(&path), format!("{number}\n").repeat(number % 900)).unwrap();
+        let mode = [0o644, 0o444, 0o4755, 0o2750][number % 4];
+        fs::set_permissions(trees.from(&path), fs::Permissions::from_mode(mode)).unwrap();
+        if number % 10 == 0 {
+            // Names of one file in far directories, and a link.
+            fs::hard_link(trees.from(&path), trees.from(&format!("top/z{}", 3000 - number))).unwrap();
+            symlink("nowhere", trees.from(&format!("{path}-link"))).unwrap();
+        }
+    }
+}
+
+#[test]
+fn many_files_are_copied_by_several_hands() {
+    let trees = Trees::new();
+    many_files(&trees);
+    let set = |path: &Path, seconds| {
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        File::open(path).unwrap().set_modified(time).unwrap();
+    };
+    for (seconds, path) in [
+        (1000, "top"),
+        (2000, "top/3/deep"),
+        (3000, "top/alone"),
+        (4000, "top/1"),
+    ] {
+        fs::set_permissions(trees.from(path), fs::Permissions::from_mode(0o555)).unwrap();
+        set(&trees.from(path), seconds);
+    }
+    let stats = trees.copy("/", "/", &CopyOptions::default()).unwrap();
+    assert_eq!(stats.files, 1500 + 150 + 150);
+    assert_eq!(describe(&trees.from("")), describe(&trees.to("")));
+    for number in (0..1500).step_by(10) {
+        let meta = fs::metadata(trees.to(&format!("top/z{}", 3000 - number))).unwrap();
+        assert_eq!(meta.nlink(), 2, "{number}");
+    }
+}
+
+#[test]
+fn the_first_of_what_fails_is_told() {
+    for round in 0..3 {
+        let trees = Trees::new();
+        many_files(&trees);
+        for name in ["top/0/deep/12", "top/3/deep/1", "top/4/deep/9"] {
+            let files = fs::read_dir(trees.from(name)).unwrap();
+            let mut files: Vec<_> = files
+                .map(|file| file.unwrap().file_name().into_string().unwrap())
+                .collect();
+            files.sort();
+            for file in &files[files.len() / 2..] {
+                fs::create_dir_all(trees.to(&format!("{name}/{file}"))).unwrap();
+            }
+        }
+        let error = trees.copy("/", "/", &CopyOptions::default()).unwrap_err().to_string();
+        assert!(error.contains("top/0/deep/12/"), "{round}: {error}");
+    }
+}
