@@ -4,6 +4,7 @@
 //! but that the thread no longer sees the host's paths afterwards. Only what needs the new PID namespace is left to the
 //! process itself ([`exec`](crate::exec)).
 
+use crate::copied_up::CopiedUp;
 use crate::ground::{Furniture, Ground, Kind};
 use crate::masks::EmptyDirectory;
 use crate::mnt::{Context, add_attributes, attach_at};
@@ -13,16 +14,15 @@ use crate::targets::{Shape, Targets};
 use crate::terminal::Terminal;
 use crate::{Error, Spec, User};
 use rustix::fs::{CWD, Mode};
-use rustix::process::{fchdir, pivot_root};
+use rustix::process::{chroot, fchdir, pivot_root};
 use rustix::system::sethostname;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
 
 /// What is needed of a [`Spec`] on the step's thread.
 #[derive(Debug)]
 pub(crate) struct Surroundings {
     root: OwnedFd,
-    upper: Option<PathBuf>,
+    copied_up: CopiedUp,
     network_files: Vec<Placed>,
     mounts: Vec<Placed>,
     hostname: String,
@@ -37,8 +37,8 @@ pub(crate) struct Surroundings {
 pub(crate) struct Assembled {
     /// The mount point for `/proc`.
     pub(crate) proc: OwnedFd,
-    /// The root directory of before, still on top of the new one.
-    pub(crate) old_root: OwnedFd,
+    /// The root directory of before, if it is still on top of the new one.
+    pub(crate) old_root: Option<OwnedFd>,
     /// Of `/sys` and `/dev`.
     pub(crate) furniture: Furniture,
     /// An empty read-only directory, to hide directories.
@@ -52,7 +52,7 @@ impl Surroundings {
     pub(crate) fn new(spec: &Spec<'_>, terminal: Option<Terminal>) -> Result<Self, Error> {
         Ok(Self {
             root: crate::prepare::root(spec)?,
-            upper: spec.upper.clone(),
+            copied_up: CopiedUp::new(spec.upper.as_deref())?,
             network_files: crate::prepare::network_files(spec)?,
             mounts: crate::prepare::mounts(spec)?,
             hostname: spec.hostname.clone(),
@@ -70,7 +70,8 @@ impl Surroundings {
         let mounts = mounts.map(Placed::resolve).collect::<Result<Vec<_>, _>>()?;
         add_attributes(&self.root, self.kind.device_nodes(), false).context("restrict the mount of", "the root")?;
         attach_at(&self.root, CWD, "/").context("mount", "the root")?;
-        let targets = targets.insert(Targets::new(self.root, self.upper.as_deref())?);
+        let descriptors = rustix::io::fcntl_dupfd_cloexec(&ground.descriptors, 0).context("copy", "a descriptor")?;
+        let targets = targets.insert(Targets::new(self.root, self.copied_up.on(descriptors))?);
 
         let sys = targets.find("/sys", Shape::Directory)?;
         let dev = targets.find("/dev", Shape::Directory)?;
@@ -84,8 +85,13 @@ impl Surroundings {
         working_directory(targets, &self.cwd, &self.user)?;
 
         fchdir(targets.root()).context("enter", "the root")?;
-        // The old root ends up on top of the new one (pivot_root(2)); the process takes it off.
-        pivot_root(".", ".").context("switch to", "the root")?;
+        match ground.old_root {
+            // It ends up on top of the new one (pivot_root(2)); the process takes it off.
+            Some(_) => pivot_root(".", "."),
+            // The new one lies on an empty directory, which nobody sees.
+            None => chroot("."),
+        }
+        .context("switch to", "the root")?;
         Ok(Assembled {
             proc,
             old_root: ground.old_root,

@@ -7,7 +7,7 @@ use crate::exec::Job;
 use crate::ground::Kind;
 use crate::limits::rlimits;
 use crate::mnt::Context;
-use crate::prepared::{Prepared, panicked};
+use crate::prepared::{Outcome, Prepared, panicked};
 use crate::stage::Report;
 use crate::supervise::{MakeJob, supervise};
 use crate::terminal::Terminal;
@@ -17,8 +17,8 @@ use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Signal, pidfd_send_signal};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, OnceLock};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// A running step. Dropping it kills the step and waits for its end.
@@ -29,7 +29,7 @@ pub struct Child {
     stdout: Option<OwnedFd>,
     stderr: Option<OwnedFd>,
     terminal: Option<OwnedFd>,
-    thread: Option<JoinHandle<Result<Exit, Error>>>,
+    outcome: Option<Receiver<Outcome>>,
     exit: Option<Exit>,
 }
 
@@ -88,7 +88,7 @@ impl Prepared {
         let group = Group::new(&spec.limits)?;
         let make_job = make_job(spec, stdio, group.as_ref())?;
         let emulator = spec.emulator.clone();
-        let (pidfd, thread) = self.carry_out(move |ground, started| {
+        let (pidfd, outcome) = self.carry_out(move |ground, started| {
             let exit = supervise(ground, surroundings, make_job, started)?;
             // What it registers must outlast the step.
             drop(emulator);
@@ -105,7 +105,7 @@ impl Prepared {
             stdout: stdout.theirs,
             stderr: stderr.theirs,
             terminal: Arc::try_unwrap(terminal).ok().and_then(OnceLock::into_inner),
-            thread: Some(thread),
+            outcome: Some(outcome),
             exit: None,
         })
     }
@@ -215,8 +215,8 @@ impl Child {
 
     /// Waits for the end of the step and of all its descendants, and until the mount points made for it are gone.
     pub fn wait(&mut self) -> Result<Exit, Error> {
-        if let Some(thread) = self.thread.take() {
-            self.exit = Some(thread.join().map_err(|_| panicked())??);
+        if let Some(outcome) = self.outcome.take() {
+            self.exit = Some(outcome.recv().map_err(|_| panicked())??);
         }
         self.exit.ok_or_else(panicked)
     }
@@ -240,7 +240,7 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        if self.thread.is_some() {
+        if self.outcome.is_some() {
             // Nobody is left who could be told of a failure.
             self.kill().ok();
             self.wait().ok();

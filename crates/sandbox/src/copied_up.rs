@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Default)]
 pub(crate) struct CopiedUp {
     upper: Option<OwnedFd>,
+    /// The descriptors of the thread that makes mount points, as the kernel's `/proc` shows them.
+    descriptors: Option<OwnedFd>,
     /// Paths from the root, parents after their children, and what they were like.
     directories: Vec<(PathBuf, Looks)>,
 }
@@ -48,15 +50,26 @@ impl CopiedUp {
             |path: &Path| rustix::fs::open(path, flags, Mode::empty()).context("open", path.display().to_string());
         Ok(Self {
             upper: upper.map(open).transpose()?,
+            descriptors: None,
             directories: Vec::new(),
         })
+    }
+
+    /// The same on the thread that has these descriptors.
+    pub(crate) fn on(self, descriptors: OwnedFd) -> Self {
+        Self {
+            descriptors: Some(descriptors),
+            ..self
+        }
     }
 
     /// Call it before something is made in the directory `parent` of the overlay. The overlay must be mounted on the
     /// calling thread's `/`.
     pub(crate) fn note(&mut self, parent: BorrowedFd<'_>) -> Result<(), Errno> {
-        let Some(upper) = &self.upper else { return Ok(()) };
-        let link = rustix::fs::readlink(format!("/proc/thread-self/fd/{}", parent.as_raw_fd()), Vec::new())?;
+        let (Some(upper), Some(descriptors)) = (&self.upper, &self.descriptors) else {
+            return Ok(());
+        };
+        let link = rustix::fs::readlinkat(descriptors, parent.as_raw_fd().to_string(), Vec::new())?;
         let path = Path::new(std::ffi::OsStr::from_bytes(link.as_bytes()));
         let mut directory = parent.try_clone_to_owned().map_err(|_| Errno::MFILE)?;
         for path in path.ancestors().filter_map(|path| path.strip_prefix("/").ok()) {

@@ -176,11 +176,13 @@ fn mount_cgroup(job: &Job, own: bool) -> Result<(), Failure> {
     attach(mount, target).at(Stage::MountCgroup)
 }
 
-/// Takes the host's files away and enters the working directory.
+/// Takes the host's files away, if they are still there, and enters the working directory.
 fn leave_host(job: &Job) -> Result<(), Failure> {
     let directory = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    fchdir(&job.assembled.old_root).at(Stage::DetachHost)?;
-    unmount(c".", UnmountFlags::DETACH).at(Stage::DetachHost)?;
+    if let Some(old_root) = &job.assembled.old_root {
+        fchdir(old_root).at(Stage::DetachHost)?;
+        unmount(c".", UnmountFlags::DETACH).at(Stage::DetachHost)?;
+    }
     let root = openat2(CWD, c"/", directory, Mode::empty(), ResolveFlags::empty()).at(Stage::DetachHost)?;
     if job.read_only_root {
         add_attributes(&root, MountAttrFlags::MOUNT_ATTR_RDONLY, false).at(Stage::ReadOnlyRoot)?;

@@ -6,10 +6,10 @@ use crate::kernel::builds_detached;
 use crate::masks::{EmptyDirectory, lists};
 use crate::mnt::{Context, add_attributes, attach, attach_at, clone_path, new_fs};
 use crate::{Error, Network, Spec};
-use rustix::fs::{Mode, OFlags, open, openat};
+use rustix::fs::{CWD, Mode, OFlags, open, openat};
 use rustix::io::Errno;
-use rustix::mount::{MountAttrFlags, MountPropagationFlags, mount_change};
-use rustix::process::umask;
+use rustix::mount::{MountAttrFlags, MountPropagationFlags, UnmountFlags, mount_change, unmount};
+use rustix::process::{fchdir, pivot_root, umask};
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
@@ -47,8 +47,10 @@ impl Kind {
 /// The namespaces of the thread that made it, and what will be mounted in them.
 #[derive(Debug)]
 pub(crate) struct Ground {
-    /// The root directory of before.
-    pub(crate) old_root: OwnedFd,
+    /// The root directory of before, where the host's files are still there.
+    pub(crate) old_root: Option<OwnedFd>,
+    /// The descriptors of the thread, as the kernel's `/proc` shows them.
+    pub(crate) descriptors: OwnedFd,
     /// An empty read-only directory, to hide directories.
     pub(crate) empty: &'static EmptyDirectory,
     kind: Kind,
@@ -109,8 +111,10 @@ impl Ground {
         // Nothing that is mounted or unmounted here may reach the host.
         mount_change("/", MountPropagationFlags::REC | MountPropagationFlags::PRIVATE).context("make private", "/")?;
         let flags = OFlags::PATH | OFlags::CLOEXEC | OFlags::DIRECTORY;
+        let open_host = |path| open(path, flags, Mode::empty()).context("open", path);
         let mut ground = Self {
-            old_root: open("/", flags, Mode::empty()).context("open", "/")?,
+            old_root: Some(open_host("/")?),
+            descriptors: open_host("/proc/thread-self/fd")?,
             empty: EmptyDirectory::get().context("mount", "an empty directory")?,
             kind,
             sys: Sys::new(kind.privileged)?,
@@ -119,8 +123,24 @@ impl Ground {
         };
         if builds_detached() {
             ground.furniture = Some(ground.furnish()?);
+            ground.leave_host().context("leave", "the host's files")?;
         }
         Ok((home, ground))
+    }
+
+    /// Puts an empty directory in the place of the host's root, on which the step's goes. The kernel waits for all
+    /// processors when it takes files away: better here than when somebody waits for the step.
+    fn leave_host(&mut self) -> Result<(), Errno> {
+        let Some(host) = self.old_root.take() else {
+            return Ok(());
+        };
+        let empty = self.empty.mount()?;
+        attach_at(&empty, CWD, "/")?;
+        fchdir(&empty)?;
+        pivot_root(".", ".")?;
+        fchdir(host)?;
+        unmount(".", UnmountFlags::DETACH)?;
+        fchdir(empty)
     }
 
     /// Mounts `/sys` and `/dev`.

@@ -8,7 +8,7 @@ use crate::ground::{Ground, Kind, Laid};
 use crate::{Error, supervise};
 use std::os::fd::OwnedFd;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread::{Builder, JoinHandle};
+use std::thread::Builder;
 
 /// Namespaces, with what is in all of a [`Kind`], that are made on a thread of their own: beside the step before, say.
 /// Dropped without a step they are gone.
@@ -16,7 +16,7 @@ use std::thread::{Builder, JoinHandle};
 pub struct Prepared {
     kind: Kind,
     orders: SyncSender<Order>,
-    thread: JoinHandle<Outcome>,
+    outcome: Receiver<Outcome>,
 }
 
 /// Gets the descriptor of the step's process, or why there is none.
@@ -25,7 +25,7 @@ pub(crate) type Started = SyncSender<Result<OwnedFd, Error>>;
 /// A step from its start to its end.
 type Work = Box<dyn FnOnce(Laid, &Started) -> Outcome + Send>;
 
-type Outcome = Result<Exit, Error>;
+pub(crate) type Outcome = Result<Exit, Error>;
 
 /// What is to be done in the namespaces.
 struct Order {
@@ -41,10 +41,12 @@ impl Prepared {
     /// That there is no thread for it.
     pub fn new(kind: Kind) -> Result<Self, Error> {
         let (orders, receiver) = sync_channel(1);
+        let (ended, outcome) = sync_channel(1);
         let thread = Builder::new().name("kiln-step".to_owned());
-        let thread = thread.spawn(move || live(kind, &receiver));
-        let thread = thread.map_err(|e| Error::setup("start", "a thread", e))?;
-        Ok(Self { kind, orders, thread })
+        // Whoever wants to know the outcome need not wait for the end of the thread.
+        let thread = thread.spawn(move || ended.send(live(kind, &receiver)).ok());
+        thread.map_err(|e| Error::setup("start", "a thread", e))?;
+        Ok(Self { kind, orders, outcome })
     }
 
     /// What they are good for.
@@ -52,8 +54,8 @@ impl Prepared {
         self.kind
     }
 
-    /// Starts a step there by `work`, which runs it to its end: the process's descriptor, and the thread.
-    pub(crate) fn carry_out<W>(self, work: W) -> Result<(OwnedFd, JoinHandle<Outcome>), Error>
+    /// Starts a step there by `work`, which runs it to its end: the process's descriptor, and where its outcome comes.
+    pub(crate) fn carry_out<W>(self, work: W) -> Result<(OwnedFd, Receiver<Outcome>), Error>
     where
         W: FnOnce(Laid, &Started) -> Outcome + Send + 'static,
     {
@@ -62,15 +64,15 @@ impl Prepared {
         // A thread that is gone has dropped the sender too.
         self.orders.send(Order { work, started }).ok();
         match process.recv() {
-            Ok(Ok(process)) => Ok((process, self.thread)),
+            Ok(Ok(process)) => Ok((process, self.outcome)),
             Ok(Err(error)) => {
-                // The thread has nothing more to say, but the step's traces are gone only when it has ended.
-                drop(self.thread.join());
+                // There is nothing more to say, but the step's traces are gone only then.
+                drop(self.outcome.recv());
                 Err(error)
             }
             Err(_) => {
-                let outcome = self.thread.join();
-                Err(outcome.map_or_else(|_| panicked(), |outcome| outcome.err().unwrap_or_else(panicked)))
+                let outcome = self.outcome.recv().ok();
+                Err(outcome.and_then(Result::err).unwrap_or_else(panicked))
             }
         }
     }

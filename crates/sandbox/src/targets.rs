@@ -11,7 +11,6 @@ use rustix::fs::{
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
 
 /// What a mount shows, and thus what its mount point must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,9 +80,8 @@ pub(crate) struct Targets {
 
 impl Targets {
     /// `root` is the step's root file system.
-    pub(crate) fn new(root: OwnedFd, spec_upper: Option<&Path>) -> Result<Self, Error> {
+    pub(crate) fn new(root: OwnedFd, copied_up: CopiedUp) -> Result<Self, Error> {
         let root_mount = mount_id(&root).context("look at", "the root")?;
-        let copied_up = CopiedUp::new(spec_upper)?;
         Ok(Self {
             root,
             root_mount,

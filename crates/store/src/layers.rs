@@ -8,11 +8,12 @@ use kiln_image::Digest;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::error::{Error, Result};
-use crate::ids::LayerId;
+use crate::ids::{Key, LayerId};
+use crate::records::{self, Record};
 use crate::schema::immediate;
 use crate::uses::Use;
 use crate::values::{from_sql, parse_digest, to_sql};
-use crate::{Store, families, now, now_in_milliseconds, temp, tree};
+use crate::{Store, families, now, now_in_milliseconds, runs, temp, tree};
 
 /// A layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,40 +108,47 @@ impl Store {
 
     /// Makes a directory part of the store. If there is a layer of that name already, that one stays.
     pub fn commit_layer(&self, directory: &LayerDir, id: &LayerId, info: &LayerInfo) -> Result<()> {
+        self.commit(directory, id, info, |_| Ok(()))
+    }
+
+    /// The same for the layer that a step made, and notes that under the step's keys and at its [run](Self::begin_run).
+    pub fn commit_step(
+        &self,
+        directory: &LayerDir,
+        info: &LayerInfo,
+        (keys, record): (&[Key], &Record),
+        run: i64,
+    ) -> Result<()> {
+        self.commit(directory, &record.layer, info, |db| {
+            keys.iter().try_for_each(|key| records::put(db, key, record))?;
+            runs::end(db, run, &record.layer)
+        })
+    }
+
+    /// Makes a directory part of the store, and does what belongs to that in the same transaction.
+    fn commit(
+        &self,
+        directory: &LayerDir,
+        id: &LayerId,
+        info: &LayerInfo,
+        then: impl FnOnce(&Connection) -> Result<()>,
+    ) -> Result<()> {
         self.uses(Use::Layer(id.clone()))?;
         let target = self.layer_path(id);
         let leftover = self.temp()?.name()?;
         // The transaction keeps other processes from committing a layer of the same name at the same time.
         let mut db = self.db();
         let transaction = immediate(&mut db)?;
-        if target.is_dir() {
-            if is_trusted(&transaction, id)? {
-                return Ok(());
+        let is_there = target.is_dir() && is_trusted(&transaction, id)?;
+        if !is_there {
+            if target.is_dir() {
+                // Left over from a process that died before its transaction ended, or from a power failure.
+                std::fs::rename(&target, &leftover).map_err(Error::io("rename", &target))?;
             }
-            // Left over from a process that died before its transaction ended, or from a power failure.
-            std::fs::rename(&target, &leftover).map_err(Error::io("rename", &target))?;
+            std::fs::rename(directory.fs(), &target).map_err(Error::io("rename to", &target))?;
+            insert(&transaction, id, info)?;
         }
-        std::fs::rename(directory.fs(), &target).map_err(Error::io("rename to", &target))?;
-        let diff_id = info.diff_id.map(|digest| digest.to_string());
-        let created = info.created.unwrap_or_else(now);
-        transaction
-            .prepare_cached(
-                "INSERT INTO layers (id, size, disk, diff_id, created, used, boot) VALUES (?, ?, ?, ?, ?, ?, ?)
-                 ON CONFLICT (id) DO UPDATE SET size = excluded.size, disk = excluded.disk, diff_id = excluded.diff_id,
-                 tar_size = NULL, created = excluded.created, used = excluded.used, boot = excluded.boot, durable = 0",
-            )?
-            .execute(params![
-                id.as_str(),
-                to_sql(info.size),
-                to_sql(info.disk),
-                diff_id,
-                created,
-                now_in_milliseconds(),
-                boot_id()
-            ])?;
-        if let Some(other) = &info.shares_with {
-            families::join(&transaction, id, other)?;
-        }
+        then(&transaction)?;
         transaction.commit()?;
         drop(db);
         // What cannot be removed now goes with the process's directory.
@@ -148,7 +156,6 @@ impl Store {
         self.settle();
         Ok(())
     }
-
     /// What is known of a layer; `None` if there is none, or if its files may not have survived a power failure.
     pub fn layer(&self, id: &LayerId) -> Result<Option<Layer>> {
         if !self.layer_path(id).is_dir() {
@@ -281,6 +288,30 @@ fn unwritten() -> u64 {
     };
     let all = ["Dirty:", "Writeback:"].into_iter().filter_map(kibibytes);
     all.sum::<u64>() << 10
+}
+
+/// Notes a layer whose files are in their place.
+fn insert(db: &Connection, id: &LayerId, info: &LayerInfo) -> Result<()> {
+    let diff_id = info.diff_id.map(|digest| digest.to_string());
+    let created = info.created.unwrap_or_else(now);
+    db.prepare_cached(
+        "INSERT INTO layers (id, size, disk, diff_id, created, used, boot) VALUES (?, ?, ?, ?, ?, ?, ?)
+             ON CONFLICT (id) DO UPDATE SET size = excluded.size, disk = excluded.disk, diff_id = excluded.diff_id,
+             tar_size = NULL, created = excluded.created, used = excluded.used, boot = excluded.boot, durable = 0",
+    )?
+    .execute(params![
+        id.as_str(),
+        to_sql(info.size),
+        to_sql(info.disk),
+        diff_id,
+        created,
+        now_in_milliseconds(),
+        boot_id()
+    ])?;
+    if let Some(other) = &info.shares_with {
+        families::join(db, id, other)?;
+    }
+    Ok(())
 }
 
 /// Whether there is a row of the layer, and its files are sure to be those that were committed.

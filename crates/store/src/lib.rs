@@ -25,6 +25,7 @@ mod foreign_layers;
 mod ids;
 mod images;
 mod indexes;
+mod journal;
 mod layer_indexes;
 mod layers;
 mod locks;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rusqlite::{OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::error::Result;
 use crate::ids::{BuildId, Key, LayerId};
@@ -89,20 +89,24 @@ impl Store {
 
     /// Writes a record, in the place of an earlier one.
     pub fn put_record(&self, key: &Key, record: &Record) -> Result<()> {
-        let milliseconds = to_sql(u64::try_from(record.duration.as_millis()).unwrap_or(u64::MAX));
-        let db = self.db();
-        let mut statement = db.prepare_cached(
-            "INSERT OR REPLACE INTO records (key, layer, build, name, created, used, duration_ms) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        )?;
-        statement.execute(params![
-            key.as_bytes(),
-            record.layer.as_str(),
-            record.build.0,
-            record.name,
-            record.created,
-            now_in_milliseconds(),
-            milliseconds
-        ])?;
-        Ok(())
+        put(&self.db(), key, record)
     }
+}
+
+/// See [`Store::put_record`].
+pub(crate) fn put(db: &Connection, key: &Key, record: &Record) -> Result<()> {
+    let milliseconds = to_sql(u64::try_from(record.duration.as_millis()).unwrap_or(u64::MAX));
+    let mut statement = db.prepare_cached(
+        "INSERT OR REPLACE INTO records (key, layer, build, name, created, used, duration_ms) VALUES (?, ?, ?, ?, ?, ?, ?)",
+    )?;
+    statement.execute(params![
+        key.as_bytes(),
+        record.layer.as_str(),
+        record.build.0,
+        record.name,
+        record.created,
+        now_in_milliseconds(),
+        milliseconds
+    ])?;
+    Ok(())
 }

@@ -62,14 +62,6 @@ impl Store {
         Ok(db.last_insert_rowid())
     }
 
-    /// Notes what a run made. The layer is in the store.
-    pub fn end_run(&self, number: i64, layer: &LayerId) -> Result<()> {
-        let db = self.db();
-        db.prepare_cached("UPDATE runs SET layer = ? WHERE number = ?")?
-            .execute(params![layer.as_str(), number])?;
-        Ok(())
-    }
-
     /// Keeps a list of what a run read, under its digest.
     pub fn put_listing(&self, run: i64, digest: &[u8; 32], listing: &[u8]) -> Result<()> {
         let mut db = self.db();
@@ -134,6 +126,13 @@ impl Store {
         }
         Ok(all)
     }
+}
+
+/// Notes what a run made. The layer is in the store.
+pub(crate) fn end(db: &Connection, number: i64, layer: &LayerId) -> Result<()> {
+    db.prepare_cached("UPDATE runs SET layer = ? WHERE number = ?")?
+        .execute(params![layer.as_str(), number])?;
+    Ok(())
 }
 
 /// Forgets the lists that no run has any more.

@@ -11,15 +11,11 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
 
 use crate::error::{Error, Result};
 use crate::values::{from_sql, to_sql};
-use crate::{locks, tree};
+use crate::{journal, locks, tree};
 
 /// The database's name in the store.
 const DATABASE: &str = "kiln.db";
 
-/// Pages of the journal after which it is moved into the database.
-const JOURNAL_PAGES: u32 = 250;
-/// Bytes of a page, about.
-const PAGE: u32 = 4096;
 /// How long a process waits for another's transaction; they last milliseconds.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -279,14 +275,9 @@ pub(crate) fn open(root: &Path) -> Result<Connection> {
         create(root, &path)?;
     }
     let mut connection = connect(&path, OpenFlags::default().difference(OpenFlags::SQLITE_OPEN_CREATE))?;
-    // Moving the journal into the file costs four waits for the disk, and whoever comes next would begin with another:
-    // it is done every so many pages instead of whenever a process ends. The journal stays small, since it is read
-    // when the store is opened.
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     // Else a query by ranges is compiled anew whenever it has other bounds.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-    connection.pragma_update(None, "wal_autocheckpoint", JOURNAL_PAGES)?;
-    connection.pragma_update(None, "journal_size_limit", JOURNAL_PAGES * PAGE)?;
+    journal::keep_short(&mut connection, &path)?;
     check(&mut connection, root, &path)?;
     Ok(connection)
 }

@@ -1,9 +1,10 @@
-//! Namespaces for the next program, made while one runs.
+//! What the next program needs, made while one runs.
 
 use std::sync::{Mutex, PoisonError};
 
 use kiln_plan::{Exec, Op, StepId};
 use kiln_sandbox::{Kind, Prepared};
+use kiln_store::{LayerDir, Store};
 
 use super::Solver;
 use super::exec::network;
@@ -11,22 +12,37 @@ use crate::error::StepResult;
 
 /// What is ready for the next program.
 #[derive(Default)]
-pub(super) struct Ahead(Mutex<Option<Prepared>>);
+pub(super) struct Ahead(Mutex<Option<Ready>>);
+
+/// Namespaces, and the directory that takes what a program writes.
+pub(super) struct Ready {
+    pub(super) namespaces: Prepared,
+    pub(super) directory: LayerDir,
+}
+
+impl Ready {
+    fn new(store: &Store, kind: Kind) -> StepResult<Self> {
+        Ok(Self {
+            namespaces: Prepared::new(kind)?,
+            directory: store.new_layer()?,
+        })
+    }
+}
 
 impl Ahead {
-    /// Namespaces for a program: those that are ready, or else new ones.
-    pub(super) fn take(&self, exec: &Exec) -> StepResult<Prepared> {
+    /// What a program needs: what is ready, or else made now.
+    pub(super) fn take(&self, store: &Store, exec: &Exec) -> StepResult<Ready> {
         let kind = kind(exec);
         let ready = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match ready.filter(|ready| ready.kind() == kind) {
+        match ready.filter(|ready| ready.namespaces.kind() == kind) {
             Some(ready) => Ok(ready),
-            None => Ok(Prepared::new(kind)?),
+            None => Ready::new(store, kind),
         }
     }
 }
 
 impl Solver<'_> {
-    /// Makes those of the program that comes after `step` in the plan. If there is one it will most likely run too.
+    /// Makes it for the program that comes after `step` in the plan. If there is one it will most likely run too.
     pub(super) fn prepare_next(&self, step: StepId) {
         let later = self.plan.steps.iter().enumerate().skip(step.0 + 1);
         let next = later
@@ -37,8 +53,8 @@ impl Solver<'_> {
             });
         let mut ready = self.ahead.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let (Some(exec), None) = (next, ready.as_ref()) {
-            // Without a thread for it the program itself will say so.
-            *ready = Prepared::new(kind(exec)).ok();
+            // What goes wrong the program itself will say, when it is its turn.
+            *ready = Ready::new(self.session.store, kind(exec)).ok();
         }
     }
 }

@@ -7,6 +7,7 @@ use kiln_store::{BuildId, Key, LayerDir, LayerId, Record};
 
 use super::clock::Clock;
 use super::content::Content;
+use super::runs::NewRun;
 use super::share::Donor;
 use super::{Done, Ran, Solver};
 use crate::context::Context;
@@ -111,13 +112,8 @@ impl Solver<'_> {
         self.wait_for_layers(&base, clock)?;
         let inputs = self.inputs(step, &content);
         let donor = self.donor(step, &inputs, &content)?;
-        let run = self.begin_run(id, step, &inputs, &content)?;
-        let ran = self.run_and_record(id, step, &base, &keys, donor.as_ref())?;
-        if let Some(layer) = ran.done.layers().last() {
-            let _work = self.work("note the run");
-            self.session.store.end_run(run, layer)?;
-        }
-        Ok(ran)
+        let run = NewRun::new(self, id, step, (&inputs, &content));
+        self.run_and_record(&run, &base, &keys, donor.as_ref())
     }
 
     /// Notes the content key of a layer that a cache has, so that later builds find it by that too, without the cache. What the
@@ -159,31 +155,31 @@ impl Solver<'_> {
 
     fn run_and_record(
         &self,
-        id: StepId,
-        step: &Step,
+        run: &NewRun<'_>,
         base: &[LayerId],
         keys: &[Key],
         donor: Option<&Donor<'_>>,
     ) -> StepResult<Ran> {
         let started = std::time::Instant::now();
-        let made = match &step.op {
-            Op::Exec(exec) => self.exec(TaskId(id.0), exec)?,
-            Op::File(file) => self.file(file, donor)?,
+        let made = match &run.step.op {
+            Op::Exec(exec) => self.exec(TaskId(run.id.0), exec, run),
+            Op::File(file) => run.begin().and_then(|_| self.file(file, donor)),
             Op::Source(_) | Op::Merge(_) => {
                 return Err(StepError::Invalid("a step without layer was to be cached".to_owned()));
             }
         };
+        // A program that could not be started ran as well.
+        let number = run.begin();
+        let (made, number) = (made?, number?);
         let work = self.work("measure");
         let info = step_layer_info(&made.directory, made.common.as_ref())?;
         drop(work);
         let layer = LayerId::random()?;
         let mut work = self.work("keep").on(&layer);
         work.bytes(info.size);
-        self.session.store.commit_layer(&made.directory, &layer, &info)?;
-        let record = Record::new(layer.clone(), self.session.build, &step.name, started.elapsed());
-        for key in keys {
-            self.session.store.put_record(key, &record)?;
-        }
+        let record = Record::new(layer.clone(), self.session.build, &run.step.name, started.elapsed());
+        let store = self.session.store;
+        store.commit_step(&made.directory, &info, (keys, &record), number)?;
         drop(work);
         let outcome = TaskOutcome::Done {
             bytes_added: info.size,

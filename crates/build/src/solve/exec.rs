@@ -9,9 +9,11 @@ use kiln_sandbox::{Overlay, Spec, Stdio, Ulimit, User};
 use kiln_store::{LayerDir, LayerId};
 use rustix::fd::AsFd;
 
+use super::ahead::Ready;
 use super::cached::Made;
 use super::caches::End;
 use super::mounts::Mounted;
+use super::runs::NewRun;
 use super::{Done, Solver};
 use crate::error::{StepError, StepResult, StoppedBy};
 use crate::event::{Event, TaskId};
@@ -19,13 +21,12 @@ use crate::output::Output;
 use crate::session::{hosts_file, resolv_conf};
 
 impl Solver<'_> {
-    pub(super) fn exec(&self, task: TaskId, exec: &Exec) -> StepResult<Made> {
+    pub(super) fn exec(&self, task: TaskId, exec: &Exec, run: &NewRun<'_>) -> StepResult<Made> {
         let request = self.session.request;
         let base = self.tree(exec.root);
         self.images.materialize(base.layers())?;
         let work = self.work("prepare");
-        let prepared = self.ahead.take(exec)?;
-        let directory = self.session.store.new_layer()?;
+        let Ready { namespaces, directory } = self.ahead.take(self.session.store, exec)?;
         let root = self.root(base.layers(), &directory)?;
         let user = kiln_sandbox::resolve_user(root.as_fd(), &exec.user)?;
         let (mounted, mut caches) = self.mounts(task, exec)?;
@@ -55,7 +56,7 @@ impl Solver<'_> {
         drop(work);
         let work = self.work("start");
         let entered = self.enter_caches(task, exec, &mut caches);
-        let spawned = entered.and_then(|()| self.session.processors.spawn(&exec.platform, prepared, spec, stdio));
+        let spawned = entered.and_then(|()| self.session.processors.spawn(&exec.platform, namespaces, spec, stdio));
         let mut child = match spawned {
             Ok(child) => child,
             Err(error) => {
@@ -72,6 +73,7 @@ impl Solver<'_> {
         drop(work);
         let work = self.work("run");
         // What takes its time while the program does: its own mount of the root is another.
+        run.begin()?;
         self.prepare_next(StepId(task.0));
         drop(root);
         let followed = output.follow(&mut child, self.cancel, request.step_timeout);

@@ -1,5 +1,7 @@
 //! Notes what a step is made of when it runs.
 
+use std::cell::OnceCell;
+
 use kiln_plan::{Step, StepId};
 use kiln_store::Run;
 
@@ -11,34 +13,70 @@ use crate::inputs::{BASE, Input, Inputs};
 use crate::key::tree_digest;
 use crate::why;
 
-impl Solver<'_> {
-    /// Notes that a step begins to run, and tells why, where that was asked for. Gives the run's number.
-    pub(super) fn begin_run(&self, id: StepId, step: &Step, inputs: &Inputs, content: &Content) -> StepResult<i64> {
-        let _work = self.work("note the run");
-        let store = self.session.store;
+/// A step that is to run.
+pub(super) struct NewRun<'a> {
+    solver: &'a Solver<'a>,
+    pub(super) id: StepId,
+    pub(super) step: &'a Step,
+    inputs: &'a Inputs,
+    content: &'a Content,
+    number: OnceCell<i64>,
+}
+
+impl<'a> NewRun<'a> {
+    pub(super) fn new(
+        solver: &'a Solver<'a>,
+        id: StepId,
+        step: &'a Step,
+        (inputs, content): (&'a Inputs, &'a Content),
+    ) -> Self {
+        Self {
+            solver,
+            id,
+            step,
+            inputs,
+            content,
+            number: OnceCell::new(),
+        }
+    }
+
+    /// Notes that it runs, unless that was noted, and tells why, where that was asked for. Gives the run's number.
+    pub(super) fn begin(&self) -> StepResult<i64> {
+        if let Some(&number) = self.number.get() {
+            return Ok(number);
+        }
+        let number = self.note()?;
+        Ok(*self.number.get_or_init(|| number))
+    }
+
+    fn note(&self) -> StepResult<i64> {
+        let _work = self.solver.work("note the run");
+        let session = self.solver.session;
         let run = Run {
-            build: self.session.build,
-            step: id.0,
-            definition: step.definition,
-            place: self.place_of(id, step),
-            title: title(step),
-            inputs: inputs.to_bytes(),
+            build: session.build,
+            step: self.id.0,
+            definition: self.step.definition,
+            place: self.solver.place_of(self.id, self.step),
+            title: title(self.step),
+            inputs: self.inputs.to_bytes(),
         };
-        let number = store.begin_run(&run)?;
-        for (digest, seen) in &content.files {
+        let number = session.store.begin_run(&run)?;
+        for (digest, seen) in &self.content.files {
             let listing = seen.listing().compressed();
             let listing = listing.map_err(StepError::io("compress", "a list of files"))?;
-            store.put_listing(number, digest, &listing)?;
+            session.store.put_listing(number, digest, &listing)?;
         }
-        if self.session.request.explain
-            && let Some(why) = why::of_run(store, number, &run)?
+        if session.request.explain
+            && let Some(why) = why::of_run(session.store, number, &run)?
         {
-            let id = TaskId(id.0);
-            self.sink.event(Event::Explained { id, why });
+            let id = TaskId(self.id.0);
+            self.solver.sink.event(Event::Explained { id, why });
         }
         Ok(number)
     }
+}
 
+impl Solver<'_> {
     /// All that a step is made of.
     pub(super) fn inputs(&self, step: &Step, content: &Content) -> Inputs {
         let base = tree_digest(self.tree(step.root()).layers());

@@ -162,7 +162,6 @@ fn who_shares_files_with_a_damaged_layer_is_not_found_any_more() {
     let build = store.begin_build("test").unwrap();
     for (number, layer) in (0..).zip(&layers) {
         let record = Record::new(layer.clone(), build, "COPY", std::time::Duration::ZERO);
-        store.put_record(&key(number), &record).unwrap();
         let run = Run {
             build,
             step: number.into(),
@@ -172,7 +171,11 @@ fn who_shares_files_with_a_damaged_layer_is_not_found_any_more() {
             inputs: Vec::new(),
         };
         let run = store.begin_run(&run).unwrap();
-        store.end_run(run, layer).unwrap();
+        // The layer is there already, and stays.
+        let (directory, info) = (store.new_layer().unwrap(), LayerInfo::default());
+        store
+            .commit_step(&directory, &info, (&[key(number)], &record), run)
+            .unwrap();
     }
     let item = store.contents().unwrap().items.into_iter();
     let item = item.into_iter().find(|item| item.id == layers[1].as_str()).unwrap();

@@ -1,10 +1,11 @@
 //! Runs of steps, and how long they are remembered.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use kiln_store::{BuildId, Item, Kind, LayerId, Pruning, Run, Store};
+use kiln_store::{BuildId, Item, Kind, LayerId, LayerInfo, Pruning, Record, Run, Store};
 
-use super::support::{add_layer, prune, store};
+use super::support::{prune, store};
 
 /// The run of a build's only step, which is the same in all builds.
 fn run(build: BuildId) -> Run {
@@ -24,9 +25,9 @@ fn build(store: &Store, succeeds: bool) -> BuildId {
     let number = store.begin_run(&run(build)).unwrap();
     store.put_listing(number, &[4; 32], b"listing").unwrap();
     if succeeds {
-        let layer = LayerId::random().unwrap();
-        add_layer(store, &layer, "content");
-        store.end_run(number, &layer).unwrap();
+        let record = Record::new(LayerId::random().unwrap(), build, "RUN", Duration::ZERO);
+        let (directory, info) = (store.new_layer().unwrap(), LayerInfo::default());
+        store.commit_step(&directory, &info, (&[], &record), number).unwrap();
     }
     store.finish_build(build, "done").unwrap();
     build
