@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use kiln_image::media_type::Compression;
 use kiln_image::{Descriptor, Digest, ImageConfig, Manifest, Reference};
 use kiln_plan::{ImageRequest, ResolvedImage};
-use kiln_store::{Image, LayerId, Store};
+use kiln_store::{Image, LayerId, LayerInfo, Store};
 
 use crate::cache::{Caches, Found};
 use crate::cancel::Cancel;
@@ -363,6 +363,12 @@ impl<'a> Images<'a> {
         }
         self.known().unpacked.extend(there);
         Ok(missing)
+    }
+
+    /// Knows from now on what is so of a layer that was made just now.
+    pub(crate) fn made(&self, layer: &LayerId, info: &LayerInfo) {
+        self.known().unpacked.insert(layer.clone());
+        self.stacks.made(layer, info);
     }
 
     /// Has all layers asked for again: some of them are forgotten.

@@ -13,6 +13,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use crate::cancel::Cancel;
 use crate::error::{StepError, StepResult};
 use crate::event::{Event, Sink, TaskId};
+use crate::session::Session;
 
 /// Lines kept for the error message.
 const TAIL_LINES: usize = 20;
@@ -23,16 +24,19 @@ const MAX_LINE: usize = 4096;
 pub(crate) struct Output<'a> {
     sink: &'a dyn Sink,
     task: TaskId,
-    log: File,
+    session: &'a Session<'a>,
+    /// None until there is something to write.
+    log: Option<File>,
     tail: Tail,
 }
 
 impl<'a> Output<'a> {
-    pub(crate) fn new(sink: &'a dyn Sink, task: TaskId, log: File) -> Self {
+    pub(crate) fn new(sink: &'a dyn Sink, task: TaskId, session: &'a Session<'a>) -> Self {
         Self {
             sink,
             task,
-            log,
+            session,
+            log: None,
             tail: Tail::default(),
         }
     }
@@ -79,9 +83,11 @@ impl<'a> Output<'a> {
             return Ok(false);
         }
         let data = &buffer[..count];
-        self.log
-            .write_all(data)
-            .map_err(StepError::io("write", "the step's log"))?;
+        let log = match &mut self.log {
+            Some(log) => log,
+            None => self.log.insert(self.session.log(self.task)?),
+        };
+        log.write_all(data).map_err(StepError::io("write", "the step's log"))?;
         self.tail.add(data);
         self.sink.event(Event::Log {
             id: self.task,

@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use kiln_image::Digest;
 use kiln_layer::CopyOptions;
 use kiln_sandbox::Overlay;
-use kiln_store::LayerId;
+use kiln_store::{LayerId, LayerInfo};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 
@@ -36,6 +36,17 @@ const MERGED: usize = 900;
 pub(crate) struct Stacks {
     small: Mutex<HashMap<LayerId, bool>>,
     merged: Mutex<HashSet<LayerId>>,
+}
+
+impl Stacks {
+    /// Knows from now on how large a layer is.
+    pub(crate) fn made(&self, layer: &LayerId, info: &LayerInfo) {
+        lock(&self.small).insert(layer.clone(), is_small(info.size, info.disk));
+    }
+}
+
+fn is_small(size: u64, disk: u64) -> bool {
+    size.max(disk) <= SMALL
 }
 
 impl Images<'_> {
@@ -90,7 +101,7 @@ impl Images<'_> {
             return Ok(*small);
         }
         let found = self.store.layer(layer)?;
-        let small = found.is_some_and(|layer| layer.size.max(layer.disk) <= SMALL);
+        let small = found.is_some_and(|layer| is_small(layer.size, layer.disk));
         lock(&self.stacks.small).insert(layer.clone(), small);
         Ok(small)
     }

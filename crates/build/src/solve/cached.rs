@@ -180,6 +180,7 @@ impl Solver<'_> {
         let record = Record::new(layer.clone(), self.session.build, &run.step.name, started.elapsed());
         let store = self.session.store;
         store.commit_step(&made.directory, &info, (keys, &record), number)?;
+        self.images.made(&layer, &info);
         drop(work);
         let outcome = TaskOutcome::Done {
             bytes_added: info.size,

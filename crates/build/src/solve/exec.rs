@@ -51,7 +51,7 @@ impl Solver<'_> {
             upper: Some(directory.fs()),
             ..Spec::new(root.as_fd(), exec.args.clone())
         };
-        let mut output = Output::new(self.sink, task, self.session.log(task)?);
+        let mut output = Output::new(self.sink, task, self.session);
         let stdio = [Stdio::Null, Stdio::Pipe, Stdio::Pipe];
         drop(work);
         let work = self.work("start");

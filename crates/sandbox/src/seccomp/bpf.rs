@@ -132,3 +132,87 @@ pub(super) fn ranges(mut points: Vec<(u32, Block)>, otherwise: &Block) -> Vec<(u
     }
     ranges
 }
+
+/// The same with fewer instructions: returns that are near enough to one another become one. The kernel translates a
+/// filter anew for each process that installs it, which takes the longer the more there is of it.
+pub(super) fn share_returns(program: &[Insn]) -> Block {
+    let mut shared = Shared {
+        reversed: Vec::new(),
+        places: vec![0; program.len()],
+    };
+    for (at, &insn) in program.iter().enumerate().rev() {
+        shared.add(program, at, insn);
+    }
+    shared.reversed.reverse();
+    shared.reversed
+}
+
+/// A program from its end on.
+struct Shared {
+    reversed: Block,
+    /// Where each instruction of the original is, counted from the end.
+    places: Vec<usize>,
+}
+
+impl Shared {
+    fn add(&mut self, program: &[Insn], at: usize, insn: Insn) {
+        let code = u32::from(insn.code);
+        let insn = match code & 0x07 {
+            libc::BPF_RET => {
+                let near = self.reversed.len().saturating_sub(usize::from(u8::MAX));
+                let same = self.reversed[near..].iter().rposition(|other| *other == insn);
+                if let Some(same) = same {
+                    self.places[at] = near + same;
+                    return;
+                }
+                insn
+            }
+            libc::BPF_JMP if insn.code == JA => {
+                let target = at + 1 + insn.k as usize;
+                let k = u32::try_from(self.distance(target)).expect("a filter has at most 4096 instructions");
+                Insn { k, ..insn }
+            }
+            libc::BPF_JMP => {
+                let (yes, no) = (at + 1 + usize::from(insn.jt), at + 1 + usize::from(insn.jf));
+                self.bring_near(program, yes);
+                self.bring_near(program, no);
+                // The second may have moved the first away by one.
+                self.bring_near(program, yes);
+                let jump = |target| u8::try_from(self.distance(target)).expect("it was brought near");
+                Insn {
+                    jt: jump(yes),
+                    jf: jump(no),
+                    ..insn
+                }
+            }
+            _ => {
+                // It goes on to the next one, wherever that is now.
+                if self.distance(at + 1) > 0 {
+                    self.repeat(program, at + 1);
+                }
+                insn
+            }
+        };
+        self.places[at] = self.reversed.len();
+        self.reversed.push(insn);
+    }
+
+    /// How many instructions lie between what comes now and that one.
+    fn distance(&self, target: usize) -> usize {
+        self.reversed.len() - 1 - self.places[target]
+    }
+
+    /// Makes a conditional jump to the instruction possible, which is a return if it is not.
+    fn bring_near(&mut self, program: &[Insn], target: usize) {
+        if self.distance(target) > usize::from(u8::MAX) {
+            self.repeat(program, target);
+        }
+    }
+
+    fn repeat(&mut self, program: &[Insn], target: usize) {
+        let near = program[target];
+        assert_eq!(u32::from(near.code) & 0x07, libc::BPF_RET, "only returns move away");
+        self.places[target] = self.reversed.len();
+        self.reversed.push(near);
+    }
+}

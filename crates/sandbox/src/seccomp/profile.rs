@@ -1,7 +1,8 @@
 //! Docker's default seccomp profile, as it comes out for Docker's default capabilities.
 
 use super::bpf::{
-    AND, ARCH, Block, Insn, JEQ, JGE, JSET, LD, NR, arg_high, arg_low, branch, insn, ranges, ret, search, then,
+    AND, ARCH, Block, Insn, JEQ, JGE, JSET, LD, NR, arg_high, arg_low, branch, insn, ranges, ret, search,
+    share_returns, then,
 };
 use super::table::{Column, X32_DENIED, X32_OWN, allowed};
 
@@ -68,7 +69,7 @@ pub(super) const fn conditional(column: Column) -> Conditional {
 pub(super) fn x86_64() -> Block {
     let i386 = then(insn(LD, NR), search(&calls(Column::I386)));
     let native = then(insn(LD, NR), x86_64_and_x32());
-    by_arch(ARCH_X86_64, native, ARCH_I386, i386)
+    share_returns(&by_arch(ARCH_X86_64, native, ARCH_I386, i386))
 }
 
 /// The filter for programs of aarch64 and 32-bit ARM.
@@ -79,7 +80,7 @@ pub(super) fn x86_64() -> Block {
 pub(super) fn aarch64() -> Block {
     let native = then(insn(LD, NR), search(&calls(Column::Aarch64)));
     let arm = then(insn(LD, NR), search(&calls(Column::Arm)));
-    by_arch(ARCH_AARCH64, native, ARCH_ARM, arm)
+    share_returns(&by_arch(ARCH_AARCH64, native, ARCH_ARM, arm))
 }
 
 /// Never kills on an unknown architecture: the program sees an error as for any other denied call.

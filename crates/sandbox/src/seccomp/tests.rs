@@ -179,3 +179,11 @@ fn the_kernel_takes_programs_of_this_size() {
         assert!(program.len() < 1000, "{}", program.len());
     }
 }
+
+/// The kernel translates a filter for each process: what it costs is its length.
+#[test]
+fn no_filter_is_long() {
+    for program in [x86_64(), aarch64()] {
+        assert!(program.len() < 320, "{}", program.len());
+    }
+}
