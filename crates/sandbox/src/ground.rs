@@ -12,6 +12,7 @@ use rustix::mount::{MountAttrFlags, MountPropagationFlags, UnmountFlags, mount_c
 use rustix::process::{fchdir, pivot_root, umask};
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::OnceLock;
 
 /// What of a [`Spec`] its namespaces depend on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,13 +124,16 @@ impl Ground {
         };
         if builds_detached() {
             ground.furniture = Some(ground.furnish()?);
-            ground.leave_host().context("leave", "the host's files")?;
+            if in_first_user_namespace() {
+                ground.leave_host().context("leave", "the host's files")?;
+            }
         }
         Ok((home, ground))
     }
 
     /// Puts an empty directory in the place of the host's root, on which the step's goes. The kernel waits for all
-    /// processors when it takes files away: better here than when somebody waits for the step.
+    /// processors when it takes files away: better here than when somebody waits for the step. A later user namespace
+    /// may not: there the kernel mounts `/proc` only beside another one (`mount_too_revealing`).
     fn leave_host(&mut self) -> Result<(), Errno> {
         let Some(host) = self.old_root.take() else {
             return Ok(());
@@ -246,6 +250,14 @@ impl Sys {
         }
         Ok(None)
     }
+}
+
+/// Whether all of the machine's users and rights are those of this process's user namespace.
+fn in_first_user_namespace() -> bool {
+    /// `PROC_USER_INIT_INO`, the same on every Linux.
+    const FIRST: u64 = 0xefff_fffd;
+    static IS_FIRST: OnceLock<bool> = OnceLock::new();
+    *IS_FIRST.get_or_init(|| rustix::fs::stat("/proc/self/ns/user").is_ok_and(|found| found.st_ino == FIRST))
 }
 
 /// The host's `/sys` with all that is mounted on it.
