@@ -1,9 +1,8 @@
 //! Lists of files that a step read: enough to say which one is different the next time.
 
 use std::borrow::Cow;
-use std::cell::OnceCell;
 use std::collections::HashMap;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::rc::Rc;
 
 use kiln_layer::{Counted, Unchanged};
@@ -29,7 +28,6 @@ pub(crate) struct Seen {
     above: Vec<Rc<str>>,
     /// Bytes of the list, at most.
     length: usize,
-    listing: OnceCell<Listing>,
 }
 
 /// What was at a path: small, since there may be hundreds of thousands.
@@ -120,11 +118,15 @@ impl Seen {
             return Vec::new();
         }
         let earlier: HashMap<&[u8], &[u8]> = earlier.entries().collect();
-        let entries = self.entries().zip(self.listing().entries());
-        let same = entries.filter(|((entry, _), (path, line))| {
-            entry.is_file() && !entry.is_linked && earlier.get(path) == Some(line)
-        });
-        same.map(|((entry, path), _)| entry.as_unchanged(path)).collect()
+        let mut line = Vec::new();
+        let mut is_same = |entry: &Entry, path: &[u8]| {
+            line.clear();
+            self.write(entry, path, &mut line);
+            split(&line).is_some_and(|(path, line)| earlier.get(path) == Some(&line))
+        };
+        let files = self.entries().filter(|(entry, _)| entry.is_file() && !entry.is_linked);
+        let same = files.filter(|(entry, path)| is_same(entry, path));
+        same.map(|(entry, path)| entry.as_unchanged(path)).collect()
     }
 
     /// All files, of one directory that was read; none where something else was, or where there are more than are listed.
@@ -141,15 +143,22 @@ impl Seen {
         first.is_some_and(|(entry, path)| entry.kind == letter(FileType::Directory) && path.is_empty())
     }
 
-    /// The list of it, of what was added before it was first asked for.
-    pub(crate) fn listing(&self) -> &Listing {
-        self.listing.get_or_init(|| {
-            let mut text = Vec::with_capacity(self.length.min(MOST));
-            for (entry, path) in self.entries() {
-                entry.write(&self.above[entry.above as usize], path, &mut text);
-            }
-            Listing { text }
-        })
+    /// The list of it, for the store.
+    pub(crate) fn compressed(&self) -> std::io::Result<Vec<u8>> {
+        let mut compressed = zstd::Encoder::new(Vec::new(), LEVEL)?;
+        let mut line = Vec::new();
+        for (entry, path) in self.entries() {
+            line.clear();
+            self.write(entry, path, &mut line);
+            line.push(0);
+            compressed.write_all(&line)?;
+        }
+        compressed.finish()
+    }
+
+    /// An entry as it is listed, without what ends it.
+    fn write(&self, entry: &Entry, path: &[u8], text: &mut Vec<u8>) {
+        entry.write(&self.above[entry.above as usize], path, text);
     }
 }
 
@@ -180,16 +189,10 @@ impl Entry {
             text.push(b'/');
         }
         text.extend_from_slice(path);
-        text.push(0);
     }
 }
 
 impl Listing {
-    /// For the store.
-    pub(crate) fn compressed(&self) -> std::io::Result<Vec<u8>> {
-        zstd::encode_all(self.text.as_slice(), LEVEL)
-    }
-
     /// From the store; `None` for what is none.
     pub(crate) fn decompress(bytes: &[u8]) -> Option<Self> {
         let mut text = Vec::new();
@@ -231,12 +234,14 @@ impl Listing {
 
     /// Paths and what is said of them.
     fn entries(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        let entries = self.text.split(|byte| *byte == 0);
-        entries.filter_map(|entry| {
-            let tab = entry.iter().position(|byte| *byte == b'\t')?;
-            Some((&entry[tab + 1..], &entry[..tab]))
-        })
+        self.text.split(|byte| *byte == 0).filter_map(split)
     }
+}
+
+/// The path of an entry, and what is said of it.
+fn split(entry: &[u8]) -> Option<(&[u8], &[u8])> {
+    let tab = entry.iter().position(|byte| *byte == b'\t')?;
+    Some((&entry[tab + 1..], &entry[..tab]))
 }
 
 /// A path at which two lists differ.
@@ -308,7 +313,7 @@ mod tests {
             seen.add(&above, &entry);
         })
         .unwrap();
-        Listing::decompress(&seen.listing().compressed().unwrap()).unwrap()
+        Listing::decompress(&seen.compressed().unwrap()).unwrap()
     }
 
     #[test]

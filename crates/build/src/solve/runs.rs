@@ -62,7 +62,7 @@ impl<'a> NewRun<'a> {
         };
         let number = session.store.begin_run(&run)?;
         for (digest, seen) in &self.content.files {
-            let listing = seen.listing().compressed();
+            let listing = seen.compressed();
             let listing = listing.map_err(StepError::io("compress", "a list of files"))?;
             session.store.put_listing(number, digest, &listing)?;
         }
