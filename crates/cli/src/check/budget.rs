@@ -1,6 +1,5 @@
 //! Budgets and rules for images: from arguments and `[check]` in `kiln.toml`.
 
-use kiln_image::Digest;
 use kiln_inspect::policy::{Files, Limit, matching, setuid};
 use kiln_inspect::start::Report;
 use kiln_inspect::waste::Waste;
@@ -13,6 +12,7 @@ use crate::layers;
 use crate::values::size;
 
 /// What an image may be. What is not said may be anything.
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of the file")]
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub(crate) struct Budget {
@@ -40,6 +40,8 @@ pub(crate) struct Budget {
     pub(crate) setuid: Option<Vec<String>>,
     /// Whether nothing outside of volumes may be made for the user to write.
     pub(crate) read_only: bool,
+    /// Whether the images that it was built from must have been named by their digests.
+    pub(crate) pinned_base: bool,
     /// Images that it may be made from.
     pub(crate) allowed_bases: Vec<String>,
     /// Checks that are not made.
@@ -130,6 +132,7 @@ impl Budget {
             healthcheck: self.healthcheck || other.healthcheck,
             setuid: self.setuid.or(other.setuid),
             read_only: self.read_only || other.read_only,
+            pinned_base: self.pinned_base || other.pinned_base,
             allowed_bases: list(self.allowed_bases, other.allowed_bases),
             skip: list(self.skip, other.skip),
         }
@@ -182,7 +185,7 @@ impl Budget {
     pub(super) fn growth(&self, waste: &Waste, before: Option<u64>) -> Option<Verdict> {
         let Share(limit) = self.max_growth?;
         let Some(before) = before else {
-            let message = "nothing is known that it grew from: --against names an image";
+            let message = "nothing is known that it grew from: no build of its name before this one is remembered; --against names an image";
             return Some(Verdict::pass("max-growth", message));
         };
         let (growth, most) = (waste.bytes.saturating_sub(before), limit.of(before));
@@ -322,20 +325,6 @@ fn each(check: &'static str, found: Files, message: &str, well: &str) -> Vec<Ver
     }
     let fail = |(path, layer): (Vec<u8>, u32)| Verdict::fail(check, message).about(&path, Some(layer));
     found.into_iter().map(fail).collect()
-}
-
-/// Whether its lowest layers are all those of one of these images.
-pub(crate) fn base(image: &Image, allowed: &[(String, Vec<Digest>)]) -> Verdict {
-    let check = "allowed-bases";
-    let own = &image.config.rootfs.diff_ids;
-    let is_base = |(_, layers): &&(String, Vec<Digest>)| !layers.is_empty() && own.starts_with(layers);
-    // Of several the one that it shares most with.
-    if let Some((name, layers)) = allowed.iter().filter(is_base).max_by_key(|(_, layers)| layers.len()) {
-        return Verdict::pass(check, format!("its lowest {} layers are {name}", layers.len()));
-    }
-    let names: Vec<&str> = allowed.iter().map(|(name, _)| name.as_str()).collect();
-    let message = format!("its lowest layers are those of none of {}", names.join(", "));
-    Verdict::fail(check, message).mend("build on one of them as it is now: `kiln build --pull`")
 }
 
 /// Whether it keeps to what a `.dive-ci` says.

@@ -1,5 +1,6 @@
 //! What `kiln check` found: one verdict for each thing that was looked at.
 
+pub(crate) mod base;
 pub(crate) mod budget;
 pub(crate) mod dive_ci;
 pub(crate) mod formats;
@@ -9,31 +10,54 @@ use kiln_inspect::waste::Waste;
 use kiln_inspect::{Error, Image, Tree};
 use serde_json::{Value, json};
 
+use crate::engine::{Engine, Looked};
 use crate::layers;
+use crate::signals::Interrupt;
 
-/// What is known besides the image itself.
+/// What is known besides the image itself, and who to ask.
 pub(crate) struct Around<'a> {
-    /// Where libraries are that the image lacks.
-    pub(crate) stages: &'a start::Stages<'a>,
+    /// Asked for the build that made the image, and for other images.
+    pub(crate) engine: &'a Engine,
+    /// Stops what takes long.
+    pub(crate) interrupt: &'a Interrupt,
+    /// Layers of stages that are larger and that nobody looked into yet are not looked into for what the image lacks.
+    pub(crate) most: u64,
     /// Bytes of the image that it is compared with.
     pub(crate) before: Option<u64>,
 }
 
 /// Whether an image will start, and whether it keeps to the budget.
 pub(crate) fn verdicts(
-    image: &Image,
+    looked: &Looked,
     tree: &Tree<'_>,
     waste: &Waste,
     budget: &budget::Budget,
     around: &Around<'_>,
 ) -> Result<Vec<Verdict>, Error> {
+    let image = &looked.image;
     let report = kiln_inspect::start::check(image, tree)?;
-    let mut verdicts = start::verdicts(image, &report, around.stages);
+    let stages = |name: &[u8]| around.engine.stage_with(image, name, around.most);
+    let mut verdicts = start::verdicts(image, &report, &stages);
     verdicts.extend(budget.verdicts(image, tree, waste));
     verdicts.extend(budget.growth(waste, around.before));
     verdicts.extend(budget.read_only(&report));
+    verdicts.extend(bases(looked, budget, around));
     verdicts.retain(|verdict| !budget.skip.iter().any(|skipped| skipped == verdict.check));
     Ok(verdicts)
+}
+
+/// What it was built from.
+fn bases(looked: &Looked, budget: &budget::Budget, around: &Around<'_>) -> Vec<Verdict> {
+    let mut verdicts = Vec::new();
+    if budget.pinned_base {
+        verdicts.extend(base::pinned(&around.engine.sources_of(looked)));
+    }
+    if !budget.allowed_bases.is_empty() {
+        let platform = looked.image.config.platform();
+        let layers_of = |name: &str| around.engine.layers_of(name, &platform, around.interrupt);
+        verdicts.push(base::allowed(&looked.image, &budget.allowed_bases, &layers_of));
+    }
+    verdicts
 }
 
 /// Something that was looked at.

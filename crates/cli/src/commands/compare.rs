@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::packages;
 use super::waste::percent;
+use crate::check::base::BASE_NAME;
 use crate::check::start::verdicts;
 use crate::engine::Engine;
 use crate::failure::{Failure, Outcome};
@@ -20,9 +21,6 @@ use crate::{table, terminal};
 
 /// How much of a name of others' the table shows.
 const WIDEST: usize = 40;
-
-/// Where images name what they are built upon (the specification of images, annotations).
-const BASE: &str = "org.opencontainers.image.base.name";
 
 /// Where shells are, those that most images have first.
 const SHELLS: &[&str] = &[
@@ -119,7 +117,7 @@ impl Compared {
         let user = image.config.config.user.as_str();
         Ok(Self {
             name: name.to_owned(),
-            base: labels.get(BASE).cloned().or_else(|| packages.system.clone()),
+            base: labels.get(BASE_NAME).cloned().or_else(|| packages.system.clone()),
             bytes: waste.bytes,
             compressed: image.layers.iter().map(|layer| layer.compressed).sum(),
             dead: waste.dead,
