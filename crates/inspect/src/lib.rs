@@ -14,6 +14,7 @@ mod extract;
 pub mod formats;
 mod image;
 mod index;
+pub mod licenses;
 mod moments;
 mod names;
 pub mod packages;

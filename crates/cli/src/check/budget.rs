@@ -1,5 +1,6 @@
 //! Budgets and rules for images: from arguments and `[check]` in `kiln.toml`.
 
+use kiln_inspect::packages::Packages;
 use kiln_inspect::policy::{Files, Limit, matching, setuid};
 use kiln_inspect::start::Report;
 use kiln_inspect::waste::Waste;
@@ -8,6 +9,7 @@ use serde::Deserialize;
 
 use super::Verdict;
 use super::dive_ci::DiveRules;
+use super::licenses::{Licenses, Unknown};
 use crate::layers;
 use crate::values::size;
 
@@ -44,6 +46,12 @@ pub(crate) struct Budget {
     pub(crate) pinned_base: bool,
     /// Images that it may be made from.
     pub(crate) allowed_bases: Vec<String>,
+    /// The only licenses that packages may have.
+    pub(crate) allowed_licenses: Vec<String>,
+    /// Licenses that no package may have.
+    pub(crate) denied_licenses: Vec<String>,
+    /// What becomes of packages whose license is not known; they pass unless it says otherwise.
+    pub(crate) unknown_licenses: Option<Unknown>,
     /// Checks that are not made.
     pub(crate) skip: Vec<String>,
 }
@@ -134,6 +142,9 @@ impl Budget {
             read_only: self.read_only || other.read_only,
             pinned_base: self.pinned_base || other.pinned_base,
             allowed_bases: list(self.allowed_bases, other.allowed_bases),
+            allowed_licenses: list(self.allowed_licenses, other.allowed_licenses),
+            denied_licenses: list(self.denied_licenses, other.denied_licenses),
+            unknown_licenses: self.unknown_licenses.or(other.unknown_licenses),
             skip: list(self.skip, other.skip),
         }
     }
@@ -144,6 +155,23 @@ impl Budget {
         verdicts.extend(self.files(image, tree));
         verdicts.extend(self.config(image));
         verdicts
+    }
+
+    /// Whether packages count.
+    pub(super) fn asks_for_packages(&self) -> bool {
+        !self.allowed_licenses.is_empty()
+            || !self.denied_licenses.is_empty()
+            || self.unknown_licenses == Some(Unknown::Deny)
+    }
+
+    /// Whether the packages may be there.
+    pub(super) fn packages(&self, packages: &Packages) -> Vec<Verdict> {
+        let licenses = Licenses {
+            allowed: &self.allowed_licenses,
+            denied: &self.denied_licenses,
+            unknown: self.unknown_licenses.unwrap_or_default(),
+        };
+        licenses.verdicts(&packages.packages)
     }
 
     fn sizes(&self, image: &Image, waste: &Waste) -> Vec<Verdict> {

@@ -4,8 +4,10 @@ pub(crate) mod base;
 pub(crate) mod budget;
 pub(crate) mod dive_ci;
 pub(crate) mod formats;
+pub(crate) mod licenses;
 pub(crate) mod start;
 
+use kiln_inspect::packages::{Package, Packages};
 use kiln_inspect::waste::Waste;
 use kiln_inspect::{Error, Image, Tree};
 use serde_json::{Value, json};
@@ -42,6 +44,10 @@ pub(crate) fn verdicts(
     verdicts.extend(budget.growth(waste, around.before));
     verdicts.extend(budget.read_only(&report));
     verdicts.extend(bases(looked, budget, around));
+    if budget.asks_for_packages() {
+        let packages = Packages::of(image, tree)?;
+        verdicts.extend(budget.packages(&packages));
+    }
     verdicts.retain(|verdict| !budget.skip.iter().any(|skipped| skipped == verdict.check));
     Ok(verdicts)
 }
@@ -73,6 +79,8 @@ pub(crate) struct Verdict {
     pub(crate) mend: Option<String>,
     /// The file of the image that it is about, with a slash before it.
     pub(crate) path: Option<String>,
+    /// The package that it is about, with its version.
+    pub(crate) package: Option<String>,
     /// The layer that has the file.
     pub(crate) layer: Option<usize>,
     /// Whether the command that the image starts cannot do without it.
@@ -88,6 +96,7 @@ impl Verdict {
             message: message.into(),
             mend: None,
             path: None,
+            package: None,
             layer: None,
             is_of_command: false,
         }
@@ -120,6 +129,21 @@ impl Verdict {
         }
     }
 
+    /// Adds the package that it is about.
+    #[must_use]
+    pub(crate) fn of_package(self, package: &Package) -> Self {
+        Self {
+            package: Some(format!("{} {}", package.name, package.version)),
+            layer: Some(package.layer as usize),
+            ..self
+        }
+    }
+
+    /// What of the image it is about, if that is no more than a part of it.
+    pub(crate) fn subject(&self) -> Option<&str> {
+        self.path.as_deref().or(self.package.as_deref())
+    }
+
     /// The same if `passed`, else a failure.
     pub(crate) fn of(check: &'static str, passed: bool, message: impl Into<String>) -> Self {
         Self {
@@ -128,10 +152,10 @@ impl Verdict {
         }
     }
 
-    /// The message with its file before it.
+    /// The message with what it is about before it.
     pub(crate) fn text(&self) -> String {
-        match &self.path {
-            Some(path) => format!("{path}: {}", self.message),
+        match self.subject() {
+            Some(subject) => format!("{subject}: {}", self.message),
             None => self.message.clone(),
         }
     }
@@ -149,6 +173,7 @@ impl Verdict {
             "Message": self.message,
             "Mend": self.mend,
             "Path": self.path,
+            "Package": self.package,
             "OfCommand": self.is_of_command,
             "Layer": self.layer.map(|layer| layers::object(image, layer)),
         })

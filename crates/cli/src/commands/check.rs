@@ -9,6 +9,7 @@ use kiln_inspect::{Image, Tree};
 use crate::check;
 use crate::check::budget::{self, Budget, Bytes, Share};
 use crate::check::dive_ci::DiveRules;
+use crate::check::licenses::Unknown;
 use crate::check::{Around, Verdict, formats};
 use crate::engine::{Engine, Looked, canceled, look_failure};
 use crate::failure::{Context as _, FAILED, Failure, Outcome};
@@ -73,6 +74,15 @@ pub(crate) struct Args {
     /// The only images that it may be made from, wherever they are
     #[arg(long, value_name = "IMAGE", value_delimiter = ',')]
     allow_base: Vec<String>,
+    /// The only licenses that packages may have: SPDX's names, with `*`
+    #[arg(long, value_name = "LICENSE", value_delimiter = ',')]
+    allow_license: Vec<String>,
+    /// Licenses that no package may have
+    #[arg(long, value_name = "LICENSE", value_delimiter = ',')]
+    deny_license: Vec<String>,
+    /// What becomes of packages whose license is not known [default: allow]
+    #[arg(long, value_enum, value_name = "WHAT")]
+    unknown_licenses: Option<Unknown>,
     /// Checks that are not made
     #[arg(long, value_name = "CHECK", value_delimiter = ',')]
     skip: Vec<String>,
@@ -153,6 +163,9 @@ impl Args {
             read_only: self.read_only,
             pinned_base: self.pinned_base,
             allowed_bases: self.allow_base.clone(),
+            allowed_licenses: self.allow_license.clone(),
+            denied_licenses: self.deny_license.clone(),
+            unknown_licenses: self.unknown_licenses,
             skip: self.skip.clone(),
         }
     }

@@ -17,7 +17,7 @@ use crate::signals::Interrupt;
 use crate::values::size;
 use crate::{layers, table, terminal};
 
-/// How much of a layer's instruction the table shows.
+/// How much of a layer's instruction, or of licenses, the table shows.
 const WIDEST: usize = 40;
 /// How much of a version or a name tables show.
 const WIDEST_NAME: usize = 60;
@@ -120,10 +120,14 @@ fn for_people(image: &Image, found: &Packages) -> String {
             cut(&one_line(&package.name), WIDEST_NAME, '…'),
             cut(&one_line(&package.version), WIDEST_NAME, '…'),
             package.bytes.map(size::show).unwrap_or_default(),
+            cut(&one_line(&licenses(package)), WIDEST, '…'),
             layers::shown(image, package.layer as usize, WIDEST),
         ]
     });
-    let mut text = table::render(["TYPE", "NAME", "VERSION", "SIZE", "LAYER"], &cells.collect::<Vec<_>>());
+    let mut text = table::render(
+        ["TYPE", "NAME", "VERSION", "SIZE", "LICENSE", "LAYER"],
+        &cells.collect::<Vec<_>>(),
+    );
     let system = found
         .system
         .as_deref()
@@ -149,6 +153,11 @@ pub(crate) fn unread(found: &Packages) -> Vec<Value> {
     all.map(|(file, why)| json!({"Path": path(file), "Why": why})).collect()
 }
 
+/// The licenses of a package, as one text; empty if they are not known.
+pub(crate) fn licenses(package: &Package) -> String {
+    package.licenses.join(", ")
+}
+
 /// A package for programs.
 pub(crate) fn package(package: &Package) -> Value {
     json!({
@@ -157,6 +166,7 @@ pub(crate) fn package(package: &Package) -> Value {
         "Version": package.version,
         "Architecture": package.architecture,
         "Source": package.source,
+        "Licenses": package.licenses,
         "Bytes": package.bytes,
         "Layer": package.layer,
         "Path": format!("/{}", String::from_utf8_lossy(&package.path)),

@@ -13,7 +13,7 @@ use kiln_inspect::{Image, Moments};
 use serde_json::{Value, json};
 
 use crate::check::Verdict;
-use crate::commands::waste;
+use crate::commands::{packages, waste};
 use crate::layers;
 use crate::progress::text::{cut, one_line};
 
@@ -167,6 +167,7 @@ fn data(subject: &Subject<'_>) -> Value {
             text(&package.version),
             package.bytes,
             package.layer,
+            text(&packages::licenses(package)),
         ])),
         "unread": subject.packages.unread.iter().map(|(path, why)| format!("{}: {why}", layers::path(path))).collect::<Vec<_>>(),
         "checks": rows(subject.verdicts, |verdict| json!([

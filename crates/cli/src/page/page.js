@@ -351,9 +351,9 @@
   const most = 200;
   const look = () => {
     const wanted = search.value.trim().toLowerCase();
-    const rows = packages.filter(([type, name, version]) => (type + " " + name + " " + version).toLowerCase().includes(wanted));
-    body.replaceChildren(table([["Type", ""], ["Name", "wide"], ["Version", ""], ["Size", "num"], ["Layer", "num"]],
-      rows.slice(0, most).map(([type, name, version, bytes, layer]) => [type, name, make("code", {}, version), size(bytes), "#" + layer])));
+    const rows = packages.filter(([type, name, version, , , license]) => (type + " " + name + " " + version + " " + license).toLowerCase().includes(wanted));
+    body.replaceChildren(table([["Type", ""], ["Name", "wide"], ["Version", ""], ["Size", "num"], ["License", ""], ["Layer", "num"]],
+      rows.slice(0, most).map(([type, name, version, bytes, layer, license]) => [type, name, make("code", {}, version), size(bytes), license || "unknown", "#" + layer])));
     found.textContent = rows.length > most ? most + " of " + rows.length + " are shown" : count(rows.length, "package", "packages");
   };
   search.addEventListener("input", look);

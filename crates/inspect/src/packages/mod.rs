@@ -68,6 +68,9 @@ pub struct Package {
     pub architecture: Option<String>,
     /// The source package that it was built from, where that has another name.
     pub source: Option<String>,
+    /// Its licenses, as expressions of SPDX where it names them so that one can tell; all of them apply. Empty if they are
+    /// not known.
+    pub licenses: Vec<String>,
     /// Bytes that it takes, as its package manager says or as its files are; `None` if nobody knows.
     pub bytes: Option<u64>,
     /// The layer that brought this version, the lowest is 0.
