@@ -23,6 +23,7 @@ mod reread;
 mod resolve;
 pub mod start;
 mod tree;
+pub mod vulnerabilities;
 pub mod waste;
 
 pub use elf::Machine;

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::Verdict;
 use super::dive_ci::DiveRules;
 use super::licenses::{Licenses, Unknown};
+use super::vulnerabilities::{Ignored, MaxSeverity, Policy};
 use crate::layers;
 use crate::values::size;
 
@@ -52,6 +53,12 @@ pub(crate) struct Budget {
     pub(crate) denied_licenses: Vec<String>,
     /// What becomes of packages whose license is not known; they pass unless it says otherwise.
     pub(crate) unknown_licenses: Option<Unknown>,
+    /// How severe known vulnerabilities of packages may be.
+    pub(crate) max_severity: Option<MaxSeverity>,
+    /// Whether vulnerabilities do not count that nobody fixed yet.
+    pub(crate) ignore_unfixed: bool,
+    /// Vulnerabilities that do not count.
+    pub(crate) ignored_vulnerabilities: Vec<Ignored>,
     /// Checks that are not made.
     pub(crate) skip: Vec<String>,
 }
@@ -126,7 +133,9 @@ impl std::str::FromStr for Share {
 impl Budget {
     /// These where they say something, else those.
     pub(crate) fn or(self, other: Self) -> Self {
-        let list = |own: Vec<String>, other| if own.is_empty() { other } else { own };
+        fn list<T>(own: Vec<T>, other: Vec<T>) -> Vec<T> {
+            if own.is_empty() { other } else { own }
+        }
         Self {
             max_size: self.max_size.or(other.max_size),
             max_compressed: self.max_compressed.or(other.max_compressed),
@@ -145,6 +154,9 @@ impl Budget {
             allowed_licenses: list(self.allowed_licenses, other.allowed_licenses),
             denied_licenses: list(self.denied_licenses, other.denied_licenses),
             unknown_licenses: self.unknown_licenses.or(other.unknown_licenses),
+            max_severity: self.max_severity.or(other.max_severity),
+            ignore_unfixed: self.ignore_unfixed || other.ignore_unfixed,
+            ignored_vulnerabilities: list(self.ignored_vulnerabilities, other.ignored_vulnerabilities),
             skip: list(self.skip, other.skip),
         }
     }
@@ -159,13 +171,29 @@ impl Budget {
 
     /// Whether packages count.
     pub(super) fn asks_for_packages(&self) -> bool {
+        self.asks_for_licenses() || self.max_severity.is_some()
+    }
+
+    fn asks_for_licenses(&self) -> bool {
         !self.allowed_licenses.is_empty()
             || !self.denied_licenses.is_empty()
             || self.unknown_licenses == Some(Unknown::Deny)
     }
 
-    /// Whether the packages may be there.
-    pub(super) fn packages(&self, packages: &Packages) -> Vec<Verdict> {
+    /// Which vulnerabilities may be there, if that is limited.
+    pub(super) fn vulnerabilities(&self) -> Option<Policy<'_>> {
+        Some(Policy {
+            most: self.max_severity?,
+            ignores_unfixed: self.ignore_unfixed,
+            ignored: &self.ignored_vulnerabilities,
+        })
+    }
+
+    /// Whether the licenses of packages may be there.
+    pub(super) fn licenses(&self, packages: &Packages) -> Vec<Verdict> {
+        if !self.asks_for_licenses() {
+            return Vec::new();
+        }
         let licenses = Licenses {
             allowed: &self.allowed_licenses,
             denied: &self.denied_licenses,

@@ -6,8 +6,12 @@ pub(crate) mod dive_ci;
 pub(crate) mod formats;
 pub(crate) mod licenses;
 pub(crate) mod start;
+pub(crate) mod vulnerabilities;
+
+use std::path::PathBuf;
 
 use kiln_inspect::packages::{Package, Packages};
+use kiln_inspect::vulnerabilities::Vulnerabilities;
 use kiln_inspect::waste::Waste;
 use kiln_inspect::{Error, Image, Tree};
 use serde_json::{Value, json};
@@ -24,6 +28,8 @@ pub(crate) struct Around<'a> {
     pub(crate) interrupt: &'a Interrupt,
     /// Layers of stages that are larger and that nobody looked into yet are not looked into for what the image lacks.
     pub(crate) most: u64,
+    /// Where known vulnerabilities are; `None` where nobody wants to wait for them.
+    pub(crate) databases: Option<&'a [PathBuf]>,
     /// Bytes of the image that it is compared with.
     pub(crate) before: Option<u64>,
 }
@@ -46,10 +52,27 @@ pub(crate) fn verdicts(
     verdicts.extend(bases(looked, budget, around));
     if budget.asks_for_packages() {
         let packages = Packages::of(image, tree)?;
-        verdicts.extend(budget.packages(&packages));
+        verdicts.extend(budget.licenses(&packages));
+        verdicts.extend(known_vulnerabilities(&packages, budget, around)?);
     }
     verdicts.retain(|verdict| !budget.skip.iter().any(|skipped| skipped == verdict.check));
     Ok(verdicts)
+}
+
+/// What is known of its packages.
+fn known_vulnerabilities(
+    packages: &Packages,
+    budget: &budget::Budget,
+    around: &Around<'_>,
+) -> Result<Vec<Verdict>, Error> {
+    let (Some(policy), Some(databases)) = (budget.vulnerabilities(), around.databases) else {
+        return Ok(Vec::new());
+    };
+    let has_database = !databases.is_empty();
+    let found = has_database
+        .then(|| Vulnerabilities::of(packages, databases))
+        .transpose()?;
+    Ok(policy.verdicts(packages, found.as_ref()))
 }
 
 /// What it was built from.

@@ -10,6 +10,7 @@ use crate::check;
 use crate::check::budget::{self, Budget, Bytes, Share};
 use crate::check::dive_ci::DiveRules;
 use crate::check::licenses::Unknown;
+use crate::check::vulnerabilities::MaxSeverity;
 use crate::check::{Around, Verdict, formats};
 use crate::engine::{Engine, Looked, canceled, look_failure};
 use crate::failure::{Context as _, FAILED, Failure, Outcome};
@@ -17,6 +18,7 @@ use crate::format::Format;
 use crate::settings::Settings;
 use crate::signals::Interrupt;
 use crate::terminal;
+use crate::vulnerabilities::DatabaseArgs;
 
 /// Arguments of `kiln check`.
 #[derive(Debug, clap::Args)]
@@ -83,6 +85,14 @@ pub(crate) struct Args {
     /// What becomes of packages whose license is not known [default: allow]
     #[arg(long, value_enum, value_name = "WHAT")]
     unknown_licenses: Option<Unknown>,
+    /// How severe known vulnerabilities of packages may be
+    #[arg(long, value_enum, value_name = "SEVERITY")]
+    max_severity: Option<MaxSeverity>,
+    /// Vulnerabilities do not count that nobody fixed yet
+    #[arg(long)]
+    ignore_unfixed: bool,
+    #[command(flatten)]
+    database: DatabaseArgs,
     /// Checks that are not made
     #[arg(long, value_name = "CHECK", value_delimiter = ',')]
     skip: Vec<String>,
@@ -110,6 +120,7 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
         engine: &engine,
         interrupt: &interrupt,
         most: u64::MAX,
+        databases: Some(&args.database.paths(settings)),
         before: args.before(&looked, &engine, settings, &interrupt)?,
     };
     let verdicts = check::verdicts(&looked, &tree, &waste, &budget, &around);
@@ -166,6 +177,9 @@ impl Args {
             allowed_licenses: self.allow_license.clone(),
             denied_licenses: self.deny_license.clone(),
             unknown_licenses: self.unknown_licenses,
+            max_severity: self.max_severity,
+            ignore_unfixed: self.ignore_unfixed,
+            ignored_vulnerabilities: Vec::new(),
             skip: self.skip.clone(),
         }
     }

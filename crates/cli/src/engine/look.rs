@@ -219,7 +219,8 @@ pub(crate) fn look_failure(error: kiln_inspect::Error, interrupt: &Interrupt) ->
         error @ (kiln_inspect::Error::Layer { .. }
         | kiln_inspect::Error::TooMuch { .. }
         | kiln_inspect::Error::Outside { .. }
-        | kiln_inspect::Error::NotKept { .. }) => Failure::failed(error),
+        | kiln_inspect::Error::NotKept { .. }
+        | kiln_inspect::Error::Database { .. }) => Failure::failed(error),
         error => Failure::internal(error),
     }
 }

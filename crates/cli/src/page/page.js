@@ -361,6 +361,16 @@
     packages.length ? [search, body, found, more(data.packages, "package")] : make("p", { class: "quiet" }, "None that are known of."));
   if (packages.length) look();
 
+  // Known vulnerabilities, where there is a database of them.
+  if (data.vulnerabilities) {
+    const known = data.vulnerabilities.rows.map(([id, severity, name, version, fixed, layer, summary]) => [
+      make("code", {}, id), severity, make("span", {}, name + " " + version, summary && make("span", { class: "quiet" }, make("br", {}), summary)),
+      make("code", {}, fixed || ""), "#" + layer]);
+    section("vulnerabilities", "Known vulnerabilities", known.length
+      ? [table([["Name", ""], ["Severity", ""], ["Package", "wide"], ["Fixed in", ""], ["Layer", "num"]], known), more(data.vulnerabilities, "finding")]
+      : make("p", { class: "quiet" }, "None in the database."));
+  }
+
   // Checks.
   section("checks", "Checks", table(
     [["", ""], ["Check", ""], ["What was found", "wide"]],

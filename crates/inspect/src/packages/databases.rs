@@ -149,8 +149,13 @@ fn dpkg(text: &str) -> Vec<Package> {
             continue;
         };
         let kibibytes = field("Installed-Size").and_then(|size| size.parse::<u64>().ok());
-        let source = field("Source").and_then(|source| source.split_whitespace().next().map(str::to_owned));
+        let source = field("Source");
+        let mut source = source.iter().flat_map(|source| source.split_whitespace());
+        let (source, of_source) = (source.next().map(str::to_owned), source.next());
+        // `glibc (2.36-9)`, where the package was built from that again, or has a version of its own.
+        let of_source = of_source.and_then(|version| version.strip_prefix('(')?.strip_suffix(')'));
         packages.push(Package {
+            source_version: of_source.filter(|of_source| *of_source != version).map(str::to_owned),
             source: source.filter(|source| *source != name),
             architecture: field("Architecture"),
             bytes: kibibytes.and_then(|size| size.checked_mul(1024)),
@@ -207,6 +212,7 @@ pub(super) fn package(ecosystem: Ecosystem, name: String, version: String) -> Pa
         version,
         architecture: None,
         source: None,
+        source_version: None,
         licenses: Vec::new(),
         bytes: None,
         layer: 0,

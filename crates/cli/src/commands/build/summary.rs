@@ -107,6 +107,7 @@ impl Summary {
                         engine,
                         interrupt,
                         most: MOST_UNKNOWN,
+                        databases: None,
                         before: before_size,
                     };
                     Found::of(looked, budget, &around)
