@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use kiln_image::{Descriptor, Platform};
 use kiln_plan::{Plan, Target};
-use kiln_store::{Image, LayerId};
+use kiln_store::{Image, ImageSource, LayerId};
 
 use crate::assemble;
 use crate::cache;
@@ -156,6 +156,7 @@ impl Results<'_> {
         let store = self.images.store;
         for StoredImage { image, .. } in &self.stored.images {
             store.put_image(image)?;
+            store.put_image_sources(&image.id, &self.sources(&image.platform))?;
             task.did(&format!("writing image {}", image.id));
         }
         let (id, index) = match &self.stored.images[..] {
@@ -171,6 +172,23 @@ impl Results<'_> {
             task.did(&format!("naming to {name}"));
         }
         Ok(index)
+    }
+
+    /// What the image of a platform was made from. Of a name that means several images the one of that platform is noted.
+    fn sources(&self, platform: &Platform) -> Vec<ImageSource> {
+        let mut sources: Vec<ImageSource> = Vec::new();
+        for used in &self.solver.plan.images {
+            match sources.iter_mut().find(|source| source.reference == used.reference) {
+                Some(known) if used.platform == *platform => known.manifest = used.manifest,
+                Some(_) => {}
+                None => sources.push(ImageSource {
+                    reference: used.reference.clone(),
+                    manifest: used.manifest,
+                    line: used.lines.0,
+                }),
+            }
+        }
+        sources
     }
 
     /// Whether the images stay in the store: unless they only go elsewhere. An image of the store is whole: what it takes

@@ -35,6 +35,7 @@ mod terminal;
 mod time;
 mod trace;
 mod values;
+mod vulnerabilities;
 mod why;
 
 use std::process::ExitCode;

@@ -106,6 +106,8 @@ struct File {
     store_max: Option<String>,
     ca_bundle: Option<PathBuf>,
     registries_conf: Option<PathBuf>,
+    #[serde(default)]
+    vulnerability_db: Vec<PathBuf>,
     jobs: Option<usize>,
     summary: Option<bool>,
     #[serde(default)]
@@ -316,12 +318,16 @@ impl Settings {
     /// Where devices are described (CDI): later directories win.
     pub(crate) fn device_directories(&self) -> Vec<PathBuf> {
         match self.environment.filled("KILN_CDI_DIRS") {
-            Some(text) => text
-                .split(':')
-                .filter(|path| !path.is_empty())
-                .map(PathBuf::from)
-                .collect(),
+            Some(text) => paths(&text),
             None => CDI_DIRECTORIES.map(PathBuf::from).to_vec(),
+        }
+    }
+
+    /// Where known vulnerabilities are, if an argument does not say it.
+    pub(crate) fn vulnerability_db(&self) -> Vec<PathBuf> {
+        match self.environment.filled("KILN_VULNERABILITY_DB") {
+            Some(text) => paths(&text),
+            None => self.file.vulnerability_db.clone(),
         }
     }
 
@@ -500,13 +506,19 @@ fn parse_file(path: &Path, text: &str) -> Result<File, Failure> {
         .map_err(|error| Failure::usage(format!("{}: {}", path.display(), error.to_string().trim_end())))?;
     // Relative paths are those of the file, wherever Kiln is started.
     let directory = path.parent().unwrap_or(Path::new("/"));
-    for path in [&mut file.root, &mut file.ca_bundle, &mut file.registries_conf]
-        .into_iter()
-        .flatten()
-    {
+    let paths = [&mut file.root, &mut file.ca_bundle, &mut file.registries_conf];
+    for path in paths.into_iter().flatten().chain(&mut file.vulnerability_db) {
         *path = directory.join(&*path);
     }
     Ok(file)
+}
+
+/// Paths that are separated by colons.
+fn paths(text: &str) -> Vec<PathBuf> {
+    text.split(':')
+        .filter(|path| !path.is_empty())
+        .map(PathBuf::from)
+        .collect()
 }
 
 #[cfg(test)]

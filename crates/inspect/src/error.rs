@@ -55,6 +55,14 @@ pub enum Error {
         /// What the system says.
         source: std::io::Error,
     },
+    /// A database of known vulnerabilities cannot be read.
+    #[error("cannot read the database of vulnerabilities {}: {why}", path.display())]
+    Database {
+        /// The file, and what of an archive it is.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
     /// The layers that are not in the store could not be read.
     #[error("{0}")]
     Tars(#[source] Box<dyn std::error::Error + Send + Sync>),

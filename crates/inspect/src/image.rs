@@ -178,6 +178,7 @@ impl Image {
             Contents::Excerpts(excerpts) => match excerpts.get(first.entry) {
                 Some(Excerpt::Program(program)) => Ok(program),
                 Some(Excerpt::Text(text)) => Program::of(&text[..]).map_err(failed),
+                Some(Excerpt::Licenses(_)) => Ok(Program::Other),
                 None => {
                     let bytes = self.reread(tree, first, entry.size)?;
                     Program::of(&bytes[..]).map_err(failed)

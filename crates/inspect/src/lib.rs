@@ -14,6 +14,7 @@ mod extract;
 pub mod formats;
 mod image;
 mod index;
+pub mod licenses;
 mod moments;
 mod names;
 pub mod packages;
@@ -22,6 +23,7 @@ mod reread;
 mod resolve;
 pub mod start;
 mod tree;
+pub mod vulnerabilities;
 pub mod waste;
 
 pub use elf::Machine;

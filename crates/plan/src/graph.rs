@@ -64,8 +64,8 @@ const MOST_INSTRUCTIONS: usize = 100_000;
 pub(crate) struct Reached<'a> {
     /// The stages by place, with their instructions, triggers first.
     pub(crate) stages: BTreeMap<usize, Vec<Unit<'a>>>,
-    /// Images that are not known yet, and the lines that need them.
-    pub(crate) needs: BTreeMap<ImageRequest, (u32, u32)>,
+    /// All images, and the lines that name them first.
+    pub(crate) images: BTreeMap<ImageRequest, (u32, u32)>,
 }
 
 impl<'a> Graph<'a> {
@@ -104,9 +104,9 @@ impl<'a> Graph<'a> {
                 Origin::Stage(stage) => {
                     wanted.insert(*stage);
                 }
-                Origin::Image(request) if !images.contains_key(request) => {
+                Origin::Image(request) => {
                     // From the last stage to the first: the line that stays is the first one.
-                    reached.needs.insert(request.clone(), lines);
+                    reached.images.insert(request.clone(), lines);
                 }
                 _ => {}
             };

@@ -43,7 +43,7 @@ pub use remote::{GitSource, Remote, is_whole_commit, password, without_password}
 pub use secrets::sounds_secret;
 pub use step::{
     CacheKey, CopyAction, CopyFrom, Exec, FileAction, FileOp, MkdirAction, Mount, MountKind, Network, Op, Plan,
-    Sharing, Source, StageInfo, Step, StepId, Target,
+    Sharing, Source, StageInfo, Step, StepId, Target, UsedImage,
 };
 
 use kiln_dockerfile::Dockerfile;
@@ -98,14 +98,31 @@ pub fn plan(dockerfile: &Dockerfile, options: &Options, images: &Images) -> Outc
     if report.failed() {
         return Outcome::Invalid(report.finish());
     }
-    let needs: BTreeMap<_, _> = reached.iter().flat_map(|reached| reached.needs.clone()).collect();
+    let mut needs: BTreeMap<_, _> = reached.iter().flat_map(|reached| reached.images.clone()).collect();
+    let used = used_images(&needs, images);
+    needs.retain(|request, _| !images.contains_key(request));
     if !needs.is_empty() {
         return Outcome::Needs(needs);
     }
     match join(&graphs, &reached, images, &mut report) {
-        Some(plan) if !report.failed() => Outcome::Plan(Box::new(plan), report.finish()),
+        Some(plan) if !report.failed() => Outcome::Plan(Box::new(Plan { images: used, ..plan }), report.finish()),
         _ => Outcome::Invalid(report.finish()),
     }
+}
+
+/// The images that a build is made from, in the order of the Dockerfile.
+fn used_images(reached: &BTreeMap<ImageRequest, (u32, u32)>, images: &Images) -> Vec<UsedImage> {
+    let of = |(request, lines): (&ImageRequest, &(u32, u32))| {
+        Some(UsedImage {
+            reference: request.reference.clone(),
+            manifest: images.get(request)?.manifest,
+            platform: request.platform.clone(),
+            lines: *lines,
+        })
+    };
+    let mut used: Vec<UsedImage> = reached.iter().filter_map(of).collect();
+    used.sort_by_key(|image| image.lines);
+    used
 }
 
 /// One plan for all platforms; `None` only where the report says why.
@@ -129,6 +146,7 @@ fn join(graphs: &[Graph<'_>], reached: &[Reached<'_>], images: &Images, report: 
         steps,
         stages,
         targets,
+        images: Vec::new(),
         epoch: epoch::seconds(first.options, first.globals),
     })
 }

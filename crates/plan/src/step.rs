@@ -21,10 +21,25 @@ pub struct Plan {
     pub stages: Vec<StageInfo>,
     /// The images that come out, one for each of [`Options::targets`](crate::Options::targets).
     pub targets: Vec<Target>,
+    /// The images that they are made from, those of `COPY --from` and mounts included, in the order of the Dockerfile.
+    pub images: Vec<UsedImage>,
     /// What the build can be given.
     pub outline: Outline,
     /// `SOURCE_DATE_EPOCH`, seconds since 1970.
     pub epoch: Option<i64>,
+}
+
+/// An image that something is made from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsedImage {
+    /// As the Dockerfile names it, normalised: with a digest only if that is written there.
+    pub reference: Reference,
+    /// The digest of the manifest for the platform.
+    pub manifest: Digest,
+    /// For which platform.
+    pub platform: Platform,
+    /// First and last line of what first names it, from 1.
+    pub lines: (u32, u32),
 }
 
 /// A stage, for display.

@@ -38,6 +38,7 @@ const CHANGES: &[&str] = &[
     FOREIGN_LAYERS,
     BUILD_RESULTS,
     PLACES,
+    IMAGE_SOURCES,
 ];
 
 const TABLES: &str = "
@@ -219,6 +220,9 @@ CREATE TABLE failed_steps (
 ) WITHOUT ROWID;
 CREATE INDEX failed_steps_layer ON failed_steps(layer);
 ";
+
+/// What images were made from; see `image_sources`. Nothing is known of those that were there before.
+const IMAGE_SOURCES: &str = "ALTER TABLE images ADD COLUMN sources TEXT;";
 
 /// What is in layers, as whoever looks into images writes it down. A layer that is made again has another one.
 const LAYER_INDEXES: &str = "

@@ -1,6 +1,6 @@
 //! Budgets and rules for images: from arguments and `[check]` in `kiln.toml`.
 
-use kiln_image::Digest;
+use kiln_inspect::packages::Packages;
 use kiln_inspect::policy::{Files, Limit, matching, setuid};
 use kiln_inspect::start::Report;
 use kiln_inspect::waste::Waste;
@@ -9,10 +9,13 @@ use serde::Deserialize;
 
 use super::Verdict;
 use super::dive_ci::DiveRules;
+use super::licenses::{Licenses, Unknown};
+use super::vulnerabilities::{Ignored, MaxSeverity, Policy};
 use crate::layers;
 use crate::values::size;
 
 /// What an image may be. What is not said may be anything.
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of the file")]
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub(crate) struct Budget {
@@ -40,8 +43,22 @@ pub(crate) struct Budget {
     pub(crate) setuid: Option<Vec<String>>,
     /// Whether nothing outside of volumes may be made for the user to write.
     pub(crate) read_only: bool,
+    /// Whether the images that it was built from must have been named by their digests.
+    pub(crate) pinned_base: bool,
     /// Images that it may be made from.
     pub(crate) allowed_bases: Vec<String>,
+    /// The only licenses that packages may have.
+    pub(crate) allowed_licenses: Vec<String>,
+    /// Licenses that no package may have.
+    pub(crate) denied_licenses: Vec<String>,
+    /// What becomes of packages whose license is not known; they pass unless it says otherwise.
+    pub(crate) unknown_licenses: Option<Unknown>,
+    /// How severe known vulnerabilities of packages may be.
+    pub(crate) max_severity: Option<MaxSeverity>,
+    /// Whether vulnerabilities do not count that nobody fixed yet.
+    pub(crate) ignore_unfixed: bool,
+    /// Vulnerabilities that do not count.
+    pub(crate) ignored_vulnerabilities: Vec<Ignored>,
     /// Checks that are not made.
     pub(crate) skip: Vec<String>,
 }
@@ -116,7 +133,9 @@ impl std::str::FromStr for Share {
 impl Budget {
     /// These where they say something, else those.
     pub(crate) fn or(self, other: Self) -> Self {
-        let list = |own: Vec<String>, other| if own.is_empty() { other } else { own };
+        fn list<T>(own: Vec<T>, other: Vec<T>) -> Vec<T> {
+            if own.is_empty() { other } else { own }
+        }
         Self {
             max_size: self.max_size.or(other.max_size),
             max_compressed: self.max_compressed.or(other.max_compressed),
@@ -130,7 +149,14 @@ impl Budget {
             healthcheck: self.healthcheck || other.healthcheck,
             setuid: self.setuid.or(other.setuid),
             read_only: self.read_only || other.read_only,
+            pinned_base: self.pinned_base || other.pinned_base,
             allowed_bases: list(self.allowed_bases, other.allowed_bases),
+            allowed_licenses: list(self.allowed_licenses, other.allowed_licenses),
+            denied_licenses: list(self.denied_licenses, other.denied_licenses),
+            unknown_licenses: self.unknown_licenses.or(other.unknown_licenses),
+            max_severity: self.max_severity.or(other.max_severity),
+            ignore_unfixed: self.ignore_unfixed || other.ignore_unfixed,
+            ignored_vulnerabilities: list(self.ignored_vulnerabilities, other.ignored_vulnerabilities),
             skip: list(self.skip, other.skip),
         }
     }
@@ -141,6 +167,39 @@ impl Budget {
         verdicts.extend(self.files(image, tree));
         verdicts.extend(self.config(image));
         verdicts
+    }
+
+    /// Whether packages count.
+    pub(super) fn asks_for_packages(&self) -> bool {
+        self.asks_for_licenses() || self.max_severity.is_some()
+    }
+
+    fn asks_for_licenses(&self) -> bool {
+        !self.allowed_licenses.is_empty()
+            || !self.denied_licenses.is_empty()
+            || self.unknown_licenses == Some(Unknown::Deny)
+    }
+
+    /// Which vulnerabilities may be there, if that is limited.
+    pub(super) fn vulnerabilities(&self) -> Option<Policy<'_>> {
+        Some(Policy {
+            most: self.max_severity?,
+            ignores_unfixed: self.ignore_unfixed,
+            ignored: &self.ignored_vulnerabilities,
+        })
+    }
+
+    /// Whether the licenses of packages may be there.
+    pub(super) fn licenses(&self, packages: &Packages) -> Vec<Verdict> {
+        if !self.asks_for_licenses() {
+            return Vec::new();
+        }
+        let licenses = Licenses {
+            allowed: &self.allowed_licenses,
+            denied: &self.denied_licenses,
+            unknown: self.unknown_licenses.unwrap_or_default(),
+        };
+        licenses.verdicts(&packages.packages)
     }
 
     fn sizes(&self, image: &Image, waste: &Waste) -> Vec<Verdict> {
@@ -182,7 +241,7 @@ impl Budget {
     pub(super) fn growth(&self, waste: &Waste, before: Option<u64>) -> Option<Verdict> {
         let Share(limit) = self.max_growth?;
         let Some(before) = before else {
-            let message = "nothing is known that it grew from: --against names an image";
+            let message = "nothing is known that it grew from: no build of its name before this one is remembered; --against names an image";
             return Some(Verdict::pass("max-growth", message));
         };
         let (growth, most) = (waste.bytes.saturating_sub(before), limit.of(before));
@@ -322,20 +381,6 @@ fn each(check: &'static str, found: Files, message: &str, well: &str) -> Vec<Ver
     }
     let fail = |(path, layer): (Vec<u8>, u32)| Verdict::fail(check, message).about(&path, Some(layer));
     found.into_iter().map(fail).collect()
-}
-
-/// Whether its lowest layers are all those of one of these images.
-pub(crate) fn base(image: &Image, allowed: &[(String, Vec<Digest>)]) -> Verdict {
-    let check = "allowed-bases";
-    let own = &image.config.rootfs.diff_ids;
-    let is_base = |(_, layers): &&(String, Vec<Digest>)| !layers.is_empty() && own.starts_with(layers);
-    // Of several the one that it shares most with.
-    if let Some((name, layers)) = allowed.iter().filter(is_base).max_by_key(|(_, layers)| layers.len()) {
-        return Verdict::pass(check, format!("its lowest {} layers are {name}", layers.len()));
-    }
-    let names: Vec<&str> = allowed.iter().map(|(name, _)| name.as_str()).collect();
-    let message = format!("its lowest layers are those of none of {}", names.join(", "));
-    Verdict::fail(check, message).mend("build on one of them as it is now: `kiln build --pull`")
 }
 
 /// Whether it keeps to what a `.dive-ci` says.

@@ -51,7 +51,7 @@ pub(crate) fn junit(name: &str, verdicts: &[Verdict]) -> String {
     let _ = writeln!(text, "<testsuites {counts}>");
     let _ = writeln!(text, "  <testsuite name=\"{}\" {counts}>", xml(name));
     for verdict in verdicts {
-        let case = xml(verdict.path.as_deref().unwrap_or(verdict.check));
+        let case = xml(verdict.subject().unwrap_or(verdict.check));
         let _ = write!(
             text,
             "    <testcase classname=\"{}\" name=\"{case}\"",
@@ -116,7 +116,7 @@ pub(crate) fn sarif(image: &Image, verdicts: &[Verdict]) -> Value {
             "level": "error",
             "message": {"text": format!("{}{mend}", verdict.text())},
             "locations": [{"physicalLocation": place}],
-            "partialFingerprints": {"kilnCheck/v1": format!("{} {}", verdict.check, verdict.path.as_deref().unwrap_or_default())},
+            "partialFingerprints": {"kilnCheck/v1": format!("{} {}", verdict.check, verdict.subject().unwrap_or_default())},
         })
     });
     let results: Vec<Value> = results.collect();

@@ -1,39 +1,92 @@
 //! What `kiln check` found: one verdict for each thing that was looked at.
 
+pub(crate) mod base;
 pub(crate) mod budget;
 pub(crate) mod dive_ci;
 pub(crate) mod formats;
+pub(crate) mod licenses;
 pub(crate) mod start;
+pub(crate) mod vulnerabilities;
 
+use std::path::PathBuf;
+
+use kiln_inspect::packages::{Package, Packages};
+use kiln_inspect::vulnerabilities::Vulnerabilities;
 use kiln_inspect::waste::Waste;
 use kiln_inspect::{Error, Image, Tree};
 use serde_json::{Value, json};
 
+use crate::engine::{Engine, Looked};
 use crate::layers;
+use crate::signals::Interrupt;
 
-/// What is known besides the image itself.
+/// What is known besides the image itself, and who to ask.
 pub(crate) struct Around<'a> {
-    /// Where libraries are that the image lacks.
-    pub(crate) stages: &'a start::Stages<'a>,
+    /// Asked for the build that made the image, and for other images.
+    pub(crate) engine: &'a Engine,
+    /// Stops what takes long.
+    pub(crate) interrupt: &'a Interrupt,
+    /// Layers of stages that are larger and that nobody looked into yet are not looked into for what the image lacks.
+    pub(crate) most: u64,
+    /// Where known vulnerabilities are; `None` where nobody wants to wait for them.
+    pub(crate) databases: Option<&'a [PathBuf]>,
     /// Bytes of the image that it is compared with.
     pub(crate) before: Option<u64>,
 }
 
 /// Whether an image will start, and whether it keeps to the budget.
 pub(crate) fn verdicts(
-    image: &Image,
+    looked: &Looked,
     tree: &Tree<'_>,
     waste: &Waste,
     budget: &budget::Budget,
     around: &Around<'_>,
 ) -> Result<Vec<Verdict>, Error> {
+    let image = &looked.image;
     let report = kiln_inspect::start::check(image, tree)?;
-    let mut verdicts = start::verdicts(image, &report, around.stages);
+    let stages = |name: &[u8]| around.engine.stage_with(image, name, around.most);
+    let mut verdicts = start::verdicts(image, &report, &stages);
     verdicts.extend(budget.verdicts(image, tree, waste));
     verdicts.extend(budget.growth(waste, around.before));
     verdicts.extend(budget.read_only(&report));
+    verdicts.extend(bases(looked, budget, around));
+    if budget.asks_for_packages() {
+        let packages = Packages::of(image, tree)?;
+        verdicts.extend(budget.licenses(&packages));
+        verdicts.extend(known_vulnerabilities(&packages, budget, around)?);
+    }
     verdicts.retain(|verdict| !budget.skip.iter().any(|skipped| skipped == verdict.check));
     Ok(verdicts)
+}
+
+/// What is known of its packages.
+fn known_vulnerabilities(
+    packages: &Packages,
+    budget: &budget::Budget,
+    around: &Around<'_>,
+) -> Result<Vec<Verdict>, Error> {
+    let (Some(policy), Some(databases)) = (budget.vulnerabilities(), around.databases) else {
+        return Ok(Vec::new());
+    };
+    let has_database = !databases.is_empty();
+    let found = has_database
+        .then(|| Vulnerabilities::of(packages, databases))
+        .transpose()?;
+    Ok(policy.verdicts(packages, found.as_ref()))
+}
+
+/// What it was built from.
+fn bases(looked: &Looked, budget: &budget::Budget, around: &Around<'_>) -> Vec<Verdict> {
+    let mut verdicts = Vec::new();
+    if budget.pinned_base {
+        verdicts.extend(base::pinned(&around.engine.sources_of(looked)));
+    }
+    if !budget.allowed_bases.is_empty() {
+        let platform = looked.image.config.platform();
+        let layers_of = |name: &str| around.engine.layers_of(name, &platform, around.interrupt);
+        verdicts.push(base::allowed(&looked.image, &budget.allowed_bases, &layers_of));
+    }
+    verdicts
 }
 
 /// Something that was looked at.
@@ -49,6 +102,8 @@ pub(crate) struct Verdict {
     pub(crate) mend: Option<String>,
     /// The file of the image that it is about, with a slash before it.
     pub(crate) path: Option<String>,
+    /// The package that it is about, with its version.
+    pub(crate) package: Option<String>,
     /// The layer that has the file.
     pub(crate) layer: Option<usize>,
     /// Whether the command that the image starts cannot do without it.
@@ -64,6 +119,7 @@ impl Verdict {
             message: message.into(),
             mend: None,
             path: None,
+            package: None,
             layer: None,
             is_of_command: false,
         }
@@ -96,6 +152,21 @@ impl Verdict {
         }
     }
 
+    /// Adds the package that it is about.
+    #[must_use]
+    pub(crate) fn of_package(self, package: &Package) -> Self {
+        Self {
+            package: Some(format!("{} {}", package.name, package.version)),
+            layer: Some(package.layer as usize),
+            ..self
+        }
+    }
+
+    /// What of the image it is about, if that is no more than a part of it.
+    pub(crate) fn subject(&self) -> Option<&str> {
+        self.path.as_deref().or(self.package.as_deref())
+    }
+
     /// The same if `passed`, else a failure.
     pub(crate) fn of(check: &'static str, passed: bool, message: impl Into<String>) -> Self {
         Self {
@@ -104,10 +175,10 @@ impl Verdict {
         }
     }
 
-    /// The message with its file before it.
+    /// The message with what it is about before it.
     pub(crate) fn text(&self) -> String {
-        match &self.path {
-            Some(path) => format!("{path}: {}", self.message),
+        match self.subject() {
+            Some(subject) => format!("{subject}: {}", self.message),
             None => self.message.clone(),
         }
     }
@@ -125,6 +196,7 @@ impl Verdict {
             "Message": self.message,
             "Mend": self.mend,
             "Path": self.path,
+            "Package": self.package,
             "OfCommand": self.is_of_command,
             "Layer": self.layer.map(|layer| layers::object(image, layer)),
         })

@@ -2,23 +2,27 @@
 
 use std::path::PathBuf;
 
-use kiln_image::{Digest, Platform};
+use kiln_image::{Platform, Reference};
 use kiln_inspect::waste::Waste;
 use kiln_inspect::{Image, Tree};
 
 use crate::check;
 use crate::check::budget::{self, Budget, Bytes, Share};
 use crate::check::dive_ci::DiveRules;
+use crate::check::licenses::Unknown;
+use crate::check::vulnerabilities::MaxSeverity;
 use crate::check::{Around, Verdict, formats};
-use crate::engine::{Engine, look_failure};
+use crate::engine::{Engine, Looked, canceled, look_failure};
 use crate::failure::{Context as _, FAILED, Failure, Outcome};
 use crate::format::Format;
 use crate::settings::Settings;
 use crate::signals::Interrupt;
 use crate::terminal;
+use crate::vulnerabilities::DatabaseArgs;
 
 /// Arguments of `kiln check`.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct Args {
     /// The image: a name of the store or a registry, docker://NAME, oci:DIRECTORY[:TAG], oci-archive: or
     /// docker-archive:FILE[:TAG], or a path
@@ -33,9 +37,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SIZE")]
     max_compressed: Option<Bytes>,
     /// By how much it may be larger than the image of --against, like 5MB or 10%
-    #[arg(long, value_name = "SIZE | SHARE", requires = "against")]
+    #[arg(long, value_name = "SIZE | SHARE")]
     max_growth: Option<Share>,
-    /// The image that it is compared with, wherever that is: the last that was released
+    /// The image that it is compared with, wherever that is: the last that was released [default: what the last build
+    /// that made another image gave this name]
     #[arg(long, value_name = "IMAGE")]
     against: Option<String>,
     /// How many layers at most
@@ -65,9 +70,29 @@ pub(crate) struct Args {
     /// Nothing outside of volumes may be made for the user to write
     #[arg(long)]
     read_only: bool,
+    /// The images that it was built from must have been named by digest
+    #[arg(long)]
+    pinned_base: bool,
     /// The only images that it may be made from, wherever they are
     #[arg(long, value_name = "IMAGE", value_delimiter = ',')]
     allow_base: Vec<String>,
+    /// The only licenses that packages may have: SPDX's names, with `*`
+    #[arg(long, value_name = "LICENSE", value_delimiter = ',')]
+    allow_license: Vec<String>,
+    /// Licenses that no package may have
+    #[arg(long, value_name = "LICENSE", value_delimiter = ',')]
+    deny_license: Vec<String>,
+    /// What becomes of packages whose license is not known [default: allow]
+    #[arg(long, value_enum, value_name = "WHAT")]
+    unknown_licenses: Option<Unknown>,
+    /// How severe known vulnerabilities of packages may be
+    #[arg(long, value_enum, value_name = "SEVERITY")]
+    max_severity: Option<MaxSeverity>,
+    /// Vulnerabilities do not count that nobody fixed yet
+    #[arg(long)]
+    ignore_unfixed: bool,
+    #[command(flatten)]
+    database: DatabaseArgs,
     /// Checks that are not made
     #[arg(long, value_name = "CHECK", value_delimiter = ',')]
     skip: Vec<String>,
@@ -91,19 +116,17 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
     // One after the other: each takes memory for every file.
     let waste = Waste::of(image.indexes());
     let tree = Tree::of(image.indexes());
-    let before = args.against.as_ref().map(|against| {
-        let looked = engine.look_into(against, args.platform.as_ref(), settings, &interrupt)?;
-        Ok(looked.image.layers.iter().map(|layer| layer.bytes).sum())
-    });
     let around = Around {
-        stages: &|name| engine.stage_with(image, name, u64::MAX),
-        before: before.transpose()?,
+        engine: &engine,
+        interrupt: &interrupt,
+        most: u64::MAX,
+        databases: Some(&args.database.paths(settings)),
+        before: args.before(&looked, &engine, settings, &interrupt)?,
     };
-    let verdicts = check::verdicts(image, &tree, &waste, &budget, &around);
+    let verdicts = check::verdicts(&looked, &tree, &waste, &budget, &around);
     let mut verdicts = verdicts.map_err(|error| look_failure(error, &interrupt))?;
-    if !budget.allowed_bases.is_empty() {
-        let bases = args.bases(&budget.allowed_bases, &engine, settings, &interrupt)?;
-        verdicts.push(budget::base(image, &bases));
+    if interrupt.came() {
+        return Err(canceled(&interrupt));
     }
     verdicts.extend(dive.iter().flat_map(|rules| budget::dive(rules, &waste)));
     terminal::print(shape.text(&args.image, &looked.image, &verdicts)?)?;
@@ -119,19 +142,20 @@ fn read_dive_ci(path: &PathBuf) -> Result<DiveRules, Failure> {
 }
 
 impl Args {
-    /// The digests of the layers of each image that this one may be made from. Of a registry no layer is fetched.
-    fn bases(
+    /// Unpacked bytes of the image that it is compared with: that of `--against`, else what had its name before.
+    fn before(
         &self,
-        names: &[String],
+        looked: &Looked,
         engine: &Engine,
         settings: &Settings,
         interrupt: &Interrupt,
-    ) -> Result<Vec<(String, Vec<Digest>)>, Failure> {
-        let base = |name: &String| {
-            let source = engine.find_source(&engine.locate(name)?, self.platform.as_ref(), settings, interrupt)?;
-            Ok((name.clone(), source.config.rootfs.diff_ids))
+    ) -> Result<Option<u64>, Failure> {
+        let Some(against) = &self.against else {
+            let name = self.image.parse::<Reference>().ok();
+            return Ok(name.and_then(|name| engine.size_before(&name, looked)));
         };
-        names.iter().map(base).collect()
+        let before = engine.look_into(against, self.platform.as_ref(), settings, interrupt)?;
+        Ok(Some(before.image.layers.iter().map(|layer| layer.bytes).sum()))
     }
 
     fn budget(&self) -> Budget {
@@ -148,7 +172,14 @@ impl Args {
             max_compressed: self.max_compressed,
             max_growth: self.max_growth,
             read_only: self.read_only,
+            pinned_base: self.pinned_base,
             allowed_bases: self.allow_base.clone(),
+            allowed_licenses: self.allow_license.clone(),
+            denied_licenses: self.deny_license.clone(),
+            unknown_licenses: self.unknown_licenses,
+            max_severity: self.max_severity,
+            ignore_unfixed: self.ignore_unfixed,
+            ignored_vulnerabilities: Vec::new(),
             skip: self.skip.clone(),
         }
     }

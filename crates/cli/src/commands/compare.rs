@@ -2,27 +2,26 @@
 
 use kiln_image::Platform;
 use kiln_inspect::packages::Packages;
+use kiln_inspect::vulnerabilities::Vulnerabilities;
 use kiln_inspect::waste::Waste;
-use kiln_inspect::{Image, Tree, start};
+use kiln_inspect::{Tree, start};
 use serde_json::{Value, json};
 
 use super::packages;
 use super::waste::percent;
 use crate::check::start::verdicts;
-use crate::engine::Engine;
+use crate::engine::{Engine, Looked};
 use crate::failure::{Failure, Outcome};
 use crate::format::{Format, rows};
 use crate::progress::text::{cut, one_line};
 use crate::settings::Settings;
 use crate::signals::Interrupt;
 use crate::values::size;
+use crate::vulnerabilities::{self, DatabaseArgs};
 use crate::{table, terminal};
 
 /// How much of a name of others' the table shows.
 const WIDEST: usize = 40;
-
-/// Where images name what they are built upon (the specification of images, annotations).
-const BASE: &str = "org.opencontainers.image.base.name";
 
 /// Where shells are, those that most images have first.
 const SHELLS: &[&str] = &[
@@ -35,9 +34,6 @@ const SHELLS: &[&str] = &[
     "busybox/sh",
 ];
 
-/// What is said below the table.
-const NO_VULNERABILITIES: &str = "known vulnerabilities are left out: there is no database of them";
-
 /// Arguments of `kiln compare`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -45,6 +41,8 @@ pub(crate) struct Args {
     /// docker-archive:FILE[:TAG], or paths; the first one is what the others are compared with
     #[arg(required = true, num_args = 1.., value_name = "IMAGE")]
     images: Vec<String>,
+    #[command(flatten)]
+    database: DatabaseArgs,
     /// `table`, `markdown`, `json` (an object for each image), or a template like `{{.Name}} {{.Bytes}}`
     #[arg(long)]
     format: Option<String>,
@@ -62,6 +60,7 @@ struct Compared {
     dead: u64,
     layers: usize,
     packages: Packages,
+    vulnerabilities: Option<Vulnerabilities>,
     shell: Option<&'static str>,
     user: String,
     /// The checks that failed, those that the command cannot do without first.
@@ -78,20 +77,24 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
     let mut compared = Vec::new();
     for name in &args.images {
         let looked = engine.look_into(name, args.platform.as_ref(), settings, &interrupt)?;
-        let row = Compared::of(name, &looked.image, &interrupt)?;
+        let mut row = Compared::of(name, &looked, &engine, &interrupt)?;
         packages::warn_of_unread(name, &row.packages);
+        row.vulnerabilities = args.database.look(&row.packages, settings)?;
+        if let Some(found) = &row.vulnerabilities {
+            vulnerabilities::warn_of_gaps(name, found);
+        }
         compared.push(row);
     }
     let first = compared.first().map_or(0, |row| row.bytes);
     let cells: Vec<_> = compared.iter().map(|row| row.cells(first)).collect();
     terminal::print(match format {
-        Format::Table if is_markdown => format!("{}\n{NO_VULNERABILITIES}\n", markdown(&HEADER, &cells)),
-        Format::Table => format!("{}\n{NO_VULNERABILITIES}\n", table::render(HEADER, &cells)),
+        Format::Table if is_markdown => markdown(&HEADER, &cells),
+        Format::Table => table::render(HEADER, &cells),
         format => rows(&format, &compared.iter().map(Compared::object).collect::<Vec<_>>())?,
     })
 }
 
-const HEADER: [&str; 10] = [
+const HEADER: [&str; 11] = [
     "IMAGE",
     "BASE",
     "SIZE",
@@ -99,13 +102,15 @@ const HEADER: [&str; 10] = [
     "COMPRESSED",
     "LAYERS",
     "PACKAGES",
+    "VULNERABILITIES",
     "SHELL",
     "USER",
     "STARTS",
 ];
 
 impl Compared {
-    fn of(name: &str, image: &Image, interrupt: &Interrupt) -> Result<Self, Failure> {
+    fn of(name: &str, looked: &Looked, engine: &Engine, interrupt: &Interrupt) -> Result<Self, Failure> {
+        let image = &looked.image;
         let tree = Tree::of(image.indexes());
         let report = start::check(image, &tree).map_err(|error| crate::engine::look_failure(error, interrupt))?;
         let verdicts = verdicts(image, &report, &|_| None);
@@ -115,16 +120,16 @@ impl Compared {
         failures.dedup();
         let packages = packages::of(image)?;
         let waste = Waste::of(image.indexes());
-        let labels = &image.config.config.labels;
         let user = image.config.config.user.as_str();
         Ok(Self {
             name: name.to_owned(),
-            base: labels.get(BASE).cloned().or_else(|| packages.system.clone()),
+            base: engine.sources_of(looked).said.or_else(|| packages.system.clone()),
             bytes: waste.bytes,
             compressed: image.layers.iter().map(|layer| layer.compressed).sum(),
             dead: waste.dead,
             layers: image.layers.len(),
             packages,
+            vulnerabilities: None,
             shell: SHELLS
                 .iter()
                 .copied()
@@ -139,7 +144,7 @@ impl Compared {
         })
     }
 
-    fn cells(&self, first: u64) -> [String; 10] {
+    fn cells(&self, first: u64) -> [String; 11] {
         let change = match self.bytes.cmp(&first) {
             std::cmp::Ordering::Less => format!("-{}", percent(first - self.bytes, first)),
             std::cmp::Ordering::Equal => String::new(),
@@ -154,6 +159,9 @@ impl Compared {
             self.compressed.map_or_else(|| "unknown".to_owned(), size::show),
             self.layers.to_string(),
             packages::count(&self.packages.packages),
+            self.vulnerabilities
+                .as_ref()
+                .map_or_else(|| "-".to_owned(), |found| vulnerabilities::count(&found.found)),
             self.shell
                 .map_or_else(|| "none".to_owned(), |shell| format!("/{shell}")),
             name(&self.user),
@@ -179,7 +187,7 @@ impl Compared {
             "Dead": self.dead,
             "Layers": self.layers,
             "Packages": self.packages.packages.len(),
-            "Vulnerabilities": null,
+            "Vulnerabilities": self.vulnerabilities.as_ref().map(|found| vulnerabilities::counts(&found.found)),
             "Shell": self.shell.map(|shell| format!("/{shell}")),
             "User": self.user,
             "Starts": self.starts,

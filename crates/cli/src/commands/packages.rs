@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use clap::ValueEnum;
 use kiln_image::Platform;
 use kiln_inspect::packages::{Ecosystem, Package, PackageChange, Packages};
+use kiln_inspect::vulnerabilities::Vulnerabilities;
 use kiln_inspect::{Image, Tree};
 use serde_json::{Value, json};
 
@@ -15,9 +16,10 @@ use crate::progress::text::{cut, one_line};
 use crate::settings::Settings;
 use crate::signals::Interrupt;
 use crate::values::size;
+use crate::vulnerabilities::{self, DatabaseArgs};
 use crate::{layers, table, terminal};
 
-/// How much of a layer's instruction the table shows.
+/// How much of a layer's instruction, or of licenses, the table shows.
 const WIDEST: usize = 40;
 /// How much of a version or a name tables show.
 const WIDEST_NAME: usize = 60;
@@ -54,6 +56,11 @@ pub(crate) struct Args {
     /// Only packages of these kinds
     #[arg(long = "type", value_enum, value_delimiter = ',', value_name = "TYPE")]
     types: Vec<Type>,
+    /// Known vulnerabilities of them, instead of the packages; with --format both
+    #[arg(long)]
+    vulnerabilities: bool,
+    #[command(flatten)]
+    database: DatabaseArgs,
     /// `table`, `json`, or a template like `{{range .Packages}}{{.Name}} {{.Version}}{{println}}{{end}}`
     #[arg(long)]
     format: Option<String>,
@@ -74,10 +81,35 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
         found.packages.retain(is_wanted);
     }
     warn_of_unread(&args.image, &found);
-    terminal::print(match format {
-        Format::Table => for_people(&looked.image, &found),
-        format => rows(&format, &[object(&looked.image, &args.image, &found)])?,
+    let known = args.known(&found, settings)?;
+    terminal::print(match (format, &known) {
+        (Format::Table, Some(known)) => vulnerabilities::for_people(&looked.image, &found, known),
+        (Format::Table, None) => for_people(&looked.image, &found),
+        (format, known) => {
+            let mut object = object(&looked.image, &args.image, &found);
+            if let Some(known) = known {
+                object["Vulnerabilities"] = vulnerabilities::objects(&found, known).into();
+                object["Undecided"] = vulnerabilities::undecided(&found, known).into();
+            }
+            rows(&format, &[object])?
+        }
     })
+}
+
+impl Args {
+    /// What is known of the packages, if that is asked for.
+    fn known(&self, found: &Packages, settings: &Settings) -> Result<Option<Vulnerabilities>, Failure> {
+        if !self.vulnerabilities {
+            return Ok(None);
+        }
+        let known = self.database.look(found, settings)?.ok_or_else(|| {
+            Failure::usage("--vulnerabilities: there is no database of them").hint(
+                "--vulnerability-db names one: records of OSV, as its exports have them, or the JSON of Debian's security tracker",
+            )
+        })?;
+        vulnerabilities::warn_of_gaps(&self.image, &known);
+        Ok(Some(known))
+    }
 }
 
 /// The packages of an image.
@@ -120,10 +152,14 @@ fn for_people(image: &Image, found: &Packages) -> String {
             cut(&one_line(&package.name), WIDEST_NAME, '…'),
             cut(&one_line(&package.version), WIDEST_NAME, '…'),
             package.bytes.map(size::show).unwrap_or_default(),
+            cut(&one_line(&licenses(package)), WIDEST, '…'),
             layers::shown(image, package.layer as usize, WIDEST),
         ]
     });
-    let mut text = table::render(["TYPE", "NAME", "VERSION", "SIZE", "LAYER"], &cells.collect::<Vec<_>>());
+    let mut text = table::render(
+        ["TYPE", "NAME", "VERSION", "SIZE", "LICENSE", "LAYER"],
+        &cells.collect::<Vec<_>>(),
+    );
     let system = found
         .system
         .as_deref()
@@ -149,6 +185,11 @@ pub(crate) fn unread(found: &Packages) -> Vec<Value> {
     all.map(|(file, why)| json!({"Path": path(file), "Why": why})).collect()
 }
 
+/// The licenses of a package, as one text; empty if they are not known.
+pub(crate) fn licenses(package: &Package) -> String {
+    package.licenses.join(", ")
+}
+
 /// A package for programs.
 pub(crate) fn package(package: &Package) -> Value {
     json!({
@@ -157,6 +198,7 @@ pub(crate) fn package(package: &Package) -> Value {
         "Version": package.version,
         "Architecture": package.architecture,
         "Source": package.source,
+        "Licenses": package.licenses,
         "Bytes": package.bytes,
         "Layer": package.layer,
         "Path": format!("/{}", String::from_utf8_lossy(&package.path)),

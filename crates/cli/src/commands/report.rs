@@ -14,6 +14,7 @@ use crate::failure::{Context as _, Failure, Outcome};
 use crate::page::{self, Build, Point, Step, Subject};
 use crate::settings::Settings;
 use crate::signals::Interrupt;
+use crate::vulnerabilities::{self, DatabaseArgs};
 use crate::{terminal, time};
 
 /// Arguments of `kiln report`.
@@ -25,6 +26,8 @@ pub(crate) struct Args {
     /// Where the page goes; `-` is standard output
     #[arg(long, short, value_name = "FILE", default_value = "report.html")]
     output: PathBuf,
+    #[command(flatten)]
+    database: DatabaseArgs,
     /// Which image of several [default: this machine's]
     #[arg(long, value_name = "OS/ARCH")]
     platform: Option<Platform>,
@@ -46,10 +49,15 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
     let tree = Tree::of(image.indexes());
     let report = start::check(image, &tree).map_err(|error| look_failure(error, &interrupt))?;
     let results = results(&engine, &args.image)?;
+    let vulnerabilities = args.database.look(&packages, settings)?;
+    if let Some(found) = &vulnerabilities {
+        vulnerabilities::warn_of_gaps(&args.image, found);
+    }
     let page = page::render(&Subject {
         name: &args.image,
         image,
         packages: &packages,
+        vulnerabilities: vulnerabilities.as_ref(),
         verdicts: &verdicts(image, &report, &|name| engine.stage_with(image, name, u64::MAX)),
         now: time::now(),
         build: build(&engine, args, image, &results)?,

@@ -1,5 +1,6 @@
 //! Images wherever they are, and looking into them.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::Read;
 use std::sync::Arc;
@@ -23,6 +24,10 @@ use crate::signals::Interrupt;
 pub(crate) struct Looked {
     /// The image.
     pub(crate) image: Image,
+    /// The digest of its config.
+    pub(crate) id: Digest,
+    /// The annotations of its manifest, if it has one.
+    pub(crate) annotations: BTreeMap<String, String>,
     _in_use: InUse,
 }
 
@@ -72,6 +77,7 @@ impl Engine {
             .open_image(&self.locate(text)?, platform, settings, &progress, interrupt)
             .and_then(|source| {
                 let config = source.config.clone();
+                let (id, annotations) = (source.id, source.annotations().cloned().unwrap_or_default());
                 let ids: Vec<_> = source.layers.iter().map(|layer| layer.id.clone()).collect();
                 let compressed: Vec<_> = source.layers.iter().map(kiln_build::SourceLayer::compressed).collect();
                 let layers = Layers {
@@ -86,15 +92,20 @@ impl Engine {
                 for (layer, compressed) in image.layers.iter_mut().zip(compressed) {
                     layer.compressed = layer.compressed.or(compressed);
                 }
-                Ok(image)
+                Ok((image, id, annotations))
             });
         progress.finish();
         is_silent.store(true, Ordering::Relaxed);
-        let image = looked?;
+        let (image, id, annotations) = looked?;
         if interrupt.came() {
             return Err(canceled(interrupt));
         }
-        Ok(Looked { image, _in_use: in_use })
+        Ok(Looked {
+            image,
+            id,
+            annotations,
+            _in_use: in_use,
+        })
     }
 
     /// Looks into an image that was built, by its ID; `None` if the store does not have it, or if layers of more than `most`
@@ -120,7 +131,12 @@ impl Engine {
             return Ok(None);
         }
         let image = Image::open(&self.store, config, &image.layers, Box::new(NoTars))?;
-        Ok(Some(Looked { image, _in_use: in_use }))
+        Ok(Some(Looked {
+            image,
+            id: *id,
+            annotations: BTreeMap::new(),
+            _in_use: in_use,
+        }))
     }
 
     /// Where the build that made an image has a file of that name besides: the stage, and the path there. Layers that nobody
@@ -203,7 +219,8 @@ pub(crate) fn look_failure(error: kiln_inspect::Error, interrupt: &Interrupt) ->
         error @ (kiln_inspect::Error::Layer { .. }
         | kiln_inspect::Error::TooMuch { .. }
         | kiln_inspect::Error::Outside { .. }
-        | kiln_inspect::Error::NotKept { .. }) => Failure::failed(error),
+        | kiln_inspect::Error::NotKept { .. }
+        | kiln_inspect::Error::Database { .. }) => Failure::failed(error),
         error => Failure::internal(error),
     }
 }

@@ -9,6 +9,7 @@ mod inspect;
 mod known;
 mod logs;
 mod look;
+mod origin;
 mod run;
 mod upkeep;
 

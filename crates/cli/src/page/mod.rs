@@ -8,14 +8,16 @@ mod tree;
 use base64::Engine as _;
 use kiln_image::Digest;
 use kiln_inspect::packages::Packages;
+use kiln_inspect::vulnerabilities::Vulnerabilities;
 use kiln_inspect::waste::Waste;
 use kiln_inspect::{Image, Moments};
 use serde_json::{Value, json};
 
 use crate::check::Verdict;
-use crate::commands::waste;
+use crate::commands::{packages, waste};
 use crate::layers;
 use crate::progress::text::{cut, one_line};
+use crate::vulnerabilities;
 
 const HTML: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
@@ -37,6 +39,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) name: &'a str,
     pub(crate) image: &'a Image,
     pub(crate) packages: &'a Packages,
+    /// What a database knows of them, if there is one.
+    pub(crate) vulnerabilities: Option<&'a Vulnerabilities>,
     pub(crate) verdicts: &'a [Verdict],
     /// When it is, in seconds since 1970.
     pub(crate) now: i64,
@@ -167,7 +171,9 @@ fn data(subject: &Subject<'_>) -> Value {
             text(&package.version),
             package.bytes,
             package.layer,
+            text(&packages::licenses(package)),
         ])),
+        "vulnerabilities": subject.vulnerabilities.map(|known| vulnerability_rows(known, subject.packages)),
         "unread": subject.packages.unread.iter().map(|(path, why)| format!("{}: {why}", layers::path(path))).collect::<Vec<_>>(),
         "checks": rows(subject.verdicts, |verdict| json!([
             verdict.check,
@@ -182,6 +188,22 @@ fn data(subject: &Subject<'_>) -> Value {
             "steps": rows(&build.steps, |step| json!([text(&step.name), step.outcome, step.began, step.took])),
         })),
         "trend": rows(&subject.trend, |point| json!([point.build, point.started, point.bytes])),
+    })
+}
+
+/// What is known of packages.
+fn vulnerability_rows(known: &Vulnerabilities, packages: &Packages) -> Value {
+    rows(&known.found, |one| {
+        let package = &packages.packages[one.package];
+        json!([
+            text(&one.id),
+            vulnerabilities::severity(one.severity),
+            text(&package.name),
+            text(&package.version),
+            one.fixed.as_deref().map(text),
+            package.layer,
+            text(&one.summary),
+        ])
     })
 }
 

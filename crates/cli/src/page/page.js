@@ -351,15 +351,25 @@
   const most = 200;
   const look = () => {
     const wanted = search.value.trim().toLowerCase();
-    const rows = packages.filter(([type, name, version]) => (type + " " + name + " " + version).toLowerCase().includes(wanted));
-    body.replaceChildren(table([["Type", ""], ["Name", "wide"], ["Version", ""], ["Size", "num"], ["Layer", "num"]],
-      rows.slice(0, most).map(([type, name, version, bytes, layer]) => [type, name, make("code", {}, version), size(bytes), "#" + layer])));
+    const rows = packages.filter(([type, name, version, , , license]) => (type + " " + name + " " + version + " " + license).toLowerCase().includes(wanted));
+    body.replaceChildren(table([["Type", ""], ["Name", "wide"], ["Version", ""], ["Size", "num"], ["License", ""], ["Layer", "num"]],
+      rows.slice(0, most).map(([type, name, version, bytes, layer, license]) => [type, name, make("code", {}, version), size(bytes), license || "unknown", "#" + layer])));
     found.textContent = rows.length > most ? most + " of " + rows.length + " are shown" : count(rows.length, "package", "packages");
   };
   search.addEventListener("input", look);
   section("packages", "Packages", data.unread.map((text) => make("p", { class: "warn" }, text)),
     packages.length ? [search, body, found, more(data.packages, "package")] : make("p", { class: "quiet" }, "None that are known of."));
   if (packages.length) look();
+
+  // Known vulnerabilities, where there is a database of them.
+  if (data.vulnerabilities) {
+    const known = data.vulnerabilities.rows.map(([id, severity, name, version, fixed, layer, summary]) => [
+      make("code", {}, id), severity, make("span", {}, name + " " + version, summary && make("span", { class: "quiet" }, make("br", {}), summary)),
+      make("code", {}, fixed || ""), "#" + layer]);
+    section("vulnerabilities", "Known vulnerabilities", known.length
+      ? [table([["Name", ""], ["Severity", ""], ["Package", "wide"], ["Fixed in", ""], ["Layer", "num"]], known), more(data.vulnerabilities, "finding")]
+      : make("p", { class: "quiet" }, "None in the database."));
+  }
 
   // Checks.
   section("checks", "Checks", table(

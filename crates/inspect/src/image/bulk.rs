@@ -56,6 +56,18 @@ impl Image {
         self.read_away(&away, limit, take)
     }
 
+    /// What was kept of a copyright file of a layer that is not in the store: the licenses that it names.
+    pub(crate) fn kept_licenses(&self, place: Place) -> Option<Vec<String>> {
+        let layer = place.layer as usize;
+        let Contents::Excerpts(excerpts) = &self.contents[layer] else {
+            return None;
+        };
+        match excerpts.get(self.indexes[layer].first_name(place.entry))? {
+            Excerpt::Licenses(names) => Some(names),
+            _ => None,
+        }
+    }
+
     /// Reads layers that are elsewhere.
     fn read_away(
         &self,

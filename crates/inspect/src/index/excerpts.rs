@@ -11,12 +11,16 @@ use kiln_layer::tar;
 use super::TooMuch;
 use super::bytes::{Reader, number, text};
 use crate::elf::{self, Elf};
+use crate::licenses;
 
 /// What the kernel reads of a script (`BINPRM_BUF_SIZE`).
 const FIRST_LINE: usize = 256;
 
 /// A larger file is not kept whole.
 const LARGEST_TEXT: u64 = 16 << 20;
+
+/// A larger file is not looked through for licenses.
+pub(crate) const LARGEST_COPYRIGHT: u64 = 1 << 20;
 
 /// More of a layer's files is not kept.
 const MOST_TEXT: usize = 64 << 20;
@@ -77,6 +81,8 @@ pub(crate) enum Excerpt {
     Program(Program),
     /// All of it.
     Text(Vec<u8>),
+    /// The licenses that it names.
+    Licenses(Vec<String>),
 }
 
 impl Excerpt {
@@ -91,6 +97,10 @@ impl Excerpt {
             Self::Text(whole) => {
                 out.push(2);
                 out.extend_from_slice(whole);
+            }
+            Self::Licenses(names) => {
+                out.push(4);
+                out.extend_from_slice(names.join("\n").as_bytes());
             }
             Self::Program(Program::Elf(elf)) => {
                 out.push(3);
@@ -108,6 +118,7 @@ impl Excerpt {
             1 => Self::Program(Program::Script(rest.to_vec())),
             2 => Self::Text(rest.to_vec()),
             3 => Self::Program(Program::Elf(Arc::new(Elf::read_written(&mut Reader::new(rest))?))),
+            4 => Self::Licenses(std::str::from_utf8(rest).ok()?.lines().map(str::to_owned).collect()),
             _ => return None,
         })
     }
@@ -175,6 +186,8 @@ pub(super) struct Keeper {
 enum Now {
     Nothing,
     Text(Vec<u8>),
+    /// What names licenses, so far.
+    Copyright(Vec<u8>),
     /// What may be a program, so far.
     Program(Vec<u8>),
     /// A program that is larger.
@@ -210,6 +223,8 @@ impl Keeper {
         let room = MOST_TEXT.saturating_sub(self.text) as u64;
         if is_text(path) && entry.size <= LARGEST_TEXT.min(room) {
             self.now = Now::Text(Vec::new());
+        } else if is_copyright(path) && entry.size <= LARGEST_COPYRIGHT {
+            self.now = Now::Copyright(Vec::new());
         } else if (entry.mode & 0o111 != 0 || crate::start::is_library(path)) && entry.size <= LARGEST_PROGRAM {
             self.now = if entry.size <= IN_MEMORY {
                 Now::Program(Vec::new())
@@ -222,7 +237,7 @@ impl Keeper {
     /// More of it.
     pub(super) fn piece(&mut self, piece: &[u8]) {
         match (&mut self.now, &mut self.scratch) {
-            (Now::Text(bytes) | Now::Program(bytes), _) => bytes.extend_from_slice(piece),
+            (Now::Text(bytes) | Now::Copyright(bytes) | Now::Program(bytes), _) => bytes.extend_from_slice(piece),
             (Now::Large(written), Some(scratch)) if written.is_ok() => *written = scratch.write_all(piece),
             _ => {}
         }
@@ -234,6 +249,12 @@ impl Keeper {
             (Now::Text(bytes), _) => {
                 self.text += bytes.len();
                 return Ok(Some(Excerpt::Text(bytes)));
+            }
+            (Now::Copyright(bytes), _) => {
+                let names = licenses::of_copyright(&String::from_utf8_lossy(&bytes));
+                self.text += names.iter().map(String::len).sum::<usize>();
+                let is_kept = self.text <= MOST_TEXT;
+                return Ok(is_kept.then_some(Excerpt::Licenses(names)));
             }
             (Now::Program(bytes), _) => Program::of(&bytes[..]).ok(),
             (Now::Large(Ok(())), Some(scratch)) => Program::of(scratch).ok(),
@@ -249,6 +270,14 @@ impl Keeper {
         }
         Ok(excerpt)
     }
+}
+
+/// Whether that is what Debian's packages have to say of their licenses.
+fn is_copyright(path: &[u8]) -> bool {
+    let package = path
+        .strip_prefix(b"usr/share/doc/")
+        .and_then(|rest| rest.strip_suffix(b"/copyright"));
+    package.is_some_and(|package| !package.is_empty() && !package.contains(&b'/'))
 }
 
 fn is_text(path: &[u8]) -> bool {

@@ -9,7 +9,7 @@ mod tar;
 use kiln_store::{LayerId, Store};
 
 use crate::error::Error;
-pub(crate) use excerpts::{Excerpt, Excerpts, Program};
+pub(crate) use excerpts::{Excerpt, Excerpts, LARGEST_COPYRIGHT, Program};
 pub(crate) use scan::open;
 pub(crate) use survey::Survey;
 pub use survey::remembered_bytes;

@@ -13,7 +13,7 @@ use super::{LayerIndex, tar};
 use crate::error::Error;
 
 /// What is kept in the store is written as. Others are made anew.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 const DIGEST: usize = 32;
 
@@ -93,6 +93,11 @@ mod tests {
         add("data", 0o644, b"data");
         add("etc/passwd", 0o644, b"root:x:0:0::/:/bin/sh\n");
         add("etc/ld.so.conf.d/deeper/x", 0o644, b"x");
+        add(
+            "usr/share/doc/a/copyright",
+            0o644,
+            b"Format: x\n\nFiles: *\nLicense: GPL-2+\n",
+        );
         let link = Entry {
             link: b"z/program".to_vec(),
             ..Entry::new("a", Kind::Link, 0o755)
@@ -117,6 +122,10 @@ mod tests {
         );
         assert_eq!((find("data"), find("x")), (None, None));
         assert_eq!(find("passwd"), Some(Excerpt::Text(b"root:x:0:0::/:/bin/sh\n".to_vec())));
+        assert_eq!(
+            find("copyright"),
+            Some(Excerpt::Licenses(vec!["GPL-2.0-or-later".to_owned()]))
+        );
         let bytes = survey.to_bytes();
         assert_eq!(
             Survey::from_bytes(&bytes).map(|survey| survey.to_bytes()),

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use super::{Ecosystem, LARGEST_DATABASE, Package, Packages, each, is_file, word};
 use crate::error::Error;
 use crate::image::Image;
-use crate::index::{Kind, LayerIndex};
+use crate::index::{Kind, LARGEST_COPYRIGHT, LayerIndex};
+use crate::licenses;
 use crate::tree::{Place, Tree};
 
 /// Reads a list.
@@ -30,7 +31,44 @@ pub(super) fn read(image: &Image, tree: &Tree<'_>, found: &mut Packages) -> Resu
             list(image, tree, &tree.path(node), *parse, found)?;
         }
     }
-    directory(image, tree, found)
+    directory(image, tree, found)?;
+    copyrights(image, tree, found)
+}
+
+/// Debian's packages say what their licenses are in a file each, which several may share.
+fn copyrights(image: &Image, tree: &Tree<'_>, found: &mut Packages) -> Result<(), Error> {
+    let mut places: Vec<Place> = Vec::new();
+    let mut numbers: HashMap<u32, usize> = HashMap::new();
+    let mut of_packages = Vec::new();
+    let debian = found.packages.iter().enumerate();
+    for (package, named) in debian.filter(|(_, package)| package.ecosystem == Ecosystem::Deb) {
+        // A name that leads elsewhere leads to nothing but another file of the image.
+        let path = format!("usr/share/doc/{}/copyright", named.name);
+        let Some((node, place)) = tree.file(path.as_bytes()) else {
+            continue;
+        };
+        let number = *numbers.entry(node).or_insert_with(|| {
+            places.push(place);
+            places.len() - 1
+        });
+        of_packages.push((package, number));
+    }
+    let mut licenses = vec![Vec::new(); places.len()];
+    let mut unread = Vec::new();
+    for (number, place) in places.iter().enumerate() {
+        match image.kept_licenses(*place) {
+            Some(kept) => licenses[number] = kept,
+            None => unread.push((number, *place)),
+        }
+    }
+    let (numbers, places): (Vec<usize>, Vec<Place>) = unread.into_iter().unzip();
+    each(image, &places, LARGEST_COPYRIGHT, |number, text| {
+        licenses[numbers[number]] = licenses::of_copyright(&String::from_utf8_lossy(text));
+    })?;
+    for (package, number) in of_packages {
+        found.packages[package].licenses.clone_from(&licenses[number]);
+    }
+    Ok(())
 }
 
 /// A list in all layers that have one: a package is of the layer from which on every list has it.
@@ -111,8 +149,13 @@ fn dpkg(text: &str) -> Vec<Package> {
             continue;
         };
         let kibibytes = field("Installed-Size").and_then(|size| size.parse::<u64>().ok());
-        let source = field("Source").and_then(|source| source.split_whitespace().next().map(str::to_owned));
+        let source = field("Source");
+        let mut source = source.iter().flat_map(|source| source.split_whitespace());
+        let (source, of_source) = (source.next().map(str::to_owned), source.next());
+        // `glibc (2.36-9)`, where the package was built from that again, or has a version of its own.
+        let of_source = of_source.and_then(|version| version.strip_prefix('(')?.strip_suffix(')'));
         packages.push(Package {
+            source_version: of_source.filter(|of_source| *of_source != version).map(str::to_owned),
             source: source.filter(|source| *source != name),
             architecture: field("Architecture"),
             bytes: kibibytes.and_then(|size| size.checked_mul(1024)),
@@ -137,6 +180,7 @@ fn apk(text: &str) -> Vec<Package> {
         packages.push(Package {
             source: field('o').filter(|origin| *origin != name),
             architecture: field('A'),
+            licenses: field('L').and_then(|text| licenses::named(&text)).into_iter().collect(),
             bytes: field('I').and_then(|size| size.parse().ok()),
             ..package(Ecosystem::Apk, name, version)
         });
@@ -168,6 +212,8 @@ pub(super) fn package(ecosystem: Ecosystem, name: String, version: String) -> Pa
         version,
         architecture: None,
         source: None,
+        source_version: None,
+        licenses: Vec::new(),
         bytes: None,
         layer: 0,
         path: Vec::new(),

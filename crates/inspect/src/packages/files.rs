@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::databases::package;
 use super::{Ecosystem, LARGEST_FILE, Package, Packages, bytes_below, each, is_file, word};
 use crate::error::Error;
 use crate::image::Image;
+use crate::licenses;
 use crate::tree::{Place, Tree};
 
 /// A file that may describe a package.
@@ -114,7 +116,38 @@ fn python(text: &str) -> Option<Package> {
             field.eq_ignore_ascii_case(name).then(|| word(value)).flatten()
         })
     };
-    Some(package(Ecosystem::Pypi, field("Name")?, field("Version")?))
+    Some(Package {
+        licenses: python_license(text).into_iter().collect(),
+        ..package(Ecosystem::Pypi, field("Name")?, field("Version")?)
+    })
+}
+
+/// An expression (since metadata 2.4), else what the classifiers say, else what the author wrote, which may be anything.
+fn python_license(text: &str) -> Option<String> {
+    let fields = || {
+        let lines = text.lines().take_while(|line| !line.trim().is_empty());
+        lines.filter_map(|line| line.split_once(':'))
+    };
+    let value = |name: &str| {
+        let mut named = fields().filter(|(field, _)| field.eq_ignore_ascii_case(name));
+        named.find_map(|(_, value)| licenses::named(value))
+    };
+    let classified = || {
+        let classifiers = fields().filter(|(field, _)| field.eq_ignore_ascii_case("Classifier"));
+        let mut known: Vec<&str> = classifiers
+            .filter_map(|(_, value)| licenses::of_classifier(value))
+            .collect();
+        known.sort_unstable();
+        known.dedup();
+        // Whether of several one will do, or all apply, nobody says.
+        match known[..] {
+            [one] => Some(one.to_owned()),
+            _ => None,
+        }
+    };
+    value("License-Expression")
+        .or_else(classified)
+        .or_else(|| value("License"))
 }
 
 /// Wheels say in RECORD which files they have, and how large each is.
@@ -143,9 +176,30 @@ fn npm(text: &[u8]) -> Option<Package> {
     struct Manifest {
         name: String,
         version: String,
+        #[serde(default)]
+        license: Value,
+        #[serde(default)]
+        licenses: Value,
     }
     let manifest: Manifest = serde_json::from_slice(text).ok()?;
-    Some(package(Ecosystem::Npm, word(&manifest.name)?, word(&manifest.version)?))
+    let license = npm_license(&manifest.license).or_else(|| npm_license(&manifest.licenses));
+    Some(Package {
+        licenses: license.into_iter().collect(),
+        ..package(Ecosystem::Npm, word(&manifest.name)?, word(&manifest.version)?)
+    })
+}
+
+/// An expression, or as packages had it before: an object with a type, or several of which one will do.
+fn npm_license(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => licenses::named(text),
+        Value::Object(object) => licenses::named(object.get("type")?.as_str()?),
+        Value::Array(all) => {
+            let all: Option<Vec<String>> = all.iter().map(npm_license).collect();
+            licenses::named(&all?.join(" OR "))
+        }
+        _ => None,
+    }
 }
 
 /// What `gem` writes when it installs: Ruby, of a form that does not change.
@@ -161,9 +215,20 @@ fn gem(text: &str) -> Option<Package> {
         text.lines().find_map(value)
     };
     Some(Package {
+        licenses: gem_licenses(text),
         architecture: field("platform").filter(|platform| platform != "ruby"),
         ..package(Ecosystem::Gem, field("name")?, field("version")?)
     })
+}
+
+/// `s.licenses = ["Ruby".freeze, "BSD-2-Clause".freeze]`. Whether of several one will do is not said: all count.
+fn gem_licenses(text: &str) -> Vec<String> {
+    let list = text.lines().find_map(|line| {
+        let rest = line.trim_start().strip_prefix("s.license")?;
+        rest.trim_start_matches('s').trim_start().strip_prefix('=')
+    });
+    let quoted = list.unwrap_or_default().split(['"', '\'']).skip(1).step_by(2);
+    quoted.filter_map(licenses::named).collect()
 }
 
 /// The files of a gem are beside its specification. Those of a default gem are among Ruby's own.
@@ -207,6 +272,66 @@ mod tests {
             deep.as_bytes(),
         ] {
             assert_eq!(npm(text), None);
+        }
+    }
+
+    #[test]
+    fn licenses_of_python() {
+        for (fields, expected) in [
+            (
+                "License-Expression: MIT OR Apache-2.0\nLicense: other",
+                Some("MIT OR Apache-2.0"),
+            ),
+            (
+                "License: BSD\nClassifier: License :: OSI Approved :: MIT License",
+                Some("MIT"),
+            ),
+            (
+                "License: Apache 2.0\nClassifier: License :: OSI Approved",
+                Some("Apache-2.0"),
+            ),
+            (
+                "Classifier: License :: OSI Approved :: MIT License\nClassifier: License :: OSI Approved :: ISC License (ISCL)",
+                None,
+            ),
+            ("License: UNKNOWN", None),
+            ("\nLicense: MIT", None),
+        ] {
+            assert_eq!(
+                python_license(&format!("Name: a\n{fields}\n")).as_deref(),
+                expected,
+                "{fields}"
+            );
+        }
+    }
+
+    #[test]
+    fn licenses_of_node_and_ruby() {
+        for (fields, expected) in [
+            (r#""license": "MIT""#, Some("MIT")),
+            (r#""license": "(MIT OR GPL-3.0)""#, Some("MIT OR GPL-3.0-only")),
+            (r#""license": {"type": "ISC", "url": "x"}"#, Some("ISC")),
+            (
+                r#""licenses": [{"type": "MIT"}, {"type": "GPL-2.0"}]"#,
+                Some("MIT OR GPL-2.0-only"),
+            ),
+            (r#""license": "SEE LICENSE IN x""#, None),
+            (r#""license": 5, "licenses": [5]"#, None),
+        ] {
+            let text = format!(r#"{{"name": "a", "version": "1", {fields}}}"#);
+            assert_eq!(
+                npm(text.as_bytes()).unwrap().licenses.first().map(String::as_str),
+                expected,
+                "{fields}"
+            );
+        }
+        assert_eq!(
+            gem_licenses("  s.licenses = [\"Ruby\".freeze, 'BSD-2-Clause'.freeze]"),
+            ["Ruby", "BSD-2-Clause"]
+        );
+        assert_eq!(gem_licenses("  s.license = \"MIT\""), ["MIT"]);
+        for text in ["", "s.licenses =", "s.licenses = [", "s.licensed = \"MIT\""] {
+            assert_eq!(gem_licenses(text), Vec::<String>::new(), "{text}");
         }
     }
 

@@ -13,6 +13,7 @@ mod version;
 use std::collections::HashMap;
 
 pub(crate) use files::is_read;
+pub(crate) use version::compare;
 
 pub use change::{Outcome, PackageChange, changes};
 
@@ -68,6 +69,11 @@ pub struct Package {
     pub architecture: Option<String>,
     /// The source package that it was built from, where that has another name.
     pub source: Option<String>,
+    /// The version of that source package, where it is another one.
+    pub source_version: Option<String>,
+    /// Its licenses, as expressions of SPDX where it names them so that one can tell; all of them apply. Empty if they are
+    /// not known.
+    pub licenses: Vec<String>,
     /// Bytes that it takes, as its package manager says or as its files are; `None` if nobody knows.
     pub bytes: Option<u64>,
     /// The layer that brought this version, the lowest is 0.
@@ -83,8 +89,21 @@ pub struct Packages {
     pub packages: Vec<Package>,
     /// The system, as it calls itself in `os-release`.
     pub system: Option<String>,
+    /// The system, for programs.
+    pub distribution: Option<Distribution>,
     /// Files that would say more and cannot be read, and why.
     pub unread: Vec<(Vec<u8>, &'static str)>,
+}
+
+/// Which system it is (os-release(5)).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Distribution {
+    /// `ID`: `debian`, `alpine`.
+    pub id: String,
+    /// `VERSION_ID`: `12`, `3.19.1`; a system that is always the newest has none.
+    pub version: Option<String>,
+    /// `VERSION_CODENAME`: `bookworm`.
+    pub codename: Option<String>,
 }
 
 /// A list of packages of a system is not larger: Debian's with everything has 100 MB.
@@ -105,8 +124,10 @@ const FOREIGN: &[(&str, &str)] = &[
 impl Packages {
     /// Looks for the packages of an image.
     pub fn of(image: &Image, tree: &Tree<'_>) -> Result<Self, Error> {
+        let (system, distribution) = system(image, tree)?;
         let mut found = Self {
-            system: system(image, tree)?,
+            system,
+            distribution,
             ..Self::default()
         };
         databases::read(image, tree, &mut found)?;
@@ -133,11 +154,11 @@ impl Packages {
     }
 }
 
-/// How the system calls itself.
-fn system(image: &Image, tree: &Tree<'_>) -> Result<Option<String>, Error> {
+/// How the system calls itself, for people and for programs.
+fn system(image: &Image, tree: &Tree<'_>) -> Result<(Option<String>, Option<Distribution>), Error> {
     let paths: [&[u8]; 2] = [b"etc/os-release", b"usr/lib/os-release"];
     let Some((_, place)) = paths.iter().find_map(|path| tree.file(path)) else {
-        return Ok(None);
+        return Ok((None, None));
     };
     let text = image.read_file(tree, place, LARGEST_FILE)?;
     let text = String::from_utf8_lossy(&text);
@@ -148,7 +169,12 @@ fn system(image: &Image, tree: &Tree<'_>) -> Result<Option<String>, Error> {
         let value = line.trim().trim_matches(['"', '\'']).to_owned();
         (!value.is_empty()).then_some(value)
     };
-    Ok(value("PRETTY_NAME").or_else(|| value("NAME")))
+    let distribution = value("ID").map(|id| Distribution {
+        id,
+        version: value("VERSION_ID"),
+        codename: value("VERSION_CODENAME"),
+    });
+    Ok((value("PRETTY_NAME").or_else(|| value("NAME")), distribution))
 }
 
 /// Gives each of some files to `read`, one after the other, with its number. No more than `limit` bytes of one are in memory.

@@ -109,7 +109,10 @@ fn modules(information: &[u8], size: u64) -> Option<Vec<Package>> {
     let modules = String::from_utf8_lossy(modules);
     let version = String::from_utf8_lossy(version);
     let version = version.split_whitespace().next()?.strip_prefix("go")?;
-    let mut found = vec![package(Ecosystem::Golang, "stdlib".to_owned(), word(version)?)];
+    let mut found = vec![Package {
+        licenses: vec!["BSD-3-Clause".to_owned()],
+        ..package(Ecosystem::Golang, "stdlib".to_owned(), word(version)?)
+    }];
     for line in modules.lines() {
         let mut fields = line.split('\t');
         let (kind, name, version) = (fields.next()?, fields.next(), fields.next());

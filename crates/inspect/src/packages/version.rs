@@ -1,16 +1,18 @@
 //! Which of two versions is the newer, by the rules of their ecosystem.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use super::Ecosystem;
 
 /// How `a` stands to `b`; `None` if one of them is no version there.
-pub(super) fn compare(ecosystem: Ecosystem, a: &str, b: &str) -> Option<Ordering> {
+pub(crate) fn compare(ecosystem: Ecosystem, a: &str, b: &str) -> Option<Ordering> {
     match ecosystem {
         Ecosystem::Deb => Some(debian(a, b)),
-        Ecosystem::Apk => Some(alpine(a)?.cmp(&alpine(b)?)),
+        Ecosystem::Apk => alpine(a, b),
         Ecosystem::Pypi => Some(python(a)?.cmp(&python(b)?)),
-        Ecosystem::Npm | Ecosystem::Golang => semantic(a, b),
+        Ecosystem::Npm => semantic(a, b),
+        Ecosystem::Golang => semantic(&go(a), &go(b)),
         Ecosystem::Gem => Some(ruby(a, b)),
     }
 }
@@ -67,40 +69,69 @@ fn number<'t>(text: &mut &'t [u8]) -> (usize, &'t [u8]) {
     (digits.len() - zeros, &digits[zeros..])
 }
 
-/// Numbers, a letter, suffixes with numbers, and the revision of the package.
-type Alpine = (Vec<u64>, Option<char>, Vec<(i8, u64)>, u64);
+/// Numbers, and in this order a letter, suffixes with numbers, and the revision of the package.
+struct Alpine<'v> {
+    numbers: Vec<&'v str>,
+    rest: (Option<char>, Vec<(i8, u64)>, u64),
+}
 
 /// apk's `version.c`, as packages of Alpine use it.
-fn alpine(version: &str) -> Option<Alpine> {
-    const SUFFIXES: &[(&str, i8)] = &[
-        ("alpha", -4),
-        ("beta", -3),
-        ("pre", -2),
-        ("rc", -1),
-        ("cvs", 1),
-        ("svn", 2),
-        ("git", 3),
-        ("hg", 4),
-        ("p", 5),
-    ];
-    let (version, revision) = match version.rsplit_once("-r") {
-        Some((version, revision)) => (version, revision.parse().ok()?),
-        None => (version, 0),
-    };
-    let mut parts = version.split('_');
-    let base = parts.next()?;
-    let letter = base.chars().last().filter(char::is_ascii_lowercase);
-    let base = base.trim_end_matches(|c: char| Some(c) == letter);
-    let numbers: Option<Vec<u64>> = base.split('.').map(|number| number.parse().ok()).collect();
-    let mut suffixes = Vec::new();
-    for part in parts {
-        let (name, rank) = SUFFIXES.iter().find(|(name, _)| part.starts_with(name))?;
-        let number = &part[name.len()..];
-        suffixes.push((*rank, if number.is_empty() { 0 } else { number.parse().ok()? }));
+fn alpine(a: &str, b: &str) -> Option<Ordering> {
+    let (a, b) = (Alpine::parse(a)?, Alpine::parse(b)?);
+    let pairs = a.numbers.iter().zip(&b.numbers).enumerate();
+    let order = pairs.map(|(at, (a, b))| {
+        // Behind the first, what begins with a zero is a fraction.
+        let is_fraction = at > 0 && (a.starts_with('0') || b.starts_with('0'));
+        if is_fraction {
+            a.cmp(b)
+        } else {
+            number(&mut a.as_bytes()).cmp(&number(&mut b.as_bytes()))
+        }
+    });
+    let order = order.fold(Ordering::Equal, Ordering::then);
+    let lengths = || a.numbers.len().cmp(&b.numbers.len());
+    Some(order.then_with(lengths).then_with(|| a.rest.cmp(&b.rest)))
+}
+
+impl<'v> Alpine<'v> {
+    fn parse(version: &'v str) -> Option<Self> {
+        const SUFFIXES: &[(&str, i8)] = &[
+            ("alpha", -4),
+            ("beta", -3),
+            ("pre", -2),
+            ("rc", -1),
+            ("cvs", 1),
+            ("svn", 2),
+            ("git", 3),
+            ("hg", 4),
+            ("p", 5),
+        ];
+        let (version, revision) = match version.rsplit_once("-r") {
+            Some((version, revision)) => (version, revision.parse().ok()?),
+            None => (version, 0),
+        };
+        // The hash of a commit says nothing about the order.
+        let version = version.split('~').next()?;
+        let mut parts = version.split('_');
+        let base = parts.next()?;
+        let letter = base.chars().last().filter(char::is_ascii_lowercase);
+        let numbers: Vec<&str> = base[..base.len() - letter.map_or(0, char::len_utf8)]
+            .split('.')
+            .collect();
+        let is_number = |number: &&str| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+        let mut suffixes = Vec::new();
+        for part in parts {
+            let (name, rank) = SUFFIXES.iter().find(|(name, _)| part.starts_with(name))?;
+            let number = &part[name.len()..];
+            suffixes.push((*rank, if number.is_empty() { 0 } else { number.parse().ok()? }));
+        }
+        // What has no suffix stands between those before and those behind.
+        suffixes.push((0, 0));
+        numbers.iter().all(is_number).then_some(Self {
+            numbers,
+            rest: (letter, suffixes, revision),
+        })
     }
-    // What has no suffix stands between those before and those behind.
-    suffixes.push((0, 0));
-    Some((numbers?, letter, suffixes, revision))
 }
 
 /// Epoch, release, what is before it, behind it, in development, and local.
@@ -178,14 +209,30 @@ fn python(version: &str) -> Option<Python> {
     Some((epoch.parse().ok()?, numbers, before, post, development, local.collect()))
 }
 
-/// Semantic versioning 2.0.0, a `v` before it allowed.
+/// A version of Go itself as modules have them: `1.22rc1` is `1.22-rc.1`.
+fn go(version: &str) -> Cow<'_, str> {
+    for name in ["rc", "beta"] {
+        if let Some((release, number)) = version.split_once(name)
+            && release.ends_with(|c: char| c.is_ascii_digit())
+        {
+            return format!("{release}-{name}.{number}").into();
+        }
+    }
+    version.into()
+}
+
+/// Semantic versioning 2.0.0, a `v` before it allowed, and as many numbers as there are.
 fn semantic(a: &str, b: &str) -> Option<Ordering> {
     fn parts(version: &str) -> Option<(Vec<u64>, &str)> {
         let version = version.strip_prefix('v').unwrap_or(version);
         let version = version.split('+').next()?;
         let (release, before) = version.split_once('-').unwrap_or((version, ""));
         let numbers: Option<Vec<u64>> = release.split('.').map(|number| number.parse().ok()).collect();
-        Some((numbers?, before))
+        let mut numbers = numbers?;
+        while numbers.last() == Some(&0) {
+            numbers.pop();
+        }
+        Some((numbers, before))
     }
     let ((a, a_before), (b, b_before)) = (parts(a)?, parts(b)?);
     let before = || match (a_before.is_empty(), b_before.is_empty()) {
@@ -262,6 +309,8 @@ mod tests {
             (
                 Ecosystem::Apk,
                 &[
+                    "1.01",
+                    "1.1",
                     "1.2_alpha",
                     "1.2_alpha2",
                     "1.2_beta",
@@ -333,6 +382,37 @@ mod tests {
         }
     }
 
+    /// Debian's own program is asked.
+    #[test]
+    fn dpkg_says_the_same() {
+        use proptest::prelude::*;
+        use proptest::test_runner::{Config, TestRunner};
+
+        let dpkg = |a: &str, order: &str, b: &str| {
+            let mut command = std::process::Command::new("dpkg");
+            command.args(["--compare-versions", a, order, b]);
+            command.status().map(|status| status.success())
+        };
+        if let Err(error) = dpkg("1", "lt", "2") {
+            assert!(std::env::var_os("CI").is_none(), "no dpkg: {error}");
+            eprintln!("skipped: there is no dpkg ({error})");
+            return;
+        }
+        let version = "([0-2]:)?[0-9][0-9a-cA.+~]{0,6}(-[0-9a-b.+~]{1,4}){0,2}";
+        let mut runner = TestRunner::new(Config::with_cases(150));
+        let tested = runner.run(&(version, version), |(a, b)| {
+            let order = compare(Ecosystem::Deb, &a, &b).unwrap();
+            let word = match order {
+                Ordering::Less => "lt",
+                Ordering::Equal => "eq",
+                Ordering::Greater => "gt",
+            };
+            prop_assert!(dpkg(&a, word, &b).unwrap(), "{a} {word} {b}");
+            Ok(())
+        });
+        tested.unwrap();
+    }
+
     #[test]
     fn the_same_in_other_words() {
         for (ecosystem, a, b) in [
@@ -341,6 +421,9 @@ mod tests {
             (Ecosystem::Pypi, "1.0.0", "1"),
             (Ecosystem::Pypi, "1.0-ALPHA.1", "1.0a1"),
             (Ecosystem::Npm, "v1.0.0+build", "1.0.0"),
+            (Ecosystem::Npm, "1.0", "1.0.0"),
+            (Ecosystem::Golang, "1.22rc1", "v1.22.0-rc.1"),
+            (Ecosystem::Golang, "v2.0.0+incompatible", "2.0.0"),
             (Ecosystem::Gem, "1.0.0", "1"),
         ] {
             assert_eq!(compare(ecosystem, a, b), Some(Ordering::Equal), "{a} {b}");

@@ -127,3 +127,29 @@ fn its_images_go_with_it_unless_they_are_needed() {
     assert!(store.image(&named.id).unwrap().is_some());
     assert!(store.image(&other.id).unwrap().is_none());
 }
+
+#[test]
+fn what_an_image_was_made_from() {
+    let (_directory, store) = store();
+    let layer = LayerId::random().unwrap();
+    add_layer(&store, &layer, "a");
+    let image = add_image(&store, "{}", std::slice::from_ref(&layer));
+    assert_eq!(store.image_sources(&image).unwrap(), None);
+    let digest = Digest::of("manifest");
+    let source = |name: String, line| kiln_store::ImageSource {
+        reference: name.parse().unwrap(),
+        manifest: digest,
+        line,
+    };
+    let sources = [
+        source("debian:12".to_owned(), 1),
+        source(format!("127.0.0.1:5000/a/b:c@{digest}"), 7),
+    ];
+    for noted in [&sources[..], &[]] {
+        store.put_image_sources(&image, noted).unwrap();
+        // What is newly known of the image changes nothing of it.
+        store.put_image(&store.image(&image).unwrap().unwrap()).unwrap();
+        assert_eq!(store.image_sources(&image).unwrap().as_deref(), Some(noted));
+    }
+    assert_eq!(store.image_sources(&Digest::of("another")).unwrap(), None);
+}

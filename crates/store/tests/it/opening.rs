@@ -109,6 +109,7 @@ const LATER_COLUMNS: &[(&str, &str)] = &[
     ("cache_mounts", "created"),
     ("cache_mounts", "key"),
     ("builds", "disk"),
+    ("images", "sources"),
     ("steps", "first_line"),
     ("steps", "last_line"),
     ("steps", "made_by"),

@@ -166,8 +166,16 @@ impl Args {
         };
         let seen = witness.into_seen();
         let work = Work::begin(&alone, "sum up");
-        let summary =
-            is_told.then(|| Summary::of(&done.built, &seen, &done.source, before, &engine, &settings.budget()));
+        let summary = is_told.then(|| {
+            Summary::of(
+                &done.built,
+                &seen,
+                &done.source,
+                before,
+                (&engine, &interrupt),
+                &settings.budget(),
+            )
+        });
         drop(work);
         let ended = Ended {
             done: &done,

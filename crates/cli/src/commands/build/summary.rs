@@ -20,6 +20,7 @@ use crate::commands::waste::what;
 use crate::engine::{Engine, Looked};
 use crate::layers;
 use crate::progress::text::{cut, one_line};
+use crate::signals::Interrupt;
 use crate::table;
 use crate::values::size;
 
@@ -82,7 +83,7 @@ impl Summary {
         seen: &Seen,
         source: &Source,
         before: Option<(Reference, u64)>,
-        engine: &Engine,
+        (engine, interrupt): (&Engine, &Interrupt),
         budget: &Budget,
     ) -> Option<Self> {
         let is_base = |step: &&Step| step.name.contains("] FROM ");
@@ -101,7 +102,16 @@ impl Summary {
         };
         match looked.transpose().and_then(|looked| {
             looked
-                .map(|looked| Found::of(looked, budget, engine, before_size))
+                .map(|looked| {
+                    let around = Around {
+                        engine,
+                        interrupt,
+                        most: MOST_UNKNOWN,
+                        databases: None,
+                        before: before_size,
+                    };
+                    Found::of(looked, budget, &around)
+                })
                 .transpose()
         }) {
             Ok(found) => summary.found = found,
@@ -218,14 +228,10 @@ impl Row {
 }
 
 impl Found {
-    fn of(looked: Looked, budget: &Budget, engine: &Engine, before: Option<u64>) -> Result<Self, kiln_inspect::Error> {
+    fn of(looked: Looked, budget: &Budget, around: &Around<'_>) -> Result<Self, kiln_inspect::Error> {
         let waste = Waste::of(looked.image.indexes());
         let tree = Tree::of(looked.image.indexes());
-        let around = Around {
-            stages: &|name| engine.stage_with(&looked.image, name, MOST_UNKNOWN),
-            before,
-        };
-        let verdicts = check::verdicts(&looked.image, &tree, &waste, budget, &around)?;
+        let verdicts = check::verdicts(&looked, &tree, &waste, budget, around)?;
         drop(tree);
         Ok(Self {
             looked,

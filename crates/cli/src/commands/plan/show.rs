@@ -233,6 +233,7 @@ mod tests {
                 platform: platform.clone(),
                 result: Some(StepId(1)),
             }],
+            images: Vec::new(),
             targets: vec![Target {
                 root: Some(StepId(1)),
                 config: ImageConfig::empty(&platform),

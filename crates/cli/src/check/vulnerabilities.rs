@@ -1,0 +1,303 @@
+//! Whether known vulnerabilities of an image's packages may be in it.
+
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use kiln_inspect::packages::{Package, Packages};
+use kiln_inspect::vulnerabilities::{Rating, Vulnerabilities, Vulnerability};
+use serde::Deserialize;
+
+use super::Verdict;
+use crate::vulnerabilities::severity;
+
+const CHECK: &str = "max-severity";
+
+/// The most severe that may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum MaxSeverity {
+    /// None may be known, however severe.
+    None,
+    /// Weaknesses that are no problem by themselves.
+    Negligible,
+    /// Scores of CVSS below 4.
+    Low,
+    /// Scores below 7.
+    Medium,
+    /// Scores below 9.
+    High,
+    /// All.
+    Critical,
+}
+
+impl MaxSeverity {
+    /// What nobody rated may be critical, and passes wherever something may be.
+    fn allows(self, rating: Rating) -> bool {
+        match rating {
+            Rating::Unknown => self > Self::None,
+            Rating::Negligible => self >= Self::Negligible,
+            Rating::Low => self >= Self::Low,
+            Rating::Medium => self >= Self::Medium,
+            Rating::High => self >= Self::High,
+            Rating::Critical => self >= Self::Critical,
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Negligible => "negligible",
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+/// A vulnerability that does not count.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct Ignored {
+    /// Any of its names.
+    id: String,
+    /// The only package where it does not count.
+    package: Option<String>,
+    /// Why it does not.
+    reason: Reason,
+    /// The last day on which it does not.
+    until: Option<Day>,
+}
+
+/// A text that is not empty.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+struct Reason(String);
+
+impl TryFrom<String> for Reason {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        if text.trim().is_empty() {
+            return Err("the reason is empty: say why the vulnerability does not count");
+        }
+        Ok(Self(text))
+    }
+}
+
+/// A day, as `2026-12-31`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "String")]
+struct Day(Date);
+
+impl TryFrom<String> for Day {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let day = text.parse().map(Self);
+        day.map_err(|_| format!("`{text}` is no day, like 2026-12-31"))
+    }
+}
+
+impl Ignored {
+    fn is_meant(&self, vulnerability: &Vulnerability, package: &Package) -> bool {
+        vulnerability.is_called(&self.id) && self.package.as_ref().is_none_or(|name| *name == package.name)
+    }
+}
+
+/// What may be.
+pub(crate) struct Policy<'a> {
+    pub(crate) most: MaxSeverity,
+    /// Whether what nobody fixed yet does not count.
+    pub(crate) ignores_unfixed: bool,
+    pub(crate) ignored: &'a [Ignored],
+}
+
+/// What becomes of a vulnerability.
+enum Outcome<'a> {
+    Passes,
+    Ignored,
+    Fails,
+    /// It was ignored until a day that is over.
+    Expired(&'a Ignored),
+}
+
+impl Policy<'_> {
+    /// One failure for each vulnerability of a package that may not be. Without a database nothing can be told.
+    pub(crate) fn verdicts(&self, packages: &Packages, found: Option<&Vulnerabilities>) -> Vec<Verdict> {
+        let Some(found) = found else {
+            let verdict = Verdict::fail(CHECK, "cannot tell: there is no database of known vulnerabilities");
+            return vec![verdict.mend("`--vulnerability-db PATH` names one")];
+        };
+        let today = Day(Timestamp::now().to_zoned(TimeZone::UTC).date());
+        self.on(today, packages, found)
+    }
+
+    fn on(&self, today: Day, packages: &Packages, found: &Vulnerabilities) -> Vec<Verdict> {
+        let mut verdicts = Vec::new();
+        let mut ignored = 0;
+        for vulnerability in &found.found {
+            let package = &packages.packages[vulnerability.package];
+            let expired = match self.outcome(vulnerability, package, today) {
+                Outcome::Passes => continue,
+                Outcome::Ignored => {
+                    ignored += 1;
+                    continue;
+                }
+                Outcome::Fails => None,
+                Outcome::Expired(ignored) => Some(ignored),
+            };
+            verdicts.push(failure(vulnerability, package, expired));
+        }
+        if !found.uncovered.is_empty() {
+            let kinds = found.uncovered.join(", ");
+            let verdict = Verdict::fail(CHECK, format!("cannot tell: the database has no record of {kinds}"));
+            verdicts.push(verdict.mend("give `--vulnerability-db` once more, with records of it"));
+        }
+        if verdicts.is_empty() {
+            let mut message = format!("{} known, none above {}", found.found.len() - ignored, self.most.name());
+            if ignored > 0 {
+                let _ = write!(message, "; {ignored} ignored");
+            }
+            if !found.undecided.is_empty() {
+                let _ = write!(message, "; of {} it cannot be told", found.undecided.len());
+            }
+            verdicts.push(Verdict::pass(CHECK, message));
+        }
+        verdicts
+    }
+
+    fn outcome(&self, vulnerability: &Vulnerability, package: &Package, today: Day) -> Outcome<'_> {
+        if self.most.allows(vulnerability.severity.rating) {
+            return Outcome::Passes;
+        }
+        if self.ignores_unfixed && vulnerability.fixed.is_none() {
+            return Outcome::Ignored;
+        }
+        let mut meant = self
+            .ignored
+            .iter()
+            .filter(|ignored| ignored.is_meant(vulnerability, package))
+            .peekable();
+        let first = meant.peek().copied();
+        match (
+            meant.any(|ignored| ignored.until.is_none_or(|until| until >= today)),
+            first,
+        ) {
+            (true, _) => Outcome::Ignored,
+            (false, Some(expired)) => Outcome::Expired(expired),
+            (false, None) => Outcome::Fails,
+        }
+    }
+}
+
+fn failure(vulnerability: &Vulnerability, package: &Package, expired: Option<&Ignored>) -> Verdict {
+    let mut message = format!("{}, {}", vulnerability.id, severity(vulnerability.severity));
+    if !vulnerability.summary.is_empty() {
+        let _ = write!(message, ": {}", vulnerability.summary);
+    }
+    if let Some((ignored, until)) = expired.and_then(|ignored| Some((ignored, ignored.until?))) {
+        let _ = write!(message, " (ignored until {}: {})", until.0, ignored.reason.0);
+    }
+    let mend = match &vulnerability.fixed {
+        Some(fixed) => format!("{fixed} has it no more"),
+        None => {
+            "nobody fixed it yet: another package, or `[[check.ignored-vulnerabilities]]` with the reason".to_owned()
+        }
+    };
+    Verdict::fail(CHECK, message).of_package(package).mend(mend)
+}
+
+#[cfg(test)]
+mod tests {
+    use kiln_inspect::packages::Ecosystem;
+    use kiln_inspect::vulnerabilities::Severity;
+
+    use super::*;
+
+    fn packages() -> Packages {
+        let package = Package {
+            ecosystem: Ecosystem::Deb,
+            name: "openssl".to_owned(),
+            version: "3.0.9-1".to_owned(),
+            architecture: None,
+            source: None,
+            source_version: None,
+            licenses: Vec::new(),
+            bytes: None,
+            layer: 0,
+            path: Vec::new(),
+        };
+        Packages {
+            packages: vec![package],
+            ..Packages::default()
+        }
+    }
+
+    fn found(rating: Rating, fixed: Option<&str>) -> Vulnerabilities {
+        let one = Vulnerability {
+            id: "CVE-1".to_owned(),
+            aliases: vec!["DEBIAN-CVE-1".to_owned()],
+            summary: String::new(),
+            severity: Severity { rating, tenths: None },
+            fixed: fixed.map(str::to_owned),
+            package: 0,
+        };
+        Vulnerabilities {
+            found: vec![one],
+            ..Vulnerabilities::default()
+        }
+    }
+
+    fn ignored(rest: &str) -> Result<Ignored, toml::de::Error> {
+        toml::from_str(&format!("id = \"DEBIAN-CVE-1\"\nreason = \"x\"\n{rest}"))
+    }
+
+    #[test]
+    fn what_fails() {
+        let today = Day("2026-12-01".parse().unwrap());
+        let check = |most, ignores_unfixed, ignored: &[Ignored], found: &Vulnerabilities| {
+            let policy = Policy {
+                most,
+                ignores_unfixed,
+                ignored,
+            };
+            policy.on(today, &packages(), found).remove(0)
+        };
+        let high = found(Rating::High, Some("3.0.11"));
+        assert!(check(MaxSeverity::High, false, &[], &high).passed);
+        assert!(!check(MaxSeverity::Medium, false, &[], &high).passed);
+        assert!(!check(MaxSeverity::Medium, true, &[], &high).passed);
+        assert!(check(MaxSeverity::Medium, true, &[], &found(Rating::High, None)).passed);
+        let unknown = found(Rating::Unknown, None);
+        assert!(check(MaxSeverity::Negligible, false, &[], &unknown).passed);
+        assert!(!check(MaxSeverity::None, false, &[], &unknown).passed);
+        for (rest, expected) in [
+            ("", true),
+            ("until = \"2026-12-01\"", true),
+            ("until = \"2026-11-30\"", false),
+            ("package = \"openssl\"", true),
+            ("package = \"other\"", false),
+        ] {
+            let verdict = check(MaxSeverity::Low, false, &[ignored(rest).unwrap()], &high);
+            assert_eq!(verdict.passed, expected, "{rest} {}", verdict.message);
+        }
+        let uncovered = Vulnerabilities {
+            uncovered: vec!["npm".to_owned()],
+            ..Vulnerabilities::default()
+        };
+        assert!(!check(MaxSeverity::Critical, false, &[], &uncovered).passed);
+    }
+
+    #[test]
+    fn reasons_are_given() {
+        for text in ["until = \"tomorrow\"", "why = \"x\""] {
+            assert!(ignored(text).is_err(), "{text}");
+        }
+        for text in ["id = \"a\"", "id = \"a\"\nreason = \" \""] {
+            assert!(toml::from_str::<Ignored>(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! Known vulnerabilities of packages, from a database on this machine: records of OSV (<https://ossf.github.io/osv-schema/>),
+//! one in a file, many in a zip archive or in a directory, and the JSON of Debian's security tracker.
+//!
+//! A database may have hundreds of megabytes. It goes by record after record; no more is kept than what is about a package
+//! that is there.
+
+mod cvss;
+mod database;
+mod osv;
+mod severity;
+mod tracker;
+mod wanted;
+mod zip;
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
+
+pub use severity::{Rating, Severity};
+
+use crate::error::Error;
+use crate::packages::Packages;
+use wanted::Wanted;
+
+/// A known vulnerability of a package.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Vulnerability {
+    /// What it is called: its CVE where it has one.
+    pub id: String,
+    /// What it is called besides.
+    pub aliases: Vec<String>,
+    /// What it is about, in a line; empty if the database does not say.
+    pub summary: String,
+    /// How severe it is, as far as the database says.
+    pub severity: Severity,
+    /// The next version that does not have it, if there is one.
+    pub fixed: Option<String>,
+    /// The place of the package among [`Packages::packages`].
+    pub package: usize,
+}
+
+impl Vulnerability {
+    /// Whether that is one of its names.
+    pub fn is_called(&self, name: &str) -> bool {
+        self.id == name || self.aliases.iter().any(|alias| alias == name)
+    }
+}
+
+/// What a database knows of an image's packages.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Vulnerabilities {
+    /// The most severe first.
+    pub found: Vec<Vulnerability>,
+    /// Packages of which it cannot be told whether they have a vulnerability, and its name: a version is none by the rules of
+    /// the ecosystem, or the database has not made up its mind.
+    pub undecided: Vec<(usize, String)>,
+    /// Kinds of packages that the image has and of which the database has no record at all, as OSV names them.
+    pub uncovered: Vec<String>,
+}
+
+impl Vulnerabilities {
+    /// Looks for packages in databases: files, or directories with all files below that have a name that ends with `.json` or
+    /// `.zip`.
+    pub fn of(packages: &Packages, paths: &[PathBuf]) -> Result<Self, Error> {
+        let mut search = Search::new(packages);
+        paths.iter().try_for_each(|path| database::read(path, &mut search))?;
+        Ok(search.end())
+    }
+}
+
+/// What a record says of a package.
+#[derive(Debug, Default)]
+struct Hit {
+    /// All names of the vulnerability.
+    names: Vec<String>,
+    /// What it brings together, if it is an advisory for several.
+    covers: Vec<String>,
+    summary: String,
+    severity: Severity,
+    fixed: Option<String>,
+}
+
+/// What was found so far.
+struct Search<'p> {
+    wanted: Wanted<'p>,
+    /// By package.
+    hits: HashMap<usize, Vec<Hit>>,
+    undecided: BTreeSet<(usize, String)>,
+}
+
+impl<'p> Search<'p> {
+    fn new(packages: &'p Packages) -> Self {
+        Self {
+            wanted: Wanted::new(packages),
+            hits: HashMap::new(),
+            undecided: BTreeSet::new(),
+        }
+    }
+
+    fn hit(&mut self, package: usize, hit: Hit) {
+        self.hits.entry(package).or_default().push(hit);
+    }
+
+    fn end(self) -> Vulnerabilities {
+        let mut found: Vec<Vulnerability> = Vec::new();
+        for (package, hits) in self.hits {
+            found.extend(merged(hits).into_iter().map(|hit| vulnerability(package, hit)));
+        }
+        found.sort_by(|a, b| {
+            let severity = b.severity.cmp(&a.severity);
+            severity.then_with(|| (a.package, &a.id).cmp(&(b.package, &b.id)))
+        });
+        Vulnerabilities {
+            found,
+            undecided: self.undecided.into_iter().collect(),
+            uncovered: self.wanted.uncovered(),
+        }
+    }
+}
+
+/// Records that name the same vulnerability as one; without advisories that bring together what others name.
+fn merged(hits: Vec<Hit>) -> Vec<Hit> {
+    let mut groups: Vec<Option<Hit>> = Vec::new();
+    let mut of_name: HashMap<String, usize> = HashMap::new();
+    for mut hit in hits {
+        let mut known: Vec<usize> = hit.names.iter().filter_map(|name| of_name.get(name).copied()).collect();
+        known.sort_unstable();
+        known.dedup();
+        for other in known.iter().filter_map(|group| groups[*group].take()) {
+            hit.join(other);
+        }
+        of_name.extend(hit.names.iter().map(|name| (name.clone(), groups.len())));
+        groups.push(Some(hit));
+    }
+    let is_needless = |hit: &Hit| !hit.covers.is_empty() && hit.covers.iter().all(|name| of_name.contains_key(name));
+    groups.into_iter().flatten().filter(|hit| !is_needless(hit)).collect()
+}
+
+impl Hit {
+    fn join(&mut self, other: Self) {
+        self.names.extend(other.names);
+        self.covers.clear();
+        if self.summary.is_empty() {
+            self.summary = other.summary;
+        }
+        self.severity = self.severity.max(other.severity);
+        self.fixed = self.fixed.take().or(other.fixed);
+    }
+}
+
+fn vulnerability(package: usize, hit: Hit) -> Vulnerability {
+    let mut names = hit.names;
+    names.sort_by_cached_key(|name| (!name.starts_with("CVE-"), name.clone()));
+    names.dedup();
+    let id = names.remove(0);
+    Vulnerability {
+        id,
+        aliases: names,
+        summary: hit.summary,
+        severity: hit.severity,
+        fixed: hit.fixed,
+        package,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hit(names: &[&str], covers: &[&str], fixed: Option<&str>) -> Hit {
+        let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        Hit {
+            names: list(names),
+            covers: list(covers),
+            fixed: fixed.map(str::to_owned),
+            ..Hit::default()
+        }
+    }
+
+    #[test]
+    fn one_vulnerability_has_many_names() {
+        let hits = vec![
+            hit(&["GHSA-1", "CVE-1"], &[], None),
+            hit(&["PYSEC-2"], &[], None),
+            hit(&["DSA-1"], &["CVE-1", "PYSEC-2"], Some("9")),
+            hit(&["DSA-2"], &["CVE-1", "CVE-7"], Some("9")),
+            hit(&["PYSEC-1", "CVE-1"], &[], Some("2")),
+        ];
+        let found: Vec<_> = merged(hits)
+            .into_iter()
+            .map(|hit| vulnerability(0, hit))
+            .map(|found| format!("{} {:?} {:?}", found.id, found.aliases, found.fixed))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                "PYSEC-2 [] None",
+                "DSA-2 [] Some(\"9\")",
+                "CVE-1 [\"GHSA-1\", \"PYSEC-1\"] Some(\"2\")",
+            ]
+        );
+    }
+}

@@ -1,0 +1,281 @@
+//! A record of OSV (schema 1.7), and whether a version is affected by it.
+
+use std::cmp::Ordering;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::wanted::version;
+use super::{Hit, Search, Severity};
+use crate::packages::{Ecosystem, compare};
+
+/// Of a summary no more is kept, in characters.
+pub(super) const LONGEST_SUMMARY: usize = 200;
+
+#[derive(Debug, Deserialize)]
+struct Record {
+    id: String,
+    #[serde(default)]
+    withdrawn: Option<String>,
+    #[serde(default)]
+    aliases: Option<Vec<String>>,
+    #[serde(default)]
+    upstream: Option<Vec<String>>,
+    #[serde(default)]
+    summary: Option<String>,
+    #[serde(default)]
+    severity: Option<Vec<Score>>,
+    #[serde(default)]
+    affected: Option<Vec<Affected>>,
+    #[serde(default)]
+    database_specific: Value,
+}
+
+#[derive(Debug, Deserialize)]
+struct Score {
+    #[serde(rename = "type")]
+    kind: String,
+    score: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Affected {
+    #[serde(default)]
+    package: Option<Named>,
+    #[serde(default)]
+    severity: Option<Vec<Score>>,
+    #[serde(default)]
+    ranges: Option<Vec<Range>>,
+    #[serde(default)]
+    versions: Option<Vec<String>>,
+    #[serde(default)]
+    ecosystem_specific: Value,
+}
+
+#[derive(Debug, Deserialize)]
+struct Named {
+    ecosystem: String,
+    name: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Range {
+    #[serde(rename = "type")]
+    kind: String,
+    events: Vec<Event>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Event {
+    #[serde(default)]
+    introduced: Option<String>,
+    #[serde(default)]
+    fixed: Option<String>,
+    #[serde(default)]
+    last_affected: Option<String>,
+    #[serde(default)]
+    limit: Option<String>,
+}
+
+/// Takes what a record says of the packages that are looked for.
+pub(super) fn take(bytes: &[u8], search: &mut Search<'_>) -> Result<(), serde_json::Error> {
+    if !search.wanted.may_be_meant(bytes) {
+        return Ok(());
+    }
+    let record: Record = serde_json::from_slice(bytes)?;
+    if record.withdrawn.is_some() {
+        return Ok(());
+    }
+    for affected in record.affected.iter().flatten() {
+        let Some(named) = &affected.package else { continue };
+        for number in search.wanted.named(&named.ecosystem, &named.name) {
+            let package = search.wanted.package(number);
+            match affected.has(package.ecosystem, version(package)) {
+                Some(true) => search.hit(number, record.hit(affected, package.ecosystem, version(package))),
+                Some(false) => {}
+                None => {
+                    search.undecided.insert((number, record.id.clone()));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Record {
+    fn hit(&self, affected: &Affected, ecosystem: Ecosystem, version: &str) -> Hit {
+        let mut names = vec![self.id.clone()];
+        names.extend(self.aliases.iter().flatten().cloned());
+        let upstream = self.upstream.as_deref().unwrap_or_default();
+        // A distribution's record of one vulnerability, or an advisory for several.
+        let covers = match upstream {
+            [one] => {
+                names.push(one.clone());
+                Vec::new()
+            }
+            several => several.to_vec(),
+        };
+        let summary = self.summary.as_deref().unwrap_or_default();
+        Hit {
+            names,
+            covers,
+            summary: summary.chars().take(LONGEST_SUMMARY).collect(),
+            severity: self.severity(affected),
+            fixed: affected.fixed(ecosystem, version),
+        }
+    }
+
+    /// What is said of the package comes before what is said of all.
+    fn severity(&self, affected: &Affected) -> Severity {
+        let scored = |scores: &Option<Vec<Score>>| {
+            let scores = scores.as_deref().unwrap_or_default();
+            let score = |score: &Score| match score.kind.as_str() {
+                "CVSS_V3" => Severity::of_vector(&score.score),
+                "Ubuntu" => Some(Severity::named(&score.score)),
+                _ => None,
+            };
+            scores.iter().filter_map(score).max()
+        };
+        let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(Severity::named);
+        scored(&affected.severity)
+            .or_else(|| scored(&self.severity))
+            .or_else(|| text(&affected.ecosystem_specific, "urgency"))
+            .or_else(|| text(&self.database_specific, "severity"))
+            .unwrap_or_default()
+    }
+}
+
+impl Affected {
+    /// Whether it has a version; `None` if that cannot be told.
+    fn has(&self, ecosystem: Ecosystem, version: &str) -> Option<bool> {
+        let is_same =
+            |listed: &String| listed == version || compare(ecosystem, listed, version) == Some(Ordering::Equal);
+        if self.versions.iter().flatten().any(is_same) {
+            return Some(true);
+        }
+        let ranges = self.ranges.iter().flatten().filter(|range| range.kind != "GIT");
+        let outcomes: Vec<_> = ranges.map(|range| range.has(ecosystem, version)).collect();
+        if outcomes.contains(&Some(true)) {
+            Some(true)
+        } else if outcomes.contains(&None) {
+            None
+        } else {
+            Some(false)
+        }
+    }
+
+    /// The next version that is fixed.
+    fn fixed(&self, ecosystem: Ecosystem, version: &str) -> Option<String> {
+        let ranges = self.ranges.iter().flatten().filter(|range| range.kind != "GIT");
+        let fixed = ranges.flat_map(|range| range.events.iter().filter_map(|event| event.fixed.as_ref()));
+        let later = fixed.filter(|fixed| compare(ecosystem, fixed, version) == Some(Ordering::Greater));
+        later
+            .min_by(|a, b| compare(ecosystem, a, b).unwrap_or(Ordering::Equal))
+            .cloned()
+    }
+}
+
+/// What happens at a version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Turn {
+    Introduced,
+    Fixed,
+    LastAffected,
+}
+
+impl Range {
+    /// The schema's section "Evaluation".
+    fn has(&self, ecosystem: Ecosystem, version: &str) -> Option<bool> {
+        compare(ecosystem, version, version)?;
+        let mut turns: Vec<(Turn, &str)> = Vec::new();
+        let mut limits = Vec::new();
+        for event in &self.events {
+            turns.extend(event.introduced.as_deref().map(|at| (Turn::Introduced, at)));
+            turns.extend(event.fixed.as_deref().map(|at| (Turn::Fixed, at)));
+            turns.extend(event.last_affected.as_deref().map(|at| (Turn::LastAffected, at)));
+            limits.extend(event.limit.as_deref().filter(|limit| *limit != "*"));
+        }
+        let is_version = |at: &str| at == "0" || compare(ecosystem, at, at).is_some();
+        if !turns.iter().all(|(_, at)| is_version(at)) || !limits.iter().all(|at| is_version(at)) {
+            return None;
+        }
+        let order = |a: &str, b: &str| match (a, b) {
+            ("0", "0") => Ordering::Equal,
+            ("0", _) => Ordering::Less,
+            (_, "0") => Ordering::Greater,
+            (a, b) => compare(ecosystem, a, b).unwrap_or(Ordering::Equal),
+        };
+        let is_within = limits.is_empty() || limits.iter().any(|limit| order(version, limit).is_lt());
+        turns.sort_by(|a, b| order(a.1, b.1));
+        let mut is_affected = false;
+        for (turn, at) in turns {
+            match (turn, order(version, at)) {
+                (Turn::Introduced, Ordering::Greater | Ordering::Equal) => is_affected = true,
+                (Turn::Fixed, Ordering::Greater | Ordering::Equal) | (Turn::LastAffected, Ordering::Greater) => {
+                    is_affected = false;
+                }
+                _ => {}
+            }
+        }
+        Some(is_affected && is_within)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// After the examples of the schema's own page.
+    #[test]
+    fn ranges() {
+        let check = |events: &str, version: &str, expected: Option<bool>| {
+            let range = format!(r#"{{"type": "SEMVER", "events": {events}}}"#);
+            let range: Range = serde_json::from_str(&range).unwrap();
+            assert_eq!(range.has(Ecosystem::Npm, version), expected, "{events} {version}");
+        };
+        let simple = r#"[{"introduced": "0"}, {"fixed": "1.0.2"}]"#;
+        check(simple, "0.0.0", Some(true));
+        check(simple, "1.0.1", Some(true));
+        check(simple, "1.0.2-rc.1", Some(true));
+        check(simple, "1.0.2", Some(false));
+        check(simple, "latest", None);
+        let twice = r#"[{"fixed": "2.1.0"}, {"introduced": "1.0.0"}, {"fixed": "1.0.2"}, {"introduced": "2.0.0"}]"#;
+        check(twice, "0.9.0", Some(false));
+        check(twice, "1.0.0", Some(true));
+        check(twice, "1.5.0", Some(false));
+        check(twice, "2.0.0", Some(true));
+        check(twice, "3.0.0", Some(false));
+        let last = r#"[{"introduced": "1.0.0"}, {"last_affected": "1.4.0"}]"#;
+        check(last, "1.4.0", Some(true));
+        check(last, "1.4.1", Some(false));
+        let limit = r#"[{"introduced": "0"}, {"limit": "2.0.0"}]"#;
+        check(limit, "1.9.9", Some(true));
+        check(limit, "2.0.0", Some(false));
+        check(r#"[{"introduced": "1.0.0"}]"#, "9.0.0", Some(true));
+        check(r#"[{"introduced": "0"}, {"limit": "*"}]"#, "9.0.0", Some(true));
+        check(r#"[{"introduced": "x"}]"#, "9.0.0", None);
+        check("[]", "9.0.0", Some(false));
+    }
+
+    #[test]
+    fn listed_versions_and_fixes() {
+        let affected: Affected = serde_json::from_str(
+            r#"{"versions": ["1.0.0"], "ranges": [
+                {"type": "GIT", "events": [{"introduced": "0"}]},
+                {"type": "ECOSYSTEM", "events": [{"introduced": "2.0"}, {"fixed": "2.5"}, {"introduced": "3"}, {"fixed": "3.1"}]}
+            ]}"#,
+        )
+        .unwrap();
+        for (version, expected, fixed) in [
+            ("1.0", true, Some("2.5")),
+            ("1.1", false, Some("2.5")),
+            ("2.4", true, Some("2.5")),
+            ("3.0rc1", false, Some("3.1")),
+            ("3.0", true, Some("3.1")),
+            ("3.1", false, None),
+        ] {
+            assert_eq!(affected.has(Ecosystem::Pypi, version), Some(expected), "{version}");
+            assert_eq!(affected.fixed(Ecosystem::Pypi, version).as_deref(), fixed, "{version}");
+        }
+    }
+}

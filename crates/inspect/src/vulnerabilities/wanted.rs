@@ -1,0 +1,197 @@
+//! Which packages are looked for, by what databases call them.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use memchr::memmem::Finder;
+
+use crate::packages::{Ecosystem, Package, Packages};
+
+/// Packages by what they are called in OSV.
+pub(super) struct Wanted<'p> {
+    packages: &'p [Package],
+    /// By ecosystem and name.
+    by_name: HashMap<(String, String), Vec<usize>>,
+    /// All names.
+    names: HashSet<String>,
+    /// The ecosystems, and whether a record was of it.
+    ecosystems: BTreeMap<String, bool>,
+    /// Debian's release, as its tracker calls it: `bookworm`.
+    release: Option<String>,
+    name: Finder<'static>,
+    ecosystem: Finder<'static>,
+}
+
+impl<'p> Wanted<'p> {
+    pub(super) fn new(packages: &'p Packages) -> Self {
+        let mut by_name: HashMap<(String, String), Vec<usize>> = HashMap::new();
+        let mut ecosystems = BTreeMap::new();
+        for (number, package) in packages.packages.iter().enumerate() {
+            let Some(ecosystem) = ecosystem(package, packages) else {
+                continue;
+            };
+            ecosystems.insert(ecosystem.clone(), false);
+            let name = normal(package.ecosystem, source(package)).into_owned();
+            by_name.entry((ecosystem, name)).or_default().push(number);
+        }
+        let distribution = packages.distribution.as_ref();
+        Self {
+            names: by_name.keys().map(|(_, name)| name.clone()).collect(),
+            by_name,
+            ecosystems,
+            packages: &packages.packages,
+            release: distribution
+                .filter(|distribution| distribution.id == "debian")
+                .and_then(|distribution| distribution.codename.clone()),
+            name: Finder::new(b"\"name\""),
+            ecosystem: Finder::new(b"\"ecosystem\""),
+        }
+    }
+
+    pub(super) fn package(&self, number: usize) -> &'p Package {
+        &self.packages[number]
+    }
+
+    /// The packages that an ecosystem of OSV and a name mean.
+    pub(super) fn named(&self, ecosystem: &str, name: &str) -> Vec<usize> {
+        let name = if ecosystem == "PyPI" {
+            normal(Ecosystem::Pypi, name)
+        } else {
+            name.into()
+        };
+        // A release of Ubuntu is `Ubuntu:22.04:LTS`, or without the last word.
+        let short = ecosystem.strip_suffix(":LTS").unwrap_or(ecosystem);
+        let found = self.by_name.get(&(short.to_owned(), name.into_owned()));
+        found.cloned().unwrap_or_default()
+    }
+
+    /// The release of Debian that packages are of, and its packages from a source.
+    pub(super) fn of_debian(&mut self, source: &str) -> Option<(&str, Vec<usize>)> {
+        let release = self.release.as_deref()?;
+        let mut found = Vec::new();
+        for ((ecosystem, name), packages) in &self.by_name {
+            if ecosystem.starts_with("Debian:") && name == source {
+                found.extend_from_slice(packages);
+            }
+        }
+        Some((release, found))
+    }
+
+    /// Debian's tracker was read.
+    pub(super) fn saw_debian(&mut self) {
+        for (ecosystem, is_seen) in &mut self.ecosystems {
+            *is_seen |= ecosystem.starts_with("Debian:");
+        }
+    }
+
+    /// Whether a record may be about one of the packages, without its being parsed: most are not.
+    pub(super) fn may_be_meant(&mut self, record: &[u8]) -> bool {
+        for at in self.ecosystem.find_iter(record) {
+            if let Some(text) = string_behind(&record[at + "\"ecosystem\"".len()..])
+                && let Some(is_seen) = self.ecosystems.get_mut(text.strip_suffix(":LTS").unwrap_or(text))
+            {
+                *is_seen = true;
+            }
+        }
+        self.name.find_iter(record).any(|at| {
+            let name = string_behind(&record[at + "\"name\"".len()..]);
+            // What is written in an unusual way is parsed.
+            name.is_none_or(|name| self.names.contains(name) || self.names.contains(&*normal(Ecosystem::Pypi, name)))
+        })
+    }
+
+    /// The ecosystems of which there was no record.
+    pub(super) fn uncovered(self) -> Vec<String> {
+        let unseen = self.ecosystems.into_iter().filter(|(_, is_seen)| !is_seen);
+        unseen.map(|(ecosystem, _)| ecosystem).collect()
+    }
+}
+
+/// The string that follows a name of an object's field, where nothing in it is escaped.
+fn string_behind(bytes: &[u8]) -> Option<&str> {
+    let rest = bytes.trim_ascii_start().strip_prefix(b":")?;
+    let rest = rest.trim_ascii_start().strip_prefix(b"\"")?;
+    let end = rest.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
+    (rest[end] == b'"').then(|| std::str::from_utf8(&rest[..end]).ok())?
+}
+
+/// Distributions name vulnerabilities by the source packages that they build theirs from.
+fn source(package: &Package) -> &str {
+    match package.ecosystem {
+        Ecosystem::Deb | Ecosystem::Apk => package.source.as_deref().unwrap_or(&package.name),
+        _ => &package.name,
+    }
+}
+
+/// The version that databases mean: of the source package where that has another one.
+pub(super) fn version(package: &Package) -> &str {
+    package.source_version.as_deref().unwrap_or(&package.version)
+}
+
+/// A name as it is compared: Python's are the same in capitals and with other separators (PEP 503).
+fn normal(ecosystem: Ecosystem, name: &str) -> std::borrow::Cow<'_, str> {
+    let is_normal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if ecosystem != Ecosystem::Pypi || (name.chars().all(is_normal) && !name.contains("--")) {
+        return name.into();
+    }
+    let words = name.split(['-', '_', '.']).filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join("-").to_ascii_lowercase().into()
+}
+
+/// What OSV calls the ecosystem of a package; `None` if it has none, or nobody knows of which release the package is.
+fn ecosystem(package: &Package, packages: &Packages) -> Option<String> {
+    let release = || {
+        let distribution = packages.distribution.as_ref()?;
+        let version = distribution.version.as_deref();
+        match (distribution.id.as_str(), package.ecosystem) {
+            ("debian", Ecosystem::Deb) => Some(format!("Debian:{}", version?)),
+            ("ubuntu", Ecosystem::Deb) => Some(format!("Ubuntu:{}", version?)),
+            ("alpine", Ecosystem::Apk) => {
+                let mut numbers = version?.split('.');
+                Some(format!("Alpine:v{}.{}", numbers.next()?, numbers.next()?))
+            }
+            ("wolfi", Ecosystem::Apk) => Some("Wolfi".to_owned()),
+            ("chainguard", Ecosystem::Apk) => Some("Chainguard".to_owned()),
+            _ => None,
+        }
+    };
+    match package.ecosystem {
+        Ecosystem::Deb | Ecosystem::Apk => release(),
+        Ecosystem::Pypi => Some("PyPI".to_owned()),
+        Ecosystem::Npm => Some("npm".to_owned()),
+        Ecosystem::Gem => Some("RubyGems".to_owned()),
+        Ecosystem::Golang => Some("Go".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_python() {
+        for (name, expected) in [
+            ("requests", "requests"),
+            ("Django", "django"),
+            ("zope.interface", "zope-interface"),
+            ("a__b-.c", "a-b-c"),
+        ] {
+            assert_eq!(normal(Ecosystem::Pypi, name), expected);
+            assert_eq!(normal(Ecosystem::Npm, name), name);
+        }
+    }
+
+    #[test]
+    fn strings_in_json() {
+        for (text, expected) in [
+            (": \"a\"", Some("a")),
+            (":\"\"", Some("")),
+            ("\n :\n\"a b\",", Some("a b")),
+            (": \"a\\u0062\"", None),
+            (": \"a", None),
+            (": 5", None),
+            ("", None),
+        ] {
+            assert_eq!(string_behind(text.as_bytes()), expected, "{text:?}");
+        }
+    }
+}
