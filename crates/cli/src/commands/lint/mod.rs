@@ -5,6 +5,7 @@ mod baseline;
 pub(crate) mod config;
 mod entry;
 mod formats;
+mod included;
 mod known;
 mod mend;
 mod verify;
@@ -117,6 +118,8 @@ pub(crate) struct Linted {
     /// What the rules were asked, and may know.
     config: Config,
     findings: Vec<Finding>,
+    /// Whether it includes others, or is included: then its text alone is not what is built.
+    is_part: bool,
 }
 
 impl Linted {
@@ -140,7 +143,7 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
     let mut linted = Vec::new();
     for entry in entries(args, settings, &mut failures) {
         match args.lint(&entry, &config.rules, &mut sources) {
-            Ok(file) => linted.push(file),
+            Ok(files) => files.into_iter().for_each(|file| included::add(&mut linted, file)),
             Err(failure) => failures.push(failure),
         }
     }
@@ -189,29 +192,37 @@ impl Args {
         wanted.transpose()
     }
 
-    fn lint(&self, entry: &Entry, config: &Config, sources: &mut known::Sources<'_>) -> Result<Linted, Failure> {
+    /// What is found in a Dockerfile, and in what it includes.
+    fn lint(&self, entry: &Entry, config: &Config, sources: &mut known::Sources<'_>) -> Result<Vec<Linted>, Failure> {
         let (name, text) = read(&entry.dockerfile, self)?;
-        let path = (entry.dockerfile.as_os_str() != "-").then(|| entry.dockerfile.clone());
-        let file = kiln_dockerfile::parse(&text).0;
+        let path = (entry.dockerfile.as_os_str() != "-").then_some(entry.dockerfile.as_path());
+        let (source, problems) = included::read_in(text, path, entry.context.as_deref())?;
+        let file = kiln_dockerfile::parse(source.text()).0;
         let config = Config {
-            known: sources.of(&file, path.as_deref())?,
+            known: sources.of(&file, path)?,
             context: entry.context()?,
             ..config.clone()
         };
-        let mut findings = kiln_lint::lint(&text, &config);
+        let whole = Linted {
+            name,
+            path: path.map(Path::to_owned),
+            findings: included::lint(&source, problems, &config),
+            file,
+            config,
+            is_part: source.files().len() > 1,
+        };
+        let mut files = if whole.is_part {
+            included::apart(whole, &source)
+        } else {
+            vec![whole]
+        };
         // Who does not want anything fixed need not know why it is not.
         if !(self.fix || self.unsafe_fixes || self.diff) && self.versions.is_empty() {
-            for finding in &mut findings {
+            for finding in files.iter_mut().flat_map(|file| &mut file.findings) {
                 finding.unfixed = None;
             }
         }
-        Ok(Linted {
-            name,
-            path,
-            file,
-            config,
-            findings,
-        })
+        Ok(files)
     }
 }
 
