@@ -19,11 +19,11 @@ const UNFIXED: &str = "files that include others, and those that are included, a
 
 /// The text with all that it includes, and what is wrong with the INCLUDEs.
 pub(super) fn read_in(
-    text: String,
+    text: &str,
     path: Option<&Path>,
     context: Option<&Path>,
 ) -> Result<(Source, Vec<Diagnostic>), Failure> {
-    match context::with_includes(&text, path, context) {
+    match context::with_includes(text, path, context) {
         Ok(source) => Ok((source, Vec::new())),
         Err(Report::Dockerfile { source, diagnostics }) => Ok((source, diagnostics)),
         Err(report) => Err(Failure { code: FAILED, report }),

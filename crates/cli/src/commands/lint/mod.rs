@@ -196,7 +196,7 @@ impl Args {
     fn lint(&self, entry: &Entry, config: &Config, sources: &mut known::Sources<'_>) -> Result<Vec<Linted>, Failure> {
         let (name, text) = read(&entry.dockerfile, self)?;
         let path = (entry.dockerfile.as_os_str() != "-").then_some(entry.dockerfile.as_path());
-        let (source, problems) = included::read_in(text, path, entry.context.as_deref())?;
+        let (source, problems) = included::read_in(&text, path, entry.context.as_deref())?;
         let file = kiln_dockerfile::parse(source.text()).0;
         let config = Config {
             known: sources.of(&file, path)?,
