@@ -8,7 +8,7 @@ mod change;
 mod databases;
 mod files;
 mod programs;
-mod rpm;
+pub(crate) mod rpm;
 mod version;
 
 use std::collections::HashMap;

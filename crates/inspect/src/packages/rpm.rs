@@ -23,7 +23,7 @@ const LARGEST_HEADER: i32 = 64 << 20;
 const LARGEST_SUM: usize = 512 << 20;
 
 /// The packages that a database lists.
-pub(super) fn sqlite(bytes: &[u8]) -> Result<Vec<Package>, &'static str> {
+pub(crate) fn sqlite(bytes: &[u8]) -> Result<Vec<Package>, &'static str> {
     read(bytes).map_err(|_| DAMAGED)?.ok_or(DAMAGED)
 }
 
@@ -51,7 +51,7 @@ fn read(bytes: &[u8]) -> rusqlite::Result<Option<Vec<Package>>> {
         if count > MOST || sum > LARGEST_SUM {
             return Ok(None);
         }
-        packages.extend(Header::new(header).and_then(|header| header.package()));
+        packages.extend(self::header(header));
     }
     Ok(Some(packages))
 }
@@ -75,6 +75,11 @@ fn without_log(bytes: &[u8]) -> Vec<u8> {
         versions.fill(1);
     }
     bytes
+}
+
+/// The package that a header is of, if it is of one.
+pub(crate) fn header(bytes: &[u8]) -> Option<Package> {
+    Header::new(bytes)?.package()
 }
 
 /// A header of rpm's: entries of 16 bytes, which say where in the store behind them their values are (rpm's "Header
