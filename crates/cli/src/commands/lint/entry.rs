@@ -1,10 +1,11 @@
 //! What is named on the command line: Dockerfiles, or files that name Dockerfiles, Compose's and bake's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use kiln_lint::Context;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::bake;
 use crate::context::read_ignore;
@@ -17,6 +18,8 @@ pub(super) struct Entry {
     pub(super) dockerfile: PathBuf,
     /// `None` for standard input.
     pub(super) context: Option<PathBuf>,
+    /// Names of further contexts.
+    pub(super) named: BTreeSet<String>,
 }
 
 impl Entry {
@@ -31,6 +34,7 @@ impl Entry {
         Self {
             dockerfile: path.to_owned(),
             context: (path.as_os_str() != "-").then(|| here.to_owned()),
+            named: BTreeSet::new(),
         }
     }
 
@@ -44,6 +48,7 @@ impl Entry {
         Ok(Some(Context {
             ignore,
             names: names.collect(),
+            named: self.named.clone(),
         }))
     }
 }
@@ -82,8 +87,14 @@ impl Listed {
     /// Adds the Dockerfile of a service or a target.
     fn add(&mut self, entry: Result<Entry, String>) {
         match entry {
-            Ok(entry) if self.entries.contains(&entry) => {}
-            Ok(entry) => self.entries.push(entry),
+            Ok(entry) => {
+                let is_same =
+                    |known: &&mut Entry| (&known.dockerfile, &known.context) == (&entry.dockerfile, &entry.context);
+                match self.entries.iter_mut().find(is_same) {
+                    Some(known) => known.named.extend(entry.named),
+                    None => self.entries.push(entry),
+                }
+            }
             Err(why) => self.failures.push(failed(why)),
         }
     }
@@ -154,6 +165,7 @@ pub(super) fn baked(files: &[(PathBuf, String)], environment: &Environment) -> R
             context: target.context,
             dockerfile: target.dockerfile,
             inline: target.inline.then(String::new),
+            named: Named::Mapping(target.contexts.into_iter().map(|name| (name, IgnoredAny)).collect()),
         };
         let entry = build.entry(directory);
         // It need not be buildable by itself.
@@ -185,6 +197,35 @@ struct Build {
     dockerfile: Option<String>,
     #[serde(rename = "dockerfile_inline")]
     inline: Option<String>,
+    #[serde(rename = "additional_contexts")]
+    named: Named,
+}
+
+/// Further contexts, as Compose says them; what they are does not matter.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+enum Named {
+    Mapping(BTreeMap<String, IgnoredAny>),
+    /// `NAME=VALUE`
+    List(Vec<String>),
+}
+
+impl Default for Named {
+    fn default() -> Self {
+        Self::List(Vec::new())
+    }
+}
+
+impl Named {
+    fn names(&self) -> BTreeSet<String> {
+        match self {
+            Self::Mapping(values) => values.keys().cloned().collect(),
+            Self::List(values) => {
+                let names = values.iter().filter_map(|value| value.split_once('='));
+                names.map(|(name, _)| name.to_owned()).collect()
+            }
+        }
+    }
 }
 
 impl Build {
@@ -205,6 +246,7 @@ impl Build {
         Ok(Entry {
             dockerfile,
             context: Some(if here { PathBuf::from(".") } else { context }),
+            named: self.named.names(),
         })
     }
 }
@@ -298,6 +340,19 @@ mod tests {
             entries("in/compose.yml", "services: {a: {build: .}}"),
             pairs(&[("in/Dockerfile", "in")])
         );
+    }
+
+    #[test]
+    fn further_contexts() {
+        let compose =
+            "services: {a: {build: {additional_contexts: {one: '.'}}}, b: {build: {additional_contexts: [two=x]}}}";
+        let bake = "target \"p\" { contexts = { one = \"target:x\" } }\ntarget \"x\" {}\n\
+                    target \"a\" {\n inherits = [\"p\"]\n contexts = { two = \"docker-image://b\" }\n}\ngroup \"g\" { targets = [\"p\"] }";
+        for (name, text) in [("compose.yaml", compose), ("docker-bake.hcl", bake)] {
+            let entries = listed(name, text).unwrap().entries;
+            let named: Vec<_> = entries.iter().map(|entry| &entry.named).collect();
+            assert_eq!(named, [&BTreeSet::from(["one".to_owned(), "two".to_owned()])], "{name}");
+        }
     }
 
     #[test]

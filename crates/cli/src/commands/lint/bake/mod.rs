@@ -81,6 +81,8 @@ pub(super) struct Target {
     pub(super) place: String,
     pub(super) context: Option<String>,
     pub(super) dockerfile: Option<String>,
+    /// Names of further contexts.
+    pub(super) contexts: BTreeSet<String>,
     /// Whether the Dockerfile is written into the file.
     pub(super) inline: bool,
     /// Whether others inherit from it and no group names it: it may be there for that alone.
@@ -326,6 +328,31 @@ impl Resolver<'_> {
         Ok(None)
     }
 
+    /// The names of all contexts that a target has, its own and those of others that it inherits from.
+    fn contexts(&self, target: &str) -> Result<BTreeSet<String>, Wrong> {
+        let mut names = BTreeSet::new();
+        let mut seen = BTreeSet::from([target.to_owned()]);
+        let mut next = vec![target.to_owned()];
+        while let Some(target) = next.pop() {
+            // Those of all blocks count, unlike what is said once.
+            for part in self.targets.get(&target).into_iter().flatten() {
+                let Some(written) = part.block.attributes.get("contexts") else {
+                    continue;
+                };
+                let value = self.evaluator().value(&written.expression, &part.scope())?;
+                let place =
+                    |why: String| Wrong::new(format!("`contexts`: {why}")).at(&part.scope(), &written.expression);
+                names.extend(as_object(&value).map_err(place)?.keys().cloned());
+            }
+            next.extend(
+                self.parents(&target)?
+                    .into_iter()
+                    .filter(|parent| seen.insert(parent.clone())),
+            );
+        }
+        Ok(names)
+    }
+
     fn roles(&self) -> Result<Roles, Wrong> {
         let mut roles = Roles {
             inherited: BTreeSet::new(),
@@ -375,6 +402,7 @@ impl Resolver<'_> {
             place: first.map_or_else(String::new, |part| place(files, part.block.file, part.block.at)),
             context: said("context")?,
             dockerfile: said("dockerfile")?.filter(|path| !path.is_empty()),
+            contexts: self.contexts(name)?,
             inline: said("dockerfile-inline")?.is_some(),
             is_pattern: roles.inherited.contains(name) && !roles.grouped.contains(name),
         })
