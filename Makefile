@@ -47,14 +47,19 @@ bench: packages
 	cargo run --quiet --locked -p xtask -- bench $(BENCH)
 
 # Each target of fuzz/ for FUZZ_SECONDS, or those of FUZZ: what holds for every input (crates/properties), with what
-# libFuzzer finds. Needs Rust's nightly and cargo-fuzz. What a target finds becomes a test first.
+# libFuzzer finds: CONTRIBUTING.md. Needs Rust's nightly, cargo-fuzz and g++. What a target finds becomes a test first.
 FUZZ_SECONDS ?= 60
 FUZZ ?= $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
 fuzz:
 	for target in $(FUZZ); do \
-		mkdir -p fuzz/corpus/$$target || exit; \
+		mkdir -p fuzz/corpus/$$target fuzz/artifacts/$$target || exit; \
+		case $$target in \
+			elf) cp /bin/true fuzz/corpus/elf/ ;; \
+			ld_so_cache) cp /etc/ld.so.cache fuzz/corpus/ld_so_cache/ ;; \
+			tar | layer_tar) tar cf fuzz/corpus/$$target/examples.tar examples ;; \
+		esac || exit; \
 		cargo +nightly fuzz run --sanitizer none $$target fuzz/corpus/$$target tests/dockerfiles tests/cases -- \
-			-max_total_time=$(FUZZ_SECONDS) -timeout=20 -rss_limit_mb=2048 -max_len=65536 || exit; \
+			-max_total_time=$(FUZZ_SECONDS) -timeout=20 -rss_limit_mb=2048 -max_len=262144 || exit; \
 	done
 
 lint: packages

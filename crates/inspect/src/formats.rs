@@ -23,3 +23,15 @@ pub fn elf_again(kept: &[u8]) -> Option<Vec<u8>> {
 pub fn ld_so_cache(bytes: &[u8], is_big: bool) -> Vec<(Vec<u8>, Vec<Vec<u8>>)> {
     crate::start::cache::read(bytes, is_big).into_iter().collect()
 }
+
+/// Names and versions of the packages in a database of rpm's; `None` if the bytes are none.
+pub fn rpmdb(bytes: &[u8]) -> Option<Vec<(String, String)>> {
+    let packages = crate::packages::rpm::sqlite(bytes).ok()?.into_iter();
+    Some(packages.map(|package| (package.name, package.version)).collect())
+}
+
+/// Name and version of the package that one of its headers is of.
+pub fn rpm_header(bytes: &[u8]) -> Option<(String, String)> {
+    let package = crate::packages::rpm::header(bytes)?;
+    Some((package.name, package.version))
+}

@@ -74,19 +74,26 @@ impl LabelKind {
     }
 }
 
-/// What lies where COPY and ADD take their sources from.
+/// What lies where COPY and ADD take their sources from, and what else a build is given.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Context {
     /// The text of its `.dockerignore`, if it has one.
     pub ignore: Option<String>,
     /// What its uppermost directory has of the [names that rules ask for](Self::asked).
     pub names: BTreeSet<&'static str>,
+    /// Names of further contexts, which stand before images of these names, as `--build-context` has them.
+    pub named: BTreeSet<String>,
 }
 
 impl Context {
     /// The names that rules ask for: nobody need list a directory for them.
     pub fn asked() -> impl Iterator<Item = &'static str> {
         crate::rules::unwanted()
+    }
+
+    /// Whether a further context has that name.
+    pub(crate) fn has_named(&self, name: &str) -> bool {
+        self.named.contains(name)
     }
 
     /// Whether its `.dockerignore` leaves something of the uppermost directory out. One that cannot be read is no

@@ -115,6 +115,14 @@ impl<'a> View<'a> {
         stage + 1 == self.file.stages.len() || self.built_on.contains(&stage)
     }
 
+    /// Whether that name is a context's that the build is given, and so no image's.
+    pub(crate) fn is_given(&self, name: &str) -> bool {
+        self.config
+            .context
+            .as_ref()
+            .is_some_and(|context| context.has_named(name))
+    }
+
     /// A stage and those that it is built on, the nearest first.
     pub(crate) fn ancestors(&self, stage: usize) -> impl Iterator<Item = &'a Stage> {
         let file = self.file;

@@ -1,21 +1,25 @@
-//! Lists of packages that systems keep: dpkg's, and what distroless images have in its place; apk's.
+//! Lists of packages that systems keep: dpkg's, and what distroless images have in its place; apk's; rpm's.
 
 use std::collections::HashMap;
 
-use super::{Ecosystem, LARGEST_DATABASE, Package, Packages, each, is_file, word};
+use super::{Ecosystem, LARGEST_DATABASE, Package, Packages, each, is_file, rpm, word};
 use crate::error::Error;
 use crate::image::Image;
 use crate::index::{Kind, LARGEST_COPYRIGHT, LayerIndex};
 use crate::licenses;
 use crate::tree::{Place, Tree};
 
-/// Reads a list.
-type Parse = fn(&str) -> Vec<Package>;
+/// Reads a list, or says why that cannot be.
+type Parse = fn(&[u8]) -> Result<Vec<Package>, &'static str>;
 
 const LISTS: &[(&str, Parse)] = &[
-    ("var/lib/dpkg/status", dpkg),
-    ("lib/apk/db/installed", apk),
-    ("usr/lib/apk/db/installed", apk),
+    ("var/lib/dpkg/status", |text| Ok(dpkg(&String::from_utf8_lossy(text)))),
+    ("lib/apk/db/installed", |text| Ok(apk(&String::from_utf8_lossy(text)))),
+    ("usr/lib/apk/db/installed", |text| {
+        Ok(apk(&String::from_utf8_lossy(text)))
+    }),
+    ("usr/lib/sysimage/rpm/rpmdb.sqlite", rpm::sqlite),
+    ("var/lib/rpm/rpmdb.sqlite", rpm::sqlite),
 ];
 
 /// A file for each package, in the format of dpkg's list.
@@ -85,8 +89,21 @@ fn list(image: &Image, tree: &Tree<'_>, path: &[u8], parse: Parse, found: &mut P
             _ => continue,
         }
         let text = image.read_file(tree, Place { layer, entry }, LARGEST_DATABASE)?;
+        let parsed = match parse(&text) {
+            Ok(parsed) => parsed,
+            Err(_) if text.len() as u64 == LARGEST_DATABASE => {
+                found
+                    .unread
+                    .push((path.to_vec(), "it is larger than what is read of a database"));
+                Vec::new()
+            }
+            Err(why) => {
+                found.unread.push((path.to_vec(), why));
+                Vec::new()
+            }
+        };
         let mut now = HashMap::new();
-        for mut package in parse(&String::from_utf8_lossy(&text)) {
+        for mut package in parsed {
             let key = (
                 package.name.clone(),
                 package.version.clone(),

@@ -8,14 +8,15 @@ mod change;
 mod databases;
 mod files;
 mod programs;
+pub(crate) mod rpm;
 mod version;
 
 use std::collections::HashMap;
 
 pub(crate) use files::is_read;
-pub(crate) use version::compare;
 
 pub use change::{Outcome, PackageChange, changes};
+pub use version::compare;
 
 use crate::error::Error;
 use crate::image::{Image, Piece};
@@ -29,6 +30,8 @@ pub enum Ecosystem {
     Deb,
     /// Alpine's and its relatives'.
     Apk,
+    /// Of Fedora, Red Hat, SUSE and their relatives.
+    Rpm,
     /// Of Python.
     Pypi,
     /// Of Node.
@@ -41,13 +44,22 @@ pub enum Ecosystem {
 
 impl Ecosystem {
     /// All of them.
-    pub const ALL: [Self; 6] = [Self::Deb, Self::Apk, Self::Pypi, Self::Npm, Self::Gem, Self::Golang];
+    pub const ALL: [Self; 7] = [
+        Self::Deb,
+        Self::Apk,
+        Self::Rpm,
+        Self::Pypi,
+        Self::Npm,
+        Self::Gem,
+        Self::Golang,
+    ];
 
     /// Its type in package URLs.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Deb => "deb",
             Self::Apk => "apk",
+            Self::Rpm => "rpm",
             Self::Pypi => "pypi",
             Self::Npm => "npm",
             Self::Gem => "gem",
@@ -112,18 +124,28 @@ const LARGEST_DATABASE: u64 = 128 << 20;
 /// More of a file that describes one package is not read.
 const LARGEST_FILE: u64 = 1 << 20;
 
+const BERKELEY: &str = "a database of rpm in the format of Berkeley DB, of which only those of SQLite are read";
+const NDB: &str = "a database of rpm in the format ndb, of which only those of SQLite are read";
+
 /// Databases that nothing here reads.
 const FOREIGN: &[(&str, &str)] = &[
-    ("var/lib/rpm/rpmdb.sqlite", "databases of rpm are not read"),
-    ("usr/lib/sysimage/rpm/rpmdb.sqlite", "databases of rpm are not read"),
-    ("var/lib/rpm/Packages", "databases of rpm are not read"),
-    ("var/lib/rpm/Packages.db", "databases of rpm are not read"),
-    ("usr/lib/sysimage/rpm/Packages.db", "databases of rpm are not read"),
+    ("var/lib/rpm/Packages", BERKELEY),
+    ("usr/lib/sysimage/rpm/Packages", BERKELEY),
+    ("var/lib/rpm/Packages.db", NDB),
+    ("usr/lib/sysimage/rpm/Packages.db", NDB),
 ];
 
 impl Packages {
     /// Looks for the packages of an image.
     pub fn of(image: &Image, tree: &Tree<'_>) -> Result<Self, Error> {
+        let mut found = Self::of_system(image, tree)?;
+        files::read(image, tree, &mut found)?;
+        programs::read(image, tree, &mut found)?;
+        Ok(found.sorted())
+    }
+
+    /// Looks for those that the system's own package manager installed.
+    pub fn of_system(image: &Image, tree: &Tree<'_>) -> Result<Self, Error> {
         let (system, distribution) = system(image, tree)?;
         let mut found = Self {
             system,
@@ -131,13 +153,15 @@ impl Packages {
             ..Self::default()
         };
         databases::read(image, tree, &mut found)?;
-        files::read(image, tree, &mut found)?;
-        programs::read(image, tree, &mut found)?;
         for (path, why) in FOREIGN {
             if tree.file(path.as_bytes()).is_some() {
                 found.unread.push((path.as_bytes().to_vec(), why));
             }
         }
+        Ok(found.sorted())
+    }
+
+    fn sorted(mut self) -> Self {
         let key = |package: &Package| {
             (
                 package.ecosystem,
@@ -146,11 +170,10 @@ impl Packages {
                 package.path.clone(),
             )
         };
-        found.packages.sort_by_cached_key(key);
-        found
-            .packages
+        self.packages.sort_by_cached_key(key);
+        self.packages
             .dedup_by(|a, b| key(a) == key(b) && a.architecture == b.architecture);
-        Ok(found)
+        self
     }
 }
 

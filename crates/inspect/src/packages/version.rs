@@ -6,9 +6,10 @@ use std::cmp::Ordering;
 use super::Ecosystem;
 
 /// How `a` stands to `b`; `None` if one of them is no version there.
-pub(crate) fn compare(ecosystem: Ecosystem, a: &str, b: &str) -> Option<Ordering> {
+pub fn compare(ecosystem: Ecosystem, a: &str, b: &str) -> Option<Ordering> {
     match ecosystem {
         Ecosystem::Deb => Some(debian(a, b)),
+        Ecosystem::Rpm => Some(red_hat(a, b)),
         Ecosystem::Apk => alpine(a, b),
         Ecosystem::Pypi => Some(python(a)?.cmp(&python(b)?)),
         Ecosystem::Npm => semantic(a, b),
@@ -58,6 +59,58 @@ fn debian_part(a: &str, b: &str) -> Ordering {
         }
     }
     Ordering::Equal
+}
+
+/// `EPOCH:VERSION-RELEASE`, as `rpmvercmp` has it (rpm-version(7)).
+fn red_hat(a: &str, b: &str) -> Ordering {
+    let parts = |version: &'_ str| -> (u64, String, String) {
+        let (epoch, rest) = version.split_once(':').unwrap_or(("0", version));
+        let (version, release) = rest.rsplit_once('-').unwrap_or((rest, ""));
+        (epoch.parse().unwrap_or(0), version.to_owned(), release.to_owned())
+    };
+    let (a, b) = (parts(a), parts(b));
+    a.0.cmp(&b.0)
+        .then_with(|| red_hat_part(&a.1, &b.1))
+        .then_with(|| red_hat_part(&a.2, &b.2))
+}
+
+/// By turns words and numbers, whatever else is between them; a tilde is less than the end, a caret more than it but less
+/// than anything else.
+fn red_hat_part(a: &str, b: &str) -> Ordering {
+    let (mut a, mut b) = (a.as_bytes(), b.as_bytes());
+    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'~' | b'^');
+    let trimmed = |text: &[u8]| text.iter().position(is_part).unwrap_or(text.len());
+    loop {
+        (a, b) = (&a[trimmed(a)..], &b[trimmed(b)..]);
+        let mark = |text: &[u8]| match text.first() {
+            Some(b'~') => 0,
+            None => 1,
+            Some(b'^') => 2,
+            Some(byte) if byte.is_ascii_alphabetic() => 3,
+            Some(_) => 4,
+        };
+        let order = match (mark(a), mark(b)) {
+            (1, 1) => return Ordering::Equal,
+            (x, y) if x != y => return x.cmp(&y),
+            (0 | 2, _) => {
+                (a, b) = (&a[1..], &b[1..]);
+                Ordering::Equal
+            }
+            (3, _) => letters(&mut a).cmp(letters(&mut b)),
+            _ => number(&mut a).cmp(&number(&mut b)),
+        };
+        if order != Ordering::Equal {
+            return order;
+        }
+    }
+}
+
+/// Letters, taken from the beginning.
+fn letters<'t>(text: &mut &'t [u8]) -> &'t [u8] {
+    let end = text.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
+    let (taken, rest) = text.split_at(end);
+    *text = rest;
+    taken
 }
 
 /// A number of any length, taken from the beginning: how many digits it has without zeros before them, and those.
@@ -285,7 +338,7 @@ fn ruby(a: &str, b: &str) -> Ordering {
 mod tests {
     use super::*;
 
-    /// From deb-version(7), apk's tests, the specification of Python's versions, semver.org and the guides of Ruby's gems.
+    /// From deb-version(7), apk's tests, `rpm.vercmp` of rpm 4.18, the specification of Python's versions, semver.org and the guides of Ruby's gems.
     #[test]
     fn older_and_newer() {
         for (ecosystem, versions) in [
@@ -323,6 +376,26 @@ mod tests {
                     "1.2a",
                     "1.2.1",
                     "1.10",
+                ],
+            ),
+            (
+                Ecosystem::Rpm,
+                &[
+                    "1.0~rc1-1",
+                    "1.0~rc2-1",
+                    "1.0-1",
+                    "1.0-1.el9",
+                    "1.0-1.el10",
+                    "1.0-2",
+                    "1.0^git1-1",
+                    "1.0^git2-1",
+                    "1.0a-1",
+                    "1.0.1-1",
+                    "1.2-3",
+                    "1.10-1",
+                    "2.0.fc1-1",
+                    "2.0.1-1",
+                    "1:0.1-1",
                 ],
             ),
             (

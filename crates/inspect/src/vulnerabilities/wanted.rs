@@ -27,6 +27,8 @@ impl<'p> Wanted<'p> {
         let mut ecosystems = BTreeMap::new();
         for (number, package) in packages.packages.iter().enumerate() {
             let Some(ecosystem) = ecosystem(package, packages) else {
+                // No record is ever of that.
+                ecosystems.insert(without_name(package, packages), false);
                 continue;
             };
             ecosystems.insert(ecosystem.clone(), false);
@@ -137,6 +139,15 @@ fn normal(ecosystem: Ecosystem, name: &str) -> std::borrow::Cow<'_, str> {
     words.collect::<Vec<_>>().join("-").to_ascii_lowercase().into()
 }
 
+/// What to call packages of an ecosystem that OSV has no name for.
+fn without_name(package: &Package, packages: &Packages) -> String {
+    let distribution = packages.distribution.as_ref();
+    let id = distribution.map_or("a distribution that does not say its name", |distribution| {
+        &distribution.id
+    });
+    format!("{} of {id}", package.ecosystem.name())
+}
+
 /// What OSV calls the ecosystem of a package; `None` if it has none, or nobody knows of which release the package is.
 fn ecosystem(package: &Package, packages: &Packages) -> Option<String> {
     let release = || {
@@ -156,6 +167,8 @@ fn ecosystem(package: &Package, packages: &Packages) -> Option<String> {
     };
     match package.ecosystem {
         Ecosystem::Deb | Ecosystem::Apk => release(),
+        // The names that databases have for them are not those of packages everywhere.
+        Ecosystem::Rpm => None,
         Ecosystem::Pypi => Some("PyPI".to_owned()),
         Ecosystem::Npm => Some("npm".to_owned()),
         Ecosystem::Gem => Some("RubyGems".to_owned()),

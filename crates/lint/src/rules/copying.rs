@@ -100,7 +100,7 @@ pub(super) fn unknown_stage(view: &View<'_>, found: &mut Found<'_>) {
             |name: &&kiln_dockerfile::ast::Stage| name.from.name.as_ref().is_some_and(|name| name.raw == from.raw);
         let earlier = view.file.stages[..=stage].iter().any(|each| named(&each));
         let number = from.raw.parse::<usize>().is_ok_and(|number| number <= stage);
-        if !earlier && !number && !from.raw.contains(':') {
+        if !earlier && !number && !from.raw.contains(':') && !view.is_given(&from.raw) {
             let message = format!(
                 "no earlier stage is called `{}`: an image of that name will be pulled",
                 from.raw

@@ -31,12 +31,13 @@ impl<'a> Image<'a> {
     }
 }
 
-/// Each FROM with its item, and whether it names an earlier stage.
+/// Each FROM with its item, and whether it names an earlier stage, or a context that is given beside the files.
 fn froms<'v, 'a>(view: &'v View<'a>) -> impl Iterator<Item = (&'v Item<'a>, &'a Stage, bool)> {
     let mut names: HashSet<&str> = HashSet::new();
     let items = view.items.iter().filter(|item| matches!(item.kind, Kind::From(_)));
     items.zip(&view.file.stages).map(move |(item, stage)| {
-        let known = names.contains(stage.from.image.raw.as_str());
+        let image = stage.from.image.raw.as_str();
+        let known = names.contains(image) || view.is_given(image);
         names.extend(stage.from.name.iter().map(|name| name.raw.as_str()));
         (item, stage, known)
     })

@@ -80,7 +80,7 @@ pub(super) fn near_miss(view: &View<'_>, found: &mut Found<'_>) {
 fn missed(view: &View<'_>, name: &str, stage: usize) -> Option<String> {
     let number = name.bytes().all(|byte| byte.is_ascii_digit());
     let image = name.contains([':', '/', '@', '.', '$']) || WELL_KNOWN.contains(&name);
-    if number || image || view.file.stage_by_name(name, stage).is_some() {
+    if number || image || view.is_given(name) || view.file.stage_by_name(name, stage).is_some() {
         return None;
     }
     let names = |from: usize, to: usize| {

@@ -23,6 +23,7 @@ fn config(code: &str) -> Config {
         context: (code == "K2013").then(|| Context {
             ignore: None,
             names: [".git"].into(),
+            ..Context::default()
         }),
         ..Config::default()
     };

@@ -3,7 +3,7 @@
 use kiln_layer::tar::{Entry, Kind, Writer};
 use kiln_properties::{
     dockerfile, edited, elf, fixed, flags, globs, ignore, image, include, json_form, layer_index, layer_tar,
-    ld_so_cache, linted, reference, tar, words,
+    ld_so_cache, linted, reference, rpm, tar, words,
 };
 use proptest::prelude::*;
 
@@ -123,7 +123,7 @@ proptest! {
     #[test]
     fn any_bytes_for_everything(text in prop::collection::vec(any::<u8>(), 0..300)) {
         for function in [
-            dockerfile, include, words, ignore, globs, flags, json_form, image, reference, tar, elf, ld_so_cache, layer_index, layer_tar,
+            dockerfile, include, words, ignore, globs, flags, json_form, image, reference, tar, elf, ld_so_cache, layer_index, layer_tar, rpm,
         ] {
             function(&text);
         }
@@ -186,7 +186,21 @@ proptest! {
     }
 
     #[test]
+    fn damaged_databases_of_rpm(text in damaged(vec![rpm_database()])) {
+        rpm(&text);
+    }
+
+    #[test]
     fn damaged_caches_of_libraries(text in damaged(vec![libraries()])) {
         ld_so_cache(&text);
     }
+}
+
+/// What rpm wrote.
+fn rpm_database() -> Vec<u8> {
+    std::fs::read(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../tests/cases/inspect/rpm/rpmdb.sqlite"
+    ))
+    .unwrap()
 }

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use kiln_lint::Context;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
+use super::bake;
 use crate::context::read_ignore;
 use crate::failure::Failure;
-
-/// Longer chains of targets that inherit are refused.
-const DEEPEST: usize = 100;
+use crate::settings::Environment;
 
 /// A Dockerfile and what it is built from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub(super) struct Entry {
     pub(super) dockerfile: PathBuf,
     /// `None` for standard input.
     pub(super) context: Option<PathBuf>,
+    /// Names of further contexts.
+    pub(super) named: BTreeSet<String>,
 }
 
 impl Entry {
@@ -32,6 +34,7 @@ impl Entry {
         Self {
             dockerfile: path.to_owned(),
             context: (path.as_os_str() != "-").then(|| here.to_owned()),
+            named: BTreeSet::new(),
         }
     }
 
@@ -45,59 +48,140 @@ impl Entry {
         Ok(Some(Context {
             ignore,
             names: names.collect(),
+            named: self.named.clone(),
         }))
     }
 }
 
 /// What may name Dockerfiles.
-enum Kind {
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
     Dockerfile,
     Compose,
+    /// Bake's, in HCL or JSON.
     Bake,
-    Hcl,
 }
 
-fn kind(path: &Path) -> Kind {
-    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
-    match ending.to_ascii_lowercase().as_str() {
+pub(super) fn kind(path: &Path) -> Kind {
+    match ending(path).as_str() {
         "yaml" | "yml" => Kind::Compose,
-        "json" => Kind::Bake,
-        "hcl" => Kind::Hcl,
+        "json" | "hcl" => Kind::Bake,
         _ => Kind::Dockerfile,
     }
 }
 
-/// Whether a path names Dockerfiles instead of being one.
-pub(super) fn is_list(path: &Path) -> bool {
-    !matches!(kind(path), Kind::Dockerfile)
+fn ending(path: &Path) -> String {
+    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+    ending.to_ascii_lowercase()
 }
 
-/// The Dockerfiles that a file of Compose's or bake's names, each once; `text` is what is in it.
-pub(super) fn listed(path: &Path, text: &str) -> Result<Vec<Entry>, Failure> {
-    let builds = match kind(path) {
-        Kind::Dockerfile => return Ok(vec![Entry::alone(path)]),
-        Kind::Compose => compose(path, text)?,
-        Kind::Bake => bake(path, text)?,
-        Kind::Hcl => {
-            let failure = Failure::failed(anyhow::anyhow!("{} is HCL, which is not read", path.display()));
-            return Err(failure.hint("`docker buildx bake --print` writes the same as JSON: give that"));
-        }
-    };
-    let directory = path.parent().unwrap_or(Path::new(""));
-    let mut found = Vec::new();
-    for (name, build) in builds {
-        let entry = build
-            .entry(directory)
-            .map_err(|why| Failure::failed(anyhow::anyhow!("{}: `{name}`: {why}", path.display())))?;
-        if !found.contains(&entry) {
-            found.push(entry);
+/// What was found, and what could not be.
+#[derive(Debug, Default)]
+pub(super) struct Listed {
+    /// Each once.
+    pub(super) entries: Vec<Entry>,
+    pub(super) failures: Vec<Failure>,
+}
+
+impl Listed {
+    /// Adds the Dockerfile of a service or a target.
+    fn add(&mut self, entry: Result<Entry, String>) {
+        match entry {
+            Ok(entry) => {
+                let is_same =
+                    |known: &&mut Entry| (&known.dockerfile, &known.context) == (&entry.dockerfile, &entry.context);
+                match self.entries.iter_mut().find(is_same) {
+                    Some(known) => known.named.extend(entry.named),
+                    None => self.entries.push(entry),
+                }
+            }
+            Err(why) => self.failures.push(failed(why)),
         }
     }
-    if found.is_empty() {
-        let failure = Failure::failed(anyhow::anyhow!("{} names no Dockerfile", path.display()));
-        return Err(failure.hint("nothing in it has a `build` or a target"));
+
+    /// A file that names nothing is not what somebody meant.
+    fn or_nothing(mut self, path: &Path) -> Self {
+        if self.entries.is_empty() && self.failures.is_empty() {
+            let failure = failed(format!("{} names no Dockerfile", path.display()));
+            let hint = "nothing in it has a `build` or a target whose Dockerfile is there";
+            self.failures.push(failure.hint(hint));
+        }
+        self
     }
-    Ok(found)
+}
+
+fn failed(why: String) -> Failure {
+    Failure::failed(anyhow::anyhow!(why))
+}
+
+/// The Dockerfiles that a file of Compose's names.
+pub(super) fn composed(path: &Path, text: &str) -> Result<Listed, Failure> {
+    let mut listed = Listed::default();
+    for (name, build) in compose(path, text)? {
+        let named = |why: String| format!("{}: `{name}`: {why}", path.display());
+        let plain = ["context", "dockerfile"]
+            .into_iter()
+            .zip([&build.context, &build.dockerfile]);
+        let variable = plain
+            .into_iter()
+            .find_map(|(what, text)| Some((what, text.as_ref()?)).filter(|(_, text)| text.contains('$')));
+        listed.add(match variable {
+            Some((what, text)) => Err(named(format!(
+                "its {what} `{text}` depends on a variable: name the Dockerfile itself"
+            ))),
+            None => build.entry(directory(path)).map_err(named),
+        });
+    }
+    Ok(listed.or_nothing(path))
+}
+
+/// The Dockerfiles that files of bake's name, which are read as one; all lie in one directory.
+pub(super) fn baked(files: &[(PathBuf, String)], environment: &Environment) -> Result<Listed, Failure> {
+    let read: Vec<bake::File<'_>> = files
+        .iter()
+        .map(|(path, text)| bake::File {
+            name: path.display().to_string(),
+            text,
+            is_json: ending(path) == "json",
+        })
+        .collect();
+    // As docker's own switch for it.
+    let closed = environment
+        .filled("BUILDX_BAKE_DISABLE_VARS_ENV_LOOKUP")
+        .is_some_and(|value| matches!(value.as_str(), "1" | "true"));
+    let find = |name: &str| environment.text(name).ok().flatten().filter(|_| !closed);
+    let targets = bake::targets(&read, &find).map_err(failed)?;
+    let mut listed = Listed::default();
+    let directory = files.first().map_or(Path::new(""), |(path, _)| directory(path));
+    for target in targets {
+        let target = match target {
+            Ok(target) => target,
+            Err(why) => {
+                listed.failures.push(failed(why));
+                continue;
+            }
+        };
+        let build = Build {
+            context: target.context,
+            dockerfile: target.dockerfile,
+            inline: target.inline.then(String::new),
+            named: Named::Mapping(target.contexts.into_iter().map(|name| (name, IgnoredAny)).collect()),
+        };
+        let entry = build.entry(directory);
+        // It need not be buildable by itself.
+        if target.is_pattern && entry.as_ref().is_ok_and(|entry| !entry.dockerfile.exists()) {
+            continue;
+        }
+        listed.add(entry.map_err(|why| format!("{}: the target `{}`: {why}", target.place, target.name)));
+    }
+    Ok(files
+        .first()
+        .map_or_else(Listed::default, |(path, _)| listed.or_nothing(path)))
+}
+
+/// The directory of a file; paths in the file count from there.
+pub(super) fn directory(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new(""))
 }
 
 /// The Dockerfile itself.
@@ -111,9 +195,37 @@ pub(super) fn alone(path: &Path) -> Entry {
 struct Build {
     context: Option<String>,
     dockerfile: Option<String>,
-    #[serde(rename = "dockerfile_inline", alias = "dockerfile-inline")]
+    #[serde(rename = "dockerfile_inline")]
     inline: Option<String>,
-    inherits: Vec<String>,
+    #[serde(rename = "additional_contexts")]
+    named: Named,
+}
+
+/// Further contexts, as Compose says them; what they are does not matter.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+enum Named {
+    Mapping(BTreeMap<String, IgnoredAny>),
+    /// `NAME=VALUE`
+    List(Vec<String>),
+}
+
+impl Default for Named {
+    fn default() -> Self {
+        Self::List(Vec::new())
+    }
+}
+
+impl Named {
+    fn names(&self) -> BTreeSet<String> {
+        match self {
+            Self::Mapping(values) => values.keys().cloned().collect(),
+            Self::List(values) => {
+                let names = values.iter().filter_map(|value| value.split_once('='));
+                names.map(|(name, _)| name.to_owned()).collect()
+            }
+        }
+    }
 }
 
 impl Build {
@@ -123,30 +235,32 @@ impl Build {
                 "its Dockerfile is written there: put it into a file of its own to have it looked at".to_owned(),
             );
         }
-        let context = local("context", self.context.as_deref().unwrap_or("."))?;
-        let dockerfile = local("dockerfile", self.dockerfile.as_deref().unwrap_or("Dockerfile"))?;
-        let context = directory.join(context);
+        let context = place(directory, "context", self.context.as_deref().unwrap_or("."))?;
         let context: PathBuf = context.components().filter(|part| part.as_os_str() != ".").collect();
-        let dockerfile = context.join(dockerfile);
+        let dockerfile = place(
+            &context,
+            "dockerfile",
+            self.dockerfile.as_deref().unwrap_or("Dockerfile"),
+        )?;
         let here = context.as_os_str().is_empty();
         Ok(Entry {
             dockerfile,
             context: Some(if here { PathBuf::from(".") } else { context }),
+            named: self.named.names(),
         })
     }
 }
 
-/// A path of this machine, which needs no variable.
-fn local<'t>(what: &str, text: &'t str) -> Result<&'t str, String> {
-    if text.contains('$') {
-        return Err(format!(
-            "its {what} `{text}` depends on a variable: name the Dockerfile itself"
-        ));
+/// A path of this machine; `cwd://` of bake's means the directory where it was started.
+fn place(directory: &Path, what: &str, text: &str) -> Result<PathBuf, String> {
+    if let Some(path) = text.strip_prefix("cwd://") {
+        return Ok(PathBuf::from(path));
     }
-    if text.contains("://") || text.starts_with("git@") || text.starts_with("target:") {
+    let elsewhere = ["git@", "target:", "docker-image:", "oci-layout:"];
+    if text.contains("://") || elsewhere.iter().any(|start| text.starts_with(start)) {
         return Err(format!("its {what} `{text}` is not on this machine"));
     }
-    Ok(text)
+    Ok(directory.join(text))
 }
 
 type Builds = BTreeMap<String, Build>;
@@ -185,52 +299,27 @@ fn compose(path: &Path, text: &str) -> Result<Builds, Failure> {
     Ok(builds.collect())
 }
 
-/// `target.*`, with what they inherit.
-fn bake(path: &Path, text: &str) -> Result<Builds, Failure> {
-    #[derive(Deserialize)]
-    struct File {
-        #[serde(default)]
-        target: Builds,
-    }
-    let wrong = |why: String| Failure::failed(anyhow::anyhow!("{} is no bake file: {why}", path.display()));
-    let file: File = serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?;
-    let names = file.target.keys();
-    let whole = names.map(|name| Ok((name.clone(), inherited(&file.target, name, &mut BTreeSet::new())?)));
-    whole.collect::<Result<_, String>>().map_err(wrong)
-}
-
-/// A target with what it has from others: its own words win, then those of the last that it names.
-fn inherited<'t>(targets: &'t Builds, name: &'t str, seen: &mut BTreeSet<&'t str>) -> Result<Build, String> {
-    let Some(own) = targets.get(name) else {
-        return Err(format!("there is no target `{name}`"));
-    };
-    if !seen.insert(name) || seen.len() > DEEPEST {
-        return Err(format!("`{name}` inherits from itself, or over too many others"));
-    }
-    let mut whole = own.clone();
-    for parent in own.inherits.iter().rev() {
-        let parent = inherited(targets, parent, seen)?;
-        whole.context = whole.context.or(parent.context);
-        whole.dockerfile = whole.dockerfile.or(parent.dockerfile);
-        whole.inline = whole.inline.or(parent.inline);
-    }
-    seen.remove(name);
-    Ok(whole)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn listed(name: &str, text: &str) -> Result<Listed, Failure> {
+        match kind(Path::new(name)) {
+            Kind::Bake => baked(&[(PathBuf::from(name), text.to_owned())], &Environment::of(&[])),
+            _ => composed(Path::new(name), text),
+        }
+    }
+
     fn entries(name: &str, text: &str) -> Vec<(String, String)> {
-        let entries = listed(Path::new(name), text).unwrap();
+        let listed = listed(name, text).unwrap();
+        assert!(listed.failures.is_empty(), "{:?}", listed.failures);
         let shown = |entry: Entry| {
             (
                 entry.dockerfile.display().to_string(),
                 entry.context.unwrap().display().to_string(),
             )
         };
-        entries.into_iter().map(shown).collect()
+        listed.entries.into_iter().map(shown).collect()
     }
 
     fn pairs(wanted: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -254,17 +343,48 @@ mod tests {
     }
 
     #[test]
+    fn further_contexts() {
+        let compose =
+            "services: {a: {build: {additional_contexts: {one: '.'}}}, b: {build: {additional_contexts: [two=x]}}}";
+        let bake = "target \"p\" { contexts = { one = \"target:x\" } }\ntarget \"x\" {}\n\
+                    target \"a\" {\n inherits = [\"p\"]\n contexts = { two = \"docker-image://b\" }\n}\ngroup \"g\" { targets = [\"p\"] }";
+        for (name, text) in [("compose.yaml", compose), ("docker-bake.hcl", bake)] {
+            let entries = listed(name, text).unwrap().entries;
+            let named: Vec<_> = entries.iter().map(|entry| &entry.named).collect();
+            assert_eq!(named, [&BTreeSet::from(["one".to_owned(), "two".to_owned()])], "{name}");
+        }
+    }
+
+    #[test]
     fn bake_files() {
         let text = r#"{"group": {"default": {"targets": ["a"]}}, "target": {
             "base": {"context": "src"}, "a": {"inherits": ["base"], "dockerfile": "a.Dockerfile"}, "b": {"dockerfile": "b"}}}"#;
-        let wanted = [("src/a.Dockerfile", "src"), ("b", "."), ("src/Dockerfile", "src")];
+        // `base` is there to be inherited from: it has no Dockerfile.
+        let wanted = [("src/a.Dockerfile", "src"), ("b", ".")];
         assert_eq!(entries("docker-bake.json", text), pairs(&wanted));
+        let text =
+            "target \"a\" {\n context = \"cwd://web\"\n dockerfile = \"cwd://d\"\n}\ntarget \"b\" {}\ntarget \"c\" {}";
+        assert_eq!(
+            entries("in/docker-bake.hcl", text),
+            pairs(&[("d", "web"), ("in/Dockerfile", "in")])
+        );
     }
 
     #[test]
     fn what_cannot_be_read_says_why() {
         for (name, text, wanted) in [
-            ("docker-bake.hcl", "target \"a\" {}", "HCL"),
+            ("docker-bake.hcl", "target \"a\" {", "docker-bake.hcl:1: no HCL"),
+            (
+                "docker-bake.hcl",
+                "\ntarget \"a\" { context = \"https://example.com/a.git\" }",
+                "docker-bake.hcl:2: the target `a`: its context",
+            ),
+            (
+                "docker-bake.hcl",
+                "target \"a\" { dockerfile-inline = \"FROM b\" }",
+                "a file of its own",
+            ),
+            ("docker-bake.hcl", "X = 1", "names no Dockerfile"),
             ("compose.yaml", "services: [", "is no Compose file"),
             ("compose.yaml", "services: {a: {image: b}}", "names no Dockerfile"),
             (
@@ -282,7 +402,7 @@ mod tests {
                 "services: {a: {build: {dockerfile_inline: FROM b}}}",
                 "a file of its own",
             ),
-            ("bake.json", "{", "is no bake file"),
+            ("bake.json", "{", "no bake file"),
             (
                 "bake.json",
                 r#"{"target": {"a": {"inherits": ["a"]}}}"#,
@@ -294,8 +414,10 @@ mod tests {
                 "there is no target `b`",
             ),
         ] {
-            let failure = listed(Path::new(name), text).unwrap_err();
-            let shown = format!("{failure:?}");
+            let shown = match listed(name, text) {
+                Err(failure) => format!("{failure:?}"),
+                Ok(listed) => format!("{:?}", listed.failures),
+            };
             assert!(shown.contains(wanted), "{name}: {text}: {shown}");
         }
     }

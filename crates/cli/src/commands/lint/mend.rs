@@ -23,6 +23,10 @@ fn write_one(file: &mut Linted, allowed: Safety, verifier: Option<&Verifier<'_>>
         terminal::warn("standard input cannot be fixed: --diff prints what would change");
         return Ok(());
     };
+    if file.is_part {
+        // What can be said of one file's text alone is not what is built.
+        return Ok(());
+    }
     let fixed = kiln_lint::fix(&file.file.source, &file.config, allowed);
     for code in &fixed.dropped {
         terminal::warn(format!(
@@ -52,7 +56,7 @@ pub(crate) fn replace(path: &Path, text: &str) -> io::Result<()> {
 /// What the fixes would change, as a patch.
 pub(super) fn diff(linted: &[Linted], allowed: Safety) -> String {
     let mut out = String::new();
-    for file in linted {
+    for file in linted.iter().filter(|file| !file.is_part) {
         let fixed = kiln_lint::fix(&file.file.source, &file.config, allowed);
         out.push_str(&patch(&file.name, &file.file.source, &fixed.text));
     }

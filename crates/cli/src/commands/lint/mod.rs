@@ -1,9 +1,11 @@
 //! `kiln lint`
 
+mod bake;
 mod baseline;
 pub(crate) mod config;
 mod entry;
 mod formats;
+mod included;
 mod known;
 mod mend;
 mod verify;
@@ -11,6 +13,7 @@ mod verify;
 pub(super) use mend::{patch, replace};
 use verify::Verifier;
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -19,7 +22,7 @@ use kiln_dockerfile::Dockerfile;
 use kiln_dockerfile::include::LARGEST;
 use kiln_lint::{Config, Finding, Safety};
 
-use self::entry::Entry;
+use self::entry::{Entry, Kind};
 use crate::failure::{FAILED, Failure, Outcome};
 use crate::report::Reporter;
 use crate::settings::Settings;
@@ -29,7 +32,7 @@ use crate::terminal;
 #[derive(Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(crate) struct Args {
-    /// Dockerfiles, or files of Compose's (.yaml) and bake's (.json) that name them; `-` is standard input [default:
+    /// Dockerfiles, or files of Compose's (.yaml) and bake's (.hcl, .json) that name them; `-` is standard input [default:
     /// Dockerfile]
     files: Vec<PathBuf>,
     /// Settings in hadolint's form [default: .hadolint.yaml, else hadolint's other places]
@@ -115,6 +118,8 @@ pub(crate) struct Linted {
     /// What the rules were asked, and may know.
     config: Config,
     findings: Vec<Finding>,
+    /// Whether it includes others, or is included: then its text alone is not what is built.
+    is_part: bool,
 }
 
 impl Linted {
@@ -136,9 +141,9 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
     // What goes wrong with one file stops no other.
     let mut failures = Vec::new();
     let mut linted = Vec::new();
-    for entry in entries(args, &mut failures) {
+    for entry in entries(args, settings, &mut failures) {
         match args.lint(&entry, &config.rules, &mut sources) {
-            Ok(file) => linted.push(file),
+            Ok(files) => files.into_iter().for_each(|file| included::add(&mut linted, file)),
             Err(failure) => failures.push(failure),
         }
     }
@@ -187,29 +192,37 @@ impl Args {
         wanted.transpose()
     }
 
-    fn lint(&self, entry: &Entry, config: &Config, sources: &mut known::Sources<'_>) -> Result<Linted, Failure> {
+    /// What is found in a Dockerfile, and in what it includes.
+    fn lint(&self, entry: &Entry, config: &Config, sources: &mut known::Sources<'_>) -> Result<Vec<Linted>, Failure> {
         let (name, text) = read(&entry.dockerfile, self)?;
-        let path = (entry.dockerfile.as_os_str() != "-").then(|| entry.dockerfile.clone());
-        let file = kiln_dockerfile::parse(&text).0;
+        let path = (entry.dockerfile.as_os_str() != "-").then_some(entry.dockerfile.as_path());
+        let (source, problems) = included::read_in(&text, path, entry.context.as_deref())?;
+        let file = kiln_dockerfile::parse(source.text()).0;
         let config = Config {
-            known: sources.of(&file, path.as_deref())?,
+            known: sources.of(&file, path)?,
             context: entry.context()?,
             ..config.clone()
         };
-        let mut findings = kiln_lint::lint(&text, &config);
+        let whole = Linted {
+            name,
+            path: path.map(Path::to_owned),
+            findings: included::lint(&source, problems, &config),
+            file,
+            config,
+            is_part: source.files().len() > 1,
+        };
+        let mut files = if whole.is_part {
+            included::apart(whole, &source)
+        } else {
+            vec![whole]
+        };
         // Who does not want anything fixed need not know why it is not.
         if !(self.fix || self.unsafe_fixes || self.diff) && self.versions.is_empty() {
-            for finding in &mut findings {
+            for finding in files.iter_mut().flat_map(|file| &mut file.findings) {
                 finding.unfixed = None;
             }
         }
-        Ok(Linted {
-            name,
-            path,
-            file,
-            config,
-            findings,
-        })
+        Ok(files)
     }
 }
 
@@ -222,15 +235,36 @@ fn files(args: &Args) -> Vec<PathBuf> {
 }
 
 /// The Dockerfiles that are named, or named by what is.
-fn entries(args: &Args, failures: &mut Vec<Failure>) -> Vec<Entry> {
+fn entries(args: &Args, settings: &Settings, failures: &mut Vec<Failure>) -> Vec<Entry> {
+    let files = files(args);
     let mut found = Vec::new();
-    for path in files(args) {
-        if !entry::is_list(&path) {
-            found.push(entry::alone(&path));
-            continue;
-        }
-        match read(&path, args).and_then(|(_, text)| entry::listed(&path, &text)) {
-            Ok(listed) => found.extend(listed),
+    // Directories whose files of bake's are read: all that are named count as one, where the first of them stands.
+    let mut baked = BTreeSet::new();
+    for path in &files {
+        let listed = match entry::kind(path) {
+            Kind::Dockerfile => {
+                found.push(entry::alone(path));
+                continue;
+            }
+            Kind::Compose => read(path, args).and_then(|(_, text)| entry::composed(path, &text)),
+            Kind::Bake if baked.insert(entry::directory(path)) => {
+                let beside = |other: &&PathBuf| {
+                    entry::kind(other) == Kind::Bake && entry::directory(other) == entry::directory(path)
+                };
+                let texts = files
+                    .iter()
+                    .filter(beside)
+                    .map(|path| Ok((path.clone(), read(path, args)?.1)));
+                let texts: Result<Vec<_>, Failure> = texts.collect();
+                texts.and_then(|texts| entry::baked(&texts, &settings.environment))
+            }
+            Kind::Bake => continue,
+        };
+        match listed {
+            Ok(listed) => {
+                found.extend(listed.entries);
+                failures.extend(listed.failures);
+            }
             Err(failure) => failures.push(failure),
         }
     }

@@ -1,11 +1,11 @@
 //! What a base image of the store says of itself.
 
-use std::collections::HashMap;
-
+use kiln_inspect::packages::{Ecosystem, Packages};
 use kiln_inspect::{Image, Tree};
 use kiln_lint::{Base, Manager};
 
-use super::debian;
+use super::indexes::{self, Newest};
+use crate::commands::packages;
 use crate::engine::Engine;
 use crate::failure::Failure;
 use crate::settings::Settings;
@@ -45,42 +45,68 @@ pub(super) fn of(
             base.users.insert(name.to_owned(), number);
         }
     }
-    let mut packages = HashMap::new();
-    for path in indexes(&tree) {
-        debian::read(&text(&path).unwrap_or_default(), false, &mut packages);
-    }
-    debian::read(&text("var/lib/dpkg/status").unwrap_or_default(), true, &mut packages);
-    for (name, version) in &packages {
-        base.versions.add(Manager::Apt, name, version);
-    }
-    let installed = text("lib/apk/db/installed").or_else(|| text("usr/lib/apk/db/installed"));
-    for paragraph in installed.unwrap_or_default().split("\n\n") {
-        let field = |name: &str| paragraph.lines().find_map(|line| line.strip_prefix(name));
-        if let (Some(name), Some(version)) = (field("P:"), field("V:")) {
-            base.versions.add(Manager::Apk, name, version);
+    let installed = Packages::of_system(&looked.image, &tree).map_err(Failure::failed)?;
+    packages::warn_of_unread(image, &installed);
+    for (ecosystem, managers) in SYSTEMS {
+        let mut newest = Newest::of(*ecosystem);
+        let of_it = installed
+            .packages
+            .iter()
+            .filter(|package| package.ecosystem == *ecosystem);
+        of_it.for_each(|package| newest.add(&package.name, &package.version));
+        match ecosystem {
+            Ecosystem::Deb => {
+                for path in below(&tree, "var/lib/apt/lists", ["", "_Packages"]) {
+                    newest.read(&text(&path).unwrap_or_default(), ["Package:", "Version:"]);
+                }
+            }
+            Ecosystem::Apk => {
+                let caches = ["var/cache/apk", "etc/apk/cache"];
+                for path in caches
+                    .iter()
+                    .flat_map(|cache| below(&tree, cache, ["APKINDEX.", ".tar.gz"]))
+                {
+                    let archive = bytes(&looked.image, &tree, &path).unwrap_or_default();
+                    newest.read(&indexes::of_archive(&archive), ["P:", "V:"]);
+                }
+            }
+            _ => {}
+        }
+        for manager in *managers {
+            newest
+                .versions()
+                .for_each(|(name, version)| base.versions.add(*manager, name, version));
         }
     }
     Ok(Some(base))
 }
 
-/// The lists that `apt-get update` fetched, where the image still has them.
-fn indexes(tree: &Tree<'_>) -> Vec<String> {
-    const LISTS: &str = "var/lib/apt/lists";
-    let Ok(directory) = tree.resolve(0, LISTS.as_bytes()) else {
+/// Who installs the packages of which system.
+const SYSTEMS: &[(Ecosystem, &[Manager])] = &[
+    (Ecosystem::Deb, &[Manager::Apt]),
+    (Ecosystem::Apk, &[Manager::Apk]),
+    (Ecosystem::Rpm, &[Manager::Dnf, Manager::Zypper]),
+];
+
+/// Paths of what a directory has with names that begin and end so, in order.
+fn below(tree: &Tree<'_>, directory: &str, [start, end]: [&str; 2]) -> Vec<String> {
+    let Ok(found) = tree.resolve(0, directory.as_bytes()) else {
         return Vec::new();
     };
-    let names = tree
-        .children(directory.node)
-        .filter(|(name, ..)| name.ends_with(b"_Packages"));
+    let is_one = |name: &[u8]| name.starts_with(start.as_bytes()) && name.ends_with(end.as_bytes());
+    let names = tree.children(found.node).filter(|(name, ..)| is_one(name));
     let mut paths: Vec<String> = names
-        .map(|(name, ..)| format!("{LISTS}/{}", String::from_utf8_lossy(name)))
+        .map(|(name, ..)| format!("{directory}/{}", String::from_utf8_lossy(name)))
         .collect();
     paths.sort();
     paths
 }
 
 fn read(image: &Image, tree: &Tree<'_>, path: &str) -> Option<String> {
+    Some(String::from_utf8_lossy(&bytes(image, tree, path)?).into_owned())
+}
+
+fn bytes(image: &Image, tree: &Tree<'_>, path: &str) -> Option<Vec<u8>> {
     let (_, place) = tree.file(path.as_bytes())?;
-    let bytes = image.read_file(tree, place, LARGEST).ok()?;
-    Some(String::from_utf8_lossy(&bytes).into_owned())
+    image.read_file(tree, place, LARGEST).ok()
 }

@@ -1,7 +1,7 @@
 //! What fixes may know of packages and images: `--versions`.
 
 mod base;
-mod debian;
+mod indexes;
 mod locks;
 
 use std::collections::BTreeMap;

@@ -1,0 +1,4 @@
+target "tools" {
+  context    = "."
+  dockerfile = "over.Dockerfile"
+}

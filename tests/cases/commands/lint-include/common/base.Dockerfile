@@ -1,0 +1,3 @@
+FROM debian:12
+ADD a.py /x
+INCLUDE tools.Dockerfile

@@ -1,0 +1,2 @@
+# tools
+RUN sudo make

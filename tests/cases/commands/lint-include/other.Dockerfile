@@ -1,0 +1,3 @@
+# kiln=include
+INCLUDE common/base.Dockerfile
+COPY b.py /b
