@@ -97,6 +97,12 @@ impl<'a> View<'a> {
             .filter(|item| !matches!(item.kind, Kind::From(_)))
     }
 
+    /// The items of a stage that add something to its tree.
+    pub(crate) fn steps(&self, index: usize) -> impl Iterator<Item = &Item<'a>> {
+        let adds = |item: &&Item<'a>| matches!(item.kind, Kind::Run(_) | Kind::Copy(_) | Kind::Add(_));
+        self.stage(index).filter(move |item| !item.onbuild && adds(item))
+    }
+
     /// All RUNs, put off ones too.
     pub(crate) fn runs(&self) -> impl Iterator<Item = (&Item<'a>, &Run, &RunScript)> {
         self.items.iter().filter_map(|item| match (item.kind, &item.script) {

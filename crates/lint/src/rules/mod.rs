@@ -26,6 +26,7 @@ pub use table::{RULES, find};
 
 use kiln_dockerfile::ast::Span;
 
+use crate::cost::{Cost, Measure};
 use crate::finding::{Finding, Fix, Severity};
 use crate::shell::{Command, Word};
 use crate::view::{Item, RunScript, View};
@@ -78,6 +79,7 @@ impl Found<'_> {
             line,
             fix: None,
             unfixed: None,
+            cost: None,
         });
         let last = self.findings.len() - 1;
         &mut self.findings[last].fix
@@ -95,6 +97,19 @@ impl Found<'_> {
     pub(crate) fn unfixed(&mut self, why: impl Into<String>) {
         if let Some(last) = self.findings.last_mut() {
             last.unfixed = Some(why.into());
+        }
+    }
+
+    /// What was said last costs what builds measured of these instructions; `what` is what that is, with `{}` for the sum.
+    pub(crate) fn costs<'i>(
+        &mut self,
+        measure: Measure,
+        items: impl IntoIterator<Item = &'i Item<'i>>,
+        what: &'static str,
+    ) {
+        let lines = items.into_iter().map(|item| item.instruction.lines.0).collect();
+        if let Some(last) = self.findings.last_mut() {
+            last.cost = Some(Cost::new(measure, lines, what));
         }
     }
 

@@ -7,6 +7,7 @@ use kiln_dockerfile::suggest;
 
 use super::Found;
 use super::from::from_of;
+use crate::cost::Measure;
 use crate::shell;
 use crate::view::{Item, View};
 
@@ -335,6 +336,7 @@ pub(super) fn unknown_user(view: &View<'_>, found: &mut Found<'_>) {
 
 /// Go programs for the target that are compiled on it, under emulation.
 pub(super) fn emulated(view: &View<'_>, found: &mut Found<'_>) {
+    let mut said = HashSet::new();
     for (item, _, run) in view.runs().filter(|(item, ..)| !item.onbuild) {
         let Some(stage) = item.stage else { continue };
         if view.ancestors(stage).any(|stage| stage.from.platform.is_some()) {
@@ -350,6 +352,10 @@ pub(super) fn emulated(view: &View<'_>, found: &mut Found<'_>) {
             let message = "this compiles for any platform, but runs on the target's, emulated: FROM \
                            --platform=$BUILDPLATFORM lets it run on this machine's";
             found.word((item, run), command, None, message);
+            // The time of the stage is that of its first finding.
+            if said.insert(stage) {
+                found.costs(Measure::EmulatedTime, view.steps(stage), "emulated, this stage took {}");
+            }
         }
     }
 }
@@ -377,6 +383,7 @@ pub(super) fn common_base(view: &View<'_>, found: &mut Found<'_>) {
                     "the stage of line {line} installs the same on the same image: a stage that both are built on does it once"
                 );
                 found.word((item, run), command, None, message);
+                found.costs(Measure::Time, [item], "doing it again took {}");
             }
         }
     }

@@ -7,8 +7,12 @@ use kiln_dockerfile::ast::{Kind, SourcePath};
 use super::Found;
 use super::stages::is_last;
 use super::upkeep::is_cached;
+use crate::cost::Measure;
 use crate::shell::{Command, Word};
 use crate::view::{Item, View};
+
+/// What the bytes of a step are that leaves more than it need.
+const ITS_LAYER: &str = "its layer has {}";
 
 /// Package managers: their names, what installs, and flags with a value that is no package.
 const MANAGERS: &[(&[&str], &[&str], &[&str])] = &[
@@ -92,6 +96,7 @@ pub(super) fn compilers(view: &View<'_>, found: &mut Found<'_>) {
                 tool.text
             );
             found.word((item, run), command, Some(tool), message);
+            found.costs(Measure::Bytes, [item], ITS_LAYER);
         }
     }
 }
@@ -138,6 +143,11 @@ pub(super) fn one_stage(view: &View<'_>, found: &mut Found<'_>) {
             let message = "the compiler, the sources and all caches are in the image that is shipped: compile in a \
                            stage of its own, and copy what runs";
             found.word((item, run), command, None, message);
+            found.costs(
+                Measure::Bytes,
+                view.steps(stage.index),
+                "all its steps together added {}",
+            );
             return;
         }
     }
@@ -196,6 +206,7 @@ fn no_mount(view: &View<'_>, found: &mut Found<'_>, tools: &[(&[&str], &[&str], 
                 command.name
             );
             found.word((item, script), command, None, message);
+            found.costs(Measure::Time, [item], "it took {}");
         }
     }
 }
@@ -223,6 +234,7 @@ pub(super) fn npm_cache(view: &View<'_>, found: &mut Found<'_>) {
             let message =
                 "npm keeps what it fetched in /root/.npm: end with `npm cache clean --force`, or mount a cache there";
             found.word((item, script), command, None, message);
+            found.costs(Measure::Bytes, [item], ITS_LAYER);
         }
     }
 }
@@ -261,6 +273,7 @@ pub(super) fn archive_stays(view: &View<'_>, found: &mut Found<'_>) {
             let message =
                 format!("`{name}` stays in the layer beside what was in it: remove it in the same RUN, or use ADD");
             found.word((item, script), command, None, message);
+            found.costs(Measure::Bytes, [item], ITS_LAYER);
         }
     }
 }
@@ -292,10 +305,14 @@ pub(super) fn only_removes(view: &View<'_>, found: &mut Found<'_>) {
     for (item, run, script) in view.runs().filter(|(item, ..)| !item.onbuild) {
         let stays = item.stage.is_some_and(|stage| view.is_built_on(stage));
         let commands = &script.script.commands;
-        if stays && run.mounts.is_empty() && before(view, item) && !commands.is_empty() && commands.iter().all(cleans) {
+        let does = |command: &&Command| !matches!(command.name.as_str(), "true" | ":" | "set");
+        let Some(first) = commands.iter().find(does) else {
+            continue;
+        };
+        if stays && run.mounts.is_empty() && commands.iter().filter(does).all(cleans) && before(view, item) {
             let message =
                 "this frees nothing: what it removes is in the layers before it. Do it in the RUN that brings it";
-            found.word((item, script), &commands[0], None, message);
+            found.word((item, script), first, None, message);
         }
     }
 }
@@ -331,7 +348,6 @@ fn cleans(command: &Command) -> bool {
         }
         "apk" => command.has_arg(&["del"]),
         "npm" | "yarn" => command.has_arg(&["cache"]) && command.has_arg(&["clean"]),
-        "true" | ":" | "set" => true,
         _ => false,
     }
 }
