@@ -5,7 +5,7 @@ use std::ops::Bound;
 
 use kiln_dockerfile::ast::{Instruction, Kind, SourcePath, Span, Stage};
 
-use super::{Found, weight};
+use super::Found;
 use crate::cost::Measure;
 use crate::shell::Command;
 use crate::view::{Item, View};
@@ -131,67 +131,6 @@ fn by_name(view: &View<'_>, name: &str, before: usize) -> Option<usize> {
     stage
         .map(|stage| stage.index)
         .or_else(|| name.parse().ok().filter(|number| *number < before))
-}
-
-/// What installs the dependencies that a file of the project names.
-const INSTALLS: &[(&str, &[&str])] = &[
-    ("npm", &["ci", "install"]),
-    ("yarn", &["install"]),
-    ("pnpm", &["install"]),
-    ("pip", &["-r"]),
-    ("pip3", &["-r"]),
-    ("poetry", &["install"]),
-    ("bundle", &["install"]),
-    ("composer", &["install"]),
-    ("mvn", &["dependency:go-offline", "dependency:resolve"]),
-];
-
-/// `COPY . .`, and then an installation that every edit repeats.
-pub(super) fn sources_before_dependencies(view: &View<'_>, found: &mut Found<'_>) {
-    for stage in 0..view.file.stages.len() {
-        let mut items = view.stage(stage).filter(|item| !item.onbuild);
-        let Some(copy) = items.find(|item| copies_everything(item)) else {
-            continue;
-        };
-        let scripts: Vec<_> = items.filter_map(|item| Some((item, item.script.as_ref()?))).collect();
-        let install = scripts.iter().find_map(|(item, run)| {
-            let command = run.script.commands.iter().find(|command| is_install(command))?;
-            Some((*item, command))
-        });
-        let Some((item, command)) = install else { continue };
-        let message = format!(
-            "any edit of the sources repeats `{}` in line {}: copy the files that name the dependencies first, install, \
-             then copy the rest",
-            command.name,
-            view.file.line(item.instruction.span.start)
-        );
-        found.whole(copy, message);
-        // What a distribution's packages are does not depend on the sources either.
-        let repeated = scripts.into_iter().filter(|(_, run)| {
-            let mut commands = run.script.commands.iter();
-            commands.any(|command| is_install(command) || !weight::installed(command).is_empty())
-        });
-        found.costs(
-            Measure::Time,
-            repeated.map(|(item, _)| item),
-            "each edit of the sources repeats {} of installing",
-        );
-    }
-}
-
-fn copies_everything(item: &Item<'_>) -> bool {
-    let all =
-        |source: &SourcePath| matches!(source, SourcePath::Path(word) if matches!(word.raw.as_str(), "." | "./" | "/"));
-    match item.kind {
-        Kind::Copy(copy) => copy.from.is_none() && copy.transfer.sources.iter().any(all),
-        _ => false,
-    }
-}
-
-fn is_install(command: &Command) -> bool {
-    INSTALLS
-        .iter()
-        .any(|(name, actions)| command.name == *name && command.has_arg(actions))
 }
 
 /// `chmod -R`, `chown -R` of what a COPY of the same stage brought.

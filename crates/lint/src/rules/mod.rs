@@ -5,6 +5,7 @@ mod copying;
 mod exposure;
 mod from;
 mod general;
+mod install;
 mod kiln;
 mod labels;
 mod languages;
@@ -31,7 +32,10 @@ use crate::finding::{Finding, Fix, Severity};
 use crate::shell::{Command, Word};
 use crate::view::{Item, RunScript, View};
 
-pub(crate) use weight::unwanted;
+/// The names that rules look for in contexts.
+pub(crate) fn context_names() -> impl Iterator<Item = &'static str> {
+    weight::unwanted().chain(install::names())
+}
 
 /// A rule.
 #[derive(Debug, Clone, Copy)]

@@ -1,8 +1,8 @@
 //! All rules in the order of their codes.
 
 use super::{
-    Found, Rule, commands, copying, exposure, from, general, kiln, labels, languages, meaning, order, packages,
-    scripts, shells, stages, upkeep, users, weight,
+    Found, Rule, commands, copying, exposure, from, general, install, kiln, labels, languages, meaning, order,
+    packages, scripts, shells, stages, upkeep, users, weight,
 };
 use crate::finding::Severity::{self, Error, Info, Style, Warning};
 use crate::view::View;
@@ -125,7 +125,7 @@ pub const RULES: &[Rule] = &[
     rule("K1017", Warning, meaning::apt_key),
     rule("K1018", Warning, meaning::closed_services),
     rule("K1019", Warning, meaning::no_updates),
-    rule("K2001", Info, kiln::sources_before_dependencies),
+    rule("K2001", Info, install::behind_sources),
     rule("K2002", Info, kiln::recursive_change),
     rule("K2003", Info, kiln::removed_later),
     rule("K2004", Info, weight::compilers),

@@ -368,7 +368,7 @@ const UNWANTED: &[(&str, &str)] = &[
 ];
 
 /// Their names.
-pub(crate) fn unwanted() -> impl Iterator<Item = &'static str> {
+pub(super) fn unwanted() -> impl Iterator<Item = &'static str> {
     UNWANTED.iter().map(|(name, _)| *name)
 }
 
