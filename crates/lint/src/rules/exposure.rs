@@ -49,7 +49,7 @@ fn switches_off(name: &str, value: &str) -> bool {
 
 /// Settings and variables, where K3001 has flags.
 pub(super) fn switched_off(view: &View<'_>, found: &mut Found<'_>) {
-    for item in &view.items {
+    for item in view.items() {
         match (item.kind, &item.script) {
             (Kind::Env(pairs), _) => {
                 let any = |name: &str| {
@@ -186,7 +186,7 @@ fn is_near(address: &str) -> bool {
 
 /// Downloads that anybody on the way can change.
 pub(super) fn plain_http(view: &View<'_>, found: &mut Found<'_>) {
-    for item in &view.items {
+    for item in view.items() {
         match (item.kind, &item.script) {
             (Kind::Add(add), _) if add.checksum.is_none() => {
                 let plain = add.transfer.sources.iter().find_map(|source| match source {
@@ -242,14 +242,7 @@ fn is_told(view: &View<'_>, value: &str) -> bool {
     let Some(first) = names.next() else {
         return value.bytes().any(|byte| byte.is_ascii_alphanumeric());
     };
-    let declared = |name: &str| {
-        view.items.iter().any(|item| match item.kind {
-            Kind::Arg(all) => all.iter().any(|each| each.name.raw == name),
-            Kind::Env(pairs) => pairs.iter().any(|pair| pair.key.raw == name),
-            _ => false,
-        })
-    };
-    declared(first) || names.any(declared)
+    view.declares(first) || names.any(|name| view.declares(name))
 }
 
 /// Passwords and tokens in a command line: they are in the image's history.
@@ -344,7 +337,7 @@ const SECRET_FILES: &[&str] = &[
 ];
 
 pub(super) fn secret_files(view: &View<'_>, found: &mut Found<'_>) {
-    for item in &view.items {
+    for item in view.items() {
         let sources = match item.kind {
             Kind::Copy(copy) if copy.from.is_none() => &copy.transfer.sources,
             Kind::Add(add) => &add.transfer.sources,
@@ -386,7 +379,7 @@ const TOKENS: &[(&str, usize, &str, &str)] = &[
 
 /// Secrets that can be told by their form.
 pub(super) fn tokens(view: &View<'_>, found: &mut Found<'_>) {
-    for item in &view.items {
+    for item in view.items() {
         let text = view.file.source.get(item.instruction.span.range()).unwrap_or_default();
         for (start, length, others, what) in TOKENS {
             let is_token = |at: usize| {
@@ -429,7 +422,7 @@ fn say_secret(item: &Item<'_>, found: &mut Found<'_>, at: usize, length: usize, 
 
 /// What `chmod` gives, in RUN and by COPY.
 fn modes(view: &View<'_>, found: &mut Found<'_>, is_bad: impl Fn(&str, bool) -> bool, message: &str) {
-    for item in &view.items {
+    for item in view.items() {
         let transfer = match (item.kind, &item.script) {
             (Kind::Copy(copy), _) => &copy.transfer,
             (Kind::Add(add), _) => &add.transfer,
@@ -513,7 +506,7 @@ pub(super) fn passwords(view: &View<'_>, found: &mut Found<'_>) {
 }
 
 pub(super) fn remote_shell(view: &View<'_>, found: &mut Found<'_>) {
-    for item in view.items.iter().filter(|item| !item.onbuild) {
+    for item in view.items().filter(|item| !item.onbuild) {
         let Kind::Expose(words) = item.kind else { continue };
         let port = |text: &str| text.split('/').next() == Some("22");
         if let Some(word) = words.iter().find(|word| port(&word.raw)) {
@@ -525,7 +518,7 @@ pub(super) fn remote_shell(view: &View<'_>, found: &mut Found<'_>) {
 
 /// ADD of an address whose content may be another tomorrow.
 pub(super) fn no_checksum(view: &View<'_>, found: &mut Found<'_>) {
-    for item in &view.items {
+    for item in view.items() {
         let Kind::Add(add) = item.kind else { continue };
         let remote = add.transfer.sources.iter().find_map(|source| match source {
             SourcePath::Path(word) => {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Bound;
 
-use kiln_dockerfile::ast::{Instruction, Kind, SourcePath, Span, Stage};
+use kiln_dockerfile::ast::{Instruction, Kind, SourcePath, Span};
 
 use super::Found;
 use crate::cost::Measure;
@@ -12,7 +12,7 @@ use crate::view::{Item, View};
 
 /// `COPY a b # why`: the words become sources, and the last one the destination.
 pub(super) fn comment_as_argument(view: &View<'_>, found: &mut Found<'_>) {
-    for item in &view.items {
+    for item in view.items() {
         let comment = match item.kind {
             Kind::Copy(copy) => mark(&copy.transfer.sources),
             Kind::Add(add) => mark(&add.transfer.sources),
@@ -44,7 +44,7 @@ const MOST_LETTERS: usize = 1000;
 
 /// `${A:+x}${A:-y}`: if A is set, this is `xA` and not `x`.
 pub(super) fn glued_alternatives(view: &View<'_>, found: &mut Found<'_>) {
-    for item in &view.items {
+    for item in view.items() {
         let text = &view.file.source[item.instruction.span.range()];
         for (at, _) in text.match_indices("${") {
             let rest = &text[at + 2..];
@@ -87,7 +87,7 @@ pub(super) fn unused_stage(view: &View<'_>, found: &mut Found<'_>) {
     if dynamic {
         return;
     }
-    for item in view.items.iter().filter(|item| matches!(item.kind, Kind::From(_))) {
+    for item in view.items().filter(|item| matches!(item.kind, Kind::From(_))) {
         let Some(stage) = item.stage.filter(|stage| !needed.contains(stage)) else {
             continue;
         };
@@ -127,9 +127,7 @@ fn inner(instruction: &Instruction) -> &Kind {
 }
 
 fn by_name(view: &View<'_>, name: &str, before: usize) -> Option<usize> {
-    let stage: Option<&Stage> = view.file.stage_by_name(name, before);
-    stage
-        .map(|stage| stage.index)
+    view.stage_by_name(name, before)
         .or_else(|| name.parse().ok().filter(|number| *number < before))
 }
 
@@ -265,7 +263,7 @@ const UNCHECKED_VARIABLES: &[(&str, &[&str])] = &[
 
 /// Downloads that believe whoever answers.
 pub(super) fn no_verification(view: &View<'_>, found: &mut Found<'_>) {
-    for item in &view.items {
+    for item in view.items() {
         match (item.kind, &item.script) {
             (Kind::Env(pairs), _) => {
                 let value = |text: &str| text.trim_matches(['"', '\'']).to_ascii_lowercase();

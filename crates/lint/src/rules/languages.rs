@@ -84,7 +84,7 @@ pub(super) fn pip_cache(view: &View<'_>, found: &mut Found<'_>) {
     let mut off: HashSet<usize> = HashSet::new();
     // What ONBUILD sets counts for what ONBUILD runs.
     let mut off_later = false;
-    for item in &view.items {
+    for item in view.items() {
         let Some(stage) = item.stage else { continue };
         match item.kind {
             Kind::From(_) if view.parents[stage].is_some_and(|parent| off.contains(&parent)) => {

@@ -1,6 +1,6 @@
 //! USER and what else says who runs.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use kiln_dockerfile::ast::{Kind, Word};
 
@@ -38,9 +38,9 @@ fn back_again(view: &View<'_>, item: &Item<'_>) -> Option<Fix> {
 }
 
 pub(super) fn by_name(view: &View<'_>, found: &mut Found<'_>) {
-    let mut arguments: Vec<&str> = Vec::new();
+    let mut arguments: HashSet<&str> = HashSet::new();
     let mut made: HashMap<&str, &str> = HashMap::new();
-    for item in view.items.iter().filter(|item| !item.onbuild) {
+    for item in view.items().filter(|item| !item.onbuild) {
         if let Some(run) = &item.script {
             let commands = run.script.named(&["useradd", "adduser"]);
             made.extend(commands.filter_map(user_made));
@@ -54,10 +54,7 @@ pub(super) fn by_name(view: &View<'_>, found: &mut Found<'_>) {
             Kind::User(user) => {
                 let id = user.raw.split(':').next().unwrap_or_default();
                 let numeric = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit());
-                let argument = arguments
-                    .iter()
-                    .any(|name| id.contains(&format!("${name}")) || id.contains(&format!("${{{name}}}")));
-                if !numeric && !argument {
+                if !numeric && !names_one(id, &arguments) {
                     let message =
                         "orchestrators can tell only of a number that it is not root's: give the user's number";
                     let fix = number(view, item, user, &made);
@@ -71,6 +68,19 @@ pub(super) fn by_name(view: &View<'_>, found: &mut Found<'_>) {
             _ => {}
         }
     }
+}
+
+/// Whether a text has one of these variables in it; as for hadolint, one whose name only begins so counts too.
+fn names_one(text: &str, variables: &HashSet<&str>) -> bool {
+    text.match_indices('$').any(|(at, _)| {
+        let rest = &text[at + 1..];
+        match rest.strip_prefix('{') {
+            Some(inner) => inner.split_once('}').is_some_and(|(name, _)| variables.contains(name)),
+            None => rest
+                .char_indices()
+                .any(|(last, c)| variables.contains(&rest[..last + c.len_utf8()])),
+        }
+    })
 }
 
 /// The user's number, where root is meant, the stage makes the user with a number, or the base image is known.

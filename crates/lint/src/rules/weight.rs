@@ -213,6 +213,10 @@ fn no_mount(view: &View<'_>, found: &mut Found<'_>, tools: &[(&[&str], &[&str], 
 
 /// What npm fetched, in the image that is shipped.
 pub(super) fn npm_cache(view: &View<'_>, found: &mut Found<'_>) {
+    let source = &view.file.source;
+    if source.contains("npm_config_cache") || source.contains("NPM_CONFIG_CACHE") {
+        return;
+    }
     for (item, run, script) in view.runs().filter(|(item, ..)| !item.onbuild && is_last(view, item)) {
         let first = |command: &Command, words: &[&str]| {
             command
@@ -226,8 +230,7 @@ pub(super) fn npm_cache(view: &View<'_>, found: &mut Found<'_>) {
             command.name == "npm" && first(command, &["cache"])
                 || command.name == "rm" && command.args.iter().any(cache)
         };
-        let elsewhere = view.file.source.contains("npm_config_cache") || view.file.source.contains("NPM_CONFIG_CACHE");
-        if elsewhere || is_cached(&run.mounts, ".npm") || script.script.commands.iter().any(removes) {
+        if is_cached(&run.mounts, ".npm") || script.script.commands.iter().any(removes) {
             continue;
         }
         if let Some(command) = script.script.named(&["npm"]).find(installs) {
@@ -302,27 +305,25 @@ fn fetched(command: &Command) -> Option<&str> {
 
 /// A RUN that only takes away what layers below it hold.
 pub(super) fn only_removes(view: &View<'_>, found: &mut Found<'_>) {
-    for (item, run, script) in view.runs().filter(|(item, ..)| !item.onbuild) {
+    // Those with an earlier RUN, which brought something that could be meant.
+    let mut begun = HashSet::new();
+    for (item, run, script) in view.runs() {
+        let before = !begun.insert(item.stage);
+        if item.onbuild {
+            continue;
+        }
         let stays = item.stage.is_some_and(|stage| view.is_built_on(stage));
         let commands = &script.script.commands;
         let does = |command: &&Command| !matches!(command.name.as_str(), "true" | ":" | "set");
         let Some(first) = commands.iter().find(does) else {
             continue;
         };
-        if stays && run.mounts.is_empty() && commands.iter().filter(does).all(cleans) && before(view, item) {
+        if stays && run.mounts.is_empty() && commands.iter().filter(does).all(cleans) && before {
             let message =
                 "this frees nothing: what it removes is in the layers before it. Do it in the RUN that brings it";
             found.word((item, script), first, None, message);
         }
     }
-}
-
-/// Whether an earlier instruction of the stage brought something that could be meant.
-fn before(view: &View<'_>, item: &Item<'_>) -> bool {
-    let start = item.instruction.span.start;
-    let Some(stage) = item.stage else { return false };
-    let brings = |other: &Item<'_>| other.instruction.span.start < start && other.script.is_some();
-    view.stage(stage).any(brings)
 }
 
 /// Whether a command does nothing but clean up.
@@ -381,7 +382,7 @@ pub(super) fn not_ignored(view: &View<'_>, found: &mut Found<'_>) {
             SourcePath::Heredoc(_) => false,
         })
     };
-    let all = view.items.iter().find(|item| match item.kind {
+    let all = view.items().find(|item| match item.kind {
         Kind::Copy(copy) => copy.from.is_none() && whole(&copy.transfer.sources),
         Kind::Add(add) => whole(&add.transfer.sources),
         _ => false,
