@@ -420,8 +420,8 @@ fn say_secret(item: &Item<'_>, found: &mut Found<'_>, at: usize, length: usize, 
     );
 }
 
-/// What `chmod` gives, in RUN and by COPY.
-fn modes(view: &View<'_>, found: &mut Found<'_>, is_bad: impl Fn(&str, bool) -> bool, message: &str) {
+/// What `chmod` gives, in RUN and by COPY, and to which paths.
+fn modes(view: &View<'_>, found: &mut Found<'_>, is_bad: impl Fn(&str, &[&str]) -> bool, message: &str) {
     for item in view.items() {
         let transfer = match (item.kind, &item.script) {
             (Kind::Copy(copy), _) => &copy.transfer,
@@ -430,10 +430,8 @@ fn modes(view: &View<'_>, found: &mut Found<'_>, is_bad: impl Fn(&str, bool) -> 
                 let bad = run.script.named(&["chmod"]).find_map(|command| {
                     let plain = command.plain();
                     let (mode, files) = plain.split_first()?;
-                    let temporary = files
-                        .iter()
-                        .all(|word| matches!(word.text.trim_end_matches('/'), "/tmp" | "/var/tmp"));
-                    is_bad(&mode.text, temporary).then_some((command, *mode))
+                    let files: Vec<&str> = files.iter().map(|word| word.text.as_str()).collect();
+                    is_bad(&mode.text, &files).then_some((command, *mode))
                 });
                 if let Some((command, word)) = bad {
                     found.word((item, run), command, Some(word), message);
@@ -442,7 +440,8 @@ fn modes(view: &View<'_>, found: &mut Found<'_>, is_bad: impl Fn(&str, bool) -> 
             }
             _ => continue,
         };
-        if let Some(word) = transfer.chmod.as_ref().filter(|word| is_bad(&word.raw, false)) {
+        let to = [transfer.destination.raw.as_str()];
+        if let Some(word) = transfer.chmod.as_ref().filter(|word| is_bad(&word.raw, &to)) {
             found.say(item, word.span, message);
         }
     }
@@ -453,7 +452,10 @@ fn is_octal(mode: &str) -> bool {
 }
 
 pub(super) fn world_writable(view: &View<'_>, found: &mut Found<'_>) {
-    let bad = |mode: &str, temporary: bool| {
+    let bad = |mode: &str, paths: &[&str]| {
+        let temporary = paths
+            .iter()
+            .all(|path| matches!(path.trim_end_matches('/'), "/tmp" | "/var/tmp"));
         let octal = is_octal(mode) && matches!(mode.as_bytes().last(), Some(b'2' | b'3' | b'6' | b'7'));
         // A sticky directory is for everybody.
         let sticky = mode.len() >= 4
@@ -474,20 +476,24 @@ pub(super) fn world_writable(view: &View<'_>, found: &mut Found<'_>) {
 }
 
 pub(super) fn set_user(view: &View<'_>, found: &mut Found<'_>) {
-    let bad = |mode: &str, temporary: bool| {
+    // A directory with the group's bit hands its group on: of that bit only programs are meant.
+    let program = |path: &&str| ["/bin/", "/sbin/"].iter().any(|part| path.contains(part)) && !path.ends_with('/');
+    let bad = |mode: &str, paths: &[&str]| {
         let digits = mode.trim_start_matches('0');
-        let octal = is_octal(mode) && digits.len() == 4 && matches!(digits.as_bytes()[0], b'4' | b'6' | b'7');
-        let words = mode.split(',').any(|part| {
-            let (who, what) = part.split_once(['+', '=']).unwrap_or_default();
-            (who.is_empty() || who.contains(['u', 'a'])) && what.contains('s')
-        });
-        (octal || words) && !temporary
+        let octal = |first: &[u8]| is_octal(mode) && digits.len() == 4 && first.contains(&digits.as_bytes()[0]);
+        let words = |whose: &[char]| {
+            mode.split(',').any(|part| {
+                let (who, what) = part.split_once(['+', '=']).unwrap_or_default();
+                (who.is_empty() || who.contains(whose)) && what.contains('s')
+            })
+        };
+        octal(b"4567") || words(&['u', 'a']) || (octal(b"23") || words(&['g'])) && paths.iter().any(program)
     };
     modes(
         view,
         found,
         bad,
-        "whoever runs this program becomes its owner: give the process the right it needs instead",
+        "whoever runs this program gets the rights of its owner or group: give the process the right it needs instead",
     );
 }
 

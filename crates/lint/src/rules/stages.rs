@@ -184,7 +184,7 @@ pub(super) fn other_libc(view: &View<'_>, found: &mut Found<'_>) {
     }
 }
 
-fn paths(copy: &Copy) -> impl Iterator<Item = &str> {
+pub(super) fn paths(copy: &Copy) -> impl Iterator<Item = &str> {
     copy.transfer.sources.iter().filter_map(|source| match source {
         SourcePath::Path(word) => Some(word.raw.as_str()),
         SourcePath::Heredoc(_) => None,
@@ -324,35 +324,8 @@ pub(super) fn no_shell(view: &View<'_>, found: &mut Found<'_>) {
     }
 }
 
-fn last_part(path: &str) -> &str {
+pub(super) fn last_part(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
-}
-
-/// USER by name where no file says who that is.
-pub(super) fn unknown_user(view: &View<'_>, found: &mut Found<'_>) {
-    for stage in view
-        .file
-        .stages
-        .iter()
-        .filter(|stage| stage.from.image.raw == "scratch")
-    {
-        let mut known = false;
-        for item in view.stage(stage.index).filter(|item| !item.onbuild) {
-            match item.kind {
-                Kind::Add(_) | Kind::Run(_) => known = true,
-                Kind::Copy(copy) => {
-                    let whole =
-                        |path: &str| path.contains("passwd") || ["etc", "", ".", "rootfs"].contains(&last_part(path));
-                    known |= paths(copy).any(whole) || copy.transfer.destination.raw.contains("/etc");
-                }
-                Kind::User(user) if !known && user.raw.starts_with(|first: char| first.is_ascii_alphabetic()) => {
-                    let message = format!("`{}` is in no /etc/passwd here: give the number", user.raw);
-                    found.say(item, user.span, message);
-                }
-                _ => {}
-            }
-        }
-    }
 }
 
 /// Go programs for the target that are compiled on it, under emulation.

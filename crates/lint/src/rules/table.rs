@@ -112,7 +112,7 @@ pub const RULES: &[Rule] = &[
     rule("K1004", Warning, stages::near_miss),
     rule("K1005", Warning, stages::other_libc),
     rule("K1006", Error, stages::no_shell),
-    rule("K1007", Warning, stages::unknown_user),
+    rule("K1007", Warning, users::unknown),
     rule("K1008", Warning, meaning::forgotten),
     rule("K1009", Warning, meaning::no_build_tools),
     rule("K1010", Warning, meaning::no_expansion),
