@@ -1,3 +1,4 @@
+# hadolint global ignore=DL3001,DL3002,DL3003,DL3006,DL3007,DL3008,DL3009,DL3010,DL3015,DL3020,DL3045,DL3059,DL3064,DL3066
 FROM debian:12-slim AS a
 COPY app /usr/bin/app
 RUN mkdir -p /data && chown 1000 /data
