@@ -270,6 +270,7 @@ mod tests {
     fn request(dockerfile: &str, context: PathBuf) -> Request {
         Request {
             dockerfile: Source::new("Dockerfile", dockerfile.to_owned()),
+            file: None,
             context: Some(context),
             context_time: None,
             ignore: None,

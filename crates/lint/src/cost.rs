@@ -24,6 +24,8 @@ pub enum Measure {
     EmulatedTime,
     /// How many unpacked bytes their layers have.
     Bytes,
+    /// How many of those are what the fixes of the rule [announce](crate::announced) that they take away.
+    Announced,
 }
 
 /// What builds measured.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rusqlite::{OptionalExtension as _, params};
 
 use crate::Store;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ids::{BuildId, LayerId};
 use crate::values::from_sql;
 
@@ -31,8 +31,8 @@ pub struct Took {
     pub step: String,
     /// How long it ran.
     pub duration: Duration,
-    /// Unpacked bytes of its layer; `None` if that is gone, or it had none.
-    pub bytes: Option<u64>,
+    /// Its layer and the unpacked bytes of that; `None` if it is gone, or it had none.
+    pub layer: Option<(LayerId, u64)>,
     /// Whether its program ran in an emulator.
     pub emulated: bool,
     /// Whether it ran in this build.
@@ -63,14 +63,14 @@ const OF_BUILD: &str = "
 
 /// Of a step that was cached the record says how long it ran. What another machine measured does not count.
 const TOOK: &str = "
-    SELECT steps.build, steps.name, steps.duration_ms, layers.size, steps.emulated, 1
+    SELECT steps.build, steps.name, steps.duration_ms, layers.id, layers.size, steps.emulated, 1
     FROM steps LEFT JOIN layers ON layers.id =
         (SELECT runs.layer FROM runs
          WHERE runs.build = steps.build AND runs.step = steps.number AND runs.layer IS NOT NULL
          ORDER BY runs.number DESC LIMIT 1)
     WHERE steps.lineage = ?1 AND steps.outcome = 'done'
     UNION ALL
-    SELECT steps.build, steps.name, records.duration_ms, layers.size,
+    SELECT steps.build, steps.name, records.duration_ms, layers.id, layers.size,
         coalesce((SELECT makers.emulated FROM steps AS makers
                   WHERE makers.build = steps.made_by AND makers.name = steps.name), 0),
         0
@@ -88,16 +88,26 @@ impl Store {
         let db = self.db();
         let mut statement = db.prepare_cached(TOOK)?;
         let rows = statement.query_map(params![lineage, BuildId::ELSEWHERE.0], |row| {
-            Ok(Took {
+            let took = Took {
                 build: BuildId(row.get(0)?),
                 step: row.get(1)?,
                 duration: Duration::from_millis(from_sql(row.get(2)?)),
-                bytes: row.get::<_, Option<i64>>(3)?.map(from_sql),
-                emulated: row.get(4)?,
-                ran: row.get(5)?,
-            })
+                layer: None,
+                emulated: row.get(5)?,
+                ran: row.get(6)?,
+            };
+            let layer: Option<String> = row.get(3)?;
+            Ok((took, layer.zip(row.get::<_, Option<i64>>(4)?.map(from_sql))))
         })?;
-        Ok(rows.collect::<rusqlite::Result<_>>()?)
+        let rows: Vec<_> = rows.collect::<rusqlite::Result<_>>()?;
+        let with_layer = |(took, layer): (Took, Option<(String, u64)>)| {
+            let layer = layer.map(|(id, size)| Ok::<_, Error>((LayerId::parse(id)?, size)));
+            Ok(Took {
+                layer: layer.transpose()?,
+                ..took
+            })
+        };
+        rows.into_iter().map(with_layer).collect()
     }
 
     /// The steps of a build by name, as shown to people, with their layers and the unpacked bytes of these; without those

@@ -1,47 +1,71 @@
 //! What past builds say that findings of the linter cost.
 
+use std::cell::OnceCell;
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::time::Duration;
 
 use kiln_dockerfile::Dockerfile;
-use kiln_lint::{Amount, Cost, Finding, Measure, Measured};
+use kiln_inspect::LayerIndex;
+use kiln_lint::{Amount, Cost, Finding, Measure, Measured, announced};
 use kiln_plan::Lineage;
-use kiln_store::{BuildId, Store, Took};
+use kiln_store::{BuildId, Error, LayerId, Store, Took};
 
 use super::known;
 use crate::context;
 use crate::settings::Settings;
 
-/// Puts into the findings of a file what builds of that file measured. Only what its steps took counts that say what they
-/// said then, and whose stage says up to there what it said: what was edited since was not measured yet.
-///
-/// Nothing is made, and without such findings nothing is opened.
-pub(crate) fn measure(
-    settings: &Settings,
-    path: &Path,
-    file: &Dockerfile,
-    findings: &mut [Finding],
-) -> Result<(), kiln_store::Error> {
-    let mut costs = findings
-        .iter_mut()
-        .filter_map(|finding| finding.cost.as_mut())
-        .peekable();
-    if costs.peek().is_none() {
-        return Ok(());
+/// Past builds, for who only asks in passing: the store is opened when something is to be looked up, and never made.
+pub(crate) struct Costs<'a> {
+    settings: &'a Settings,
+    store: OnceCell<Option<Store>>,
+}
+
+impl<'a> Costs<'a> {
+    /// Those of the store that settings name.
+    pub(crate) const fn new(settings: &'a Settings) -> Self {
+        Self {
+            settings,
+            store: OnceCell::new(),
+        }
     }
-    let (Some(path), Some(store)) = (context::absolute(path), known::open(settings)?) else {
-        return Ok(());
-    };
-    let mut builds = Builds {
-        store,
-        lineages: kiln_plan::lineages(file, path.as_os_str().as_encoded_bytes()),
-        steps: HashMap::new(),
-    };
-    costs.try_for_each(|cost| {
-        cost.measured = builds.measured(cost)?;
-        Ok(())
-    })
+
+    /// Puts into the findings of a file what builds of that file measured. Only what its steps took counts that say what
+    /// they said then, and whose stage says up to there what it said: what was edited since was not measured yet.
+    pub(crate) fn measure(&self, path: &Path, file: &Dockerfile, findings: &mut [Finding]) -> Result<(), Error> {
+        let costs = findings.iter_mut();
+        let mut costs = costs
+            .filter_map(|finding| Some((finding.code, finding.cost.as_mut()?)))
+            .peekable();
+        if costs.peek().is_none() {
+            return Ok(());
+        }
+        let (Some(path), Some(store)) = (context::absolute(path), self.store()?) else {
+            return Ok(());
+        };
+        let mut builds = Builds {
+            layers: Layers {
+                store,
+                announced: HashMap::new(),
+            },
+            lineages: kiln_plan::lineages(file, path.as_os_str().as_encoded_bytes()),
+            steps: HashMap::new(),
+        };
+        costs.try_for_each(|(code, cost)| {
+            cost.measured = builds.measured(code, cost)?;
+            Ok(())
+        })
+    }
+
+    /// The store, if there is one.
+    fn store(&self) -> Result<Option<&Store>, Error> {
+        if let Some(known) = self.store.get() {
+            return Ok(known.as_ref());
+        }
+        let store = known::open(self.settings)?;
+        Ok(self.store.get_or_init(|| store).as_ref())
+    }
 }
 
 /// What one instruction took, by build and platform.
@@ -52,23 +76,24 @@ type Steps = BTreeMap<(BuildId, String), Step>;
 struct Step {
     time: Duration,
     emulated: Option<Duration>,
-    bytes: Option<u64>,
+    /// With their unpacked bytes.
+    layers: Vec<(LayerId, u64)>,
     ran: bool,
 }
 
-struct Builds {
-    store: Store,
+struct Builds<'a> {
+    layers: Layers<'a>,
     lineages: HashMap<u32, Lineage>,
     /// What was looked up, by line.
     steps: HashMap<u32, Steps>,
 }
 
-impl Builds {
+impl Builds<'_> {
     /// The sum for the newest build that has all of the instructions; `None` where none has.
-    fn measured(&mut self, cost: &Cost) -> Result<Option<Measured>, kiln_store::Error> {
+    fn measured(&mut self, code: &'static str, cost: &Cost) -> Result<Option<Measured>, Error> {
         for line in &cost.lines {
             if !self.steps.contains_key(line) {
-                let took = self.lineages.get(line).map(|lineage| self.store.took(lineage));
+                let took = self.lineages.get(line).map(|lineage| self.layers.store.took(lineage));
                 self.steps.insert(*line, steps(took.transpose()?.unwrap_or_default()));
             }
         }
@@ -77,19 +102,21 @@ impl Builds {
         let mut builds = HashSet::new();
         let mut ran = HashSet::new();
         let mut newest: Option<(BuildId, Amount)> = None;
-        for (key, _) in first.iter().rev() {
+        for key in first.keys().rev() {
             let Some(group) = all.iter().map(|steps| steps.get(key)).collect::<Option<Vec<_>>>() else {
                 continue;
             };
-            builds.insert(key.0);
+            let build = key.0;
+            builds.insert(build);
             if group.iter().any(|step| step.ran) {
-                ran.insert(key.0);
+                ran.insert(build);
             }
-            let amount = sum(cost.measure, &group);
-            match (newest, amount) {
-                (None, Some(amount)) => newest = Some((key.0, amount)),
-                (Some((build, most)), Some(amount)) if build == key.0 => newest = Some((build, most.max(amount))),
-                _ => {}
+            // Of the newest the platform counts that has most.
+            if newest.is_none_or(|(newest, _)| newest == build)
+                && let Some(amount) = self.layers.sum(code, cost.measure, &group)?
+            {
+                let most = newest.map_or(amount, |(_, most)| most.max(amount));
+                newest = Some((build, most));
             }
         }
         Ok(newest.map(|(build, amount)| Measured {
@@ -101,19 +128,50 @@ impl Builds {
     }
 }
 
-/// Adds up; `None` where something is not known that is wanted.
-fn sum(measure: Measure, steps: &[&Step]) -> Option<Amount> {
-    match measure {
-        Measure::Time => Some(Amount::Time(steps.iter().map(|step| step.time).sum())),
-        Measure::EmulatedTime => {
-            let times = steps.iter().filter_map(|step| step.emulated);
-            times.reduce(|sum, time| sum + time).map(Amount::Time)
-        }
-        Measure::Bytes => steps
-            .iter()
-            .map(|step| step.bytes)
-            .sum::<Option<u64>>()
-            .map(Amount::Bytes),
+/// What is in layers, as far as somebody looked into them.
+struct Layers<'a> {
+    store: &'a Store,
+    /// Bytes that the fixes of a rule take away, where that is known.
+    announced: HashMap<(&'static str, LayerId), Option<u64>>,
+}
+
+impl Layers<'_> {
+    /// Adds up; `None` where something is not known that is wanted.
+    fn sum(&mut self, code: &'static str, measure: Measure, steps: &[&Step]) -> Result<Option<Amount>, Error> {
+        // Each instruction has a layer, unless that is gone.
+        let whole = steps.iter().all(|step| !step.layers.is_empty());
+        let mut layers = steps.iter().flat_map(|step| &step.layers);
+        Ok(match measure {
+            Measure::Time => Some(Amount::Time(steps.iter().map(|step| step.time).sum())),
+            Measure::EmulatedTime => {
+                let times = steps.iter().filter_map(|step| step.emulated);
+                times.reduce(|sum, time| sum + time).map(Amount::Time)
+            }
+            Measure::Bytes | Measure::Announced if !whole => None,
+            Measure::Bytes => Some(Amount::Bytes(layers.map(|(_, bytes)| bytes).sum())),
+            Measure::Announced => {
+                let bytes = layers.try_fold(Some(0_u64), |sum, (layer, _)| {
+                    let bytes = self.announced(code, layer)?;
+                    Ok::<_, Error>(sum.zip(bytes).map(|(sum, bytes)| sum + bytes))
+                });
+                bytes?.map(Amount::Bytes)
+            }
+        })
+    }
+
+    /// The bytes of a layer's files that the fixes of a rule take away; `None` where nobody looked into the layer yet.
+    fn announced(&mut self, code: &'static str, layer: &LayerId) -> Result<Option<u64>, Error> {
+        let unknown = match self.announced.entry((code, layer.clone())) {
+            Entry::Occupied(known) => return Ok(*known.get()),
+            Entry::Vacant(unknown) => unknown,
+        };
+        let index = LayerIndex::known(self.store, layer)?;
+        Ok(*unknown.insert(index.map(|index| {
+            let announced = announced(code);
+            let files = (0..).zip(index.entries()).filter(|(_, entry)| entry.size > 0);
+            let theirs = files.filter(|(number, _)| announced.has_file(&index.path(*number)));
+            theirs.map(|(_, entry)| entry.size).sum()
+        })))
     }
 }
 
@@ -125,9 +183,7 @@ fn steps(took: Vec<Took>) -> Steps {
         if took.emulated {
             *step.emulated.get_or_insert_default() += took.duration;
         }
-        if let Some(bytes) = took.bytes {
-            *step.bytes.get_or_insert_default() += bytes;
-        }
+        step.layers.extend(took.layer);
         step.ran |= took.ran;
     }
     steps

@@ -14,9 +14,10 @@ use super::document::{Document, LARGEST};
 use super::position::{Encoding, Lines, Position, Range};
 use super::uri;
 use crate::context;
+use crate::engine::Costs;
 use crate::failure::Report;
+use crate::report;
 use crate::settings::Settings;
-use crate::{engine, report};
 
 /// What was found in a document.
 #[derive(Debug, Default)]
@@ -72,7 +73,7 @@ pub(super) fn find(
     let file = parse(source.text()).0;
     if let Some(path) = &document.path {
         // An editor asks at every key: what cannot be looked up now is there next time.
-        let _said_by_lint = engine::measure(settings, path, &file, &mut findings);
+        let _said_by_lint = Costs::new(settings).measure(path, &file, &mut findings);
     }
     let places = Places {
         source: &source,

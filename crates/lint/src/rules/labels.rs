@@ -99,7 +99,7 @@ fn copied_from(view: &View<'_>) -> HashSet<usize> {
         _ => None,
     });
     copies
-        .filter_map(|(from, stage)| Some(view.stage_by_name(&from.raw, stage)?))
+        .filter_map(|(from, stage)| view.stage_by_name(&from.raw, stage))
         .collect()
 }
 

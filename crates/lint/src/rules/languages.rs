@@ -4,8 +4,10 @@ use std::collections::HashSet;
 
 use kiln_dockerfile::ast::{Kind, Pair};
 
+use super::ANNOUNCED;
 use super::upkeep::is_cached;
 use super::{Found, pins};
+use crate::cost::Measure;
 use crate::finding::{Edit, Fix};
 use crate::known::Manager;
 use crate::shell::{Command, Word};
@@ -136,6 +138,7 @@ fn cached_install(item: &Item<'_>, found: &mut Found<'_>) {
     };
     let edits: Option<Vec<Edit>> = script.script.commands.iter().filter(loose).map(edit).collect();
     *found.word((item, script), command, None, message) = edits.map(|edits| Fix::safe("add `--no-cache-dir`", edits));
+    found.costs(Measure::Announced, [item], ANNOUNCED);
 }
 
 fn is_true(value: &str) -> bool {

@@ -62,6 +62,9 @@ impl Rule {
     }
 }
 
+/// What those bytes are that a rule is about.
+const ANNOUNCED: &str = "that is {} of its layer";
+
 /// What a rule has found so far.
 pub(crate) struct Found<'v> {
     code: &'static str,

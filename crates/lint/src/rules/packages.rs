@@ -2,7 +2,9 @@
 
 use std::collections::HashSet;
 
+use super::ANNOUNCED;
 use super::{Found, pins};
+use crate::cost::Measure;
 use crate::finding::{Edit, Fix};
 use crate::known::Manager;
 use crate::shell::{Command, Word};
@@ -246,6 +248,7 @@ pub(super) fn apk_cache(view: &View<'_>, found: &mut Found<'_>) {
         let message = "the package index stays in the layer: add `--no-cache`";
         let edits = insert_after(run, run.script.commands.iter().filter(loose), &["add"], "--no-cache");
         *found.word((item, run), command, None, message) = edits.map(|edits| Fix::safe("add `--no-cache`", edits));
+        found.costs(Measure::Announced, [item], ANNOUNCED);
     }
 }
 

@@ -207,6 +207,10 @@ type Linker = Option<(&'static str, &'static str)>;
 
 /// What is done in a stage, as far as it says what is linked with.
 #[derive(Clone, Copy, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is said, or not, by another instruction"
+)]
 struct Linking {
     go: bool,
     cargo: bool,

@@ -4,9 +4,9 @@ use std::collections::HashSet;
 
 use kiln_dockerfile::ast::{Kind, SourcePath};
 
-use super::Found;
 use super::stages::is_last;
 use super::upkeep::is_cached;
+use super::{ANNOUNCED, Found};
 use crate::cost::Measure;
 use crate::shell::{Command, Word};
 use crate::view::{Item, View};
@@ -237,7 +237,7 @@ pub(super) fn npm_cache(view: &View<'_>, found: &mut Found<'_>) {
             let message =
                 "npm keeps what it fetched in /root/.npm: end with `npm cache clean --force`, or mount a cache there";
             found.word((item, script), command, None, message);
-            found.costs(Measure::Bytes, [item], ITS_LAYER);
+            found.costs(Measure::Announced, [item], ANNOUNCED);
         }
     }
 }

@@ -68,10 +68,21 @@ fn the_newest_build_says_where_a_layer_was_made() {
     let last = store.begin_build("last").unwrap();
     store.put_step(last, &ran).unwrap();
     let took = store.took(&[3; 32]).unwrap();
-    let figures = |took: &Took| (took.build, took.duration.as_secs(), took.bytes, took.emulated, took.ran);
+    let figures = |took: &Took| {
+        (
+            took.build,
+            took.duration.as_secs(),
+            took.layer.clone(),
+            took.emulated,
+            took.ran,
+        )
+    };
     assert_eq!(
         took.iter().map(figures).collect::<Vec<_>>(),
-        [(last, 2, None, true, true), (later, 0, Some(size), false, false)]
+        [
+            (last, 2, None, true, true),
+            (later, 0, Some((layer.clone(), size)), false, false)
+        ]
     );
     assert_eq!(store.took(&[4; 32]).unwrap(), []);
     let other = add_step(&store, 2, "other");

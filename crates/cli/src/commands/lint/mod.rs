@@ -20,7 +20,7 @@ use kiln_dockerfile::include::LARGEST;
 use kiln_lint::{Config, Finding, Safety};
 
 use self::entry::Entry;
-use crate::engine;
+use crate::engine::Costs;
 use crate::failure::{FAILED, Failure, Outcome};
 use crate::report::Reporter;
 use crate::settings::Settings;
@@ -172,8 +172,9 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
 
 /// Puts in what builds measured; where these cannot be asked, that is said, and the findings are what they are.
 fn measure(linted: &mut [Linted], settings: &Settings) {
+    let costs = Costs::new(settings);
     let measured = linted.iter_mut().try_for_each(|linted| match &linted.path {
-        Some(path) => engine::measure(settings, path, &linted.file, &mut linted.findings),
+        Some(path) => costs.measure(path, &linted.file, &mut linted.findings),
         None => Ok(()),
     });
     if let Err(error) = measured {
