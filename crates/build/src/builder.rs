@@ -101,10 +101,12 @@ impl Builder {
             Err(_) => "failed",
         };
         let work = Work::begin(sink, "note the build");
-        let written = recorder.write(&self.store, id).and_then(|()| match &result {
-            Ok(built) => self.note_result(id, request, built),
-            Err(_) => Ok(()),
-        });
+        let written = recorder
+            .write(&self.store, id, &request.lineages())
+            .and_then(|()| match &result {
+                Ok(built) => self.note_result(id, request, built),
+                Err(_) => Ok(()),
+            });
         let finished = self.store.finish_build(id, outcome);
         drop(in_use);
         drop(work);
@@ -268,6 +270,7 @@ mod tests {
     fn request(dockerfile: &str, context: PathBuf) -> Request {
         Request {
             dockerfile: Source::new("Dockerfile", dockerfile.to_owned()),
+            file: None,
             context: Some(context),
             context_time: None,
             ignore: None,

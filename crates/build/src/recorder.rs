@@ -1,9 +1,10 @@
 //! Keeps how each task of a build ended, on the events' way to whoever listens.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use kiln_plan::Lineage;
 use kiln_store::{BuildId, BuildStep, Store};
 
 use crate::event::{Event, Sink, TaskId, TaskOutcome};
@@ -25,6 +26,7 @@ struct Task {
     ended: Option<(TaskOutcome, Duration)>,
     /// When, after the build's beginning.
     began: Duration,
+    emulated: bool,
 }
 
 impl<'a> Recorder<'a> {
@@ -47,8 +49,13 @@ impl<'a> Recorder<'a> {
             .any(|task| matches!(task.ended, Some((TaskOutcome::Failed { .. }, _))))
     }
 
-    /// Writes the steps into the store.
-    pub(crate) fn write(&self, store: &Store, build: BuildId) -> Result<(), kiln_store::Error> {
+    /// Writes the steps into the store, with the lineages of the instructions that begin in their lines.
+    pub(crate) fn write(
+        &self,
+        store: &Store,
+        build: BuildId,
+        lineages: &HashMap<u32, Lineage>,
+    ) -> Result<(), kiln_store::Error> {
         for (id, task) in self.tasks().iter() {
             let Some((outcome, duration)) = &task.ended else {
                 continue;
@@ -62,6 +69,8 @@ impl<'a> Recorder<'a> {
                     began: Some(task.began),
                     duration: *duration,
                     made: task.made,
+                    lineage: task.lines.and_then(|(first, _)| lineages.get(&first)).copied(),
+                    emulated: task.emulated,
                 };
                 store.put_step(build, &step)?;
             }
@@ -94,6 +103,7 @@ impl Sink for Recorder<'_> {
                 id,
                 why: Why::Cached { build, made },
             } => self.tasks().entry(*id).or_default().made = Some((*build, *made)),
+            Event::Emulated { id, .. } => self.tasks().entry(*id).or_default().emulated = true,
             Event::Finished { id, outcome, duration } => {
                 let began = self.begin.elapsed().saturating_sub(*duration);
                 let mut tasks = self.tasks();

@@ -1,6 +1,6 @@
 //! What to build, from what, and where to put it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use std::time::Duration;
 use kiln_dockerfile::source::Source;
 use kiln_image::media_type::{Compression, Family};
 use kiln_image::{Digest, Platform, Reference};
-use kiln_plan::Options;
+use kiln_plan::{Lineage, Options};
 pub use kiln_sandbox::{CpuTime, Limits};
 
 pub use crate::agent::Agent;
@@ -26,6 +26,9 @@ const MAX_SECRET: usize = 500 << 10;
 pub struct Request {
     /// The Dockerfile, with what it includes.
     pub dockerfile: Source,
+    /// The file that it was read from, absolute and without links; `None` where that is not a file of this machine, or is one
+    /// that was brought here for this build.
+    pub file: Option<PathBuf>,
     /// The build context; `None` where there is none (`kiln build - < Dockerfile`).
     pub context: Option<PathBuf>,
     /// When the context was made, in seconds since 1970, where that is known (`SOURCE_DATE_EPOCH=context`).
@@ -94,6 +97,16 @@ impl Request {
     pub(crate) fn most_mount(&self) -> u64 {
         let exported = self.cache_to.iter().map(|to| to.mounts.most);
         exported.fold(MountExport::default().most, u64::max)
+    }
+
+    /// What tells the steps of this Dockerfile from one another, by the lines of their instructions; none of a Dockerfile that
+    /// nobody can ask for again.
+    pub(crate) fn lineages(&self) -> HashMap<u32, Lineage> {
+        let Some(file) = &self.file else {
+            return HashMap::new();
+        };
+        let dockerfile = kiln_dockerfile::parse(self.dockerfile.text()).0;
+        kiln_plan::lineages(&dockerfile, file.as_os_str().as_encoded_bytes())
     }
 
     /// What people call this build: the image's names and the Dockerfile.

@@ -1,16 +1,18 @@
 //! Renders failures and warnings for people.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use annotate_snippets::{AnnotationKind, Element, Group, Level, Renderer, Snippet};
 use kiln_dockerfile::diagnostic::{Diagnostic, Severity};
 use kiln_dockerfile::source::{File, Source};
-use kiln_lint::{Finding, Safety};
+use kiln_lint::{Amount, Cost, Finding, Safety};
 
 use crate::failure::{FailedStep, Failure, Report};
 use crate::progress::text::{cut, lines, sanitise};
 use crate::settings::Settings;
 use crate::terminal;
+use crate::values::size;
 
 /// How many errors and how many warnings about one Dockerfile are shown with their places.
 const SHOWN: usize = 20;
@@ -21,6 +23,28 @@ const AROUND: u32 = 2;
 const WIDEST: usize = 1000;
 /// Lines of a failed step that are shown; of more than that, the first ones and the last.
 const MARKED: u32 = 12;
+
+/// Times below this are not told apart.
+const SHORTEST: Duration = Duration::from_millis(50);
+
+/// What a finding costs, in one line; `None` where nothing was measured.
+pub(crate) fn cost(cost: &Cost) -> Option<String> {
+    let measured = cost.measured.as_ref()?;
+    let amount = match measured.amount {
+        Amount::Bytes(bytes) => size::show(bytes),
+        Amount::Time(time) if time < SHORTEST => "less than 0.1s".to_owned(),
+        Amount::Time(time) => format!("{:.1}s", time.as_secs_f64()),
+    };
+    let mut text = format!(
+        "measured in build {}: {}",
+        measured.build,
+        cost.what.replace("{}", &amount)
+    );
+    if matches!(measured.amount, Amount::Time(_)) && measured.of > 1 {
+        let _ = write!(text, "; it ran in {} of {} builds", measured.ran, measured.of);
+    }
+    Some(text)
+}
 
 /// Renders for standard error.
 #[derive(Debug, Clone)]
@@ -142,6 +166,9 @@ impl Reporter {
                 Safety::Unsafe => "--unsafe-fixes",
             };
             group = group.element(Level::HELP.message(format!("{} ({how})", lines(&fix.title))));
+        }
+        if let Some(cost) = finding.cost.as_ref().and_then(cost) {
+            group = group.element(Level::NOTE.message(cost));
         }
         if let Some(why) = &finding.unfixed {
             group = group.element(Level::NOTE.message(format!("no fix: {}", lines(why))));

@@ -1,5 +1,7 @@
 //! Times for people.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -39,6 +41,12 @@ pub(crate) fn ago(seconds: i64, now: i64) -> String {
         _ => format!("{} years", hours / 24 / 365),
     };
     format!("{words} ago")
+}
+
+/// Seconds, to the millisecond.
+#[expect(clippy::cast_precision_loss, reason = "milliseconds of a build fit easily")]
+pub(crate) fn seconds(duration: Duration) -> f64 {
+    duration.as_millis() as f64 / 1000.0
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ pub fn announced(code: &str) -> Announced {
         "DL3044" => (&[], &["Env"]),
         "DL3046" => (&["var/log/lastlog", "var/log/faillog"], &[]),
         "DL3048" | "DL4000" => (&[], &["Labels"]),
+        "K2010" => (&[".npm"], &[]),
         "DL4005" => (&["bin/sh", "usr/bin/sh"], &["Shell"]),
         "DL4006" => (&[], &["Shell"]),
         _ => (&[], &[]),

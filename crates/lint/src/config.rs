@@ -88,7 +88,12 @@ pub struct Context {
 impl Context {
     /// The names that rules ask for: nobody need list a directory for them.
     pub fn asked() -> impl Iterator<Item = &'static str> {
-        crate::rules::unwanted()
+        crate::rules::context_names()
+    }
+
+    /// Whether a build gets something of that name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.names.contains(name) && !self.leaves_out(name)
     }
 
     /// Whether a further context has that name.

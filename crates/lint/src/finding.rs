@@ -2,6 +2,8 @@
 
 use kiln_dockerfile::ast::Span;
 
+use crate::cost::Cost;
+
 /// How bad it is; hadolint's levels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
@@ -52,6 +54,8 @@ pub struct Finding {
     pub fix: Option<Fix>,
     /// Why nothing does, or not all of it, where that depends on what is known: `no version of curl is known`.
     pub unfixed: Option<String>,
+    /// What says what it costs, where builds can.
+    pub cost: Option<Cost>,
 }
 
 /// Whether a fix may be applied without a look at it.

@@ -133,6 +133,7 @@ fn finding(file: &Dockerfile, diagnostic: Diagnostic) -> Finding {
         line,
         fix: None,
         unfixed: None,
+        cost: None,
     };
     finding.fix = buildkit::fix(file, &finding);
     finding

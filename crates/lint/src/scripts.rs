@@ -44,7 +44,7 @@ pub(crate) fn read(view: &View<'_>) -> Remarks {
     let mut found = Remarks::new();
     let mut scopes: Vec<Scope<'_>> = Vec::new();
     let mut left = LONGEST_ALL;
-    for (number, item) in view.items.iter().enumerate() {
+    for (number, item) in view.items().enumerate() {
         let Some(stage) = item.stage else { continue };
         if scopes.len() <= stage {
             let parent = view.parents[stage].and_then(|parent| scopes.get(parent));

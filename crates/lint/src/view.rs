@@ -12,18 +12,29 @@ use crate::scripts::{self, Remarks};
 use crate::shell::{self, Reader, Script};
 use crate::state::{self, State};
 
+/// How many stages of those are looked at that a stage is built on.
+const MOST_ANCESTORS: usize = 50;
+
 /// A file and what is known of all of it.
 pub(crate) struct View<'a> {
     pub(crate) file: &'a Dockerfile,
     pub(crate) config: &'a Config,
-    /// All instructions in order, ARGs before the first FROM included.
+    /// All instructions in order, ARGs before the first FROM included; by number. Who goes through them takes
+    /// [`items`](Self::items).
     pub(crate) items: Vec<Item<'a>>,
     /// For each stage the earlier one that it is built on.
     pub(crate) parents: Vec<Option<usize>>,
     /// The stages that others are built on.
     built_on: HashSet<usize>,
+    /// The stages that have each name, in lower case.
+    named: HashMap<&'a str, Vec<usize>>,
+    /// How many instructions and stages were gone through.
+    #[cfg(test)]
+    pub(crate) work: std::cell::Cell<usize>,
     /// What is said of the scripts, once somebody asks.
     remarks: OnceCell<Remarks>,
+    /// The variables of ARG and ENV, once somebody asks.
+    variables: OnceCell<HashSet<String>>,
 }
 
 /// An instruction in its place.
@@ -64,8 +75,12 @@ enum Text {
 impl<'a> View<'a> {
     pub(crate) fn new(file: &'a Dockerfile, config: &'a Config) -> Self {
         let mut names: HashMap<&str, usize> = HashMap::new();
+        let mut named: HashMap<&str, Vec<usize>> = HashMap::new();
         let mut parents = Vec::new();
         for stage in &file.stages {
+            if let Some(name) = &stage.name {
+                named.entry(name).or_default().push(stage.index);
+            }
             parents.push(names.get(stage.from.image.raw.as_str()).copied());
             if let Some(name) = &stage.from.name {
                 names.insert(&name.raw, stage.index);
@@ -84,8 +99,24 @@ impl<'a> View<'a> {
             items,
             built_on: parents.iter().flatten().copied().collect(),
             parents,
+            named,
+            #[cfg(test)]
+            work: std::cell::Cell::default(),
             remarks: OnceCell::new(),
+            variables: OnceCell::new(),
         }
+    }
+
+    /// Somebody looks at an instruction or a stage.
+    #[cfg_attr(not(test), expect(clippy::unused_self, reason = "tests count"))]
+    fn look(&self) {
+        #[cfg(test)]
+        self.work.set(self.work.get() + 1);
+    }
+
+    /// All instructions in order, ARGs before the first FROM included.
+    pub(crate) fn items(&self) -> impl DoubleEndedIterator<Item = &Item<'a>> {
+        self.items.iter().inspect(|_| self.look())
     }
 
     /// The items of a stage without its FROM.
@@ -94,12 +125,34 @@ impl<'a> View<'a> {
         let end = self.items.partition_point(|item| item.stage <= Some(index));
         self.items[start..end]
             .iter()
+            .inspect(|_| self.look())
             .filter(|item| !matches!(item.kind, Kind::From(_)))
+    }
+
+    /// The last stage of that name before stage number `before`; case does not count.
+    pub(crate) fn stage_by_name(&self, name: &str, before: usize) -> Option<usize> {
+        let stages = self.named.get(name.to_lowercase().as_str())?;
+        let after = stages.partition_point(|stage| *stage < before);
+        after.checked_sub(1).map(|place| stages[place])
+    }
+
+    /// Whether a stage from number `from` on has that name; case does not count.
+    pub(crate) fn comes_later(&self, name: &str, from: usize) -> bool {
+        let stages = self.named.get(name.to_lowercase().as_str());
+        stages
+            .and_then(|stages| stages.last())
+            .is_some_and(|last| *last >= from)
+    }
+
+    /// The items of a stage that add something to its tree.
+    pub(crate) fn steps(&self, index: usize) -> impl Iterator<Item = &Item<'a>> {
+        let adds = |item: &&Item<'a>| matches!(item.kind, Kind::Run(_) | Kind::Copy(_) | Kind::Add(_));
+        self.stage(index).filter(move |item| !item.onbuild && adds(item))
     }
 
     /// All RUNs, put off ones too.
     pub(crate) fn runs(&self) -> impl Iterator<Item = (&Item<'a>, &Run, &RunScript)> {
-        self.items.iter().filter_map(|item| match (item.kind, &item.script) {
+        self.items().filter_map(|item| match (item.kind, &item.script) {
             (Kind::Run(run), Some(script)) => Some((item, run, script)),
             _ => None,
         })
@@ -108,6 +161,12 @@ impl<'a> View<'a> {
     /// What `ShellCheck`'s rules say of the scripts.
     pub(crate) fn remarks(&self) -> &Remarks {
         self.remarks.get_or_init(|| scripts::read(self))
+    }
+
+    /// Whether any ARG or ENV of the file sets a variable of that name.
+    pub(crate) fn declares(&self, name: &str) -> bool {
+        let all = || self.items().flat_map(Item::variables).map(str::to_owned).collect();
+        self.variables.get_or_init(all).contains(name)
     }
 
     /// Whether what a stage leaves is in an image that somebody sees: it is the last, or another is built on it.
@@ -123,10 +182,25 @@ impl<'a> View<'a> {
             .is_some_and(|context| context.has_named(name))
     }
 
-    /// A stage and those that it is built on, the nearest first.
+    /// A stage and those that it is built on, the nearest first; not all of more than any file has, since they are gone
+    /// through for each instruction.
     pub(crate) fn ancestors(&self, stage: usize) -> impl Iterator<Item = &'a Stage> {
         let file = self.file;
-        std::iter::successors(Some(stage), |stage| self.parents[*stage]).map(move |stage| &file.stages[stage])
+        std::iter::successors(Some(stage), |stage| self.parents[*stage])
+            .take(MOST_ANCESTORS)
+            .inspect(|_| self.look())
+            .map(move |stage| &file.stages[stage])
+    }
+}
+
+impl<'a> Item<'a> {
+    /// The variables that it declares or sets.
+    pub(crate) fn variables(&self) -> Vec<&'a str> {
+        match self.kind {
+            Kind::Arg(all) => all.iter().map(|each| each.name.raw.as_str()).collect(),
+            Kind::Env(pairs) => pairs.iter().map(|pair| pair.key.raw.as_str()).collect(),
+            _ => Vec::new(),
+        }
     }
 }
 

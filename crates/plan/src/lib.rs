@@ -15,6 +15,7 @@ mod globals;
 mod graph;
 mod head;
 pub mod history;
+mod lineage;
 mod metadata;
 mod mounts;
 mod names;
@@ -36,6 +37,7 @@ mod steps;
 mod vars;
 
 pub use epoch::{Epoch, SOURCE_DATE_EPOCH, epoch};
+pub use lineage::{Lineage, lineages};
 pub use options::{Allowed, AllowedDevices, ImageRequest, Images, NamedContext, Options, ResolvedImage};
 pub use outline::{Argument, Outline, Wanted};
 pub use reconstruct::{Base, reconstruct};

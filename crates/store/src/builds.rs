@@ -50,6 +50,10 @@ pub struct BuildStep {
     pub duration: Duration,
     /// Of one that was cached: the build that made its layer, and when, in seconds since 1970.
     pub made: Option<(BuildId, i64)>,
+    /// What tells it from all other steps of its Dockerfile, whatever its line.
+    pub lineage: Option<[u8; 32]>,
+    /// Whether its program ran in an emulator.
+    pub emulated: bool,
 }
 
 /// What a build came to.
@@ -139,8 +143,8 @@ impl Store {
         let mut statement = db.prepare_cached(
             "INSERT OR REPLACE INTO steps
              (build, number, name, outcome, duration_ms, first_line, last_line, made_by, made_at,
-              began_ms)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+              began_ms, lineage, emulated)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )?;
         statement.execute(params![
             build.0,
@@ -153,6 +157,8 @@ impl Store {
             made_by,
             made_at,
             step.began.map(milliseconds),
+            step.lineage,
+            step.emulated,
         ])?;
         Ok(())
     }
@@ -208,7 +214,7 @@ impl Store {
     pub fn build_steps(&self, build: BuildId) -> Result<Vec<BuildStep>> {
         let db = self.db();
         let mut statement = db.prepare_cached(
-            "SELECT number, name, first_line, last_line, outcome, duration_ms, made_by, made_at, began_ms
+            "SELECT number, name, first_line, last_line, outcome, duration_ms, made_by, made_at, began_ms, lineage, emulated
              FROM steps WHERE build = ? ORDER BY number",
         )?;
         let rows = statement.query_map([build.0], |row| {
@@ -222,6 +228,8 @@ impl Store {
                 duration: Duration::from_millis(from_sql(row.get(5)?)),
                 made: made_by.map(BuildId).zip(row.get(7)?),
                 began: row.get::<_, Option<i64>>(8)?.map(from_sql).map(Duration::from_millis),
+                lineage: row.get(9)?,
+                emulated: row.get(10)?,
             })
         })?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)

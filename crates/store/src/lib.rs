@@ -67,7 +67,7 @@ pub use images::{Entry, Found, Image};
 pub use indexes::ImageIndex;
 pub use layers::{Layer, LayerBlob, LayerDir, LayerInfo};
 pub use locks::LockGuard;
-pub use makers::Maker;
+pub use makers::{Maker, Took};
 pub use members::{FoundMember, Member};
 pub use mount_steps::MountStep;
 pub use records::Record;
@@ -95,6 +95,11 @@ pub struct Store {
 }
 
 impl Store {
+    /// Whether there is a store in `root`.
+    pub fn is_in(root: &Path) -> bool {
+        schema::is_in(root)
+    }
+
     /// Opens the store in `root`, making it if there is none. Costs the same whatever the store's size.
     pub fn open(root: &Path) -> Result<Self> {
         let connection = schema::open(root)?;

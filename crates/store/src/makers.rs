@@ -1,9 +1,11 @@
-//! Which step of which build made a layer, and which layers the steps of a build made.
+//! Which step of which build made a layer, which layers the steps of a build made, and what that took.
+
+use std::time::Duration;
 
 use rusqlite::{OptionalExtension as _, params};
 
 use crate::Store;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ids::{BuildId, LayerId};
 use crate::values::from_sql;
 
@@ -18,6 +20,23 @@ pub struct Maker {
     pub project: Option<String>,
     /// Its first and last line in that build's Dockerfile.
     pub lines: Option<(u32, u32)>,
+}
+
+/// A step of a build, with what it took when it ran, in this build or in the one that this one has its layer from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Took {
+    /// The build that it stands in.
+    pub build: BuildId,
+    /// The step as shown to people.
+    pub step: String,
+    /// How long it ran.
+    pub duration: Duration,
+    /// Its layer and the unpacked bytes of that; `None` if it is gone, or it had none.
+    pub layer: Option<(LayerId, u64)>,
+    /// Whether its program ran in an emulator.
+    pub emulated: bool,
+    /// Whether it ran in this build.
+    pub ran: bool,
 }
 
 /// A step that ran stands in the build that ran it; one that was cached names that build, and has the words of the record.
@@ -42,7 +61,55 @@ const OF_BUILD: &str = "
          WHERE records.build = steps.made_by AND records.name = steps.name LIMIT 1))
     WHERE steps.build = ? ORDER BY steps.number";
 
+/// Of a step that was cached the record says how long it ran. What another machine measured does not count.
+const TOOK: &str = "
+    SELECT steps.build, steps.name, steps.duration_ms, layers.id, layers.size, steps.emulated, 1
+    FROM steps LEFT JOIN layers ON layers.id =
+        (SELECT runs.layer FROM runs
+         WHERE runs.build = steps.build AND runs.step = steps.number AND runs.layer IS NOT NULL
+         ORDER BY runs.number DESC LIMIT 1)
+    WHERE steps.lineage = ?1 AND steps.outcome = 'done'
+    UNION ALL
+    SELECT steps.build, steps.name, records.duration_ms, layers.id, layers.size,
+        coalesce((SELECT makers.emulated FROM steps AS makers
+                  WHERE makers.build = steps.made_by AND makers.name = steps.name), 0),
+        0
+    FROM steps
+        JOIN records ON records.key = (SELECT key FROM records
+                                       WHERE records.build = steps.made_by AND records.name = steps.name LIMIT 1)
+        LEFT JOIN layers ON layers.id = records.layer
+    WHERE steps.lineage = ?1 AND steps.outcome = 'cached' AND steps.made_by <> ?2
+    ORDER BY 1 DESC, 2";
+
 impl Store {
+    /// The steps of that lineage in all builds that are remembered, newest first. One instruction may have several in a build:
+    /// one for each platform, and one for what it downloads.
+    pub fn took(&self, lineage: &[u8; 32]) -> Result<Vec<Took>> {
+        let db = self.db();
+        let mut statement = db.prepare_cached(TOOK)?;
+        let rows = statement.query_map(params![lineage, BuildId::ELSEWHERE.0], |row| {
+            let took = Took {
+                build: BuildId(row.get(0)?),
+                step: row.get(1)?,
+                duration: Duration::from_millis(from_sql(row.get(2)?)),
+                layer: None,
+                emulated: row.get(5)?,
+                ran: row.get(6)?,
+            };
+            let layer: Option<String> = row.get(3)?;
+            Ok((took, layer.zip(row.get::<_, Option<i64>>(4)?.map(from_sql))))
+        })?;
+        let rows: Vec<_> = rows.collect::<rusqlite::Result<_>>()?;
+        let with_layer = |(took, layer): (Took, Option<(String, u64)>)| {
+            let layer = layer.map(|(id, size)| Ok::<_, Error>((LayerId::parse(id)?, size)));
+            Ok(Took {
+                layer: layer.transpose()?,
+                ..took
+            })
+        };
+        rows.into_iter().map(with_layer).collect()
+    }
+
     /// The steps of a build by name, as shown to people, with their layers and the unpacked bytes of these; without those
     /// whose layer is gone, or that had none.
     pub fn layers_of_build(&self, build: BuildId) -> Result<Vec<(String, LayerId, u64)>> {

@@ -39,6 +39,7 @@ const CHANGES: &[&str] = &[
     BUILD_RESULTS,
     PLACES,
     IMAGE_SOURCES,
+    LINEAGES,
 ];
 
 const TABLES: &str = "
@@ -251,6 +252,14 @@ CREATE TABLE build_results (
 CREATE INDEX build_results_name ON build_results(name);
 ";
 
+/// What tells steps from all others of their Dockerfile, and whether their programs ran in an emulator.
+const LINEAGES: &str = "
+ALTER TABLE steps ADD COLUMN lineage BLOB;
+ALTER TABLE steps ADD COLUMN emulated INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX steps_lineage ON steps(lineage) WHERE lineage IS NOT NULL;
+CREATE INDEX records_build ON records(build);
+";
+
 /// The version from which on blobs have rows.
 const BLOBS_HAVE_ROWS: usize = 6;
 
@@ -271,10 +280,15 @@ fn create_directories(root: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Whether there is a database.
+pub(crate) fn is_in(root: &Path) -> bool {
+    root.join(DATABASE).exists()
+}
+
 /// Opens the database, which is made if there is none yet.
 pub(crate) fn open(root: &Path) -> Result<Connection> {
     let path = root.join(DATABASE);
-    if !path.exists() {
+    if !is_in(root) {
         create_directories(root)?;
         create(root, &path)?;
     }

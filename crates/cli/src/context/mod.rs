@@ -41,6 +41,8 @@ pub(crate) struct Wanted<'a> {
 pub(crate) struct Inputs {
     /// The Dockerfile, with what it includes.
     pub(crate) dockerfile: Source,
+    /// The file that it was read from, absolute and without links, if it is one of this machine.
+    pub(crate) file: Option<PathBuf>,
     /// The context; none where the Dockerfile came from standard input alone.
     pub(crate) context: Option<PathBuf>,
     /// Text and name of the ignore file. As with `BuildKit`, only directories of this machine have one.
@@ -90,6 +92,11 @@ pub(crate) fn find(wanted: &Wanted<'_>, stdin: &mut dyn Read, bring: &dyn Bring)
         return from_remote(remote, wanted, &place, stdin, bring);
     }
     from_directory(wanted.path, &place, stdin, bring)
+}
+
+/// What a file is called wherever one asks from; `None` if it is no longer there.
+pub(crate) fn absolute(file: &Path) -> Option<PathBuf> {
+    fs::canonicalize(file).ok()
 }
 
 /// A Dockerfile's text with what it includes. `file` is where it will be, if that is known, and the context that of a build
@@ -154,8 +161,8 @@ impl<'a> Place<'a> {
 
 fn from_directory(path: &str, place: &Place<'_>, stdin: &mut dyn Read, bring: &dyn Bring) -> Result<Inputs, Failure> {
     let context = local::directory(path)?;
-    let (dockerfile, ignore, home) = if let Some(dockerfile) = place.read(stdin, bring)? {
-        (dockerfile, read_ignore(&context, None)?, Home::context(&context))
+    let (dockerfile, file, ignore, home) = if let Some(dockerfile) = place.read(stdin, bring)? {
+        (dockerfile, None, read_ignore(&context, None)?, Home::context(&context))
     } else {
         let shown = |name: &str| {
             if path == "." {
@@ -170,12 +177,14 @@ fn from_directory(path: &str, place: &Place<'_>, stdin: &mut dyn Read, bring: &d
         };
         (
             read_dockerfile(&file, path)?,
+            absolute(&file),
             read_ignore(&context, Some(&file))?,
             Home::of_file(&file, &context),
         )
     };
     Ok(Inputs {
         dockerfile: dockerfile.with_includes(home)?,
+        file,
         context: Some(context),
         ignore,
         brought: None,
@@ -196,11 +205,12 @@ fn from_remote(
         git.keep_git_dir = Some(true);
     }
     let shown = without_password(wanted.path);
-    let (given, home) = match place {
+    let (given, file, home) = match place {
         Place::File(path) if path.is_absolute() => {
-            (Some(read_dockerfile(path, wanted.path)?), Some(Home::beside(path)))
+            let given = read_dockerfile(path, wanted.path)?;
+            (Some(given), absolute(path), Some(Home::beside(path)))
         }
-        _ => (place.read(stdin, bring)?, None),
+        _ => (place.read(stdin, bring)?, None, None),
     };
     let brought = bring.fetch(&remote)?;
     let home = home.unwrap_or_else(|| Home::brought(&brought.directory));
@@ -217,6 +227,7 @@ fn from_remote(
     };
     Ok(Inputs {
         dockerfile: dockerfile.with_includes(home)?,
+        file,
         context: Some(brought.directory.clone()),
         ignore: None,
         brought: Some(brought),
@@ -260,6 +271,7 @@ fn from_stdin(place: &Place<'_>, stdin: &mut dyn Read, bring: &dyn Bring) -> Res
     let home = Home::brought(&brought.directory);
     Ok(Inputs {
         dockerfile: dockerfile.with_includes(home)?,
+        file: None,
         context: Some(brought.directory.clone()),
         ignore: None,
         brought: Some(brought),
@@ -281,6 +293,7 @@ fn dockerfile_alone(place: &Place<'_>, stdin: &mut dyn Read) -> Result<Inputs, F
     }
     Ok(Inputs {
         dockerfile: Named::new("Dockerfile".to_owned(), text).with_includes(Home::nowhere())?,
+        file: None,
         context: None,
         ignore: None,
         brought: None,

@@ -34,7 +34,7 @@ pub(crate) enum Weight {
 /// What the store knows of the image of that name, if there is a store and it knows it. Nothing is fetched or made.
 pub(crate) fn known_image(settings: &Settings, name: &str) -> Option<KnownImage> {
     let reference: Reference = name.parse().ok()?;
-    let store = open(settings)?;
+    let store = open(settings).ok()??;
     let (config, weight) = find(&store, &reference)?;
     let config: ImageConfig = document(&store, &config)?;
     let pair = |text: &String| {
@@ -51,7 +51,7 @@ pub(crate) fn known_image(settings: &Settings, name: &str) -> Option<KnownImage>
 
 /// The unpacked bytes that the steps of these names added in the newest build that had them all, if all of that is still there.
 pub(crate) fn known_weight(settings: &Settings, steps: &[String]) -> Option<u64> {
-    let store = open(settings)?;
+    let store = open(settings).ok()??;
     let has_all = |build: &Build| {
         let names = store.build_steps(build.id).unwrap_or_default();
         let names: HashSet<String> = names.into_iter().map(|step| step.name).collect();
@@ -64,9 +64,9 @@ pub(crate) fn known_weight(settings: &Settings, steps: &[String]) -> Option<u64>
 }
 
 /// The store, if there is one.
-fn open(settings: &Settings) -> Option<Store> {
-    let root = settings.root().ok()?;
-    root.is_dir().then(|| Store::open(&root).ok())?
+pub(super) fn open(settings: &Settings) -> Result<Option<Store>, kiln_store::Error> {
+    let root = settings.root().ok().filter(|root| Store::is_in(root));
+    root.map(|root| Store::open(&root)).transpose()
 }
 
 /// The digest of its config, and its weight.

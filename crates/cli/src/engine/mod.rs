@@ -2,6 +2,7 @@
 
 mod bring;
 mod codes;
+mod costs;
 mod failures;
 mod hints;
 mod images;
@@ -23,6 +24,7 @@ use crate::failure::{Context as _, Failure};
 use crate::settings::Settings;
 
 pub(crate) use bring::Bringer;
+pub(crate) use costs::Costs;
 pub(crate) use failures::{build_failure, canceled, failure, run_failure, step_failure, uncanceled};
 pub(crate) use images::{HistoryRow, ImageRow};
 pub(crate) use known::{KnownImage, Weight, known_image, known_weight};

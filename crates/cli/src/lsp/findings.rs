@@ -14,7 +14,10 @@ use super::document::{Document, LARGEST};
 use super::position::{Encoding, Lines, Position, Range};
 use super::uri;
 use crate::context;
+use crate::engine::Costs;
 use crate::failure::Report;
+use crate::report;
+use crate::settings::Settings;
 
 /// What was found in a document.
 #[derive(Debug, Default)]
@@ -26,6 +29,8 @@ pub(super) struct Item {
     pub(super) code: &'static str,
     pub(super) severity: Severity,
     pub(super) message: String,
+    /// What it costs, where builds measured that.
+    pub(super) cost: Option<String>,
     pub(super) range: Range,
     /// Other places: the URI, where in it, and what is there.
     related: Vec<(String, Range, String)>,
@@ -41,7 +46,13 @@ pub(super) struct Shows {
 }
 
 /// Looks at a document; `context` is the directory that no INCLUDE leads out of.
-pub(super) fn find(document: &Document, context: Option<&Path>, config: &Config, encoding: Encoding) -> Found {
+pub(super) fn find(
+    document: &Document,
+    context: Option<&Path>,
+    config: &Config,
+    settings: &Settings,
+    encoding: Encoding,
+) -> Found {
     if !document.is_small() {
         return Found(vec![too_large()]);
     }
@@ -60,6 +71,10 @@ pub(super) fn find(document: &Document, context: Option<&Path>, config: &Config,
         findings.extend(problems.into_iter().map(of_problem));
     }
     let file = parse(source.text()).0;
+    if let Some(path) = &document.path {
+        // An editor asks at every key: what cannot be looked up now is there next time.
+        let _said_by_lint = Costs::new(settings).measure(path, &file, &mut findings);
+    }
     let places = Places {
         source: &source,
         document,
@@ -70,6 +85,7 @@ pub(super) fn find(document: &Document, context: Option<&Path>, config: &Config,
         severity: finding.severity,
         range: places.in_document(finding.span),
         related: places.related(&finding, related(&file, &finding)),
+        cost: finding.cost.as_ref().and_then(report::cost),
         message: finding.message,
         fix: finding.fix.and_then(|fix| places.fix(fix)),
     };
@@ -97,6 +113,7 @@ fn of_problem(problem: Diagnostic) -> Finding {
         fix: None,
         also: None,
         unfixed: None,
+        cost: None,
     }
 }
 
@@ -117,6 +134,7 @@ fn note(message: String) -> Item {
         code: code::TOO_LONG,
         severity: Severity::Info,
         message,
+        cost: None,
         range: Range { start, end: start },
         related: Vec::new(),
         fix: None,
@@ -194,12 +212,13 @@ impl Item {
             Severity::Info => 3,
             Severity::Style => 4,
         };
+        let cost = self.cost.as_ref().map(|cost| format!("\n{cost}")).unwrap_or_default();
         let mut value = json!({
             "range": self.range,
             "severity": severity,
             "code": self.code,
             "source": "kiln",
-            "message": self.message,
+            "message": format!("{}{cost}", self.message),
         });
         if shows.related && !self.related.is_empty() {
             let related = self

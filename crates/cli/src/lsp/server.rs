@@ -297,7 +297,13 @@ impl<'a> Server<'a> {
         }
         let (config, complaint) = self.workspace.rules(document.path.as_deref(), self.settings);
         let context = self.context_of(document);
-        let found = findings::find(document, context.as_deref(), &config, self.client.encoding);
+        let found = findings::find(
+            document,
+            context.as_deref(),
+            &config,
+            self.settings,
+            self.client.encoding,
+        );
         let _fresh = document.found.set(found);
         let new = complaint.is_some() && complaint != self.complained;
         self.complained.clone_from(&complaint);

@@ -11,6 +11,7 @@ use kiln_dockerfile::source::Source;
 use serde_json::{Map, Value, json};
 
 use super::Renderer;
+use crate::time;
 use crate::why;
 
 /// The renderer.
@@ -144,7 +145,7 @@ impl<W: Write> State<W> {
 
     fn write(&mut self, value: Value, now: Duration) {
         let mut object = Map::new();
-        object.insert("time".to_owned(), seconds(now));
+        object.insert("time".to_owned(), json!(time::seconds(now)));
         if let Value::Object(fields) = value {
             object.extend(fields.into_iter().filter(|(_, value)| !value.is_null()));
         }
@@ -177,17 +178,10 @@ fn finished(id: TaskId, outcome: &TaskOutcome, duration: Duration) -> Value {
         "task": id.0,
         "outcome": word,
         "reason": reason,
-        "seconds": seconds(duration),
+        "seconds": time::seconds(duration),
         "bytes_added": bytes_added,
         "peak_memory": peak_memory,
     })
-}
-
-/// Seconds, to the millisecond.
-fn seconds(duration: Duration) -> Value {
-    #[expect(clippy::cast_precision_loss, reason = "milliseconds of a build fit easily")]
-    let seconds = duration.as_millis() as f64 / 1000.0;
-    json!(seconds)
 }
 
 /// How many bytes at the end are the beginning of a character.

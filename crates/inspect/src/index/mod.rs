@@ -127,14 +127,18 @@ impl LayerIndex {
 
     /// The index of a layer of the store, which is made and kept if there is none yet.
     pub fn of_layer(store: &Store, layer: &LayerId) -> Result<Self, Error> {
-        if let Some(bytes) = store.layer_index(layer, FORMAT)?
-            && let Some(index) = Self::from_bytes(&bytes)
-        {
+        if let Some(index) = Self::known(store, layer)? {
             return Ok(index);
         }
         let index = Self::of_directory(&store.layer_path(layer))?;
         store.put_layer_index(layer, FORMAT, &index.to_bytes())?;
         Ok(index)
+    }
+
+    /// The index of a layer of the store, if somebody made it already.
+    pub fn known(store: &Store, layer: &LayerId) -> Result<Option<Self>, kiln_store::Error> {
+        let bytes = store.layer_index(layer, FORMAT)?;
+        Ok(bytes.and_then(|bytes| Self::from_bytes(&bytes)))
     }
 
     /// Whether the store has the index of one of its layers already.

@@ -1,6 +1,6 @@
 //! COPY and ADD.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use kiln_dockerfile::ast::{Kind, SourcePath, Transfer, Word};
 
@@ -23,7 +23,7 @@ fn unquoted(text: &str) -> &str {
 }
 
 pub(super) fn add_for_files(view: &View<'_>, found: &mut Found<'_>) {
-    for item in view.items.iter().filter(|item| !item.onbuild) {
+    for item in view.items().filter(|item| !item.onbuild) {
         let Kind::Add(add) = item.kind else { continue };
         let plain = |source: &SourcePath| match source {
             SourcePath::Path(word) => {
@@ -76,7 +76,7 @@ fn copy_instead(item: &Item<'_>, add: &kiln_dockerfile::ast::Add) -> Option<Fix>
 }
 
 pub(super) fn directory(view: &View<'_>, found: &mut Found<'_>) {
-    for item in view.items.iter().filter(|item| !item.onbuild) {
+    for item in view.items().filter(|item| !item.onbuild) {
         let Kind::Copy(copy) = item.kind else { continue };
         let to = &copy.transfer.destination;
         if copy.edits.is_empty() && copy.transfer.sources.len() > 1 && !unquoted(&to.raw).ends_with('/') {
@@ -91,16 +91,21 @@ pub(super) fn directory(view: &View<'_>, found: &mut Found<'_>) {
 }
 
 pub(super) fn unknown_stage(view: &View<'_>, found: &mut Found<'_>) {
-    for item in view.items.iter().filter(|item| !item.onbuild) {
-        let (Kind::Copy(copy), Some(stage)) = (item.kind, item.stage) else {
-            continue;
+    // The stages up to the one that is looked at, as they are written.
+    let mut names: HashSet<&str> = HashSet::new();
+    for item in view.items().filter(|item| !item.onbuild) {
+        let (copy, stage) = match (item.kind, item.stage) {
+            (Kind::From(from), _) => {
+                names.extend(from.name.iter().map(|name| name.raw.as_str()));
+                continue;
+            }
+            (Kind::Copy(copy), Some(stage)) => (copy, stage),
+            _ => continue,
         };
         let Some(from) = &copy.from else { continue };
-        let named =
-            |name: &&kiln_dockerfile::ast::Stage| name.from.name.as_ref().is_some_and(|name| name.raw == from.raw);
-        let earlier = view.file.stages[..=stage].iter().any(|each| named(&each));
         let number = from.raw.parse::<usize>().is_ok_and(|number| number <= stage);
-        if !earlier && !number && !from.raw.contains(':') && !view.is_given(&from.raw) {
+        let given = view.is_given(&from.raw);
+        if !names.contains(from.raw.as_str()) && !number && !from.raw.contains(':') && !given {
             let message = format!(
                 "no earlier stage is called `{}`: an image of that name will be pulled",
                 from.raw
@@ -111,7 +116,7 @@ pub(super) fn unknown_stage(view: &View<'_>, found: &mut Found<'_>) {
 }
 
 pub(super) fn own_stage(view: &View<'_>, found: &mut Found<'_>) {
-    for item in view.items.iter().filter(|item| !item.onbuild) {
+    for item in view.items().filter(|item| !item.onbuild) {
         let (Kind::Copy(copy), Some(stage)) = (item.kind, item.stage) else {
             continue;
         };
@@ -125,7 +130,7 @@ pub(super) fn own_stage(view: &View<'_>, found: &mut Found<'_>) {
 }
 
 pub(super) fn everything(view: &View<'_>, found: &mut Found<'_>) {
-    for item in view.items.iter().filter(|item| !item.onbuild) {
+    for item in view.items().filter(|item| !item.onbuild) {
         let Kind::Copy(copy) = item.kind else { continue };
         let root = |source: &SourcePath| matches!(source, SourcePath::Path(word) if unquoted(&word.raw) == "/");
         if copy.from.is_some()
@@ -140,7 +145,7 @@ pub(super) fn everything(view: &View<'_>, found: &mut Found<'_>) {
 
 pub(super) fn relative(view: &View<'_>, found: &mut Found<'_>) {
     let mut with_workdir = vec![false; view.file.stages.len()];
-    for item in &view.items {
+    for item in view.items() {
         let Some(stage) = item.stage else { continue };
         match item.kind {
             Kind::From(_) => with_workdir[stage] = view.parents[stage].is_some_and(|parent| with_workdir[parent]),

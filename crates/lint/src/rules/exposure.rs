@@ -49,7 +49,7 @@ fn switches_off(name: &str, value: &str) -> bool {
 
 /// Settings and variables, where K3001 has flags.
 pub(super) fn switched_off(view: &View<'_>, found: &mut Found<'_>) {
-    for item in &view.items {
+    for item in view.items() {
         match (item.kind, &item.script) {
             (Kind::Env(pairs), _) => {
                 let any = |name: &str| {
@@ -186,7 +186,7 @@ fn is_near(address: &str) -> bool {
 
 /// Downloads that anybody on the way can change.
 pub(super) fn plain_http(view: &View<'_>, found: &mut Found<'_>) {
-    for item in &view.items {
+    for item in view.items() {
         match (item.kind, &item.script) {
             (Kind::Add(add), _) if add.checksum.is_none() => {
                 let plain = add.transfer.sources.iter().find_map(|source| match source {
@@ -242,14 +242,7 @@ fn is_told(view: &View<'_>, value: &str) -> bool {
     let Some(first) = names.next() else {
         return value.bytes().any(|byte| byte.is_ascii_alphanumeric());
     };
-    let declared = |name: &str| {
-        view.items.iter().any(|item| match item.kind {
-            Kind::Arg(all) => all.iter().any(|each| each.name.raw == name),
-            Kind::Env(pairs) => pairs.iter().any(|pair| pair.key.raw == name),
-            _ => false,
-        })
-    };
-    declared(first) || names.any(declared)
+    view.declares(first) || names.any(|name| view.declares(name))
 }
 
 /// Passwords and tokens in a command line: they are in the image's history.
@@ -344,7 +337,7 @@ const SECRET_FILES: &[&str] = &[
 ];
 
 pub(super) fn secret_files(view: &View<'_>, found: &mut Found<'_>) {
-    for item in &view.items {
+    for item in view.items() {
         let sources = match item.kind {
             Kind::Copy(copy) if copy.from.is_none() => &copy.transfer.sources,
             Kind::Add(add) => &add.transfer.sources,
@@ -386,7 +379,7 @@ const TOKENS: &[(&str, usize, &str, &str)] = &[
 
 /// Secrets that can be told by their form.
 pub(super) fn tokens(view: &View<'_>, found: &mut Found<'_>) {
-    for item in &view.items {
+    for item in view.items() {
         let text = view.file.source.get(item.instruction.span.range()).unwrap_or_default();
         for (start, length, others, what) in TOKENS {
             let is_token = |at: usize| {
@@ -427,9 +420,9 @@ fn say_secret(item: &Item<'_>, found: &mut Found<'_>, at: usize, length: usize, 
     );
 }
 
-/// What `chmod` gives, in RUN and by COPY.
-fn modes(view: &View<'_>, found: &mut Found<'_>, is_bad: impl Fn(&str, bool) -> bool, message: &str) {
-    for item in &view.items {
+/// What `chmod` gives, in RUN and by COPY, and to which paths.
+fn modes(view: &View<'_>, found: &mut Found<'_>, is_bad: impl Fn(&str, &[&str]) -> bool, message: &str) {
+    for item in view.items() {
         let transfer = match (item.kind, &item.script) {
             (Kind::Copy(copy), _) => &copy.transfer,
             (Kind::Add(add), _) => &add.transfer,
@@ -437,10 +430,8 @@ fn modes(view: &View<'_>, found: &mut Found<'_>, is_bad: impl Fn(&str, bool) -> 
                 let bad = run.script.named(&["chmod"]).find_map(|command| {
                     let plain = command.plain();
                     let (mode, files) = plain.split_first()?;
-                    let temporary = files
-                        .iter()
-                        .all(|word| matches!(word.text.trim_end_matches('/'), "/tmp" | "/var/tmp"));
-                    is_bad(&mode.text, temporary).then_some((command, *mode))
+                    let files: Vec<&str> = files.iter().map(|word| word.text.as_str()).collect();
+                    is_bad(&mode.text, &files).then_some((command, *mode))
                 });
                 if let Some((command, word)) = bad {
                     found.word((item, run), command, Some(word), message);
@@ -449,7 +440,8 @@ fn modes(view: &View<'_>, found: &mut Found<'_>, is_bad: impl Fn(&str, bool) -> 
             }
             _ => continue,
         };
-        if let Some(word) = transfer.chmod.as_ref().filter(|word| is_bad(&word.raw, false)) {
+        let to = [transfer.destination.raw.as_str()];
+        if let Some(word) = transfer.chmod.as_ref().filter(|word| is_bad(&word.raw, &to)) {
             found.say(item, word.span, message);
         }
     }
@@ -460,7 +452,10 @@ fn is_octal(mode: &str) -> bool {
 }
 
 pub(super) fn world_writable(view: &View<'_>, found: &mut Found<'_>) {
-    let bad = |mode: &str, temporary: bool| {
+    let bad = |mode: &str, paths: &[&str]| {
+        let temporary = paths
+            .iter()
+            .all(|path| matches!(path.trim_end_matches('/'), "/tmp" | "/var/tmp"));
         let octal = is_octal(mode) && matches!(mode.as_bytes().last(), Some(b'2' | b'3' | b'6' | b'7'));
         // A sticky directory is for everybody.
         let sticky = mode.len() >= 4
@@ -481,20 +476,24 @@ pub(super) fn world_writable(view: &View<'_>, found: &mut Found<'_>) {
 }
 
 pub(super) fn set_user(view: &View<'_>, found: &mut Found<'_>) {
-    let bad = |mode: &str, temporary: bool| {
+    // A directory with the group's bit hands its group on: of that bit only programs are meant.
+    let program = |path: &&str| ["/bin/", "/sbin/"].iter().any(|part| path.contains(part)) && !path.ends_with('/');
+    let bad = |mode: &str, paths: &[&str]| {
         let digits = mode.trim_start_matches('0');
-        let octal = is_octal(mode) && digits.len() == 4 && matches!(digits.as_bytes()[0], b'4' | b'6' | b'7');
-        let words = mode.split(',').any(|part| {
-            let (who, what) = part.split_once(['+', '=']).unwrap_or_default();
-            (who.is_empty() || who.contains(['u', 'a'])) && what.contains('s')
-        });
-        (octal || words) && !temporary
+        let octal = |first: &[u8]| is_octal(mode) && digits.len() == 4 && first.contains(&digits.as_bytes()[0]);
+        let words = |whose: &[char]| {
+            mode.split(',').any(|part| {
+                let (who, what) = part.split_once(['+', '=']).unwrap_or_default();
+                (who.is_empty() || who.contains(whose)) && what.contains('s')
+            })
+        };
+        octal(b"4567") || words(&['u', 'a']) || (octal(b"23") || words(&['g'])) && paths.iter().any(program)
     };
     modes(
         view,
         found,
         bad,
-        "whoever runs this program becomes its owner: give the process the right it needs instead",
+        "whoever runs this program gets the rights of its owner or group: give the process the right it needs instead",
     );
 }
 
@@ -513,7 +512,7 @@ pub(super) fn passwords(view: &View<'_>, found: &mut Found<'_>) {
 }
 
 pub(super) fn remote_shell(view: &View<'_>, found: &mut Found<'_>) {
-    for item in view.items.iter().filter(|item| !item.onbuild) {
+    for item in view.items().filter(|item| !item.onbuild) {
         let Kind::Expose(words) = item.kind else { continue };
         let port = |text: &str| text.split('/').next() == Some("22");
         if let Some(word) = words.iter().find(|word| port(&word.raw)) {
@@ -525,7 +524,7 @@ pub(super) fn remote_shell(view: &View<'_>, found: &mut Found<'_>) {
 
 /// ADD of an address whose content may be another tomorrow.
 pub(super) fn no_checksum(view: &View<'_>, found: &mut Found<'_>) {
-    for item in &view.items {
+    for item in view.items() {
         let Kind::Add(add) = item.kind else { continue };
         let remote = add.transfer.sources.iter().find_map(|source| match source {
             SourcePath::Path(word) => {

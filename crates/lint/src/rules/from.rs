@@ -34,7 +34,7 @@ impl<'a> Image<'a> {
 /// Each FROM with its item, and whether it names an earlier stage, or a context that is given beside the files.
 fn froms<'v, 'a>(view: &'v View<'a>) -> impl Iterator<Item = (&'v Item<'a>, &'a Stage, bool)> {
     let mut names: HashSet<&str> = HashSet::new();
-    let items = view.items.iter().filter(|item| matches!(item.kind, Kind::From(_)));
+    let items = view.items().filter(|item| matches!(item.kind, Kind::From(_)));
     items.zip(&view.file.stages).map(move |(item, stage)| {
         let image = stage.from.image.raw.as_str();
         let known = names.contains(image) || view.is_given(image);
@@ -146,7 +146,7 @@ pub(super) fn registries(view: &View<'_>, found: &mut Found<'_>) {
         return;
     }
     let mut names: HashSet<&str> = HashSet::new();
-    for item in &view.items {
+    for item in view.items() {
         let images: Vec<(String, Span)> = match item.kind {
             Kind::From(from) => vec![(from.image.raw.clone(), from.image.span)],
             Kind::Copy(copy) => copy.from.iter().map(|from| (from.raw.clone(), from.span)).collect(),

@@ -14,7 +14,7 @@ fn unquoted(text: &str) -> &str {
 }
 
 pub(super) fn workdir(view: &View<'_>, found: &mut Found<'_>) {
-    for item in view.items.iter().filter(|item| !item.onbuild) {
+    for item in view.items().filter(|item| !item.onbuild) {
         let Kind::Workdir(path) = item.kind else { continue };
         let text = unquoted(&path.raw);
         let mut letters = text.chars();
@@ -39,7 +39,7 @@ fn absolute(view: &View<'_>, item: &Item<'_>, path: &Word) -> Option<Fix> {
 }
 
 pub(super) fn ports(view: &View<'_>, found: &mut Found<'_>) {
-    for item in view.items.iter().filter(|item| !item.onbuild) {
+    for item in view.items().filter(|item| !item.onbuild) {
         let Kind::Expose(words) = item.kind else { continue };
         let wrong = |word: &&Word| {
             let ports = word.raw.split('/').next().unwrap_or_default();
@@ -63,7 +63,7 @@ fn is_too_large(port: &str) -> bool {
 /// A variable of ENV that another pair of the same ENV sets, and nobody before.
 pub(super) fn same_env(view: &View<'_>, found: &mut Found<'_>) {
     let mut known: Vec<HashSet<&str>> = Vec::new();
-    for item in view.items.iter().filter(|item| !item.onbuild) {
+    for item in view.items().filter(|item| !item.onbuild) {
         let Some(stage) = item.stage else { continue };
         match item.kind {
             Kind::From(_) => {
@@ -116,7 +116,7 @@ fn variables(text: &str) -> impl Iterator<Item = &str> {
 }
 
 pub(super) fn maintainer(view: &View<'_>, found: &mut Found<'_>) {
-    for item in &view.items {
+    for item in view.items() {
         let Kind::Maintainer(name) = item.kind else { continue };
         let message = "MAINTAINER is no longer used: a label names the authors";
         let label = if item.instruction.keyword.raw.starts_with('m') {
@@ -169,7 +169,7 @@ const SECRET_PARTS: &[&str] = &[
 ];
 
 pub(super) fn secrets(view: &View<'_>, found: &mut Found<'_>) {
-    for item in &view.items {
+    for item in view.items() {
         let names: Vec<&Word> = match item.kind {
             Kind::Arg(declared) => declared.iter().map(|each| &each.name).collect(),
             Kind::Env(pairs) => pairs.iter().map(|pair| &pair.key).collect(),

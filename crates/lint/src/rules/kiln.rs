@@ -1,16 +1,18 @@
 //! Kiln's own rules.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
+use std::ops::Bound;
 
-use kiln_dockerfile::ast::{Instruction, Kind, SourcePath, Span, Stage};
+use kiln_dockerfile::ast::{Instruction, Kind, SourcePath, Span};
 
 use super::Found;
+use crate::cost::Measure;
 use crate::shell::Command;
 use crate::view::{Item, View};
 
 /// `COPY a b # why`: the words become sources, and the last one the destination.
 pub(super) fn comment_as_argument(view: &View<'_>, found: &mut Found<'_>) {
-    for item in &view.items {
+    for item in view.items() {
         let comment = match item.kind {
             Kind::Copy(copy) => mark(&copy.transfer.sources),
             Kind::Add(add) => mark(&add.transfer.sources),
@@ -42,7 +44,7 @@ const MOST_LETTERS: usize = 1000;
 
 /// `${A:+x}${A:-y}`: if A is set, this is `xA` and not `x`.
 pub(super) fn glued_alternatives(view: &View<'_>, found: &mut Found<'_>) {
-    for item in &view.items {
+    for item in view.items() {
         let text = &view.file.source[item.instruction.span.range()];
         for (at, _) in text.match_indices("${") {
             let rest = &text[at + 2..];
@@ -85,7 +87,7 @@ pub(super) fn unused_stage(view: &View<'_>, found: &mut Found<'_>) {
     if dynamic {
         return;
     }
-    for item in view.items.iter().filter(|item| matches!(item.kind, Kind::From(_))) {
+    for item in view.items().filter(|item| matches!(item.kind, Kind::From(_))) {
         let Some(stage) = item.stage.filter(|stage| !needed.contains(stage)) else {
             continue;
         };
@@ -125,64 +127,8 @@ fn inner(instruction: &Instruction) -> &Kind {
 }
 
 fn by_name(view: &View<'_>, name: &str, before: usize) -> Option<usize> {
-    let stage: Option<&Stage> = view.file.stage_by_name(name, before);
-    stage
-        .map(|stage| stage.index)
+    view.stage_by_name(name, before)
         .or_else(|| name.parse().ok().filter(|number| *number < before))
-}
-
-/// What installs the dependencies that a file of the project names.
-const INSTALLS: &[(&str, &[&str])] = &[
-    ("npm", &["ci", "install"]),
-    ("yarn", &["install"]),
-    ("pnpm", &["install"]),
-    ("pip", &["-r"]),
-    ("pip3", &["-r"]),
-    ("poetry", &["install"]),
-    ("bundle", &["install"]),
-    ("composer", &["install"]),
-    ("mvn", &["dependency:go-offline", "dependency:resolve"]),
-];
-
-/// `COPY . .`, and then an installation that every edit repeats.
-pub(super) fn sources_before_dependencies(view: &View<'_>, found: &mut Found<'_>) {
-    for stage in 0..view.file.stages.len() {
-        let mut everything: Option<&Item<'_>> = None;
-        for item in view.stage(stage).filter(|item| !item.onbuild) {
-            match item.kind {
-                Kind::Copy(copy) if copy.from.is_none() => {
-                    let all = copy.transfer.sources.iter().any(|source| {
-                        matches!(source, SourcePath::Path(word) if matches!(word.raw.as_str(), "." | "./" | "/"))
-                    });
-                    if all {
-                        everything.get_or_insert(item);
-                    }
-                }
-                Kind::Run(_) => {
-                    let Some(copy) = everything else { continue };
-                    let Some(run) = &item.script else { continue };
-                    let installs = run.script.commands.iter().find(|command| is_install(command));
-                    if let Some(command) = installs {
-                        let message = format!(
-                            "any edit of the sources repeats `{}` in line {}: copy the files that name the \
-                             dependencies first, install, then copy the rest",
-                            command.name,
-                            view.file.line(item.instruction.span.start)
-                        );
-                        found.whole(copy, message);
-                        break;
-                    }
-                }
-                _ => {}
-            }
-        }
-    }
-}
-
-fn is_install(command: &Command) -> bool {
-    INSTALLS
-        .iter()
-        .any(|(name, actions)| command.name == *name && command.has_arg(actions))
 }
 
 /// `chmod -R`, `chown -R` of what a COPY of the same stage brought.
@@ -191,19 +137,32 @@ pub(super) fn recursive_change(view: &View<'_>, found: &mut Found<'_>) {
         let mut copied = Copied::default();
         for item in view.stage(stage).filter(|item| !item.onbuild) {
             match item.kind {
-                Kind::Copy(copy) => copied.add(&copy.transfer.destination.raw),
+                Kind::Copy(copy) => copied.add(&copy.transfer.destination.raw, item),
                 Kind::Run(_) => {
                     let Some(run) = &item.script else { continue };
-                    let again = run.script.named(&["chmod", "chown"]).find(|command| {
-                        command.has_flag(&["R", "recursive"])
-                            && command.plain().iter().skip(1).any(|path| copied.is_below(&path.text))
-                    });
+                    let changes = |command: &Command| matches!(command.name.as_str(), "chmod" | "chown");
+                    let again = run
+                        .script
+                        .commands
+                        .iter()
+                        .filter(|command| changes(command))
+                        .find(|command| {
+                            let mut paths = command.plain().into_iter().skip(1);
+                            command.has_flag(&["R", "recursive"]) && paths.any(|path| copied.is_below(&path.text))
+                        });
                     if let Some(command) = again {
                         let message = format!(
                             "`{} -R` stores every file again that a COPY brought: use COPY --{}",
                             command.name, command.name
                         );
                         found.word((item, run), command, None, message);
+                        let alone = run.script.commands.iter().all(changes);
+                        let what = if alone {
+                            "it stores {} again"
+                        } else {
+                            "its layer has {}"
+                        };
+                        found.costs(Measure::Bytes, [item], what);
                     }
                 }
                 _ => {}
@@ -212,23 +171,40 @@ pub(super) fn recursive_change(view: &View<'_>, found: &mut Found<'_>) {
     }
 }
 
-/// Where a stage copied something to.
+/// Where a stage copied something to, and what did.
 #[derive(Default)]
-struct Copied<'a>(BTreeSet<&'a str>);
+struct Copied<'a, 'v>(BTreeMap<&'a str, Vec<&'v Item<'a>>>);
 
-impl<'a> Copied<'a> {
-    fn add(&mut self, destination: &'a str) {
+impl<'a, 'v> Copied<'a, 'v> {
+    fn add(&mut self, destination: &'a str, item: &'v Item<'a>) {
         if destination.starts_with('/') {
-            self.0.insert(destination.trim_end_matches('/'));
+            self.0.entry(destination.trim_end_matches('/')).or_default().push(item);
         }
     }
 
     /// Whether a path is one of these, or has one below it.
     fn is_below(&self, path: &str) -> bool {
+        self.below(path).next().is_some()
+    }
+
+    /// What brought what is at a path or below it, which is no longer there then.
+    fn remove(&mut self, path: &str) -> Vec<&'v Item<'a>> {
+        let gone: Vec<&str> = self.below(path).collect();
+        gone.into_iter()
+            .filter_map(|place| self.0.remove(place))
+            .flatten()
+            .collect()
+    }
+
+    fn below(&self, path: &str) -> impl Iterator<Item = &'a str> {
         let path = path.trim_end_matches('/');
-        let below = format!("{path}/");
-        let mut from = self.0.range(below.as_str()..);
-        !path.is_empty() && (self.0.contains(path) || from.next().is_some_and(|first| first.starts_with(&below)))
+        let inside = format!("{path}/");
+        let own = self.0.get_key_value(path).map(|(place, _)| *place);
+        let range = (Bound::Included(inside.as_str()), Bound::Unbounded);
+        let from = self.0.range::<str, _>(range).map(|(place, _)| *place);
+        // The root itself is nobody's to name.
+        let within = from.take_while(move |place| inside != "/" && place.starts_with(&inside));
+        own.filter(|place| !place.is_empty()).into_iter().chain(within)
     }
 }
 
@@ -238,23 +214,25 @@ pub(super) fn removed_later(view: &View<'_>, found: &mut Found<'_>) {
         let mut copied = Copied::default();
         for item in view.stage(stage).filter(|item| !item.onbuild) {
             match item.kind {
-                Kind::Copy(copy) => copied.add(&copy.transfer.destination.raw),
-                Kind::Add(add) => copied.add(&add.transfer.destination.raw),
+                Kind::Copy(copy) => copied.add(&copy.transfer.destination.raw, item),
+                Kind::Add(add) => copied.add(&add.transfer.destination.raw, item),
                 Kind::Run(_) => {
                     let Some(run) = &item.script else { continue };
                     let removes = run.script.named(&["rm"]).find_map(|command| {
-                        let mut paths = command.plain().into_iter();
-                        paths
-                            .find(|path| copied.is_below(&path.text))
-                            .map(|path| (command, path))
+                        command.plain().into_iter().find_map(|path| {
+                            let brought = copied.remove(&path.text);
+                            (!brought.is_empty()).then_some((command, path, brought))
+                        })
                     });
-                    if let Some((command, path)) = removes {
+                    if let Some((command, path, brought)) = removes {
                         let message = format!(
                             "`{}` stays in the layer of the COPY or ADD that brought it: mount it for this RUN, or \
                              use a stage of its own",
                             path.text
                         );
                         found.word((item, run), command, Some(path), message);
+                        let what = "what brought it has {}, which everybody who pulls the image gets";
+                        found.costs(Measure::Bytes, brought, what);
                     }
                 }
                 _ => {}
@@ -285,7 +263,7 @@ const UNCHECKED_VARIABLES: &[(&str, &[&str])] = &[
 
 /// Downloads that believe whoever answers.
 pub(super) fn no_verification(view: &View<'_>, found: &mut Found<'_>) {
-    for item in &view.items {
+    for item in view.items() {
         match (item.kind, &item.script) {
             (Kind::Env(pairs), _) => {
                 let value = |text: &str| text.trim_matches(['"', '\'']).to_ascii_lowercase();

@@ -15,8 +15,7 @@ fn unquoted(text: &str) -> &str {
 }
 
 fn labels<'v, 'a>(view: &'v View<'a>) -> impl Iterator<Item = (&'v Item<'a>, &'a [Pair])> {
-    view.items
-        .iter()
+    view.items()
         .filter(|item| !item.onbuild)
         .filter_map(|item| match item.kind {
             Kind::Label(pairs) => Some((item, pairs.as_slice())),
@@ -69,8 +68,9 @@ pub(super) fn missing(view: &View<'_>, found: &mut Found<'_>) {
         return;
     }
     let copied = copied_from(view);
+    let parents: HashSet<usize> = view.parents.iter().flatten().copied().collect();
     let mut labelled: Vec<HashSet<&str>> = Vec::new();
-    for item in view.items.iter().filter(|item| matches!(item.kind, Kind::From(_))) {
+    for item in view.items().filter(|item| matches!(item.kind, Kind::From(_))) {
         let Some(stage) = item.stage else { continue };
         let mut there = view.parents[stage]
             .map(|parent| labelled[parent].clone())
@@ -84,7 +84,7 @@ pub(super) fn missing(view: &View<'_>, found: &mut Found<'_>) {
             });
         let names = own.flatten().map(|pair| unquoted(&pair.key.raw));
         there.extend(names.filter(|name| wanted.contains_key(*name)));
-        let silent = copied.contains(&stage) && !view.parents.contains(&Some(stage));
+        let silent = copied.contains(&stage) && !parents.contains(&stage);
         for name in wanted.keys().filter(|name| !silent && !there.contains(name.as_str())) {
             found.whole(item, format!("the label `{name}` is missing"));
         }
@@ -94,12 +94,12 @@ pub(super) fn missing(view: &View<'_>, found: &mut Found<'_>) {
 
 /// The stages that a COPY names.
 fn copied_from(view: &View<'_>) -> HashSet<usize> {
-    let copies = view.items.iter().filter_map(|item| match (item.kind, item.stage) {
+    let copies = view.items().filter_map(|item| match (item.kind, item.stage) {
         (Kind::Copy(copy), Some(stage)) => Some((copy.from.as_ref()?, stage)),
         _ => None,
     });
     copies
-        .filter_map(|(from, stage)| Some(view.file.stage_by_name(&from.raw, stage)?.index))
+        .filter_map(|(from, stage)| view.stage_by_name(&from.raw, stage))
         .collect()
 }
 

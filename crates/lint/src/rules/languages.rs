@@ -4,8 +4,10 @@ use std::collections::HashSet;
 
 use kiln_dockerfile::ast::{Kind, Pair};
 
+use super::ANNOUNCED;
 use super::upkeep::is_cached;
 use super::{Found, pins};
+use crate::cost::Measure;
 use crate::finding::{Edit, Fix};
 use crate::known::Manager;
 use crate::shell::{Command, Word};
@@ -84,7 +86,7 @@ pub(super) fn pip_cache(view: &View<'_>, found: &mut Found<'_>) {
     let mut off: HashSet<usize> = HashSet::new();
     // What ONBUILD sets counts for what ONBUILD runs.
     let mut off_later = false;
-    for item in &view.items {
+    for item in view.items() {
         let Some(stage) = item.stage else { continue };
         match item.kind {
             Kind::From(_) if view.parents[stage].is_some_and(|parent| off.contains(&parent)) => {
@@ -136,6 +138,7 @@ fn cached_install(item: &Item<'_>, found: &mut Found<'_>) {
     };
     let edits: Option<Vec<Edit>> = script.script.commands.iter().filter(loose).map(edit).collect();
     *found.word((item, script), command, None, message) = edits.map(|edits| Fix::safe("add `--no-cache-dir`", edits));
+    found.costs(Measure::Announced, [item], ANNOUNCED);
 }
 
 fn is_true(value: &str) -> bool {

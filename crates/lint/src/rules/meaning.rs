@@ -77,7 +77,7 @@ fn program(word: &str) -> &str {
 /// `CMD ["echo", "$HOME"]`
 pub(super) fn no_expansion(view: &View<'_>, found: &mut Found<'_>) {
     let mut reads = vec![false; view.file.stages.len()];
-    for item in view.items.iter().filter(|item| !item.onbuild) {
+    for item in view.items().filter(|item| !item.onbuild) {
         let (words, stage) = match (item.kind, item.stage) {
             (Kind::Entrypoint(Command::Exec(words)), Some(stage)) => {
                 reads[stage] = words.iter().any(|word| SHELLS.contains(&program(word)));
@@ -117,7 +117,7 @@ fn has_variable(text: &str) -> bool {
 
 /// `CMD ['a', 'b']` is a shell's command.
 pub(super) fn wrong_quotes(view: &View<'_>, found: &mut Found<'_>) {
-    for item in &view.items {
+    for item in view.items() {
         let text = match item.kind {
             Kind::Cmd(Command::Shell(text)) | Kind::Entrypoint(Command::Shell(text)) => text,
             Kind::Volume(words) => match words.first() {
@@ -196,7 +196,7 @@ pub(super) fn update_alone(view: &View<'_>, found: &mut Found<'_>) {
 const KERNEL: &[&str] = &["/proc", "/sys", "/dev"];
 
 pub(super) fn kernel_directories(view: &View<'_>, found: &mut Found<'_>) {
-    for item in view.items.iter().filter(|item| !item.onbuild) {
+    for item in view.items().filter(|item| !item.onbuild) {
         let words = match item.kind {
             Kind::Workdir(word) => std::slice::from_ref(word),
             Kind::Volume(words) => words,
@@ -221,7 +221,7 @@ pub(super) fn kernel_directories(view: &View<'_>, found: &mut Found<'_>) {
 }
 
 pub(super) fn no_stop(view: &View<'_>, found: &mut Found<'_>) {
-    for item in view.items.iter().filter(|item| !item.onbuild) {
+    for item in view.items().filter(|item| !item.onbuild) {
         let Kind::Stopsignal(word) = item.kind else { continue };
         let name = word.raw.to_ascii_uppercase();
         let name = name.strip_prefix("SIG").unwrap_or(&name);
@@ -234,7 +234,7 @@ pub(super) fn no_stop(view: &View<'_>, found: &mut Found<'_>) {
 
 /// `ENV PATH=/app/bin`: no command is found any more.
 pub(super) fn path_replaced(view: &View<'_>, found: &mut Found<'_>) {
-    for item in view.items.iter().filter(|item| !item.onbuild) {
+    for item in view.items().filter(|item| !item.onbuild) {
         let Kind::Env(pairs) = item.kind else { continue };
         let scratch = item
             .stage
@@ -280,7 +280,7 @@ const CLOSED: &[(&str, &str)] = &[
 ];
 
 pub(super) fn closed_services(view: &View<'_>, found: &mut Found<'_>) {
-    for item in &view.items {
+    for item in view.items() {
         let text = view.file.source.get(item.instruction.span.range()).unwrap_or_default();
         if matches!(item.kind, Kind::Label(_) | Kind::Maintainer(_)) {
             continue;
@@ -333,7 +333,7 @@ const ENDED: &[(&str, &[&str])] = &[
 ];
 
 pub(super) fn no_updates(view: &View<'_>, found: &mut Found<'_>) {
-    for item in view.items.iter().filter(|item| !item.onbuild) {
+    for item in view.items().filter(|item| !item.onbuild) {
         let (Kind::From(from), Some(stage)) = (item.kind, item.stage) else {
             continue;
         };

@@ -5,6 +5,7 @@ mod copying;
 mod exposure;
 mod from;
 mod general;
+mod install;
 mod kiln;
 mod labels;
 mod languages;
@@ -26,11 +27,15 @@ pub use table::{RULES, find};
 
 use kiln_dockerfile::ast::Span;
 
+use crate::cost::{Cost, Measure};
 use crate::finding::{Finding, Fix, Severity};
 use crate::shell::{Command, Word};
 use crate::view::{Item, RunScript, View};
 
-pub(crate) use weight::unwanted;
+/// The names that rules look for in contexts.
+pub(crate) fn context_names() -> impl Iterator<Item = &'static str> {
+    weight::unwanted().chain(install::names())
+}
 
 /// A rule.
 #[derive(Debug, Clone, Copy)]
@@ -57,6 +62,9 @@ impl Rule {
     }
 }
 
+/// What those bytes are that a rule is about.
+const ANNOUNCED: &str = "that is {} of its layer";
+
 /// What a rule has found so far.
 pub(crate) struct Found<'v> {
     code: &'static str,
@@ -78,6 +86,7 @@ impl Found<'_> {
             line,
             fix: None,
             unfixed: None,
+            cost: None,
         });
         let last = self.findings.len() - 1;
         &mut self.findings[last].fix
@@ -95,6 +104,19 @@ impl Found<'_> {
     pub(crate) fn unfixed(&mut self, why: impl Into<String>) {
         if let Some(last) = self.findings.last_mut() {
             last.unfixed = Some(why.into());
+        }
+    }
+
+    /// What was said last costs what builds measured of these instructions; `what` is what that is, with `{}` for the sum.
+    pub(crate) fn costs<'i>(
+        &mut self,
+        measure: Measure,
+        items: impl IntoIterator<Item = &'i Item<'i>>,
+        what: &'static str,
+    ) {
+        let lines = items.into_iter().map(|item| item.instruction.lines.0).collect();
+        if let Some(last) = self.findings.last_mut() {
+            last.cost = Some(Cost::new(measure, lines, what));
         }
     }
 
@@ -127,5 +149,81 @@ pub(crate) fn first_line(view: &View<'_>, item: &Item<'_>) -> Span {
     Span {
         start,
         end: start + length,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    /// What files may have many of: lines that rules look at, each in another way.
+    const MANY: &[&str] = &[
+        "RUN yum install -y a-${B}\n",
+        "RUN dnf install -y a\n",
+        "ARG B\nRUN yum install -y a-${B}\n",
+        "RUN apt-get update && apt-get install -y a && rm -rf /var/lib/apt/lists/*\n",
+        "RUN rm -rf /tmp/a\n",
+        "RUN cd a && b | c\n",
+        "RUN curl -u $A:${B} https://b | sh\n",
+        "RUN echo $A\nENV A=$B\n",
+        "RUN export A=1\n",
+        "RUN go build\n",
+        "RUN npm ci\n",
+        "RUN --mount=type=bind,from=a,target=/a pip install -r a\n",
+        "COPY . .\nRUN npm ci\n",
+        "COPY a /a/b\nRUN chmod -R 1 /a\nRUN rm -r /a\n",
+        "COPY a.tar /a/\nRUN tar -xf a.tar\n",
+        "COPY --from=a a b\n",
+        "ARG A\nUSER $A\n",
+        "USER root\nRUN sudo useradd a\n",
+        "ENV PATH=/a\nLABEL a=b\nWORKDIR a\nEXPOSE 1\nCMD a\nSHELL [\"a\"]\nHEALTHCHECK CMD a\n",
+        "ADD https://a/b c\n",
+        "ONBUILD RUN apt-get install a\n",
+        "FROM a\nRUN apt-get install a b\n",
+        "FROM a AS b\nRUN go build\nUSER a\nENV PATH=/a\n",
+        "FROM scratch AS b\nCOPY --from=a a b\nCMD a\n",
+        "FROM golang AS a\nRUN go build\nFROM alpine AS b\nCOPY --from=a a b\n",
+    ];
+
+    /// A stage on each stage.
+    fn tower(height: usize) -> String {
+        let floor = |number: usize| {
+            format!(
+                "FROM f{number} AS f{}\nRUN go build && yum install a-${{B}}\nENV PATH=/a\nCOPY --from=f{number} a b\n",
+                number + 1
+            )
+        };
+        (0..height).map(floor).collect()
+    }
+
+    /// How many instructions and stages each rule goes through.
+    fn work(text: &str) -> Vec<usize> {
+        let file = kiln_dockerfile::parse(text).0;
+        let config = Config::default();
+        let view = View::new(&file, &config);
+        let run = |rule: &Rule| {
+            view.work.set(0);
+            rule.run(&view);
+            view.work.get()
+        };
+        RULES.iter().map(run).collect()
+    }
+
+    #[test]
+    fn four_times_the_file_is_four_times_the_work() {
+        let shapes = MANY.iter().map(|lines| {
+            let text = |count: usize| format!("FROM node:20\n{}", lines.repeat(count));
+            [text(100), text(400)]
+        });
+        for [small, large] in shapes.chain([[tower(100), tower(400)]]) {
+            for ((rule, once), four) in RULES.iter().zip(work(&small)).zip(work(&large)) {
+                assert!(
+                    four <= 5 * once + 100,
+                    "{}: {once}, then {four}: {small:.80}",
+                    rule.code
+                );
+            }
+        }
     }
 }

@@ -11,7 +11,7 @@ use crate::view::{Item, View};
 /// Says it of all but the first of a stage.
 fn only_one(view: &View<'_>, found: &mut Found<'_>, what: &str, is: fn(&Kind) -> bool) {
     let mut seen: HashMap<Option<usize>, &Item<'_>> = HashMap::new();
-    for item in view.items.iter().filter(|item| !item.onbuild && is(item.kind)) {
+    for item in view.items().filter(|item| !item.onbuild && is(item.kind)) {
         if let Some(earlier) = seen.insert(item.stage, item) {
             let message = format!("only the last {what} of a stage counts, and this is not the first");
             *found.whole(item, message) = place::without(view, earlier)
@@ -35,7 +35,7 @@ pub(super) fn one_entrypoint(view: &View<'_>, found: &mut Found<'_>) {
 /// Few commands in each of two RUNs in a row, with the same flags.
 pub(super) fn runs_in_a_row(view: &View<'_>, found: &mut Found<'_>) {
     let mut before: Option<(&Item<'_>, &Run, usize)> = None;
-    for item in &view.items {
+    for item in view.items() {
         let (Kind::Run(run), Some(script), false) = (item.kind, &item.script, item.onbuild) else {
             before = None;
             continue;
@@ -91,7 +91,7 @@ pub(super) fn no_healthcheck(view: &View<'_>, found: &mut Found<'_>) {
             has[parent] |= has[stage];
         }
     }
-    let froms = view.items.iter().filter(|item| matches!(item.kind, Kind::From(_)));
+    let froms = view.items().filter(|item| matches!(item.kind, Kind::From(_)));
     let silent = froms.zip(has).filter(|(_, has)| !has);
     let silent: Vec<&Item<'_>> = silent.map(|(item, _)| item).collect();
     for item in silent {

@@ -1,10 +1,14 @@
 //! Packages of distributions: versions, questions, what is installed besides.
 
+use std::collections::HashSet;
+
+use super::ANNOUNCED;
 use super::{Found, pins};
+use crate::cost::Measure;
 use crate::finding::{Edit, Fix};
 use crate::known::Manager;
 use crate::shell::{Command, Word};
-use crate::view::{Item, RunScript, View};
+use crate::view::{RunScript, View};
 
 /// A package manager, as far as its installations are looked at.
 struct Installer {
@@ -89,11 +93,15 @@ pub(super) fn dnf_versions(view: &View<'_>, found: &mut Found<'_>) {
 
 /// `name-version` of yum and dnf, where the version may be a variable that is known; `name:stream` of modules.
 fn rpm(view: &View<'_>, found: &mut Found<'_>, names: &[&str]) {
-    for (item, _, run) in view.runs() {
-        if run.script.named(names).next().is_none() {
-            continue;
+    // What each stage declares, so far.
+    let mut declared: Vec<HashSet<&str>> = vec![HashSet::new(); view.file.stages.len()];
+    for item in view.items() {
+        let Some(stage) = item.stage else { continue };
+        if !item.onbuild {
+            declared[stage].extend(item.variables());
         }
-        let known = known_variables(view, item);
+        let Some(run) = &item.script else { continue };
+        let known = |name: &str| view.ancestors(stage).any(|stage| declared[stage.index].contains(name));
         let installs = run.script.named(names).filter(|command| command.has_arg(&["install"]));
         let loose: Vec<pins::Loose<'_>> = installs
             .flat_map(|command| {
@@ -118,26 +126,12 @@ fn rpm(view: &View<'_>, found: &mut Found<'_>, names: &[&str]) {
     }
 }
 
-/// The ARGs and ENVs that are known where an instruction stands.
-fn known_variables<'a>(view: &View<'a>, item: &Item<'a>) -> Vec<&'a str> {
-    use kiln_dockerfile::ast::Kind;
-    let Some(stage) = item.stage else { return Vec::new() };
-    let own = view.ancestors(stage).flat_map(|stage| &stage.instructions);
-    own.filter(|each| each.span.start < item.instruction.span.start)
-        .flat_map(|each| match &each.kind {
-            Kind::Arg(args) => args.iter().map(|arg| arg.name.raw.as_str()).collect::<Vec<_>>(),
-            Kind::Env(pairs) => pairs.iter().map(|pair| pair.key.raw.as_str()).collect(),
-            _ => Vec::new(),
-        })
-        .collect()
-}
-
 /// Whether what follows the name is a version: pieces of its letters, one of which begins with a digit; or a variable
 /// that somebody defines.
-fn is_rpm_version(package: &str, known: &[&str]) -> bool {
+fn is_rpm_version(package: &str, known: &dyn Fn(&str) -> bool) -> bool {
     let variable = |piece: &str| {
         let name = piece.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
-        name.is_some_and(|name| known.contains(&name))
+        name.is_some_and(known)
     };
     let letters =
         |piece: &str| !piece.is_empty() && piece.chars().all(|c| c.is_ascii_alphanumeric() || ".~^_:+".contains(c));
@@ -254,6 +248,7 @@ pub(super) fn apk_cache(view: &View<'_>, found: &mut Found<'_>) {
         let message = "the package index stays in the layer: add `--no-cache`";
         let edits = insert_after(run, run.script.commands.iter().filter(loose), &["add"], "--no-cache");
         *found.word((item, run), command, None, message) = edits.map(|edits| Fix::safe("add `--no-cache`", edits));
+        found.costs(Measure::Announced, [item], ANNOUNCED);
     }
 }
 

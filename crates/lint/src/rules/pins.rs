@@ -1,5 +1,7 @@
 //! Versions of packages that are installed.
 
+use std::collections::HashSet;
+
 use super::Found;
 use crate::finding::{Edit, Fix};
 use crate::known::Manager;
@@ -30,11 +32,12 @@ pub(super) fn say(
     let image = item.state.image;
     let version = |name: &str| view.config.known.version(image, manager, name);
     let mut edits = Vec::new();
-    let mut unknown: Vec<String> = Vec::new();
+    let mut unknown: Vec<&str> = Vec::new();
+    let mut named: HashSet<&str> = HashSet::new();
     for (command, word) in loose {
         match pin(manager, word, run, command, version) {
             Some(edit) => edits.push(edit),
-            None if !unknown.contains(&word.text) => unknown.push(word.text.clone()),
+            None if named.insert(&word.text) => unknown.push(&word.text),
             None => {}
         }
     }

@@ -10,7 +10,7 @@ use crate::shell::Script;
 use crate::view::{Item, View};
 
 pub(super) fn exec_form(view: &View<'_>, found: &mut Found<'_>) {
-    for item in view.items.iter().filter(|item| !item.onbuild) {
+    for item in view.items().filter(|item| !item.onbuild) {
         let (Kind::Cmd(command) | Kind::Entrypoint(command) | Kind::Healthcheck(Healthcheck::Check { command, .. })) =
             item.kind
         else {
@@ -86,7 +86,7 @@ pub(super) fn pipefail(view: &View<'_>, found: &mut Found<'_>) {
     // The SHELL before, and what mends the first RUN since, which mends the others too.
     let mut shell: Option<&Item<'_>> = None;
     let mut fix: Option<Option<Fix>> = None;
-    for item in view.items.iter().filter(|item| !item.onbuild) {
+    for item in view.items().filter(|item| !item.onbuild) {
         let Some(stage) = item.stage else { continue };
         match item.kind {
             Kind::From(_) => (shell, fix) = (None, None),

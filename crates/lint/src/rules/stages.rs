@@ -7,6 +7,7 @@ use kiln_dockerfile::suggest;
 
 use super::Found;
 use super::from::from_of;
+use crate::cost::Measure;
 use crate::shell;
 use crate::view::{Item, View};
 
@@ -61,7 +62,7 @@ const WELL_KNOWN: &[&str] = &[
 
 /// `--from=biuld`: no stage has that name, so that an image of it is asked for.
 pub(super) fn near_miss(view: &View<'_>, found: &mut Found<'_>) {
-    for item in &view.items {
+    for item in view.items() {
         let Some(stage) = item.stage else { continue };
         let named: Vec<(String, Span)> = match item.kind {
             Kind::From(from) => vec![(from.image.raw.clone(), from.image.span)],
@@ -80,20 +81,16 @@ pub(super) fn near_miss(view: &View<'_>, found: &mut Found<'_>) {
 fn missed(view: &View<'_>, name: &str, stage: usize) -> Option<String> {
     let number = name.bytes().all(|byte| byte.is_ascii_digit());
     let image = name.contains([':', '/', '@', '.', '$']) || WELL_KNOWN.contains(&name);
-    if number || image || view.is_given(name) || view.file.stage_by_name(name, stage).is_some() {
+    if number || image || view.is_given(name) || view.stage_by_name(name, stage).is_some() {
         return None;
     }
-    let names = |from: usize, to: usize| {
-        let stages = view.file.stages.get(from..to).unwrap_or_default();
-        stages.iter().filter_map(|stage| stage.name.as_deref())
-    };
-    let count = view.file.stages.len();
-    if names(stage + 1, count).any(|later| later.eq_ignore_ascii_case(name)) {
+    if view.comes_later(name, stage + 1) {
         return Some(format!(
             "the stage `{name}` comes later: here it is the name of an image, which is pulled"
         ));
     }
-    let near = suggest::closest(name, names(0, stage))?;
+    let before = view.file.stages.get(..stage).unwrap_or_default();
+    let near = suggest::closest(name, before.iter().filter_map(|stage| stage.name.as_deref()))?;
     Some(format!(
         "no stage is called `{name}`, so that an image of that name is pulled: `{near}` is meant?"
     ))
@@ -157,7 +154,8 @@ fn libc(view: &View<'_>, stage: usize) -> Option<Libc> {
 /// A program that was linked with glibc, where there is none.
 pub(super) fn other_libc(view: &View<'_>, found: &mut Found<'_>) {
     let mut linkers: HashMap<usize, Linker> = HashMap::new();
-    for item in view.items.iter().filter(|item| !item.onbuild) {
+    let mut known = HashMap::new();
+    for item in view.items().filter(|item| !item.onbuild) {
         let (Kind::Copy(copy), Some(stage)) = (item.kind, item.stage) else {
             continue;
         };
@@ -167,13 +165,15 @@ pub(super) fn other_libc(view: &View<'_>, found: &mut Found<'_>) {
             Some(Libc::Musl) => "this stage has musl",
             _ => continue,
         };
-        let Some(source) = view.file.stage_by_name(&from.raw, stage).map(|stage| stage.index) else {
+        let Some(source) = view.stage_by_name(&from.raw, stage) else {
             continue;
         };
         if libc(view, source) != Some(Libc::Glibc) || is_data(copy) {
             continue;
         }
-        let linker = *linkers.entry(source).or_insert_with(|| linker(view, source));
+        let linker = *linkers
+            .entry(source)
+            .or_insert_with(|| linker(view, source, &mut known));
         if let Some((tool, remedy)) = linker.filter(|(tool, _)| may_be_made_by(tool, copy)) {
             let message = format!(
                 "what `{tool}` makes in `{}` needs glibc, and {there}: {remedy}",
@@ -184,7 +184,7 @@ pub(super) fn other_libc(view: &View<'_>, found: &mut Found<'_>) {
     }
 }
 
-fn paths(copy: &Copy) -> impl Iterator<Item = &str> {
+pub(super) fn paths(copy: &Copy) -> impl Iterator<Item = &str> {
     copy.transfer.sources.iter().filter_map(|source| match source {
         SourcePath::Path(word) => Some(word.raw.as_str()),
         SourcePath::Heredoc(_) => None,
@@ -205,30 +205,66 @@ fn is_data(copy: &Copy) -> bool {
 /// What links with glibc in a stage: a tool, and how its programs become static.
 type Linker = Option<(&'static str, &'static str)>;
 
-fn linker(view: &View<'_>, stage: usize) -> Linker {
-    let text: String = view
-        .ancestors(stage)
-        .map(|stage| stage_text(view, stage.index))
-        .collect();
-    let has = |name: &str, actions: &[&str]| {
-        view.ancestors(stage).any(|stage| {
-            let mut scripts = view.stage(stage.index).filter_map(|item| item.script.as_ref());
-            scripts.any(|run| run.script.named(&[name]).any(|command| command.has_arg(actions)))
-        })
-    };
-    if text.contains("-static") || text.contains("musl") || text.contains("crt-static") {
+/// What is done in a stage, as far as it says what is linked with.
+#[derive(Clone, Copy, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is said, or not, by another instruction"
+)]
+struct Linking {
+    go: bool,
+    cargo: bool,
+    pip: bool,
+    statically: bool,
+    without_c: bool,
+    wasm: bool,
+}
+
+impl Linking {
+    fn of(view: &View<'_>, stage: usize) -> Self {
+        let mut all = Self::default();
+        for item in view.stage(stage) {
+            let says = |words: &[&str]| words.iter().any(|word| item.instruction.text.contains(word));
+            all.statically |= says(&["-static", "musl", "crt-static"]);
+            all.without_c |= says(&["CGO_ENABLED"]);
+            all.wasm |= says(&["wasm"]);
+            let Some(run) = &item.script else { continue };
+            let does = |name: &str, actions: &[&str]| {
+                let mut commands = run.script.commands.iter();
+                commands.any(|command| (name.is_empty() || command.name == name) && command.has_arg(actions))
+            };
+            all.go |= does("go", &["build", "install"]);
+            all.cargo |= does("cargo", &["build", "install"]);
+            all.pip |= does("", &["install"]);
+        }
+        all
+    }
+}
+
+fn linker(view: &View<'_>, stage: usize, known: &mut HashMap<usize, Linking>) -> Linker {
+    let mut all = Linking::default();
+    for each in view.ancestors(stage) {
+        let own = known.entry(each.index).or_insert_with(|| Linking::of(view, each.index));
+        all.go |= own.go;
+        all.cargo |= own.cargo;
+        all.statically |= own.statically;
+        all.without_c |= own.without_c;
+        all.wasm |= own.wasm;
+        all.pip |= each.index == stage && own.pip;
+    }
+    if all.statically {
         return None;
     }
-    if has("go", &["build", "install"]) && !text.contains("CGO_ENABLED") {
+    if all.go && !all.without_c {
         return Some(("go build", "set CGO_ENABLED=0"));
     }
-    if has("cargo", &["build", "install"]) && !text.contains("wasm") {
+    if all.cargo && !all.wasm {
         return Some((
             "cargo build",
             "build for a musl target, or take a Debian image for this stage",
         ));
     }
-    let pip = libc_is_python(view, stage) && has_pip(view, stage);
+    let pip = libc_is_python(view, stage) && all.pip;
     pip.then_some((PIP, "take Alpine for both stages, or Debian"))
 }
 
@@ -245,16 +281,6 @@ fn may_be_made_by(tool: &str, copy: &Copy) -> bool {
 
 fn libc_is_python(view: &View<'_>, stage: usize) -> bool {
     bottom(view, stage).starts_with("python:")
-}
-
-fn has_pip(view: &View<'_>, stage: usize) -> bool {
-    let mut scripts = view.stage(stage).filter_map(|item| item.script.as_ref());
-    scripts.any(|run| run.script.commands.iter().any(|command| command.has_arg(&["install"])))
-}
-
-fn stage_text(view: &View<'_>, stage: usize) -> String {
-    let texts = view.stage(stage).map(|item| item.instruction.text.as_str());
-    texts.flat_map(|text| [text, "\n"]).collect()
 }
 
 /// Commands for a shell in a stage that starts from nothing and brings none.
@@ -302,39 +328,13 @@ pub(super) fn no_shell(view: &View<'_>, found: &mut Found<'_>) {
     }
 }
 
-fn last_part(path: &str) -> &str {
+pub(super) fn last_part(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
-}
-
-/// USER by name where no file says who that is.
-pub(super) fn unknown_user(view: &View<'_>, found: &mut Found<'_>) {
-    for stage in view
-        .file
-        .stages
-        .iter()
-        .filter(|stage| stage.from.image.raw == "scratch")
-    {
-        let mut known = false;
-        for item in view.stage(stage.index).filter(|item| !item.onbuild) {
-            match item.kind {
-                Kind::Add(_) | Kind::Run(_) => known = true,
-                Kind::Copy(copy) => {
-                    let whole =
-                        |path: &str| path.contains("passwd") || ["etc", "", ".", "rootfs"].contains(&last_part(path));
-                    known |= paths(copy).any(whole) || copy.transfer.destination.raw.contains("/etc");
-                }
-                Kind::User(user) if !known && user.raw.starts_with(|first: char| first.is_ascii_alphabetic()) => {
-                    let message = format!("`{}` is in no /etc/passwd here: give the number", user.raw);
-                    found.say(item, user.span, message);
-                }
-                _ => {}
-            }
-        }
-    }
 }
 
 /// Go programs for the target that are compiled on it, under emulation.
 pub(super) fn emulated(view: &View<'_>, found: &mut Found<'_>) {
+    let mut said = HashSet::new();
     for (item, _, run) in view.runs().filter(|(item, ..)| !item.onbuild) {
         let Some(stage) = item.stage else { continue };
         if view.ancestors(stage).any(|stage| stage.from.platform.is_some()) {
@@ -350,6 +350,10 @@ pub(super) fn emulated(view: &View<'_>, found: &mut Found<'_>) {
             let message = "this compiles for any platform, but runs on the target's, emulated: FROM \
                            --platform=$BUILDPLATFORM lets it run on this machine's";
             found.word((item, run), command, None, message);
+            // The time of the stage is that of its first finding.
+            if said.insert(stage) {
+                found.costs(Measure::EmulatedTime, view.steps(stage), "emulated, this stage took {}");
+            }
         }
     }
 }
@@ -377,6 +381,7 @@ pub(super) fn common_base(view: &View<'_>, found: &mut Found<'_>) {
                     "the stage of line {line} installs the same on the same image: a stage that both are built on does it once"
                 );
                 found.word((item, run), command, None, message);
+                found.costs(Measure::Time, [item], "doing it again took {}");
             }
         }
     }

@@ -1,8 +1,8 @@
 //! All rules in the order of their codes.
 
 use super::{
-    Found, Rule, commands, copying, exposure, from, general, kiln, labels, languages, meaning, order, packages,
-    scripts, shells, stages, upkeep, users, weight,
+    Found, Rule, commands, copying, exposure, from, general, install, kiln, labels, languages, meaning, order,
+    packages, scripts, shells, stages, upkeep, users, weight,
 };
 use crate::finding::Severity::{self, Error, Info, Style, Warning};
 use crate::view::View;
@@ -112,7 +112,7 @@ pub const RULES: &[Rule] = &[
     rule("K1004", Warning, stages::near_miss),
     rule("K1005", Warning, stages::other_libc),
     rule("K1006", Error, stages::no_shell),
-    rule("K1007", Warning, stages::unknown_user),
+    rule("K1007", Warning, users::unknown),
     rule("K1008", Warning, meaning::forgotten),
     rule("K1009", Warning, meaning::no_build_tools),
     rule("K1010", Warning, meaning::no_expansion),
@@ -125,7 +125,7 @@ pub const RULES: &[Rule] = &[
     rule("K1017", Warning, meaning::apt_key),
     rule("K1018", Warning, meaning::closed_services),
     rule("K1019", Warning, meaning::no_updates),
-    rule("K2001", Info, kiln::sources_before_dependencies),
+    rule("K2001", Info, install::behind_sources),
     rule("K2002", Info, kiln::recursive_change),
     rule("K2003", Info, kiln::removed_later),
     rule("K2004", Info, weight::compilers),

@@ -4,7 +4,9 @@ use std::collections::HashSet;
 
 use kiln_dockerfile::ast::Word;
 
+use super::ANNOUNCED;
 use super::{Found, place};
+use crate::cost::Measure;
 use crate::finding::{Edit, Fix};
 use crate::shell::{Command, Script};
 use crate::view::{Item, RunScript, View};
@@ -61,6 +63,7 @@ pub(super) fn apt_lists(view: &View<'_>, found: &mut Found<'_>) {
         } else {
             append(view, item, script, "rm -rf /var/lib/apt/lists/*")
         };
+        found.costs(Measure::Announced, [item], ANNOUNCED);
     }
 }
 
@@ -128,6 +131,7 @@ fn leftovers(view: &View<'_>, found: &mut Found<'_>, what: &Leftover) {
         if let Some(command) = leaves(&script.script, what) {
             let clean = format!("{} {}", command.name, what.clean);
             *found.word((item, script), command, None, what.message) = append(view, item, script, &clean);
+            found.costs(Measure::Announced, [item], ANNOUNCED);
         }
     }
 }
@@ -206,6 +210,7 @@ pub(super) fn yarn_clean(view: &View<'_>, found: &mut Found<'_>) {
         }
         if let Some(command) = leaves(&script.script, &what) {
             *found.word((item, script), command, None, what.message) = append(view, item, script, "yarn cache clean");
+            found.costs(Measure::Announced, [item], ANNOUNCED);
         }
     }
 }

@@ -4,11 +4,15 @@ use std::collections::HashSet;
 
 use kiln_dockerfile::ast::{Kind, SourcePath};
 
-use super::Found;
 use super::stages::is_last;
 use super::upkeep::is_cached;
+use super::{ANNOUNCED, Found};
+use crate::cost::Measure;
 use crate::shell::{Command, Word};
 use crate::view::{Item, View};
+
+/// What the bytes of a step are that leaves more than it need.
+const ITS_LAYER: &str = "its layer has {}";
 
 /// Package managers: their names, what installs, and flags with a value that is no package.
 const MANAGERS: &[(&[&str], &[&str], &[&str])] = &[
@@ -92,6 +96,7 @@ pub(super) fn compilers(view: &View<'_>, found: &mut Found<'_>) {
                 tool.text
             );
             found.word((item, run), command, Some(tool), message);
+            found.costs(Measure::Bytes, [item], ITS_LAYER);
         }
     }
 }
@@ -138,6 +143,11 @@ pub(super) fn one_stage(view: &View<'_>, found: &mut Found<'_>) {
             let message = "the compiler, the sources and all caches are in the image that is shipped: compile in a \
                            stage of its own, and copy what runs";
             found.word((item, run), command, None, message);
+            found.costs(
+                Measure::Bytes,
+                view.steps(stage.index),
+                "all its steps together added {}",
+            );
             return;
         }
     }
@@ -196,12 +206,17 @@ fn no_mount(view: &View<'_>, found: &mut Found<'_>, tools: &[(&[&str], &[&str], 
                 command.name
             );
             found.word((item, script), command, None, message);
+            found.costs(Measure::Time, [item], "it took {}");
         }
     }
 }
 
 /// What npm fetched, in the image that is shipped.
 pub(super) fn npm_cache(view: &View<'_>, found: &mut Found<'_>) {
+    let source = &view.file.source;
+    if source.contains("npm_config_cache") || source.contains("NPM_CONFIG_CACHE") {
+        return;
+    }
     for (item, run, script) in view.runs().filter(|(item, ..)| !item.onbuild && is_last(view, item)) {
         let first = |command: &Command, words: &[&str]| {
             command
@@ -215,14 +230,14 @@ pub(super) fn npm_cache(view: &View<'_>, found: &mut Found<'_>) {
             command.name == "npm" && first(command, &["cache"])
                 || command.name == "rm" && command.args.iter().any(cache)
         };
-        let elsewhere = view.file.source.contains("npm_config_cache") || view.file.source.contains("NPM_CONFIG_CACHE");
-        if elsewhere || is_cached(&run.mounts, ".npm") || script.script.commands.iter().any(removes) {
+        if is_cached(&run.mounts, ".npm") || script.script.commands.iter().any(removes) {
             continue;
         }
         if let Some(command) = script.script.named(&["npm"]).find(installs) {
             let message =
                 "npm keeps what it fetched in /root/.npm: end with `npm cache clean --force`, or mount a cache there";
             found.word((item, script), command, None, message);
+            found.costs(Measure::Announced, [item], ANNOUNCED);
         }
     }
 }
@@ -261,6 +276,7 @@ pub(super) fn archive_stays(view: &View<'_>, found: &mut Found<'_>) {
             let message =
                 format!("`{name}` stays in the layer beside what was in it: remove it in the same RUN, or use ADD");
             found.word((item, script), command, None, message);
+            found.costs(Measure::Bytes, [item], ITS_LAYER);
         }
     }
 }
@@ -289,23 +305,25 @@ fn fetched(command: &Command) -> Option<&str> {
 
 /// A RUN that only takes away what layers below it hold.
 pub(super) fn only_removes(view: &View<'_>, found: &mut Found<'_>) {
-    for (item, run, script) in view.runs().filter(|(item, ..)| !item.onbuild) {
+    // Those with an earlier RUN, which brought something that could be meant.
+    let mut begun = HashSet::new();
+    for (item, run, script) in view.runs() {
+        let before = !begun.insert(item.stage);
+        if item.onbuild {
+            continue;
+        }
         let stays = item.stage.is_some_and(|stage| view.is_built_on(stage));
         let commands = &script.script.commands;
-        if stays && run.mounts.is_empty() && before(view, item) && !commands.is_empty() && commands.iter().all(cleans) {
+        let does = |command: &&Command| !matches!(command.name.as_str(), "true" | ":" | "set");
+        let Some(first) = commands.iter().find(does) else {
+            continue;
+        };
+        if stays && run.mounts.is_empty() && commands.iter().filter(does).all(cleans) && before {
             let message =
                 "this frees nothing: what it removes is in the layers before it. Do it in the RUN that brings it";
-            found.word((item, script), &commands[0], None, message);
+            found.word((item, script), first, None, message);
         }
     }
-}
-
-/// Whether an earlier instruction of the stage brought something that could be meant.
-fn before(view: &View<'_>, item: &Item<'_>) -> bool {
-    let start = item.instruction.span.start;
-    let Some(stage) = item.stage else { return false };
-    let brings = |other: &Item<'_>| other.instruction.span.start < start && other.script.is_some();
-    view.stage(stage).any(brings)
 }
 
 /// Whether a command does nothing but clean up.
@@ -331,7 +349,6 @@ fn cleans(command: &Command) -> bool {
         }
         "apk" => command.has_arg(&["del"]),
         "npm" | "yarn" => command.has_arg(&["cache"]) && command.has_arg(&["clean"]),
-        "true" | ":" | "set" => true,
         _ => false,
     }
 }
@@ -352,7 +369,7 @@ const UNWANTED: &[(&str, &str)] = &[
 ];
 
 /// Their names.
-pub(crate) fn unwanted() -> impl Iterator<Item = &'static str> {
+pub(super) fn unwanted() -> impl Iterator<Item = &'static str> {
     UNWANTED.iter().map(|(name, _)| *name)
 }
 
@@ -365,7 +382,7 @@ pub(super) fn not_ignored(view: &View<'_>, found: &mut Found<'_>) {
             SourcePath::Heredoc(_) => false,
         })
     };
-    let all = view.items.iter().find(|item| match item.kind {
+    let all = view.items().find(|item| match item.kind {
         Kind::Copy(copy) => copy.from.is_none() && whole(&copy.transfer.sources),
         Kind::Add(add) => whole(&add.transfer.sources),
         _ => false,

@@ -37,6 +37,13 @@ fn many_of_everything() {
     ] {
         check(&format!("FROM a\n{}", line.repeat(10_000)));
     }
+    for line in [
+        "RUN npm ci\n",
+        "ARG B\nRUN yum install -y a-${B}\n",
+        "FROM a AS b\nCOPY --from=c a b\n",
+    ] {
+        check(&format!("FROM a\n{}", line.repeat(4_000)));
+    }
     check(&format!("FROM a\nRUN {}\n", "(".repeat(60_000)));
     check(&format!("FROM a\nRUN {}\n", "((a".repeat(10_000)));
     check(&format!("FROM a\nRUN {}\n", "$((a".repeat(10_000)));

@@ -1,6 +1,6 @@
 //! What the fixes of single rules write, and what they leave alone.
 
-use kiln_lint::{Base, Config, Known, Manager, Safety, Versions, fix, lint};
+use kiln_lint::{Base, Config, Context, Known, Manager, Safety, Versions, fix, lint};
 
 /// A fix with all other rules silent, and only safe ones where that is said.
 fn fixed(rule: &str, text: &str, allowed: Safety, known: Known) -> String {
@@ -38,6 +38,111 @@ fn kept(rule: &str, text: &str) {
         "{text}"
     );
     careful(rule, text, text);
+}
+
+/// What unsafe fixes of K2001 write where the context has these files.
+fn reordered(text: &str, names: &[&str], ignore: Option<&str>) -> String {
+    let known = Context::asked().filter(|name| names.contains(name)).collect();
+    let context = Context {
+        ignore: ignore.map(str::to_owned),
+        names: known,
+        ..Context::default()
+    };
+    let mut config = Config {
+        context: Some(context),
+        ..Config::default()
+    };
+    let others = kiln_lint::RULES.iter().filter(|rule| rule.code != "K2001");
+    config.ignored.extend(others.map(|rule| rule.code.to_owned()));
+    assert_eq!(fix(text, &config, Safety::Safe).text, text);
+    let fixed = fix(text, &config, Safety::Unsafe);
+    assert_eq!(fixed.dropped, [""; 0], "{text}");
+    assert_eq!(fixed.text == text, fixed.applied == 0);
+    if fixed.applied > 0 {
+        assert!(
+            lint(&fixed.text, &config).iter().all(|each| each.code != "K2001"),
+            "{}",
+            fixed.text
+        );
+    }
+    fixed.text
+}
+
+#[test]
+fn dependencies_first() {
+    for (before, names, after) in [
+        (
+            "FROM node:20\nWORKDIR /app\nCOPY . .\nRUN npm ci\nRUN npm run build\n",
+            &["package.json", "package-lock.json"][..],
+            "FROM node:20\nWORKDIR /app\nCOPY package.json package-lock.json ./\nRUN npm ci\nCOPY . .\nRUN npm run build\n",
+        ),
+        (
+            "FROM node:20\nWORKDIR /app\n# all\nCOPY --chown=1:1 --link . /app/\n\nRUN --mount=type=cache,target=/c yarn install \\\n  && yarn cache clean\n",
+            &["package.json", ".yarnrc.yml"],
+            "FROM node:20\nWORKDIR /app\n# all\nCOPY --chown=1:1 --link package.json .yarnrc.yml /app/\nRUN --mount=type=cache,target=/c yarn install \\\n  && yarn cache clean\nCOPY --chown=1:1 --link . /app/\n\n",
+        ),
+        (
+            "FROM python:3\r\nCOPY ./ .\r\nRUN pip install --no-cache-dir -r requirements.txt\r\nCMD [\"x\"]\r\n",
+            &["requirements.txt", ".venv"],
+            "FROM python:3\r\nCOPY requirements.txt ./\r\nRUN pip install --no-cache-dir -r requirements.txt\r\nCOPY ./ .\r\nCMD [\"x\"]\r\n",
+        ),
+        (
+            "FROM golang:1\nWORKDIR /\nCOPY . /\nRUN go mod download\nRUN go build\n",
+            &["go.mod", "go.sum"],
+            "FROM golang:1\nWORKDIR /\nCOPY go.mod go.sum /\nRUN go mod download\nCOPY . /\nRUN go build\n",
+        ),
+    ] {
+        assert_eq!(reordered(before, names, None), after);
+    }
+}
+
+#[test]
+fn dependencies_that_stay_behind() {
+    let npm = &["package.json", "package-lock.json"][..];
+    for (lines, names) in [
+        // What they are is not there, or what lies in the context would go over them, or is needed for them.
+        ("COPY . .\nRUN npm ci\n", &["package-lock.json"][..]),
+        ("COPY . .\nRUN npm ci\n", &["package.json", "node_modules"]),
+        ("COPY . .\nRUN npm ci\n", &["package.json", "packages"]),
+        // The RUN does more, or with more.
+        ("COPY . .\nRUN npm ci && npm run build\n", npm),
+        ("COPY . .\nRUN npm ci; ls | cat > /files\n", npm),
+        ("COPY . .\nRUN npm install $MORE\n", npm),
+        ("COPY . .\nRUN npm install -g .\n", npm),
+        ("COPY . .\nRUN --mount=type=bind,target=/x npm ci\n", npm),
+        ("COPY . .\nRUN <<E\nnpm ci\nE\n", npm),
+        (
+            "COPY . .\nRUN pip install -r requirements.txt -e .\n",
+            &["requirements.txt"],
+        ),
+        (
+            "COPY . .\nRUN pip install -r requirements.txt .\n",
+            &["requirements.txt"],
+        ),
+        (
+            "COPY . .\nRUN pip install -r requirements.txt -r more.txt\n",
+            &["requirements.txt"],
+        ),
+        ("COPY . .\nRUN composer install\n", &["composer.json"]),
+        ("COPY . .\nRUN poetry install\n", &["pyproject.toml"]),
+        // Something stands between them, or the files go elsewhere.
+        ("COPY . .\nRUN make\nRUN npm ci\n", npm),
+        ("COPY . .\nENV A=1\nRUN npm ci\n", npm),
+        ("COPY . /src\nRUN npm ci\n", npm),
+        ("COPY . /\nRUN npm ci\n", npm),
+        ("COPY . more .\nRUN npm ci\n", npm),
+        ("COPY --exclude=x . .\nRUN npm ci\n", npm),
+        ("COPY [\".\", \".\"]\nRUN npm ci\n", npm),
+        // A comment speaks of it.
+        ("COPY . .\n# why\nRUN npm ci\n", npm),
+    ] {
+        let text = format!("FROM node:20\nWORKDIR /app\n{lines}");
+        assert_eq!(reordered(&text, names, None), text);
+    }
+    let text = "FROM node:20\nCOPY . .\nRUN npm ci\n";
+    assert_eq!(reordered(text, npm, Some("package.json\n")), text);
+    let names = &["package.json", "node_modules"];
+    assert_ne!(reordered(text, names, Some("node_modules\n")), text);
 }
 
 #[test]

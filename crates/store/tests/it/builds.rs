@@ -67,6 +67,8 @@ fn steps_are_remembered_by_number() {
         began: Some(std::time::Duration::from_millis(7)),
         duration: std::time::Duration::from_millis(7),
         made,
+        lineage: Some([7; 32]),
+        emulated: index == 2,
     };
     let first = step(1, "first", None, Some((build, 12)));
     let second = step(2, "second", Some((3, 4)), None);

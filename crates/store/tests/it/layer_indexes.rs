@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kiln_image::Digest;
-use kiln_store::{BuildStep, Cap, Record};
+use kiln_store::{BuildStep, Cap, Record, Took};
 
 use super::support::{add_step, key, prune, store};
 
@@ -43,6 +43,8 @@ fn the_newest_build_says_where_a_layer_was_made() {
         began: None,
         duration: Duration::ZERO,
         made: Some((first, 0)),
+        lineage: Some([3; 32]),
+        emulated: false,
     };
     store.put_step(later, &step).unwrap();
     let maker = store.maker(&layer).unwrap().unwrap();
@@ -54,6 +56,35 @@ fn the_newest_build_says_where_a_layer_was_made() {
         [("RUN".to_owned(), layer.clone(), size)]
     );
     assert_eq!(store.layers_of_build(first).unwrap(), []);
+    // What was cached took what its record says, and what ran what it took; a layer that is gone has no size.
+    let ran = BuildStep {
+        index: 1,
+        outcome: "done".to_owned(),
+        duration: Duration::from_secs(2),
+        made: None,
+        emulated: true,
+        ..step
+    };
+    let last = store.begin_build("last").unwrap();
+    store.put_step(last, &ran).unwrap();
+    let took = store.took(&[3; 32]).unwrap();
+    let figures = |took: &Took| {
+        (
+            took.build,
+            took.duration.as_secs(),
+            took.layer.clone(),
+            took.emulated,
+            took.ran,
+        )
+    };
+    assert_eq!(
+        took.iter().map(figures).collect::<Vec<_>>(),
+        [
+            (last, 2, None, true, true),
+            (later, 0, Some((layer.clone(), size)), false, false)
+        ]
+    );
+    assert_eq!(store.took(&[4; 32]).unwrap(), []);
     let other = add_step(&store, 2, "other");
     let elsewhere = Record::new(other.clone(), first, "COPY", Duration::ZERO);
     store.put_record(&key(2), &elsewhere).unwrap();

@@ -115,6 +115,8 @@ const LATER_COLUMNS: &[(&str, &str)] = &[
     ("steps", "made_by"),
     ("steps", "made_at"),
     ("steps", "began_ms"),
+    ("steps", "lineage"),
+    ("steps", "emulated"),
 ];
 
 #[test]

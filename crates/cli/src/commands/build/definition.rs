@@ -99,6 +99,7 @@ impl DefinitionArgs {
         let processors = || std::thread::available_parallelism().map_or(1, NonZero::get);
         Ok(Request {
             dockerfile: Source::default(),
+            file: None,
             context: None,
             context_time: None,
             ignore: None,
@@ -149,6 +150,7 @@ impl DefinitionArgs {
         };
         let mut inputs = bringer.find(&wanted)?;
         request.dockerfile.clone_from(&inputs.dockerfile);
+        request.file.clone_from(&inputs.file);
         request.context.clone_from(&inputs.context);
         request.context_time = inputs.brought.as_ref().and_then(|brought| brought.time);
         request.ignore = inputs.ignore.take();

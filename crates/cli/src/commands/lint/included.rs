@@ -55,6 +55,7 @@ fn of_problem(source: &Source, problem: Diagnostic) -> Finding {
         line: u32::try_from(line).unwrap_or(u32::MAX),
         fix: None,
         unfixed: None,
+        cost: None,
     }
 }
 

@@ -23,6 +23,7 @@ use kiln_dockerfile::include::LARGEST;
 use kiln_lint::{Config, Finding, Safety};
 
 use self::entry::{Entry, Kind};
+use crate::engine::Costs;
 use crate::failure::{FAILED, Failure, Outcome};
 use crate::report::Reporter;
 use crate::settings::Settings;
@@ -164,6 +165,7 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
         baseline::leave_out(path, &mut linted)?;
     }
     if !args.diff {
+        measure(&mut linted, settings);
         terminal::print(format.show(&linted, &reporter))?;
     }
     let mut findings = linted.iter().flat_map(|file| &file.findings);
@@ -171,6 +173,18 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
         return Ok(());
     }
     Err(Failure::silent(FAILED))
+}
+
+/// Puts in what builds measured; where these cannot be asked, that is said, and the findings are what they are.
+fn measure(linted: &mut [Linted], settings: &Settings) {
+    let costs = Costs::new(settings);
+    let measured = linted.iter_mut().try_for_each(|linted| match &linted.path {
+        Some(path) => costs.measure(path, &linted.file, &mut linted.findings),
+        None => Ok(()),
+    });
+    if let Err(error) = measured {
+        terminal::warn(format!("what builds measured is not shown: {error}"));
+    }
 }
 
 impl Args {

@@ -4,14 +4,15 @@ use std::collections::HashMap;
 
 use kiln_dockerfile::ast::Span;
 use kiln_image::Digest;
-use kiln_lint::{Finding, Safety, Severity};
+use kiln_lint::{Amount, Cost, Finding, Safety, Severity};
 use serde_json::{Value, json};
 
 use super::{each, place};
 use crate::commands::lint::Linted;
+use crate::time;
 
-/// An array; `line` is that of the instruction, as hadolint says it, `start` and `end` say more, `also`, `fix` and `unfixed`
-/// are Kiln's.
+/// An array; `line` is that of the instruction, as hadolint says it, `start` and `end` say more, `also`, `fix`, `cost`
+/// and `unfixed` are Kiln's.
 pub(super) fn hadolint(linted: &[Linted]) -> String {
     let mut findings = Vec::new();
     each(linted, |file, finding| {
@@ -33,12 +34,29 @@ pub(super) fn hadolint(linted: &[Linted]) -> String {
         if let Some(also) = finding.also {
             value["also"] = json!(also);
         }
+        if let Some(cost) = finding.cost.as_ref().and_then(cost) {
+            value["cost"] = cost;
+        }
         if let Some(why) = &finding.unfixed {
             value["unfixed"] = json!(why);
         }
         findings.push(value);
     });
     format!("{}\n", Value::Array(findings))
+}
+
+/// What builds measured; `None` where they did not.
+pub(super) fn cost(cost: &Cost) -> Option<Value> {
+    let measured = cost.measured.as_ref()?;
+    Some(match measured.amount {
+        Amount::Bytes(bytes) => json!({"bytes": bytes, "build": measured.build}),
+        Amount::Time(duration) => json!({
+            "seconds": time::seconds(duration),
+            "build": measured.build,
+            "ran": measured.ran,
+            "builds": measured.of,
+        }),
+    })
 }
 
 fn edit_value(span: Span, text: &str) -> Value {

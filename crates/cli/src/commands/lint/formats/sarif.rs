@@ -6,7 +6,7 @@ use kiln_dockerfile::checks;
 use kiln_lint::{Finding, Severity};
 use serde_json::{Map, Value, json};
 
-use super::json::Fingerprints;
+use super::json::{self, Fingerprints};
 use super::{each, place};
 use crate::commands::lint::Linted;
 use crate::format::encoding;
@@ -89,6 +89,9 @@ fn result(file: &Linted, finding: &Finding, rule: usize, print: &str) -> Value {
             "description": {"text": fix.title},
             "artifactChanges": [{"artifactLocation": artifact, "replacements": replacements}],
         }]);
+    }
+    if let Some(cost) = finding.cost.as_ref().and_then(json::cost) {
+        value["properties"] = json!({"cost": cost});
     }
     value
 }
