@@ -53,6 +53,22 @@ struct Piece {
 impl Part {
     /// Reads the layers down to where all goals are settled.
     pub(crate) fn read(store: &Store, layers: &dyn Layers, goals: &[Goal]) -> StepResult<Self> {
+        let part = Self::read_until(store, layers, goals, |_| false)?;
+        Ok(part.expect("nothing ends it"))
+    }
+
+    /// The same; `None` as soon as one is a directory that hides nothing of lower layers: all are wanted then, which are
+    /// better fetched together.
+    pub(crate) fn read_files(store: &Store, layers: &dyn Layers, goals: &[Goal]) -> StepResult<Option<Self>> {
+        Self::read_until(store, layers, goals, |look| *look == Look::OpenDirectory)
+    }
+
+    fn read_until(
+        store: &Store,
+        layers: &dyn Layers,
+        goals: &[Goal],
+        ends: fn(&Look) -> bool,
+    ) -> StepResult<Option<Self>> {
         let mut wanted = Wanted::default();
         for goal in goals {
             wanted.add(&goal.path);
@@ -62,10 +78,13 @@ impl Part {
                 store,
                 layers,
                 goals,
+                ends,
                 wanted: &mut wanted,
             };
-            if let Some(pieces) = reading.run()? {
-                return Ok(Self { pieces });
+            match reading.run()? {
+                Outcome::Read(pieces) => return Ok(Some(Self { pieces })),
+                Outcome::Ended => return Ok(None),
+                Outcome::MoreIsWanted => {}
             }
             if wanted.count() > MOST_PATHS {
                 wanted = Wanted::all();
@@ -100,12 +119,20 @@ struct Reading<'r> {
     store: &'r Store,
     layers: &'r dyn Layers,
     goals: &'r [Goal],
+    ends: fn(&Look) -> bool,
     wanted: &'r mut Wanted,
 }
 
+/// What reading came to.
+enum Outcome {
+    Read(Vec<Piece>),
+    /// It turned out on the way that more is wanted: what was read has not all of it.
+    MoreIsWanted,
+    Ended,
+}
+
 impl Reading<'_> {
-    /// `None` if it turned out on the way that more is wanted: what was read has not all of it.
-    fn run(self) -> StepResult<Option<Vec<Piece>>> {
+    fn run(self) -> StepResult<Outcome> {
         let mut pieces: Vec<Piece> = Vec::new();
         let mut depends = false;
         for number in (0..self.layers.count()).rev() {
@@ -120,11 +147,12 @@ impl Reading<'_> {
             }
             pieces.push(piece);
             match self.look(&pieces, number == 0)? {
+                look if (self.ends)(&look) => return Ok(Outcome::Ended),
                 Look::Settled if !depends => break,
-                Look::Settled | Look::Open => {}
+                Look::Settled | Look::Open | Look::OpenDirectory => {}
                 Look::Elsewhere(path) => {
                     self.wanted.add(&path);
-                    return Ok(None);
+                    return Ok(Outcome::MoreIsWanted);
                 }
             }
         }
@@ -135,9 +163,9 @@ impl Reading<'_> {
         }
         if completed.is_err() && !self.wanted.is_all() {
             *self.wanted = Wanted::all();
-            return Ok(None);
+            return Ok(Outcome::MoreIsWanted);
         }
-        completed.map(|()| Some(pieces))
+        completed.map(|()| Outcome::Read(pieces))
     }
 
     fn piece(&self, number: usize) -> StepResult<Piece> {

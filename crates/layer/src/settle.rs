@@ -21,8 +21,10 @@ const MOST_LINKS: usize = 40;
 pub enum Look {
     /// Whatever lower layers have, it changes nothing: not even that there is nothing.
     Settled,
-    /// Lower layers may have something of it.
+    /// There is nothing so far, and lower layers may have something.
     Open,
+    /// It is a directory, in which lower layers may have something.
+    OpenDirectory,
     /// It leads through this path, which is not one of those that are wanted: nothing is known of it.
     Elsewhere(PathBuf),
 }
@@ -130,7 +132,11 @@ impl Walk<'_> {
         if !self.wanted.covers(&here.path) {
             return Ok(Look::Elsewhere(path_of(&here.path).to_owned()));
         }
-        Ok(if here.is_closed { Look::Settled } else { Look::Open })
+        Ok(if here.is_closed {
+            Look::Settled
+        } else {
+            Look::OpenDirectory
+        })
     }
 
     /// A path, and what is to come below it.

@@ -66,7 +66,7 @@ impl Solver<'_> {
         let target = Target::new(root, copy, local)?.beside(common.map(|common| &common.files));
         match &copy.from {
             CopyFrom::Inline(content) => target.inline(content),
-            CopyFrom::Step(step) => self.with_tree(*step, |tree| {
+            CopyFrom::Step(step) => self.with_source(copy, *step, |tree| {
                 copy.sources.iter().try_for_each(|word| target.word(tree, word))
             }),
         }
@@ -95,7 +95,7 @@ impl Solver<'_> {
     }
 
     /// The source of a tree, for messages.
-    fn place(&self, step: Option<StepId>) -> String {
+    pub(super) fn place(&self, step: Option<StepId>) -> String {
         let Some(id) = step else {
             return "scratch, which is empty".to_owned();
         };

@@ -82,6 +82,7 @@ impl<'a> Solver<'a> {
             results,
             quiet: super::Quiet::default(),
             ahead: super::Ahead::default(),
+            parts: super::Parts::default(),
             left: Left::default(),
             ..*self
         }

@@ -14,6 +14,7 @@ mod file;
 mod left;
 mod mounts;
 mod parents;
+mod parts;
 mod quiet;
 mod runs;
 mod schedule;
@@ -41,6 +42,7 @@ use crate::session::Session;
 use crate::waiting::{self, Share};
 use ahead::Ahead;
 use clock::Clock;
+use parts::Parts;
 use quiet::Quiet;
 
 /// The result of a step.
@@ -75,6 +77,7 @@ pub(crate) struct Solver<'a> {
     results: schedule::Results,
     quiet: Quiet,
     ahead: Ahead,
+    parts: Parts,
     left: left::Left,
 }
 
@@ -104,6 +107,7 @@ impl<'a> Solver<'a> {
             results: schedule::Results::new(plan.steps.len()),
             quiet: Quiet::default(),
             ahead: Ahead::default(),
+            parts: Parts::default(),
             left: left::Left::default(),
         }
     }
@@ -118,6 +122,7 @@ impl<'a> Solver<'a> {
             results: schedule::Results::new(self.plan.steps.len()),
             quiet: Quiet::default(),
             ahead: Ahead::default(),
+            parts: Parts::default(),
             left: self.left.anew(),
             ..*self
         }
