@@ -2,8 +2,11 @@
 
 use kiln_image::Platform;
 use kiln_plan::{Exec, MountKind, Network, Sharing, StepId};
-use kiln_store::LayerId;
+use kiln_store::{BuildId, LayerId};
 use serde::{Deserialize, Serialize};
+
+use crate::builder::Builder;
+use crate::error::{Error, StepError};
 
 /// The most that is unpacked of a note, in bytes.
 const MOST: usize = 64 << 20;
@@ -83,6 +86,16 @@ pub(crate) enum NotedKind {
         content: String,
         mode: u32,
     },
+}
+
+impl Builder {
+    /// The steps of a build that stand on no other, by number, with their layers, the lowest first: the images that stages begin
+    /// with or copy from, whether or not their layers are in the store. None of a build of which that is not known.
+    pub fn lowest_steps(&self, build: BuildId) -> Result<Vec<(usize, Vec<LayerId>)>, Error> {
+        let bytes = self.store.places(build).map_err(StepError::from)?;
+        let places = bytes.and_then(|bytes| Places::from_bytes(&bytes)).unwrap_or_default();
+        Ok(places.lowest().collect())
+    }
 }
 
 impl Around {
@@ -167,6 +180,12 @@ impl Places {
 
     pub(crate) fn get(&self, step: usize) -> Option<&Noted> {
         self.0.iter().find(|noted| noted.step == step)
+    }
+
+    /// The steps that stand on nothing, images above all, each with its layers, the lowest first.
+    pub(crate) fn lowest(&self) -> impl Iterator<Item = (usize, Vec<LayerId>)> {
+        let lowest = self.0.iter().filter(|noted| noted.root.is_none());
+        lowest.filter_map(|noted| Some((noted.step, self.tree(Some(noted.step))?)))
     }
 
     /// The file tree that a step made, lowest layer first; scratch for none, and `None` if it came to no end.

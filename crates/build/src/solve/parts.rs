@@ -22,7 +22,10 @@ use crate::session::Task;
 
 /// What was read of trees, by the step that they come from and what is wanted of them. None of those that all is wanted of.
 #[derive(Default)]
-pub(super) struct Parts(Mutex<HashMap<(StepId, Vec<Goal>), Option<Arc<Part>>>>);
+pub(super) struct Parts(Mutex<HashMap<Wanted, Option<Arc<Part>>>>);
+
+/// The step that files come from, and the files.
+type Wanted = (StepId, Vec<Goal>);
 
 impl Solver<'_> {
     /// Makes sure that what the step copies from `input` is there, if not all of that must be; whether it is.

@@ -27,13 +27,13 @@ fn forward(registry: &str, head: &Head, body: &mut dyn Read) -> io::Result<Answe
     let mut stream = TcpStream::connect(registry)?;
     // What a HEAD is answered with is a body's length: the server leaves the body out.
     let method = if head.method == "HEAD" { "GET" } else { &head.method };
-    let mut request = format!("{method} {} HTTP/1.0\r\n", head.path);
+    write!(stream, "{method} {} HTTP/1.0\r\n", head.path)?;
     for (name, value) in head.headers() {
         if !name.eq_ignore_ascii_case("connection") {
-            request += &format!("{name}: {value}\r\n");
+            write!(stream, "{name}: {value}\r\n")?;
         }
     }
-    stream.write_all(format!("{request}\r\n").as_bytes())?;
+    stream.write_all(b"\r\n")?;
     io::copy(body, &mut stream)?;
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
