@@ -6,6 +6,7 @@ use kiln_store::{BuildId, LayerId};
 use serde::{Deserialize, Serialize};
 
 use crate::builder::Builder;
+use crate::context::NotedContext;
 use crate::error::{Error, StepError};
 
 /// The most that is unpacked of a note, in bytes.
@@ -59,6 +60,14 @@ pub(crate) enum NotedKind {
         source: String,
         writable: bool,
     },
+    /// Of a local context.
+    Local {
+        context: NotedContext,
+        source: String,
+        writable: bool,
+        /// Of what was there.
+        digest: [u8; 32],
+    },
     Cache {
         /// Its name in the store, if it is known.
         name: Option<String>,
@@ -81,6 +90,9 @@ pub(crate) enum NotedKind {
     },
     Ssh {
         id: String,
+        mode: u32,
+        uid: u32,
+        gid: u32,
     },
     Inline {
         content: String,
@@ -99,11 +111,15 @@ impl Builder {
 }
 
 impl Around {
-    /// `name` gives the name of a cache mount in the store.
-    pub(crate) fn of(exec: &Exec, name: &dyn Fn(&MountKind) -> Option<String>) -> Self {
+    /// `name` gives the name of a cache mount in the store, `local` what there is to note of a mount of a local context.
+    pub(crate) fn of(
+        exec: &Exec,
+        name: &dyn Fn(&MountKind) -> Option<String>,
+        local: &dyn Fn(&MountKind) -> Option<NotedKind>,
+    ) -> Self {
         let mount = |mount: &kiln_plan::Mount| NotedMount {
             target: mount.target.clone(),
-            kind: NotedKind::of(&mount.kind, name),
+            kind: local(&mount.kind).unwrap_or_else(|| NotedKind::of(&mount.kind, name)),
         };
         Self {
             platform: exec.platform.to_string(),
@@ -158,7 +174,12 @@ impl NotedKind {
                 id: id.clone(),
                 variable: variable.clone(),
             },
-            MountKind::Ssh { id, .. } => Self::Ssh { id: id.clone() },
+            MountKind::Ssh { id, mode, uid, gid, .. } => Self::Ssh {
+                id: id.clone(),
+                mode: *mode,
+                uid: *uid,
+                gid: *gid,
+            },
             MountKind::Inline { content, mode } => Self::Inline {
                 content: content.clone(),
                 mode: *mode,

@@ -12,6 +12,7 @@ mod devices;
 mod exec;
 mod file;
 mod left;
+mod local;
 mod mounts;
 mod parents;
 mod parts;
@@ -21,10 +22,12 @@ mod schedule;
 mod share;
 mod sources;
 
+pub(crate) use agent::Forwarded;
 pub(crate) use cache_id::owner;
 pub(crate) use caches::set_owner;
 pub(crate) use exec::network;
 pub(crate) use left::LeftBy;
+pub(crate) use local::copy_if_same;
 pub(crate) use sources::Tree;
 
 use std::sync::Arc;
@@ -42,6 +45,7 @@ use crate::session::Session;
 use crate::waiting::{self, Share};
 use ahead::Ahead;
 use clock::Clock;
+use local::Bound;
 use parts::Parts;
 use quiet::Quiet;
 
@@ -78,6 +82,7 @@ pub(crate) struct Solver<'a> {
     quiet: Quiet,
     ahead: Ahead,
     parts: Parts,
+    bound: Bound,
     left: left::Left,
 }
 
@@ -108,6 +113,7 @@ impl<'a> Solver<'a> {
             quiet: Quiet::default(),
             ahead: Ahead::default(),
             parts: Parts::default(),
+            bound: Bound::default(),
             left: left::Left::default(),
         }
     }
@@ -123,6 +129,7 @@ impl<'a> Solver<'a> {
             quiet: Quiet::default(),
             ahead: Ahead::default(),
             parts: Parts::default(),
+            bound: Bound::default(),
             left: self.left.anew(),
             ..*self
         }
