@@ -348,6 +348,7 @@ fn missing(mount: &NotedMount) -> String {
             };
             format!("nothing is mounted at {target}: {what} is not what it was when the step ran; build it again")
         }
+        NotedKind::Cache { id, .. } => format!("the cache mount `{id}` is not at {target}: it was removed since"),
         _ => format!("nothing is mounted at {target}: what was there is not in the store any more"),
     }
 }
