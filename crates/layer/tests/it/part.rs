@@ -10,7 +10,9 @@ use crate::tree::{archive, describe};
 
 fn wanted(paths: &[&str]) -> Wanted {
     let mut wanted = Wanted::default();
-    paths.iter().for_each(|path| wanted.add(Path::new(path)));
+    for path in paths {
+        wanted.add(Path::new(path));
+    }
     wanted
 }
 
