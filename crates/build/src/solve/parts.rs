@@ -20,6 +20,9 @@ use crate::images::Images;
 use crate::part::{Goal, Layers, Part};
 use crate::session::Task;
 
+/// Of more layers some must become one before they are mounted, for which all must be there.
+const MOST_LAYERS: usize = 500;
+
 /// What was read of trees, by the step that they come from and what is wanted of them. None of those that all is wanted of.
 #[derive(Default)]
 pub(super) struct Parts(Mutex<HashMap<Wanted, Option<Arc<Part>>>>);
@@ -91,7 +94,7 @@ impl Solver<'_> {
             return Ok(None);
         };
         let tree = self.result(from);
-        if self.images.are_in_store(tree.layers())? {
+        if tree.layers().len() > MOST_LAYERS || self.images.are_in_store(tree.layers())? {
             return Ok(None);
         }
         for layer in tree.layers() {
