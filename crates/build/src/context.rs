@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use kiln_dockerfile::ignore::Ignore;
 use rustix::fs::{Mode, OFlags};
+use serde::{Deserialize, Serialize};
 
 use crate::error::{MissingCause, StepError, StepResult};
 use crate::request::Request;
@@ -18,6 +19,15 @@ pub(crate) struct Context {
     pub(crate) root: OwnedFd,
     path: PathBuf,
     ignore: Option<(Ignore, IgnoreFile)>,
+    main: bool,
+}
+
+/// What is needed to open a context again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct NotedContext {
+    pub(crate) path: PathBuf,
+    /// Text and name of its ignore file.
+    ignore: Option<(String, String)>,
     main: bool,
 }
 
@@ -38,20 +48,39 @@ impl Context {
             request.named_contexts.get(name)
         };
         let path = path.ok_or_else(|| no_context(name))?;
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root = rustix::fs::open(path, flags, Mode::empty()).map_err(StepError::errno("open the context", path))?;
         let ignore = if main {
             request.ignore.clone()
         } else {
             own_ignore_file(path)?
         };
+        Self::at(path, ignore, main)
+    }
+
+    fn at(path: &Path, ignore: Option<(String, String)>, main: bool) -> StepResult<Self> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = rustix::fs::open(path, flags, Mode::empty()).map_err(StepError::errno("open the context", path))?;
         let ignore = ignore.map(|(text, name)| parse_ignore(text, name)).transpose()?;
         Ok(Self {
             root,
-            path: path.clone(),
+            path: path.to_owned(),
             ignore,
             main,
         })
+    }
+
+    /// Enough to open it again from anywhere, as long as it is where it is.
+    pub(crate) fn noted(&self) -> Option<NotedContext> {
+        let ignore = self.ignore.as_ref();
+        Some(NotedContext {
+            path: std::fs::canonicalize(&self.path).ok()?,
+            ignore: ignore.map(|(_, file)| (file.text.clone(), file.name.clone())),
+            main: self.main,
+        })
+    }
+
+    /// Opens one that was noted, with the ignore file that it had.
+    pub(crate) fn again(noted: &NotedContext) -> StepResult<Self> {
+        Self::at(&noted.path, noted.ignore.clone(), noted.main)
     }
 
     /// For messages.

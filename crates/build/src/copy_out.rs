@@ -3,14 +3,15 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use kiln_dockerfile::suggest;
 use kiln_image::Platform;
 use kiln_layer::{CopyOptions, PackOptions, copy_tree, pack_path};
-use kiln_sandbox::{Overlay, open_in_root};
+use kiln_sandbox::open_in_root;
+use kiln_store::{LayerDir, LayerId};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, statat};
 use rustix::io::Errno;
 
@@ -19,13 +20,14 @@ use crate::cancel::Cancel;
 use crate::error::{Error, Missing, MissingCause, StepError, StepResult};
 use crate::event::Sink;
 use crate::images::Images;
-use crate::run::find;
+use crate::part::{self, Goal, Part};
 use crate::session::Tasks;
+use crate::source::{self, OfSource};
 
 /// What is copied out of an image.
 #[derive(Debug, Clone)]
 pub struct CopyOut {
-    /// The image: its ID, or its name; fetched if the store does not have it.
+    /// The image, as people write where one is: see [`Builder::locate`]. What the store does not have is read where it is.
     pub image: String,
     /// For which platform; of several in the store this machine's where not given.
     pub platform: Option<Platform>,
@@ -58,7 +60,8 @@ impl std::fmt::Debug for CopyTo<'_> {
 }
 
 impl Builder {
-    /// Copies a file or directory of an image, whose layers are laid over one another for it: no other file is read.
+    /// Copies a file or directory of an image, whose layers are laid over one another for it. Of an image that is not in the
+    /// store layers are read from the top, until all is known of what is copied; none is taken into the store.
     pub fn copy_out(&self, what: &CopyOut, to: CopyTo<'_>, sink: &dyn Sink, cancel: &Cancel) -> Result<(), Error> {
         let tasks = Tasks::new(sink, FIRST_TASK);
         let images = Images::new(&self.store, &self.registry, &tasks, cancel);
@@ -68,19 +71,37 @@ impl Builder {
 
 fn copy_out(images: &Images<'_>, what: &CopyOut, to: CopyTo<'_>) -> StepResult<()> {
     let _in_use = images.store.in_use()?;
-    let resolved = find(images, &what.image, what.platform.as_ref())?;
-    let layers = images.layers(&resolved.manifest);
-    images.materialize(&layers)?;
+    let location = source::locate(images.store, &what.image)?;
+    let image = source::open(images, &location, what.platform.as_ref())?;
     let empty = images.store.new_layer()?;
-    let mut lower = images.directories(&images.mountable(&layers)?);
-    // Of a single directory there would be no overlay: only in one is a whiteout nothing, rather than a device.
-    lower.push(empty.fs());
-    let tree = Overlay {
-        lower: &lower,
-        upper: None,
-        volatile: false,
+    if image.is_in_store() {
+        let layers: Vec<LayerId> = image.layers.iter().map(|layer| layer.id.clone()).collect();
+        let tree = part::tree(images.directories(&images.mountable(&layers)?), empty.fs())?;
+        return deliver(images, &Source::find(&tree, what)?, &what.path, to);
+    }
+    let task = images.tasks.start(format!("read layers of {}", image.name));
+    let read = read(images, &OfSource::new(images, &image, &task), what, &empty);
+    let (_part, tree) = task.end(read)?;
+    deliver(images, &Source::find(&tree, what)?, &what.path, to)
+}
+
+/// Reads an image until all is known of what is copied. Where that is not there, what lies beside it says what was meant.
+fn read(images: &Images<'_>, layers: &OfSource<'_>, what: &CopyOut, empty: &LayerDir) -> StepResult<(Part, OwnedFd)> {
+    let lay = |path: &Path, follow| {
+        let path = path.to_owned();
+        let part = Part::read(images.store, layers, &[Goal { path, follow }])?;
+        let tree = part.tree(empty.fs())?;
+        Ok((part, tree))
     };
-    let source = Source::find(tree.mount()?, what)?;
+    let found = lay(&what.path, Meant::of(what).follow)?;
+    match Source::find(&found.1, what) {
+        Err(StepError::Missing(_)) => lay(clean(&what.path).parent().unwrap_or(Path::new("/")), true),
+        _ => Ok(found),
+    }
+}
+
+/// Copies what was found.
+fn deliver(images: &Images<'_>, source: &Source<'_>, path: &Path, to: CopyTo<'_>) -> StepResult<()> {
     match to {
         CopyTo::Tar(out) => {
             let name = if source.content_only {
@@ -89,10 +110,10 @@ fn copy_out(images: &Images<'_>, what: &CopyOut, to: CopyTo<'_>) -> StepResult<(
                 source.name()
             };
             let options = PackOptions::default();
-            pack_path(source.tree.as_fd(), &what.path, name, source.follow, &options, out)?;
+            pack_path(source.tree, path, name, source.follow, &options, out)?;
         }
         CopyTo::Path { path, keep_owner } => {
-            let skipped = source.copy_to(&Destination::find(path, &source)?, keep_owner)?;
+            let skipped = source.copy_to(&Destination::find(path, source)?, keep_owner)?;
             for device in skipped {
                 images.tasks.notice(format!(
                     "{} is a device, which only root can make: it is left out",
@@ -104,10 +125,32 @@ fn copy_out(images: &Images<'_>, what: &CopyOut, to: CopyTo<'_>) -> StepResult<(
     Ok(())
 }
 
+/// How a path is meant, by how it is written.
+struct Meant {
+    /// Whether what is in the directory is meant.
+    content_only: bool,
+    as_directory: bool,
+    follow: bool,
+}
+
+impl Meant {
+    fn of(what: &CopyOut) -> Self {
+        let bytes = what.path.as_os_str().as_bytes();
+        let content_only = bytes.ends_with(b"/.") || bytes == b"." || bytes.iter().all(|byte| *byte == b'/');
+        // A slash behind a link asks for the directory that it leads to.
+        let as_directory = content_only || bytes.ends_with(b"/");
+        Self {
+            content_only,
+            as_directory,
+            follow: what.follow || as_directory,
+        }
+    }
+}
+
 /// What was found in the image.
 struct Source<'a> {
     /// The file tree.
-    tree: OwnedFd,
+    tree: BorrowedFd<'a>,
     path: &'a Path,
     is_directory: bool,
     /// Whether what is in the directory is meant.
@@ -117,21 +160,21 @@ struct Source<'a> {
 
 impl<'a> Source<'a> {
     /// Looks a path up in a file tree.
-    fn find(tree: OwnedFd, what: &'a CopyOut) -> StepResult<Self> {
-        let bytes = what.path.as_os_str().as_bytes();
-        let content_only = bytes.ends_with(b"/.") || bytes == b"." || bytes.iter().all(|byte| *byte == b'/');
-        // A slash behind a link asks for the directory that it leads to.
-        let as_directory = content_only || bytes.ends_with(b"/");
-        let follow = what.follow || as_directory;
-        let is_directory = match kind(&tree, &what.path, follow) {
+    fn find(tree: &'a OwnedFd, what: &'a CopyOut) -> StepResult<Self> {
+        let Meant {
+            content_only,
+            as_directory,
+            follow,
+        } = Meant::of(what);
+        let is_directory = match kind(tree, &what.path, follow) {
             Ok(FileType::Directory) => true,
             Ok(_) if as_directory => return Err(StepError::errno("open", &what.path)(Errno::NOTDIR)),
             Ok(_) => false,
-            Err(Errno::NOENT) => return Err(missing(&tree, what)),
+            Err(Errno::NOENT) => return Err(missing(tree, what)),
             Err(errno) => return Err(StepError::errno("open", &what.path)(errno)),
         };
         Ok(Self {
-            tree,
+            tree: tree.as_fd(),
             path: &what.path,
             is_directory,
             content_only,
@@ -156,7 +199,7 @@ impl<'a> Source<'a> {
             ..CopyOptions::default()
         };
         let name = Path::new(&to.name);
-        let copied = copy_tree(self.tree.as_fd(), self.path, to.directory.as_fd(), name, &options)?;
+        let copied = copy_tree(self.tree, self.path, to.directory.as_fd(), name, &options)?;
         Ok(copied.skipped_devices)
     }
 }

@@ -1,6 +1,7 @@
 //! Fetching layers: download, verify, decompress, unpack and hash in one pass, several layers at a time.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use kiln_layer::{UnpackOptions, Unpacked};
 use kiln_store::{LayerDir, LayerId, LockGuard};
@@ -55,20 +56,35 @@ fn fetch_some(images: &Images<'_>, all: &[LayerId], missing: &[&LayerId]) -> Ste
     }))
 }
 
+/// Fetches the layer `all[number]`, without those below it; whether it could be kept: not if it takes something of theirs. Its
+/// blob stays in any case.
+pub(crate) fn fetch_alone(images: &Images<'_>, all: &[LayerId], number: usize, task: &Task<'_>) -> StepResult<bool> {
+    let layer = &all[number];
+    let _alone = lock(images, layer)?;
+    if images.store.layer(layer)?.is_some() {
+        return Ok(true);
+    }
+    let origin = origin(images, layer)?;
+    let fetched = fetch(images, &origin, task)?;
+    let takes_nothing = number == 0 && fetched.unpacked.missing_links.is_empty();
+    if fetched.unpacked.is_incomplete() && !takes_nothing {
+        return Ok(false);
+    }
+    commit(images, all, layer, &origin, fetched)?;
+    Ok(true)
+}
+
 /// Keeps others from fetching the same layers. All take the locks in the order of the layers' names: in that of the tree,
 /// which COPY --link makes another one for the same layers, two that want the same could wait for each other for ever.
 fn lock_all(images: &Images<'_>, layers: &[&LayerId]) -> StepResult<Vec<LockGuard>> {
     let layers: BTreeSet<&LayerId> = layers.iter().copied().collect();
-    let lock = |layer| {
-        waiting::lock(
-            images.store,
-            images.cancel,
-            &format!("layer-{layer}"),
-            Share::Alone,
-            || {},
-        )
-    };
-    layers.into_iter().map(lock).collect()
+    layers.into_iter().map(|layer| lock(images, layer)).collect()
+}
+
+/// Keeps others from fetching the same layer.
+fn lock(images: &Images<'_>, layer: &LayerId) -> StepResult<LockGuard> {
+    let name = format!("layer-{layer}");
+    waiting::lock(images.store, images.cancel, &name, Share::Alone, || {})
 }
 
 /// Who has them, as people call it.
@@ -85,21 +101,41 @@ fn blame(images: &Images<'_>, origin: &Origin, error: &StepError) {
     }
 }
 
-fn origin(images: &Images<'_>, layer: &LayerId) -> StepResult<Origin> {
+pub(crate) fn origin(images: &Images<'_>, layer: &LayerId) -> StepResult<Origin> {
     images.origin(layer).ok_or_else(|| StepError::LostLayer {
         layer: layer.to_string(),
         image: "an image of the store".to_owned(),
     })
 }
 
-/// One layer: from the store's blob if it is there, else from the registry, keeping the blob for a later push.
+/// One layer, whole.
 fn fetch(images: &Images<'_>, origin: &Origin, task: &Task<'_>) -> StepResult<Fetched> {
+    let directory = images.store.new_layer()?;
+    let unpacked = unpack(images, origin, task, &directory.fs(), &UnpackOptions::default())?;
+    if unpacked.is_incomplete() && matches!(origin.place, Place::Cache(..)) {
+        let message = format!(
+            "layer {} of {} lacks directories: no step made it",
+            origin.descriptor.digest.short(),
+            origin.place
+        );
+        return Err(StepError::Invalid(message));
+    }
+    Ok(Fetched { directory, unpacked })
+}
+
+/// Unpacks a layer, or what of it is wanted: from the store's blob if it is there, else from the registry, keeping the blob
+/// for a later push.
+pub(crate) fn unpack(
+    images: &Images<'_>,
+    origin: &Origin,
+    task: &Task<'_>,
+    into: &Path,
+    options: &UnpackOptions,
+) -> StepResult<Unpacked> {
     if images.cancel.is_canceled() {
         return Err(StepError::Canceled);
     }
     let compression = compression_of(&origin.descriptor)?;
-    let directory = images.store.new_layer()?;
-    let options = UnpackOptions::default();
     let digest = origin.descriptor.digest;
     let mut work = images.tasks.work("unpack").on(&digest.short());
     work.bytes(origin.descriptor.size);
@@ -113,7 +149,7 @@ fn fetch(images: &Images<'_>, origin: &Origin, task: &Task<'_>) -> StepResult<Fe
             inner: blob,
             cancel: images.cancel,
         };
-        kiln_layer::unpack(blob, Some(compression), &directory.fs(), &options).map_err(failed)?
+        kiln_layer::unpack(blob, Some(compression), into, options).map_err(failed)?
     } else {
         let part = digest.short();
         let report = |bytes: u64| task.progress(&part, bytes, Some(origin.descriptor.size));
@@ -126,7 +162,7 @@ fn fetch(images: &Images<'_>, origin: &Origin, task: &Task<'_>) -> StepResult<Fe
             },
             copy: &mut blob,
         };
-        let unpacked = kiln_layer::unpack(&mut tee, Some(compression), &directory.fs(), &options).map_err(failed)?;
+        let unpacked = kiln_layer::unpack(&mut tee, Some(compression), into, options).map_err(failed)?;
         // Whatever follows the archive belongs to the blob and to its digest.
         std::io::copy(&mut tee, &mut std::io::sink()).map_err(StepError::io("download", &part))?;
         blob.commit(Some(digest))?;
@@ -141,15 +177,7 @@ fn fetch(images: &Images<'_>, origin: &Origin, task: &Task<'_>) -> StepResult<Fe
             origin.diff_id
         )));
     }
-    if unpacked.is_incomplete() && matches!(origin.place, Place::Cache(..)) {
-        let message = format!(
-            "layer {} of {} lacks directories: no step made it",
-            digest.short(),
-            origin.place
-        );
-        return Err(StepError::Invalid(message));
-    }
-    Ok(Fetched { directory, unpacked })
+    Ok(unpacked)
 }
 
 /// Completes a layer that was unpacked with what it takes from those below it, which are in the store.

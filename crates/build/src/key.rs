@@ -33,7 +33,7 @@ impl KeyBuilder {
 
     /// The step reads something with this content. Gives the digest of all of it.
     pub(crate) fn contents(&mut self, digests: &[[u8; 32]]) -> [u8; 32] {
-        let digest = *blake3::hash(digests.as_flattened()).as_bytes();
+        let digest = digest_of(digests);
         self.0.update(b"C");
         self.0.update(&digest);
         digest
@@ -43,6 +43,11 @@ impl KeyBuilder {
     pub(crate) fn finish(&self) -> Key {
         Key::from(*self.0.finalize().as_bytes())
     }
+}
+
+/// The digest of all that was read, by the digests of its parts.
+pub(crate) fn digest_of(digests: &[[u8; 32]]) -> [u8; 32] {
+    *blake3::hash(digests.as_flattened()).as_bytes()
 }
 
 /// The identity of a tree of layers.

@@ -28,6 +28,7 @@ mod on_fail;
 mod output;
 mod package;
 mod parallel;
+mod part;
 mod places;
 mod planning;
 pub mod processors;

@@ -2,8 +2,12 @@
 
 use kiln_image::Platform;
 use kiln_plan::{Exec, MountKind, Network, Sharing, StepId};
-use kiln_store::LayerId;
+use kiln_store::{BuildId, LayerId};
 use serde::{Deserialize, Serialize};
+
+use crate::builder::Builder;
+use crate::context::NotedContext;
+use crate::error::{Error, StepError};
 
 /// The most that is unpacked of a note, in bytes.
 const MOST: usize = 64 << 20;
@@ -56,6 +60,14 @@ pub(crate) enum NotedKind {
         source: String,
         writable: bool,
     },
+    /// Of a local context.
+    Local {
+        context: NotedContext,
+        source: String,
+        writable: bool,
+        /// Of what was there.
+        digest: [u8; 32],
+    },
     Cache {
         /// Its name in the store, if it is known.
         name: Option<String>,
@@ -78,6 +90,9 @@ pub(crate) enum NotedKind {
     },
     Ssh {
         id: String,
+        mode: u32,
+        uid: u32,
+        gid: u32,
     },
     Inline {
         content: String,
@@ -85,12 +100,26 @@ pub(crate) enum NotedKind {
     },
 }
 
+impl Builder {
+    /// The steps of a build that stand on no other, by number, with their layers, the lowest first: the images that stages begin
+    /// with or copy from, whether or not their layers are in the store. None of a build of which that is not known.
+    pub fn lowest_steps(&self, build: BuildId) -> Result<Vec<(usize, Vec<LayerId>)>, Error> {
+        let bytes = self.store.places(build).map_err(StepError::from)?;
+        let places = bytes.and_then(|bytes| Places::from_bytes(&bytes)).unwrap_or_default();
+        Ok(places.lowest().collect())
+    }
+}
+
 impl Around {
-    /// `name` gives the name of a cache mount in the store.
-    pub(crate) fn of(exec: &Exec, name: &dyn Fn(&MountKind) -> Option<String>) -> Self {
+    /// `name` gives the name of a cache mount in the store, `local` what there is to note of a mount of a local context.
+    pub(crate) fn of(
+        exec: &Exec,
+        name: &dyn Fn(&MountKind) -> Option<String>,
+        local: &dyn Fn(&MountKind) -> Option<NotedKind>,
+    ) -> Self {
         let mount = |mount: &kiln_plan::Mount| NotedMount {
             target: mount.target.clone(),
-            kind: NotedKind::of(&mount.kind, name),
+            kind: local(&mount.kind).unwrap_or_else(|| NotedKind::of(&mount.kind, name)),
         };
         Self {
             platform: exec.platform.to_string(),
@@ -145,7 +174,12 @@ impl NotedKind {
                 id: id.clone(),
                 variable: variable.clone(),
             },
-            MountKind::Ssh { id, .. } => Self::Ssh { id: id.clone() },
+            MountKind::Ssh { id, mode, uid, gid, .. } => Self::Ssh {
+                id: id.clone(),
+                mode: *mode,
+                uid: *uid,
+                gid: *gid,
+            },
             MountKind::Inline { content, mode } => Self::Inline {
                 content: content.clone(),
                 mode: *mode,
@@ -167,6 +201,12 @@ impl Places {
 
     pub(crate) fn get(&self, step: usize) -> Option<&Noted> {
         self.0.iter().find(|noted| noted.step == step)
+    }
+
+    /// The steps that stand on nothing, images above all, each with its layers, the lowest first.
+    pub(crate) fn lowest(&self) -> impl Iterator<Item = (usize, Vec<LayerId>)> {
+        let lowest = self.0.iter().filter(|noted| noted.root.is_none());
+        lowest.filter_map(|noted| Some((noted.step, self.tree(Some(noted.step))?)))
     }
 
     /// The file tree that a step made, lowest layer first; scratch for none, and `None` if it came to no end.

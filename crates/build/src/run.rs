@@ -17,6 +17,7 @@ use crate::event::Sink;
 use crate::images::Images;
 use crate::processors::Processors;
 use crate::session::{Tasks, hosts_file, resolv_conf};
+use crate::shell::Attach;
 
 /// What to run; everything that is not said is the image's.
 #[derive(Debug, Clone)]
@@ -47,7 +48,7 @@ pub struct RunSpec {
     pub read_only: bool,
     /// Whether it reads standard input.
     pub interactive: bool,
-    /// Whether it has the terminal.
+    /// Whether it has a terminal of its own.
     pub terminal: bool,
 }
 
@@ -59,15 +60,15 @@ const SIGNAL_BASE: i32 = 128;
 
 impl Builder {
     /// Runs it and gives its exit code: 128 and the signal's number if one ended it. What it wrote to its root is
-    /// gone afterwards. `starting` is called when everything is there: from then on the terminal is the program's.
-    pub fn run(&self, spec: &RunSpec, sink: &dyn Sink, starting: &dyn Fn(), cancel: &Cancel) -> Result<u8, Error> {
+    /// gone afterwards.
+    pub fn run(&self, spec: &RunSpec, attach: &dyn Attach, sink: &dyn Sink, cancel: &Cancel) -> Result<u8, Error> {
         let tasks = Tasks::new(sink, FIRST_TASK);
         let images = Images::new(&self.store, &self.registry, &tasks, cancel);
-        Ok(run(&images, spec, starting)?)
+        Ok(run(&images, spec, attach)?)
     }
 }
 
-fn run(images: &Images<'_>, spec: &RunSpec, starting: &dyn Fn()) -> StepResult<u8> {
+fn run(images: &Images<'_>, spec: &RunSpec, attach: &dyn Attach) -> StepResult<u8> {
     let _in_use = images.store.in_use()?;
     let resolved = find(images, &spec.image, spec.platform.as_ref())?;
     let layers = images.layers(&resolved.manifest);
@@ -95,6 +96,7 @@ fn run(images: &Images<'_>, spec: &RunSpec, starting: &dyn Fn()) -> StepResult<u
         std::fs::write(&path, content).map_err(StepError::io("write", &path))?;
         Ok(path)
     };
+    let size = attach.begin(&[]);
     let sandbox = Spec {
         env: environment(config, spec, &user.home),
         cwd: spec.workdir.clone().unwrap_or_else(|| {
@@ -115,15 +117,18 @@ fn run(images: &Images<'_>, spec: &RunSpec, starting: &dyn Fn()) -> StepResult<u
         resolv_conf: write("resolv.conf", resolv_conf(spec.network)?)?,
         hostname,
         read_only_root: spec.read_only,
-        keep_session: spec.terminal,
+        terminal: size.filter(|_| spec.terminal),
         upper: Some(directory.fs()),
         ..Spec::new(root.as_fd(), command(config, spec)?)
     };
     let stdin = if spec.interactive { Stdio::Inherit } else { Stdio::Null };
     let prepared = Prepared::new(Kind::of(&sandbox)).map_err(StepError::from)?;
-    starting();
     let stdio = [stdin, Stdio::Inherit, Stdio::Inherit];
     let mut child = Processors::default().spawn(&resolved.config.platform(), prepared, sandbox, stdio)?;
+    if let Some(terminal) = child.terminal() {
+        let carried = attach.carry(terminal, child.pidfd(), images.cancel.fd());
+        carried.map_err(StepError::io("talk to", "the program's terminal"))?;
+    }
     wait(&mut child, images.cancel)
 }
 
@@ -212,7 +217,10 @@ fn environment(config: &Config, spec: &RunSpec, home: &str) -> Vec<(String, Stri
         env.retain(|(present, _)| present != name);
         env.push((name.clone(), value.clone()));
     }
-    for (name, value) in [("PATH", PATH), ("HOME", if home.is_empty() { "/" } else { home })] {
+    let home = if home.is_empty() { "/" } else { home };
+    // Docker's terminal is one of this kind, whatever this machine's is.
+    let terminal = spec.terminal.then_some(("TERM", "xterm"));
+    for (name, value) in [("PATH", PATH), ("HOME", home)].into_iter().chain(terminal) {
         if !env.iter().any(|(present, _)| present == name) {
             env.push((name.to_owned(), value.to_owned()));
         }

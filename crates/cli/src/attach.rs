@@ -1,4 +1,4 @@
-//! This terminal on one end, a shell's on the other.
+//! This terminal on one end, that of a shell or a program on the other.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -22,12 +22,9 @@ pub(crate) struct Console<'a> {
 }
 
 impl<'a> Console<'a> {
-    /// The shell has a terminal if it is wanted, and what it reads and writes is one here too.
-    pub(crate) fn new(progress: &'a Progress, wanted: bool) -> Self {
-        Self {
-            progress,
-            is_terminal: wanted && is_terminal(),
-        }
+    /// For a shell or a program that has a terminal, or has none.
+    pub(crate) const fn new(progress: &'a Progress, is_terminal: bool) -> Self {
+        Self { progress, is_terminal }
     }
 
     /// Whether the shell has a terminal.

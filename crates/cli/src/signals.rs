@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use kiln_build::Cancel;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::failure::{Context as _, Failure};
@@ -21,31 +21,15 @@ pub(crate) struct Interrupt {
 impl Interrupt {
     /// From now on signals cancel instead of killing.
     pub(crate) fn watch() -> Result<Self, Failure> {
-        Self::start(&[])
-    }
-
-    /// The same beside a program that has the terminal: what is typed there (Ctrl-C, Ctrl-\) reaches the program by
-    /// itself and is its alone.
-    pub(crate) fn watch_beside_program() -> Result<Self, Failure> {
-        Self::start(&[SIGINT, SIGQUIT])
-    }
-
-    fn start(leave: &'static [i32]) -> Result<Self, Failure> {
         let cancel = Arc::new(Cancel::new().or_internal(|| "cannot make an event descriptor".to_owned())?);
         let interrupt = Self {
             cancel,
             signal: Arc::new(AtomicI32::new(0)),
         };
-        // Signals are caught even to be left alone: ignoring them would be inherited by the program.
-        let caught = [SIGINT, SIGTERM, SIGHUP].iter().chain(leave);
-        let mut signals = Signals::new(caught).or_internal(|| "cannot watch for signals".to_owned())?;
+        let mut signals =
+            Signals::new([SIGINT, SIGTERM, SIGHUP]).or_internal(|| "cannot watch for signals".to_owned())?;
         let watcher = interrupt.clone();
-        let run = move || {
-            signals
-                .forever()
-                .filter(|signal| !leave.contains(signal))
-                .for_each(|signal| watcher.take(signal));
-        };
+        let run = move || signals.forever().for_each(|signal| watcher.take(signal));
         std::thread::Builder::new()
             .name("signals".to_owned())
             .spawn(run)

@@ -90,6 +90,11 @@ impl Head {
         found.map(|(_, value)| value.as_str())
     }
 
+    /// Names and values.
+    pub fn headers(&self) -> &[(String, String)] {
+        &self.headers
+    }
+
     fn length(&self) -> io::Result<u64> {
         let length = self.header("content-length").unwrap_or("0");
         length.parse().map_err(io::Error::other)

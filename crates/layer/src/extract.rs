@@ -1,8 +1,9 @@
 //! Applying the entries of a tar to a directory, whatever they say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsStr;
 use std::fs::File;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -21,6 +22,7 @@ use crate::remove::remove;
 use crate::root::{clean, join, path_of, split};
 use crate::tar::{Entry, Kind, Reader, at_most};
 use crate::walk::Meta;
+use crate::wanted::Wanted;
 use crate::xattr::{self, Xattrs};
 
 /// How much one archive may hold.
@@ -57,6 +59,12 @@ pub(crate) struct Extractor<'a> {
     limits: Limits,
     /// Whether device nodes are made, where that can be.
     pub(crate) devices: bool,
+    /// What is wanted, if not all.
+    pub(crate) wanted: Option<Wanted>,
+    /// See [`Unpacked::strayed`](crate::Unpacked::strayed).
+    pub(crate) strayed: bool,
+    /// The symbolic links that were left out, by digests of their paths: one that is taken for another costs time alone.
+    passed_links: HashSet<u64>,
     /// Where in the root the archive's own root is; clean.
     base: Vec<u8>,
     pub(crate) cursor: Cursor<'a>,
@@ -85,6 +93,9 @@ impl<'a> Extractor<'a> {
             style,
             limits,
             devices: true,
+            wanted: None,
+            strayed: false,
+            passed_links: HashSet::new(),
             base,
             cursor: Cursor::new(root)?,
             targets: Cursor::new(root)?,
@@ -120,6 +131,10 @@ impl<'a> Extractor<'a> {
             match whiteout(&path).map_err(|what| Error::refused(&path, what))? {
                 Whiteout::No => {}
                 Whiteout::Leftover => return Ok(()),
+                Whiteout::Opaque(directory) if self.leaves_out(directory) => return self.pass_by(directory),
+                Whiteout::Of(directory, name) if self.leaves_out(&join(directory, name)) => {
+                    return self.pass_by(&join(directory, name));
+                }
                 Whiteout::Opaque(directory) => {
                     return self
                         .opaque(directory)
@@ -134,6 +149,12 @@ impl<'a> Extractor<'a> {
         }
         if path.is_empty() {
             return self.top(&entry);
+        }
+        if self.leaves_out(&path) {
+            if entry.kind == Kind::Symlink {
+                self.passed_links.insert(hash(&path));
+            }
+            return self.pass_by(&path);
         }
         let path = join(&self.base, &path);
         let (directory, name) = split(&path);
@@ -152,6 +173,20 @@ impl<'a> Extractor<'a> {
             Kind::Link => self.link(&place, &entry),
             Kind::Char | Kind::Block | Kind::Fifo => self.node(&place, entry),
         }
+    }
+
+    fn leaves_out(&self, path: &[u8]) -> bool {
+        self.wanted.as_ref().is_some_and(|wanted| !wanted.takes(path))
+    }
+
+    /// Leaves something out. The wanted directories above are there because of it.
+    fn pass_by(&mut self, path: &[u8]) -> Result<(), Error> {
+        let mut above = split(path).0;
+        while self.leaves_out(above) {
+            self.strayed |= self.passed_links.contains(&hash(above));
+            above = split(above).0;
+        }
+        self.enter(above).map(drop).map_err(|errno| parent_error(path, errno))
     }
 
     /// An entry for the archive's own root.
@@ -583,6 +618,12 @@ pub(crate) fn chown(directory: impl AsFd, name: &OsStr, (uid, gid): (u32, u32)) 
 fn set_opaque(directory: &OwnedFd, name: &OsStr) -> Result<(), Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     xattr::set_opaque(openat(directory, name, flags, Mode::empty())?)
+}
+
+fn hash(path: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    path.hash(&mut hasher);
+    hasher.finish()
 }
 
 fn parent_error(path: &[u8], errno: Errno) -> Error {

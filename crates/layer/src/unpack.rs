@@ -12,9 +12,10 @@ use crate::Error;
 use crate::ahead::read_ahead;
 use crate::decompress::{ArchiveKind, decoder, sniff};
 use crate::extract::{Extractor, Limits, Style};
-use crate::root::path_of;
+use crate::root::{bytes_of, path_of};
 use crate::tar::Reader;
 use crate::walk::open_directory;
+use crate::wanted::Wanted;
 use crate::xattr;
 
 /// How a layer is unpacked.
@@ -23,13 +24,27 @@ use crate::xattr;
 pub struct UnpackOptions {
     /// How much it may hold.
     pub limits: Limits,
+    /// What of it is wanted, if not all. The rest is read and left out.
+    pub wanted: Option<Wanted>,
 }
 
 impl UnpackOptions {
     /// With other limits than the default ones.
     #[must_use]
     pub fn limited(limits: Limits) -> Self {
-        Self { limits }
+        Self {
+            limits,
+            ..Self::default()
+        }
+    }
+
+    /// For a part of the layer alone.
+    #[must_use]
+    pub fn of(wanted: Wanted) -> Self {
+        Self {
+            wanted: Some(wanted),
+            ..Self::default()
+        }
     }
 }
 
@@ -50,12 +65,21 @@ pub struct Unpacked {
     pub missing_links: Vec<(PathBuf, PathBuf)>,
     /// Device nodes that could not be made, because this user namespace has none, and are left out.
     pub skipped_devices: Vec<PathBuf>,
+    /// Whether something that was left out lies behind a symbolic link that was left out too: it may be what was wanted, by
+    /// another name.
+    pub strayed: bool,
 }
 
 impl Unpacked {
     /// Whether [`complete`] has something to do.
     pub fn is_incomplete(&self) -> bool {
         !self.implicit_dirs.is_empty() || !self.missing_links.is_empty()
+    }
+
+    /// Whether lower layers say something of what is wanted of this one.
+    pub fn depends_on_lower(&self, wanted: &Wanted) -> bool {
+        let mut directories = self.implicit_dirs.iter();
+        !self.missing_links.is_empty() || directories.any(|path| wanted.covers(bytes_of(path)))
     }
 }
 
@@ -88,17 +112,13 @@ pub fn unpack<R: Read>(
     };
     let decoder = decoder(kind, blob).map_err(Error::Read)?;
     // Three threads: one decompresses, one hashes, one writes files.
-    let extracted = read_ahead(
-        decoder,
-        |_| (),
-        |tar| hash_and_extract(tar, root.as_fd(), options.limits),
-    );
+    let extracted = read_ahead(decoder, |_| (), |tar| hash_and_extract(tar, root.as_fd(), options));
     extracted.map_err(Error::Read)?
 }
 
-fn hash_and_extract(tar: impl Read, root: BorrowedFd<'_>, limits: Limits) -> Result<Unpacked, Error> {
+fn hash_and_extract(tar: impl Read, root: BorrowedFd<'_>, options: &UnpackOptions) -> Result<Unpacked, Error> {
     let mut hasher = Hasher::new();
-    let extracted = read_ahead(tar, |piece| hasher.update(piece), |tar| extract(tar, root, limits));
+    let extracted = read_ahead(tar, |piece| hasher.update(piece), |tar| extract(tar, root, options));
     let mut unpacked = extracted.map_err(Error::Read)??;
     unpacked.diff_id = hasher.finish();
     Ok(unpacked)
@@ -111,9 +131,10 @@ fn kind_of(blob: &mut BufReader<impl Read>) -> io::Result<ArchiveKind> {
 }
 
 /// Extracts and reads on to the end.
-fn extract(tar: impl Read, root: BorrowedFd<'_>, limits: Limits) -> Result<Unpacked, Error> {
-    let extractor = Extractor::new(root, Vec::new(), Style::Layer, limits);
+fn extract(tar: impl Read, root: BorrowedFd<'_>, options: &UnpackOptions) -> Result<Unpacked, Error> {
+    let extractor = Extractor::new(root, Vec::new(), Style::Layer, options.limits);
     let mut extractor = extractor.map_err(Error::at("open the layer directory", "."))?;
+    extractor.wanted.clone_from(&options.wanted);
     let mut tar = Reader::new(tar);
     extractor.run(&mut tar)?;
     io::copy(&mut tar.into_inner(), &mut io::sink()).map_err(Error::Read)?;
@@ -133,5 +154,6 @@ fn extract(tar: impl Read, root: BorrowedFd<'_>, limits: Limits) -> Result<Unpac
             .map(|(link, target)| (owned(link), owned(target)))
             .collect(),
         skipped_devices: extractor.skipped_devices.iter().map(owned).collect(),
+        strayed: extractor.strayed,
     })
 }

@@ -119,7 +119,7 @@ fn make_job(spec: &Spec<'_>, stdio: [Option<OwnedFd>; 3], group: Option<&Group>)
     let join = group.map_or_else(|| Ok(Vec::new()), Group::join_files)?;
     let filter = if spec.privileged { None } else { Some(filter()?) };
     let (uid, gid, groups) = (spec.user.uid, spec.user.gid, spec.user.groups.clone());
-    let (privileged, read_only_root, keep_session) = (spec.privileged, spec.read_only_root, spec.keep_session);
+    let (privileged, read_only_root) = (spec.privileged, spec.read_only_root);
     let emulator = spec.emulator.clone();
     Ok(Box::new(move |assembled| Job {
         assembled,
@@ -131,7 +131,6 @@ fn make_job(spec: &Spec<'_>, stdio: [Option<OwnedFd>; 3], group: Option<&Group>)
         groups,
         privileged,
         read_only_root,
-        keep_session,
         join,
         emulator,
         rlimits,

@@ -37,7 +37,6 @@ pub(crate) struct Job {
     pub(crate) groups: Vec<u32>,
     pub(crate) privileged: bool,
     pub(crate) read_only_root: bool,
-    pub(crate) keep_session: bool,
     /// Files to write "0" to in order to join the control groups with the limits.
     pub(crate) join: Vec<OwnedFd>,
     pub(crate) emulator: Option<Emulator>,
@@ -90,9 +89,7 @@ pub(crate) extern "C" fn main(job: *mut c_void) -> c_int {
 fn run(job: &Job) -> Result<Infallible, Failure> {
     die_with_parent()?;
     default_signals().at(Stage::Signals)?;
-    if !job.keep_session {
-        setsid().at(Stage::Session)?;
-    }
+    setsid().at(Stage::Session)?;
     for group in &job.join {
         rustix::io::write(group, b"0").at(Stage::JoinCgroup)?;
     }

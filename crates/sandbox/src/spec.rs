@@ -40,9 +40,6 @@ pub struct Spec<'a> {
     pub read_only_root: bool,
     /// What runs the programs that this machine's processor does not.
     pub emulator: Option<Emulator>,
-    /// Keep Kiln's own session and with it the controlling terminal, for a process in the foreground of a terminal.
-    /// Otherwise the step gets a session of its own.
-    pub keep_session: bool,
     /// Give it a terminal of its own and of this size, which is its controlling terminal and all of its standard streams,
     /// whatever else is said of them. The other end is in the [`Child`](crate::Child).
     pub terminal: Option<TerminalSize>,
@@ -72,7 +69,6 @@ impl<'a> Spec<'a> {
             privileged: false,
             read_only_root: false,
             emulator: None,
-            keep_session: false,
             terminal: None,
             limits: Limits::default(),
             ulimits: Vec::new(),

@@ -1,7 +1,7 @@
 //! A shell in a step of a build that is over.
 
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use kiln_sandbox::{Mount, Overlay, Ulimit};
 use kiln_store::{BuildId, LayerDir, LayerId, LockGuard};
@@ -17,6 +17,7 @@ use crate::images::Images;
 use crate::mount_source::MountSource;
 use crate::places::{Around, Noted, NotedKind, NotedMount, Places};
 use crate::request::Access;
+use crate::solve::{self, Forwarded};
 use crate::waiting::{self, Share};
 
 /// Which file tree of a step.
@@ -183,6 +184,7 @@ struct Remade {
     env: Vec<(String, String)>,
     /// What cannot be had again.
     notes: Vec<String>,
+    agents: Vec<Forwarded>,
     /// Takes what is written to bind mounts, and goes.
     discarded: Vec<LayerDir>,
     /// Cache mounts that may be written to, by name.
@@ -223,7 +225,29 @@ impl Remade {
                 }
                 None
             }
-            NotedKind::Ssh { .. } => None,
+            NotedKind::Local {
+                context,
+                source,
+                writable,
+                digest,
+            } => {
+                let empty = images.store.new_layer()?;
+                let copy = solve::copy_if_same(images, empty.fs(), context, source, digest)?;
+                self.discarded.push(empty);
+                copy.map(|copy| {
+                    self.trees.push(copy.tree);
+                    self.discarded.push(copy.directory);
+                    MountSource::Tree {
+                        index: self.trees.len() - 1,
+                        path: source.clone(),
+                        read_only: !writable,
+                    }
+                })
+            }
+            NotedKind::Ssh { id, mode, uid, gid } => match access.agents.get(id) {
+                Some(agent) => Some(self.agent(images, &agent.socket()?, *mode, (*uid, *gid))?),
+                None => None,
+            },
             NotedKind::Inline { content, mode } => Some(MountSource::File {
                 content: content.clone().into_bytes(),
                 mode: *mode,
@@ -255,6 +279,16 @@ impl Remade {
             path: path.to_owned(),
             read_only: !writable,
         })
+    }
+
+    /// As a step has it: a socket of its own, behind which the agent answers.
+    fn agent(&mut self, images: &Images<'_>, agent: &Path, mode: u32, owner: (u32, u32)) -> StepResult<MountSource> {
+        let directory = images.store.new_layer()?;
+        let forwarded = Forwarded::start(agent, directory.fs().join("agent"), mode, owner)?;
+        let path = forwarded.path().to_owned();
+        self.agents.push(forwarded);
+        self.discarded.push(directory);
+        Ok(MountSource::Path { path, read_only: false })
     }
 
     fn cache(
@@ -305,10 +339,16 @@ fn missing(mount: &NotedMount) -> String {
         NotedKind::SecretEnv { id, variable } => {
             format!("the secret `{id}` is not in ${variable}: give it with --secret")
         }
-        NotedKind::Ssh { id } => format!("the SSH agent `{id}` is not there"),
+        NotedKind::Ssh { id, .. } => format!("the SSH agent `{id}` is not at {target}: give it with --ssh"),
+        NotedKind::Local { context, source, .. } => {
+            let context = context.path.display();
+            let what = match source.trim_matches('/') {
+                "" | "." => format!("the context {context}"),
+                source => format!("`{source}` of the context {context}"),
+            };
+            format!("nothing is mounted at {target}: {what} is not what it was when the step ran; build it again")
+        }
         NotedKind::Cache { id, .. } => format!("the cache mount `{id}` is not at {target}: it was removed since"),
-        _ => format!(
-            "nothing is mounted at {target}: what was there is a local context, or is not in the store any more"
-        ),
+        _ => format!("nothing is mounted at {target}: what was there is not in the store any more"),
     }
 }

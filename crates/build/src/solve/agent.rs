@@ -16,7 +16,7 @@ use crate::cancel::Cancel;
 use crate::error::{StepError, StepResult};
 
 /// A socket that passes what comes on to an agent, until it is dropped.
-pub(super) struct Forwarded {
+pub(crate) struct Forwarded {
     path: PathBuf,
     stop: Arc<Cancel>,
     thread: Option<JoinHandle<()>>,
@@ -24,7 +24,7 @@ pub(super) struct Forwarded {
 
 impl Forwarded {
     /// Makes the socket `path`, owned as the mount says, in front of the agent at `agent`.
-    pub(super) fn start(agent: &Path, path: PathBuf, mode: u32, (uid, gid): (u32, u32)) -> StepResult<Self> {
+    pub(crate) fn start(agent: &Path, path: PathBuf, mode: u32, (uid, gid): (u32, u32)) -> StepResult<Self> {
         // Whoever asks for an agent that is not there should learn it now.
         UnixStream::connect(agent).map_err(StepError::io("connect to the SSH agent", agent))?;
         let listener = listen(&path)?;
@@ -44,7 +44,7 @@ impl Forwarded {
         })
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 }

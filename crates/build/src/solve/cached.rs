@@ -88,9 +88,7 @@ impl Solver<'_> {
             self.note_content(step, &record)?;
             return Ok(self.hit(id, &base, record));
         }
-        for input in step.inputs().into_iter().filter(|input| Some(*input) != step.root()) {
-            self.wait_for_layers(self.result(input).layers(), clock)?;
-        }
+        self.wait_for_inputs(step, clock)?;
         let (content_key, content) = self.content(step)?;
         if let Some(key) = &content_key
             && let Some(record) = self.lookup(step, key)?
@@ -143,6 +141,16 @@ impl Solver<'_> {
             done: on_top(base, record.layer),
             outcome: TaskOutcome::Cached,
         }
+    }
+
+    /// Makes sure that what the step reads besides its root is there.
+    fn wait_for_inputs(&self, step: &Step, clock: &Clock<'_>) -> StepResult<()> {
+        for input in step.inputs().into_iter().filter(|input| Some(*input) != step.root()) {
+            if !self.wait_for_part(step, input, clock)? {
+                self.wait_for_layers(self.result(input).layers(), clock)?;
+            }
+        }
+        Ok(())
     }
 
     /// Makes sure that the layers are there, which is not the step's own work.

@@ -23,10 +23,11 @@ pub(super) struct Content {
 }
 
 impl Content {
-    fn add(&mut self, name: String, files: Files, key: &mut KeyBuilder) {
+    fn add(&mut self, name: String, files: Files, key: &mut KeyBuilder) -> [u8; 32] {
         let digest = key.contents(&files.digests);
         self.inputs.push(Input::files(name, &digest));
         self.files.push((digest, files.seen));
+        digest
     }
 }
 
@@ -47,7 +48,7 @@ impl Solver<'_> {
             if let FileAction::Copy(copy) = action
                 && let CopyFrom::Step(from) = copy.from
             {
-                let files = self.with_tree(from, |tree| self.copied(tree, copy))?;
+                let files = self.with_source(copy, from, |tree| self.copied(tree, copy))?;
                 content.add(self.called(from), files, key);
             }
         }
@@ -63,13 +64,10 @@ impl Solver<'_> {
                     source,
                     ..
                 } => {
-                    let files = self.with_tree(Some(*from), |tree| {
-                        let choice = |_: &Source, path: &Path, directory| context_filter(tree.context, path, directory);
-                        let mut reader = self.reader(tree, &choice);
-                        reader.word(source)?;
-                        Ok(reader.files)
-                    })?;
-                    content.add(mount.target.clone(), files, key);
+                    let read = |tree: &Tree<'_>| bound_files(tree, self.known(tree), source);
+                    let files = self.with_tree(Some(*from), read)?;
+                    let digest = content.add(mount.target.clone(), files, key);
+                    self.bound.put(*from, source, digest);
                 }
                 MountKind::Cache { from: Some(from), .. } => {
                     let layers = self.result(*from);
@@ -115,19 +113,25 @@ impl Solver<'_> {
 
     /// Files are not read again if they did not change since an earlier build.
     pub(super) fn reader<'a>(&'a self, tree: &'a Tree<'a>, choose: &'a Choose<'a>) -> Reader<'a> {
-        Reader {
-            tree,
-            known: match (tree.context, &tree.known) {
-                (Some(_), _) => self.session.known_files,
-                (None, Some(known)) => known,
-                (None, None) => &NoFileDigests,
-            },
-            choose,
-            owner: tree.context.is_some().then_some((0, 0)),
-            mode: None,
-            files: Files::default(),
+        Reader::new(tree, self.known(tree), choose)
+    }
+
+    /// What is known of a tree's files.
+    fn known<'a>(&'a self, tree: &'a Tree<'a>) -> &'a dyn FileDigests {
+        match (tree.context, &tree.known) {
+            (Some(_), _) => self.session.known_files,
+            (None, Some(known)) => known,
+            (None, None) => &NoFileDigests,
         }
     }
+}
+
+/// What a bind mount shows.
+pub(super) fn bound_files(tree: &Tree<'_>, known: &dyn FileDigests, source: &str) -> StepResult<Files> {
+    let choice = |_: &Source, path: &Path, directory| context_filter(tree.context, path, directory);
+    let mut reader = Reader::new(tree, known, &choice);
+    reader.word(source)?;
+    Ok(reader.files)
 }
 
 /// Which of a source's files are read: the source, a path, whether it is a directory.
@@ -150,6 +154,19 @@ pub(super) struct Reader<'a> {
     pub(super) owner: Option<(u32, u32)>,
     pub(super) mode: Option<u32>,
     pub(super) files: Files,
+}
+
+impl<'a> Reader<'a> {
+    fn new(tree: &'a Tree<'a>, known: &'a dyn FileDigests, choose: &'a Choose<'a>) -> Self {
+        Self {
+            tree,
+            known,
+            choose,
+            owner: tree.context.is_some().then_some((0, 0)),
+            mode: None,
+            files: Files::default(),
+        }
+    }
 }
 
 impl Reader<'_> {

@@ -176,7 +176,7 @@ impl Solver<'_> {
 }
 
 /// A directory that takes what is written to the tree of the others. Nothing of it must outlive a crash.
-fn on_top(lower: &[PathBuf], upper: &LayerDir, work: &LayerDir) -> StepResult<OwnedFd> {
+pub(super) fn on_top(lower: &[PathBuf], upper: &LayerDir, work: &LayerDir) -> StepResult<OwnedFd> {
     let (upper, work) = (upper.fs(), work.work());
     Ok(Overlay {
         lower,

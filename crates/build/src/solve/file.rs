@@ -1,29 +1,22 @@
 //! COPY, ADD and WORKDIR: file operations on a file tree.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
 use kiln_layer::CopyOptions;
 use kiln_plan::{CopyAction, CopyFrom, FileAction, FileOp, MkdirAction, Op, Source, StepId};
-use kiln_store::LayerDir;
 use rustix::fs::{Mode, OFlags};
 
 use super::cached::Made;
 use super::copy::{Target, context_filter};
 use super::share::Donor;
-use super::sources::{Tree, clean};
+use super::sources::Tree;
 use super::{Done, Solver};
 use crate::cancel::Cancel;
 use crate::context::Context;
 use crate::error::{StepError, StepResult};
 use crate::known_files::KnownLayers;
 use crate::measure::Common;
-
-/// A local context's files as a tree of its own, for bind mounts.
-pub(super) struct ContextCopy {
-    pub(super) tree: OwnedFd,
-    pub(super) directory: LayerDir,
-}
 
 impl Solver<'_> {
     pub(super) fn file(&self, file: &FileOp, donor: Option<&Donor<'_>>) -> StepResult<Made> {
@@ -66,7 +59,7 @@ impl Solver<'_> {
         let target = Target::new(root, copy, local)?.beside(common.map(|common| &common.files));
         match &copy.from {
             CopyFrom::Inline(content) => target.inline(content),
-            CopyFrom::Step(step) => self.with_tree(*step, |tree| {
+            CopyFrom::Step(step) => self.with_source(copy, *step, |tree| {
                 copy.sources.iter().try_for_each(|word| target.word(tree, word))
             }),
         }
@@ -95,7 +88,7 @@ impl Solver<'_> {
     }
 
     /// The source of a tree, for messages.
-    fn place(&self, step: Option<StepId>) -> String {
+    pub(super) fn place(&self, step: Option<StepId>) -> String {
         let Some(id) = step else {
             return "scratch, which is empty".to_owned();
         };
@@ -105,29 +98,6 @@ impl Solver<'_> {
             (_, Some(stage)) => format!("stage \"{}\"", self.plan.stages[stage].name),
             _ => format!("`{}`", step.name),
         }
-    }
-
-    /// A bind mount of a local context shows what the ignore file leaves, and takes no writes: a copy.
-    pub(super) fn context_copy(&self, context: &Context, source: &str) -> StepResult<ContextCopy> {
-        let directory = self.session.store.new_layer()?;
-        let tree = self.writable(&[], &directory, &directory)?;
-        let copy = CopyAction {
-            from: CopyFrom::Step(None),
-            sources: vec![source.to_owned()],
-            destination: format!("/{}", clean(source)),
-            chown: None,
-            chmod: None,
-            parents: false,
-            exclude: Vec::new(),
-            unpack: false,
-            link: false,
-        };
-        let target = Target::new(tree.as_fd(), &copy, true)?;
-        let files = context_tree(context, self.cancel);
-        for found in files.find(source)? {
-            target.source(&files, &found)?;
-        }
-        Ok(ContextCopy { tree, directory })
     }
 
     /// Fills a new cache mount with what it starts as.
@@ -148,7 +118,7 @@ impl Solver<'_> {
     }
 }
 
-fn context_tree<'a>(context: &'a Context, cancel: &'a Cancel) -> Tree<'a> {
+pub(super) fn context_tree<'a>(context: &'a Context, cancel: &'a Cancel) -> Tree<'a> {
     Tree {
         root: context.root.as_fd(),
         context: Some(context),

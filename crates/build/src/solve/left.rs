@@ -82,6 +82,8 @@ impl<'a> Solver<'a> {
             results,
             quiet: super::Quiet::default(),
             ahead: super::Ahead::default(),
+            parts: super::Parts::default(),
+            bound: super::Bound::default(),
             left: Left::default(),
             ..*self
         }
@@ -151,7 +153,9 @@ impl<'a> Solver<'a> {
         let around = match &step.op {
             // The key of a cache mount may depend on steps that are not done.
             Op::Exec(exec) if step.waits_for().iter().all(|input| self.results.has(*input)) => {
-                Some(Around::of(exec, &|kind| name(exec, kind)))
+                Some(Around::of(exec, &|kind| name(exec, kind), &|kind| {
+                    self.noted_local(kind)
+                }))
             }
             _ => None,
         };

@@ -12,18 +12,22 @@ mod devices;
 mod exec;
 mod file;
 mod left;
+mod local;
 mod mounts;
 mod parents;
+mod parts;
 mod quiet;
 mod runs;
 mod schedule;
 mod share;
 mod sources;
 
+pub(crate) use agent::Forwarded;
 pub(crate) use cache_id::owner;
 pub(crate) use caches::set_owner;
 pub(crate) use exec::network;
 pub(crate) use left::LeftBy;
+pub(crate) use local::copy_if_same;
 pub(crate) use sources::Tree;
 
 use std::sync::Arc;
@@ -41,6 +45,8 @@ use crate::session::Session;
 use crate::waiting::{self, Share};
 use ahead::Ahead;
 use clock::Clock;
+use local::Bound;
+use parts::Parts;
 use quiet::Quiet;
 
 /// The result of a step.
@@ -75,6 +81,8 @@ pub(crate) struct Solver<'a> {
     results: schedule::Results,
     quiet: Quiet,
     ahead: Ahead,
+    parts: Parts,
+    bound: Bound,
     left: left::Left,
 }
 
@@ -104,6 +112,8 @@ impl<'a> Solver<'a> {
             results: schedule::Results::new(plan.steps.len()),
             quiet: Quiet::default(),
             ahead: Ahead::default(),
+            parts: Parts::default(),
+            bound: Bound::default(),
             left: left::Left::default(),
         }
     }
@@ -118,6 +128,8 @@ impl<'a> Solver<'a> {
             results: schedule::Results::new(self.plan.steps.len()),
             quiet: Quiet::default(),
             ahead: Ahead::default(),
+            parts: Parts::default(),
+            bound: Bound::default(),
             left: self.left.anew(),
             ..*self
         }

@@ -79,7 +79,7 @@ impl Solver<'_> {
             return Ok(None);
         }
         let (tree, files) = (self.result(*from), seen.files());
-        if tree.layers().is_empty() || are_few(&files) {
+        if tree.layers().is_empty() || are_few(&files) || !self.images.are_in_store(tree.layers())? {
             return Ok(None);
         }
         let open = |root: BorrowedFd<'_>| kiln_sandbox::open_in_root(root, clean(word), DIRECTORY, Mode::empty());

@@ -3,6 +3,7 @@
 pub(crate) mod archive;
 pub(crate) mod docker;
 mod location;
+mod part;
 mod read;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use kiln_plan::{ImageRequest, ResolvedImage};
 use kiln_store::{Entry, Found, LayerId, Store};
 
 pub use location::{Files, Location};
+pub(crate) use part::OfSource;
 
 use crate::builder::{Builder, FIRST_TASK};
 use crate::cancel::Cancel;
@@ -108,25 +110,25 @@ impl Builder {
     ) -> Result<SourceImage, Error> {
         let tasks = Tasks::new(sink, FIRST_TASK);
         let images = Images::new(&self.store, &self.registry, &tasks, cancel);
-        let open = Open {
-            images: &images,
-            name: location.to_string(),
-            platform,
-        };
-        Ok(match location {
-            Location::Name(name) => open.named(name)?,
-            Location::Registry(reference) => open.in_registry(reference, true)?,
-            Location::Layout(files) => open.in_layout(files)?,
-            Location::OciArchive(files) => {
-                let archive = Archive::open(&files.path, &self.store, cancel)?;
-                open.in_files(archive, files.tag.as_deref())?
-            }
-            Location::DockerArchive(files) => {
-                let archive = Archive::open(&files.path, &self.store, cancel)?;
-                open.in_docker_archive(archive, files.tag.as_deref())?
-            }
-            Location::Path(files) => open.at_path(files)?,
-        })
+        Ok(open(&images, location, platform)?)
+    }
+}
+
+/// See [`Builder::open_image`].
+pub(crate) fn open(images: &Images<'_>, location: &Location, platform: Option<&Platform>) -> StepResult<SourceImage> {
+    let open = Open {
+        images,
+        name: location.to_string(),
+        platform,
+    };
+    let archive = |files: &Files| Archive::open(&files.path, images.store, images.cancel);
+    match location {
+        Location::Name(name) => open.named(name),
+        Location::Registry(reference) => open.in_registry(reference, true),
+        Location::Layout(files) => open.in_layout(files),
+        Location::OciArchive(files) => open.in_files(archive(files)?, files.tag.as_deref()),
+        Location::DockerArchive(files) => open.in_docker_archive(archive(files)?, files.tag.as_deref()),
+        Location::Path(files) => open.at_path(files),
     }
 }
 

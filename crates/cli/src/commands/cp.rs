@@ -23,9 +23,10 @@ copies it, unless -a says otherwise.
 Examples:
   kiln cp app:/etc/nginx/nginx.conf .
   kiln cp app:/usr/share/doc/. docs
-  kiln cp app:/var/lib - | tar -t")]
+  kiln cp app:/var/lib - | tar -t
+  kiln cp docker://debian:12:/etc/debian_version .")]
 pub(crate) struct Args {
-    /// The image, which is pulled if it is not in the store, and a path in it
+    /// The image, wherever it is (as for `kiln inspect`), and a path in it
     #[arg(value_name = "IMAGE:PATH")]
     source: String,
     /// A path of this machine, or `-` for a tar on standard output
@@ -79,13 +80,19 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
     stdout.flush().map_err(Failure::output)
 }
 
-/// Image and path of `IMAGE:PATH`. Images have colons of their own: the path begins at the first `:/`, and where there is
-/// none behind the last colon.
+/// What comes before a colon that ends no image.
+const TRANSPORTS: [&str; 4] = ["docker://", "oci:", "oci-archive:", "docker-archive:"];
+
+/// Image and path of `IMAGE:PATH`. Images have colons of their own: the path begins at the first `:/` behind the transport,
+/// if there is one, and where there is none behind the last colon.
 fn split(text: &str) -> Result<(&str, &str), String> {
-    let at = text.find(":/").or_else(|| text.rfind(':'));
+    let transport = TRANSPORTS.iter().find(|transport| text.starts_with(**transport));
+    let start = transport.map_or(0, |transport| transport.len());
+    let rest = &text[start..];
+    let at = rest.find(":/").or_else(|| rest.rfind(':')).map(|at| start + at);
     let parts = at.map(|at| (&text[..at], &text[at + 1..]));
     match parts {
-        Some((image, path)) if !image.is_empty() && !path.is_empty() => Ok((image, path)),
+        Some((image, path)) if image.len() > start && !path.is_empty() => Ok((image, path)),
         _ => Err(format!(
             "`{text}`: wanted IMAGE:PATH; files are copied out of images, never into one (COPY of a Dockerfile does that)"
         )),
@@ -108,10 +115,16 @@ mod tests {
             ),
             ("app:etc/x", "app", "etc/x"),
             ("app:1.0:x", "app:1.0", "x"),
+            ("docker://app:1.0:/x", "docker://app:1.0", "/x"),
+            ("docker://app:x", "docker://app", "x"),
+            ("oci:dir:/x", "oci:dir", "/x"),
+            ("oci:/a/dir:v1:/x", "oci:/a/dir:v1", "/x"),
+            ("docker-archive:/a/f.tar:@0:x", "docker-archive:/a/f.tar:@0", "x"),
+            ("./f.tar:/x", "./f.tar", "/x"),
         ] {
             assert_eq!(split(text), Ok((image, path)));
         }
-        for text in ["app", "/etc/x", ":/x", "app:"] {
+        for text in ["app", "/etc/x", ":/x", "app:", "oci:/x", "docker://app"] {
             assert!(split(text).is_err(), "{text}");
         }
     }

@@ -6,7 +6,7 @@ use kiln_image::Platform;
 
 use crate::engine::{self, Engine, RunSpec};
 use crate::failure::{Context as _, Failure, Outcome};
-use crate::progress::{Mode, Progress};
+use crate::progress::Progress;
 use crate::settings::Settings;
 use crate::signals::Interrupt;
 use crate::values::{host, pair, volume};
@@ -60,7 +60,7 @@ pub(crate) struct Args {
     /// Keep standard input open
     #[arg(short, long)]
     interactive: bool,
-    /// Give it this terminal
+    /// Give it a terminal
     #[arg(short, long)]
     tty: bool,
     /// For which platform [default: this machine's, where there are several]
@@ -84,14 +84,8 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
     let spec = args.spec(settings)?;
     let engine = Engine::open(settings)?;
-    let interrupt = if args.tty {
-        Interrupt::watch_beside_program()?
-    } else {
-        Interrupt::watch()?
-    };
-    // Only pulling has progress; the terminal belongs to the program.
-    let mode = if args.tty { Some(Mode::Plain) } else { None };
-    let progress = Progress::start(mode, false, settings)?;
+    let interrupt = Interrupt::watch()?;
+    let progress = Progress::start(None, false, settings)?;
     let code = engine
         .run(spec, &progress, &interrupt)
         .map_err(|error| engine::run_failure(error, &interrupt))?;

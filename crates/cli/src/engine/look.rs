@@ -10,7 +10,7 @@ use kiln_build::event::{Silent, Sink};
 use kiln_build::{Builder, Location, SourceImage};
 use kiln_image::{Digest, Platform, Reference};
 use kiln_inspect::{Image, LayerIndex, NoTars, Tars};
-use kiln_store::{InUse, LayerId};
+use kiln_store::{BuildId, InUse, LayerId};
 
 use super::{Engine, canceled, failure};
 use crate::failure::Failure;
@@ -139,31 +139,45 @@ impl Engine {
         }))
     }
 
-    /// Where the build that made an image has a file of that name besides: the stage, and the path there. Layers that nobody
-    /// looked into yet are looked into, unless they have more than `most` bytes each.
+    /// Where the build that made an image has a file of that name besides: the stage, and the path there, of what its steps
+    /// made or what it begins with. Layers that nobody looked into yet are looked into, unless they have more than `most`
+    /// bytes each.
     pub(crate) fn stage_with(&self, image: &Image, name: &[u8], most: u64) -> Option<(String, String)> {
         let own = |layer: &LayerId| image.layers.iter().any(|known| known.id == *layer);
         let builds = image.layers.iter().filter_map(|layer| layer.maker.as_ref()?.build);
         // That it is not found is no failure: the hint is a general one then.
-        for (step, layer, _) in self.store.layers_of_build(builds.max()?).ok()? {
-            let is_known = LayerIndex::is_known(&self.store, &layer).ok()?;
-            let Some(row) = self
-                .store
-                .layer(&layer)
-                .ok()?
-                .filter(|row| is_known || row.size <= most)
-            else {
-                continue;
-            };
-            let Some(stage) = layers::stage_of(&step).filter(|_| !own(&layer) && row.size > 0) else {
-                continue;
-            };
-            let index = LayerIndex::of_layer(&self.store, &layer).ok()?;
-            if let Some(path) = index.find_named(name) {
-                return Some((stage.to_owned(), format!("/{}", String::from_utf8_lossy(&path))));
+        let layers = self.layers_of_stages(builds.max()?).ok()?;
+        layers
+            .into_iter()
+            .filter(|(_, layer)| !own(layer))
+            .find_map(|(stage, layer)| {
+                let path = self.path_named(&layer, name, most)?;
+                Some((stage, format!("/{}", String::from_utf8_lossy(&path))))
+            })
+    }
+
+    /// The layers that the steps of a build made, and those of the images that its stages begin with, each with the stage.
+    fn layers_of_stages(&self, build: BuildId) -> Result<Vec<(String, LayerId)>, Failure> {
+        let made = self.store.layers_of_build(build).map_err(Failure::internal)?;
+        let mut layers: Vec<(String, LayerId)> = made.into_iter().map(|(step, layer, _)| (step, layer)).collect();
+        let steps = self.store.build_steps(build).map_err(Failure::internal)?;
+        for (number, lowest) in self.builder().lowest_steps(build).map_err(super::uncanceled)? {
+            if let Some(step) = steps.iter().find(|step| step.index == number) {
+                layers.extend(lowest.into_iter().rev().map(|layer| (step.name.clone(), layer)));
             }
         }
-        None
+        let of_stage = |(step, layer): (String, LayerId)| Some((layers::stage_of(&step)?.to_owned(), layer));
+        Ok(layers.into_iter().filter_map(of_stage).collect())
+    }
+
+    /// Where a layer has a file of that name.
+    fn path_named(&self, layer: &LayerId, name: &[u8], most: u64) -> Option<Vec<u8>> {
+        let is_known = LayerIndex::is_known(&self.store, layer).ok()?;
+        let row = self.store.layer(layer).ok()??;
+        if row.size == 0 || (!is_known && row.size > most) {
+            return None;
+        }
+        LayerIndex::of_layer(&self.store, layer).ok()?.find_named(name)
     }
 
     /// Unpacked bytes of the image that has a name, if one has it.

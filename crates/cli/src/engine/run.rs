@@ -3,6 +3,7 @@
 use kiln_image::Platform;
 
 use super::Engine;
+use crate::attach::Console;
 use crate::progress::Progress;
 use crate::signals::Interrupt;
 use crate::values::volume::Volume;
@@ -37,7 +38,7 @@ pub(crate) struct RunSpec {
     pub(crate) read_only: bool,
     /// Whether it reads standard input.
     pub(crate) interactive: bool,
-    /// Whether it has this terminal.
+    /// Whether it has a terminal of its own.
     pub(crate) terminal: bool,
 }
 
@@ -49,6 +50,7 @@ impl Engine {
         progress: &Progress,
         interrupt: &Interrupt,
     ) -> Result<u8, kiln_build::Error> {
+        let console = Console::new(progress, spec.terminal);
         let spec = kiln_build::run::RunSpec {
             image: spec.image,
             platform: spec.platform,
@@ -73,7 +75,6 @@ impl Engine {
             interactive: spec.interactive,
             terminal: spec.terminal,
         };
-        let starting = || progress.finish();
-        self.builder.run(&spec, progress.sink(), &starting, &interrupt.cancel)
+        self.builder.run(&spec, &console, progress.sink(), &interrupt.cancel)
     }
 }

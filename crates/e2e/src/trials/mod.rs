@@ -10,6 +10,7 @@ mod github_actions;
 mod hostile;
 mod interrupt;
 mod killed;
+mod lazy;
 mod memory;
 mod object_storage;
 mod processors;
@@ -51,6 +52,7 @@ pub fn all() -> Vec<Trial> {
         hostile::TRIALS,
         interrupt::TRIALS,
         killed::TRIALS,
+        lazy::TRIALS,
         memory::TRIALS,
         object_storage::TRIALS,
         processors::TRIALS,

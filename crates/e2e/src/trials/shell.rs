@@ -9,6 +9,7 @@ use crate::typist::Typist;
 
 pub(super) const TRIALS: &[Trial] = &[
     trial("debug::shell_at_a_terminal", at_a_terminal),
+    trial("run::at_a_terminal", run_at_a_terminal),
     trial("debug::shell_of_a_scratch_image", of_a_scratch_image),
     trial("debug::shell_that_is_stopped", that_is_stopped),
     trial("debug::shell_with_a_pipe", with_a_pipe),
@@ -58,6 +59,28 @@ fn at_a_terminal(stage: &Stage) -> Result<()> {
     shell.types("\x04")?;
     ensure!(shell.end()? == 0, "{}", shell.seen());
     Ok(())
+}
+
+/// As with docker: a terminal of its own, with all keys, and the program's exit code.
+fn run_at_a_terminal(stage: &Stage) -> Result<()> {
+    image(stage, "FROM busybox:1.35\nENV PS1='$ '\nCMD [\"sh\"]\n")?;
+    let mut run = Typist::start(stage, &["run", "--rm", "-it", "x"], 91, 27)?;
+    let before = run.settings()?;
+    run.sees("$ ")?;
+    ensure!(run.settings()? != before, "the terminal is not raw");
+    run.asks("tty; stty size; echo $TERM", "\n/dev/pts/0\n27 91\nxterm\n")?;
+    run.asks("sh -c 'echo begun; exec sleep 1000'", "\nbegun\n")?;
+    run.types("\x03")?;
+    run.asks("echo code $?", "\ncode 130\n")?;
+    run.types("exit 9\n")?;
+    ensure!(run.end()? == 9, "{}", run.seen());
+    ensure!(run.settings()? == before, "the terminal is left otherwise than it was");
+    // From outside: its terminal hangs up, and nothing is left.
+    let mut run = Typist::start(stage, &["run", "-t", "x"], 80, 24)?;
+    run.sees("$ ")?;
+    run.signal(Signal::HUP)?;
+    run.end()?;
+    stage.wait_until_nothing_runs()
 }
 
 fn of_a_scratch_image(stage: &Stage) -> Result<()> {

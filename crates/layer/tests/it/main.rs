@@ -13,6 +13,7 @@ mod difference;
 mod digest;
 mod hostile;
 mod pack;
+mod part;
 mod property;
 mod tree;
 mod unpack;

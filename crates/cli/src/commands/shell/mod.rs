@@ -6,7 +6,7 @@ mod what;
 use kiln_build::shell::{Moment, PastStep, ShellSpec};
 
 use super::build::definition::DefinitionArgs;
-use crate::attach::Console;
+use crate::attach::{self, Console};
 use crate::engine::{self, Engine};
 use crate::failure::{Failure, Outcome};
 use crate::progress::Progress;
@@ -70,7 +70,7 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
     let engine = Engine::open(settings)?;
     let interrupt = Interrupt::watch()?;
     let progress = Progress::start(None, false, settings)?;
-    let console = Console::new(&progress, args.surroundings.wants_terminal());
+    let console = Console::new(&progress, args.surroundings.wants_terminal() && attach::is_terminal());
     let spec = ShellSpec {
         command: args.command.clone(),
         network,

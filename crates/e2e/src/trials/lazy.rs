@@ -1,0 +1,190 @@
+//! What of images is fetched, by what a registry was asked: a real one, behind a server that counts.
+
+use std::io::{self, BufRead as _, BufReader, Read, Write as _};
+use std::net::TcpStream;
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::{Trial, trial};
+use crate::server::{Answer, Head, Server};
+use crate::stage::Stage;
+
+pub(super) const TRIALS: &[Trial] = &[
+    trial("lazy::copies_of_an_image", copies_of_an_image),
+    trial("lazy::bases_that_nothing_reads", bases_that_nothing_reads),
+];
+
+/// Of a base image with a shell below, and files in three layers.
+const IMAGE: &str = "\
+FROM busybox:1.35
+RUN mkdir -p /usr/lib /opt/hidden && echo low > /usr/lib/low && echo old > /opt/hidden/old && ln -s usr/lib /lib64 && echo a:x:7:8::/:/bin/sh >> /etc/passwd
+RUN echo middle > /usr/lib/middle && rm -r /opt/hidden && mkdir /opt/hidden && echo new > /opt/hidden/new
+COPY top /top
+";
+
+/// What the registry answers.
+fn forward(registry: &str, head: &Head, body: &mut dyn Read) -> io::Result<Answer> {
+    let mut stream = TcpStream::connect(registry)?;
+    // What a HEAD is answered with is a body's length: the server leaves the body out.
+    let method = if head.method == "HEAD" { "GET" } else { &head.method };
+    write!(stream, "{method} {} HTTP/1.0\r\n", head.path)?;
+    for (name, value) in head.headers() {
+        if !name.eq_ignore_ascii_case("connection") {
+            write!(stream, "{name}: {value}\r\n")?;
+        }
+    }
+    stream.write_all(b"\r\n")?;
+    io::copy(body, &mut stream)?;
+    let mut reader = BufReader::new(stream);
+    let mut line = String::new();
+    reader.read_line(&mut line)?;
+    let status = line.split_whitespace().nth(1).and_then(|status| status.parse().ok());
+    let mut answer = Answer::status(status.ok_or_else(|| io::Error::other(line.clone()))?);
+    let mut content_type = String::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        let Some((name, value)) = line.trim_end().split_once(": ") else {
+            break;
+        };
+        match name {
+            "Content-Type" => value.clone_into(&mut content_type),
+            "Location" => answer = answer.header("Location", value),
+            "Docker-Content-Digest" => answer = answer.header("Docker-Content-Digest", value),
+            "Range" => answer = answer.header("Range", value),
+            _ => {}
+        }
+    }
+    let mut bytes = Vec::new();
+    reader.read_to_end(&mut bytes)?;
+    Ok(answer.body(&content_type, bytes))
+}
+
+/// The registry with the image in it, and the digests of its layers.
+struct Played {
+    server: Server,
+    /// Of the images: each user has their own.
+    names: String,
+    layers: Vec<String>,
+}
+
+impl Played {
+    fn new(stage: &Stage) -> Result<Self> {
+        let registry = stage.registry().to_owned();
+        let server = Server::reading(move |head, body| forward(&registry, head, body))?;
+        stage.write("top", "top\n")?;
+        stage.write("Dockerfile.image", IMAGE)?;
+        let names = format!("{0}/lazy{1}", server.host(), server.host().replace(['.', ':'], "-"));
+        let image = format!("{names}/image:1");
+        stage.shell_ok(&format!(
+            "kiln build -q --push -t {image} -f Dockerfile.image . && skopeo inspect --raw --tls-verify=false docker://{image} > manifest"
+        ))?;
+        let manifest: serde_json::Value = serde_json::from_slice(&std::fs::read(stage.context().join("manifest"))?)?;
+        let layers = manifest["layers"].as_array().context("no layers")?;
+        let layers = layers
+            .iter()
+            .filter_map(|layer| layer["digest"].as_str().map(str::to_owned));
+        Ok(Self {
+            layers: layers.collect(),
+            server,
+            names,
+        })
+    }
+
+    /// Which layers were fetched by what a command asked for, by number (0 is the topmost), and the requests.
+    fn fetched_by(&self, stage: &Stage, command: &str) -> Result<(Vec<usize>, Vec<String>)> {
+        let before = self.server.requests().len();
+        stage.shell_ok(command)?;
+        let requests = self.server.requests().split_off(before);
+        let is_fetched = |digest: &&String| {
+            let mut fetched = requests.iter().filter(|request| request.starts_with("GET "));
+            fetched.any(|request| request.ends_with(&format!("/blobs/{digest}")))
+        };
+        let layers = self.layers.iter().rev().enumerate();
+        let fetched = layers
+            .filter(|(_, digest)| is_fetched(digest))
+            .map(|(number, _)| number);
+        Ok((fetched.collect(), requests))
+    }
+}
+
+/// Layers come from the top, as long as lower ones could change what is copied; each once. What comes out is what it is
+/// with all of them.
+fn copies_of_an_image(stage: &Stage) -> Result<()> {
+    let played = Played::new(stage)?;
+    let image = format!("{}/image:1", played.names);
+    let build = |root: &str, word: &str, more: &str| {
+        format!(
+            "printf 'FROM scratch\\nCOPY --from={image} {word} /to/\\n' > Dockerfile\n\
+             SOURCE_DATE_EPOCH=1 kiln --root ../out/{root} build {more} -q -o type=oci,dest=../out/{root}.tar,rewrite-timestamp=true ."
+        )
+    };
+    let all: Vec<usize> = (0..played.layers.len()).collect();
+    let below = all[3..].to_vec();
+    for (word, expected) in [
+        ("/top", vec![0]),
+        ("/usr/lib/middle", vec![1]),
+        ("/usr/../usr/lib/middle /top", vec![]),
+        // Opaque, and settled by the layer that says so.
+        ("/opt/hidden", vec![]),
+        // Through a link of a lower layer.
+        ("/lib64/low", vec![2]),
+        // A directory, which may be in all of them.
+        ("/usr", below.clone()),
+    ] {
+        let (fetched, requests) = played.fetched_by(stage, &build("part", word, "--no-cache"))?;
+        ensure!(fetched == expected, "{word}: {fetched:?}\n{requests:#?}");
+        // The same of an image that the store has whole.
+        stage.shell_ok(&format!(
+            "kiln --root ../out/whole pull -q {image} && {}\ncmp ../out/part.tar ../out/whole.tar",
+            build("whole", word, "--no-cache")
+        ))?;
+    }
+    // The content key is the same as that of all layers: another image with the same file is no reason to copy anew.
+    let (fetched, _) = played.fetched_by(stage, &build("key", "/top", ""))?;
+    ensure!(fetched == [0], "{fetched:?}");
+    stage.shell_ok(
+        "printf 'FROM scratch AS other\\nCOPY top /top\\nFROM scratch\\nCOPY --from=other /top /to/\\n' > Dockerfile\n\
+         kiln --root ../out/key build --progress=plain . 2>&1 | grep -A1 'stage-1.*COPY --from=other' | grep -q CACHED",
+    )?;
+    // A name that is not there is looked for in all of them, and all say what was meant.
+    let missing = format!(
+        "! {{ {}; }} 2> error; grep -q 'did you mean `usr/lib/middle`' error",
+        build("lost", "/usr/lib/midle", "")
+    );
+    let (fetched, _) = played.fetched_by(stage, &missing)?;
+    ensure!(fetched == all, "{fetched:?}");
+    Ok(())
+}
+
+/// What only goes on top of a base needs no more of it than its manifest, where its registry can mount its layers.
+fn bases_that_nothing_reads(stage: &Stage) -> Result<()> {
+    let played = Played::new(stage)?;
+    let image = format!("{}/image:1", played.names);
+    stage.write(
+        "Dockerfile",
+        format!("FROM {image}\nENV A=b\nCOPY --link top /app/\nLABEL c=d\nUSER a\nCMD [\"/top\"]\n"),
+    )?;
+    let to = format!("{}/made:1", played.names);
+    let build = format!("kiln --root ../out/store build -q --push -t {to} .");
+    let (fetched, requests) = played.fetched_by(stage, &build)?;
+    ensure!(fetched.is_empty(), "{fetched:?}\n{requests:#?}");
+    for layer in &played.layers {
+        let mount = format!("mount={}", layer.replace(':', "%3A"));
+        let is_mount = |request: &&String| request.contains(&mount) || request.contains(&format!("mount={layer}"));
+        let mounts = requests.iter().filter(is_mount).count();
+        ensure!(mounts == 1, "{layer}: {mounts}\n{requests:#?}");
+    }
+    // It has all of them.
+    stage.shell_ok(&format!(
+        "skopeo copy -q --src-tls-verify=false docker://{to} oci:made:1 && kiln cp oci:made:1:/app/top - | tar -xO | grep top && \
+         kiln cp oci:made:1:/usr/lib/low - | tar -xO | grep low"
+    ))?;
+    let all: Vec<usize> = (0..played.layers.len()).collect();
+    // An archive takes the blobs, and nothing is unpacked.
+    let (fetched, _) = played.fetched_by(stage, "kiln --root ../out/archive build -q -o type=oci,dest=x.tar .")?;
+    ensure!(fetched == all, "{fetched:?}");
+    let kept = stage.shell_ok("ls ../out/archive/layers | wc -l")?;
+    ensure!(kept.trim() == "1", "{kept} layers are unpacked");
+    Ok(())
+}

@@ -1,0 +1,88 @@
+//! Which paths of a layer are wanted.
+
+use std::path::Path;
+
+use crate::root::clean_in_root;
+
+/// Paths that are wanted, each with all that is below it; and the directories that lead to them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// [Clean](crate::root::clean).
+    paths: Vec<Vec<u8>>,
+}
+
+impl Wanted {
+    /// Everything.
+    pub fn all() -> Self {
+        Self {
+            paths: vec![Vec::new()],
+        }
+    }
+
+    /// Whether everything is wanted.
+    pub fn is_all(&self) -> bool {
+        self.covers(b"")
+    }
+
+    /// Adds a path, as seen from the root.
+    pub fn add(&mut self, path: &Path) {
+        let path = clean_in_root(path);
+        if !self.covers(&path) {
+            self.paths.push(path);
+        }
+    }
+
+    /// How many paths were added.
+    pub fn count(&self) -> usize {
+        self.paths.len()
+    }
+
+    /// Whether all of what is at a clean path is wanted.
+    pub(crate) fn covers(&self, path: &[u8]) -> bool {
+        self.paths.iter().any(|wanted| is_above(wanted, path))
+    }
+
+    /// Whether something at a clean path is wanted, or leads to what is.
+    pub(crate) fn takes(&self, path: &[u8]) -> bool {
+        self.paths
+            .iter()
+            .any(|wanted| is_above(wanted, path) || is_above(path, wanted))
+    }
+}
+
+/// Whether one path is the other, or a directory above it.
+fn is_above(above: &[u8], path: &[u8]) -> bool {
+    above.is_empty()
+        || path
+            .strip_prefix(above)
+            .is_some_and(|rest| matches!(rest, [] | [b'/', ..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wanted() {
+        let mut wanted = Wanted::default();
+        for path in ["/a/b", "c", "/a/./b/x"] {
+            wanted.add(Path::new(path));
+        }
+        assert_eq!(wanted.count(), 2);
+        for (path, takes, covers) in [
+            ("", true, false),
+            ("a", true, false),
+            ("a/b", true, true),
+            ("a/b/x", true, true),
+            ("a/bc", false, false),
+            ("a/c", false, false),
+            ("c", true, true),
+            ("cc", false, false),
+        ] {
+            assert_eq!(wanted.takes(path.as_bytes()), takes, "{path}");
+            assert_eq!(wanted.covers(path.as_bytes()), covers, "{path}");
+        }
+        wanted.add(Path::new("/.."));
+        assert!(wanted.is_all() && wanted.covers(b"x"));
+    }
+}
