@@ -1,9 +1,9 @@
 //! Kiln's own rules.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Bound;
 
-use kiln_dockerfile::ast::{Instruction, Kind, SourcePath, Span};
+use kiln_dockerfile::ast::{Instruction, Kind, SourcePath, Span, Stage};
 
 use super::Found;
 use crate::cost::Measure;
@@ -73,8 +73,39 @@ pub(super) fn glued_alternatives(view: &View<'_>, found: &mut Found<'_>) {
     }
 }
 
-/// A stage that neither the last one nor one that this needs uses. It may be a `--target`.
+/// A stage that nothing uses and that has no name.
 pub(super) fn unused_stage(view: &View<'_>, found: &mut Found<'_>) {
+    for (item, _) in unused(view).into_iter().filter(|(_, stage)| stage.name.is_none()) {
+        found.whole(
+            item,
+            "no stage uses this one, and without a name it cannot be asked for: it is never built",
+        );
+    }
+}
+
+/// One that has a name: it may be a `--target`, and mostly is where it is called like one.
+pub(super) fn unused_target(view: &View<'_>, found: &mut Found<'_>) {
+    const TARGETS: [&str; 9] = ["ci", "cover", "debug", "dev", "doc", "export", "format", "lint", "test"];
+    let mut named = HashMap::<&str, usize>::new();
+    for name in view.file.stages.iter().filter_map(|stage| stage.name.as_deref()) {
+        *named.entry(name).or_default() += 1;
+    }
+    for (item, stage) in unused(view) {
+        // Of two with one name the other may be meant: another rule speaks of them.
+        let Some(name) = stage.name.as_deref().filter(|name| named[name] == 1) else {
+            continue;
+        };
+        if !TARGETS.iter().any(|target| name.contains(target)) {
+            found.whole(
+                item,
+                format!("no stage uses `{name}`: it is built for `--target={name}` alone"),
+            );
+        }
+    }
+}
+
+/// Stages that neither the last one nor one that this needs uses; none where that depends on variables.
+fn unused<'a, 'v>(view: &'v View<'a>) -> Vec<(&'v Item<'a>, &'a Stage)> {
     let count = view.file.stages.len();
     let mut needed = HashSet::new();
     let mut open: Vec<usize> = count.checked_sub(1).into_iter().collect();
@@ -85,20 +116,12 @@ pub(super) fn unused_stage(view: &View<'_>, found: &mut Found<'_>) {
     }
     let dynamic = view.file.stages.iter().any(|stage| stage.from.image.raw.contains('$'));
     if dynamic {
-        return;
+        return Vec::new();
     }
-    for item in view.items().filter(|item| matches!(item.kind, Kind::From(_))) {
-        let Some(stage) = item.stage.filter(|stage| !needed.contains(stage)) else {
-            continue;
-        };
-        // One with a name may be meant for `--target`; one that others build on is looked at there.
-        if view.file.stages[stage].name.is_none() {
-            found.whole(
-                item,
-                "no stage uses this one, and without a name it cannot be asked for: it is never built",
-            );
-        }
-    }
+    let file = view.file;
+    let stages = view.items().filter(|item| matches!(item.kind, Kind::From(_)));
+    let unneeded = stages.filter_map(|item| Some((item, item.stage.filter(|stage| !needed.contains(stage))?)));
+    unneeded.map(|(item, stage)| (item, &file.stages[stage])).collect()
 }
 
 /// The stages that a stage uses.

@@ -125,6 +125,7 @@ pub const RULES: &[Rule] = &[
     rule("K1017", Warning, meaning::apt_key),
     rule("K1018", Warning, meaning::closed_services),
     rule("K1019", Warning, meaning::no_updates),
+    rule("K1020", Info, kiln::unused_target),
     rule("K2001", Info, install::behind_sources),
     rule("K2002", Info, kiln::recursive_change),
     rule("K2003", Info, kiln::removed_later),

@@ -42,7 +42,7 @@ pub(super) fn installed(command: &Command) -> Vec<&Word> {
         .collect()
 }
 
-/// Packages that compile, and that nothing needs that runs.
+/// Packages that compile, or fetch others, and that nothing needs that runs.
 const COMPILERS: &[&str] = &[
     "autoconf",
     "automake",
@@ -51,15 +51,23 @@ const COMPILERS: &[&str] = &[
     "cargo",
     "clang",
     "cmake",
+    "composer",
     "default-jdk",
     "g++",
     "gcc",
     "gcc-c++",
     "golang",
+    "gradle",
     "linux-headers",
+    "maven",
     "musl-dev",
+    "npm",
+    "py3-pip",
+    "python3-pip",
     "rust",
     "rustc",
+    "yarn",
+    "yarnpkg",
 ];
 
 fn is_compiler(word: &Word) -> bool {
@@ -92,7 +100,7 @@ pub(super) fn compilers(view: &View<'_>, found: &mut Found<'_>) {
         });
         if let Some((command, tool)) = tool {
             let message = format!(
-                "`{}` is in the image that is shipped: compile in another stage",
+                "`{}` is in the image that is shipped: what it makes can come from another stage",
                 tool.text
             );
             found.word((item, run), command, Some(tool), message);

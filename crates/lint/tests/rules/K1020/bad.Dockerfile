@@ -1,0 +1,6 @@
+FROM golang:1.26 AS build
+RUN go build -o /app .
+FROM debian:12 AS assets
+COPY assets /assets
+FROM scratch
+COPY --from=build /app /app
