@@ -8,6 +8,7 @@ use kiln_inspect::packages::Packages;
 use kiln_inspect::vulnerabilities::{Rating, Severity, Vulnerabilities, Vulnerability};
 use serde_json::{Map, Value, json};
 
+use crate::commands::packages;
 use crate::failure::Failure;
 use crate::progress::text::{cut, one_line};
 use crate::settings::Settings;
@@ -65,13 +66,7 @@ pub(crate) fn warn_of_gaps(name: &str, found: &Vulnerabilities) {
 /// How many there are by how severe they are: `2 critical, 1 low`.
 pub(crate) fn count(found: &[Vulnerability]) -> String {
     let counts = Rating::ALL.map(|rating| (of(found, rating), rating.name()));
-    let counts = counts.iter().filter(|(count, _)| *count > 0);
-    let words: Vec<String> = counts.map(|(count, name)| format!("{count} {name}")).collect();
-    if words.is_empty() {
-        "none".to_owned()
-    } else {
-        words.join(", ")
-    }
+    packages::counted(&counts)
 }
 
 /// The same for programs.

@@ -18,7 +18,7 @@ use crate::outline::{self, Argument};
 use crate::remote::{GitSource, Remote, without_password};
 use crate::report::Report;
 use crate::size;
-use crate::step::{CopyAction, CopyFrom, FileAction, FileOp, Op, Source, StageInfo, StepId, Target};
+use crate::step::{CopyAction, FileAction, FileOp, Op, Source, StageInfo, StepId, Target};
 use crate::steps::{Label, Steps};
 use crate::vars::{Declared, Vars};
 
@@ -247,17 +247,7 @@ impl<'a> Planner<'a> {
 
     /// The files of a local context as a layer to build on.
     fn copy_of(&mut self, origin: &Origin, name: String) -> StepId {
-        let copy = CopyAction {
-            from: CopyFrom::Step(self.tree(origin)),
-            sources: vec![String::new()],
-            destination: "/".to_owned(),
-            chown: None,
-            chmod: None,
-            parents: false,
-            exclude: Vec::new(),
-            unpack: false,
-            link: false,
-        };
+        let copy = CopyAction::plain(self.tree(origin), String::new(), "/".to_owned());
         let files = FileOp {
             root: None,
             actions: vec![FileAction::Copy(copy)],

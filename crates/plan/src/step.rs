@@ -402,6 +402,23 @@ pub struct CopyAction {
     pub link: bool,
 }
 
+impl CopyAction {
+    /// All that is at a path of a step, to a destination, without any flag.
+    pub fn plain(from: Option<StepId>, source: String, destination: String) -> Self {
+        Self {
+            from: CopyFrom::Step(from),
+            sources: vec![source],
+            destination,
+            chown: None,
+            chmod: None,
+            parents: false,
+            exclude: Vec::new(),
+            unpack: false,
+            link: false,
+        }
+    }
+}
+
 /// Where copied files come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CopyFrom {

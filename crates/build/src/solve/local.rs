@@ -5,7 +5,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use kiln_plan::{CopyAction, CopyFrom, MountKind, StepId};
+use kiln_plan::{CopyAction, MountKind, StepId};
 use kiln_store::{LayerDir, Store};
 
 use super::content::bound_files;
@@ -105,17 +105,7 @@ fn context_copy(
 ) -> StepResult<ContextCopy> {
     let directory = store.new_layer()?;
     let tree = on_top(&[empty], &directory, &directory)?;
-    let copy = CopyAction {
-        from: CopyFrom::Step(None),
-        sources: vec![source.to_owned()],
-        destination: format!("/{}", clean(source)),
-        chown: None,
-        chmod: None,
-        parents: false,
-        exclude: Vec::new(),
-        unpack: false,
-        link: false,
-    };
+    let copy = CopyAction::plain(None, source.to_owned(), format!("/{}", clean(source)));
     let target = Target::new(tree.as_fd(), &copy, true)?;
     let files = context_tree(context, cancel);
     for found in files.find(source)? {

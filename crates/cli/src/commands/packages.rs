@@ -133,6 +133,11 @@ pub(crate) fn count(packages: &[Package]) -> String {
         let count = packages.iter().filter(|package| package.ecosystem == ecosystem).count();
         (count, ecosystem.name())
     });
+    counted(&counts)
+}
+
+/// What there is of each, where there is some.
+pub(crate) fn counted(counts: &[(usize, &str)]) -> String {
     let counts = counts.iter().filter(|(count, _)| *count > 0);
     let words: Vec<String> = counts.map(|(count, name)| format!("{count} {name}")).collect();
     if words.is_empty() {

@@ -20,6 +20,11 @@ pub fn compare(ecosystem: Ecosystem, a: &str, b: &str) -> Option<Ordering> {
 
 /// deb-version(7).
 fn debian(a: &str, b: &str) -> Ordering {
+    by_parts(a, b, debian_part)
+}
+
+/// `EPOCH:UPSTREAM-REVISION`: the epoch is a number, and what stands there without one has the epoch 0.
+fn by_parts(a: &str, b: &str, compare: impl Fn(&str, &str) -> Ordering) -> Ordering {
     let parts = |version: &'_ str| -> (u64, String, String) {
         let (epoch, rest) = version.split_once(':').unwrap_or(("0", version));
         let (upstream, revision) = rest.rsplit_once('-').unwrap_or((rest, ""));
@@ -27,8 +32,8 @@ fn debian(a: &str, b: &str) -> Ordering {
     };
     let (a, b) = (parts(a), parts(b));
     a.0.cmp(&b.0)
-        .then_with(|| debian_part(&a.1, &b.1))
-        .then_with(|| debian_part(&a.2, &b.2))
+        .then_with(|| compare(&a.1, &b.1))
+        .then_with(|| compare(&a.2, &b.2))
 }
 
 /// By turns what is no digit, in which a tilde is less than the end and letters are less than all else, and numbers.
@@ -63,15 +68,7 @@ fn debian_part(a: &str, b: &str) -> Ordering {
 
 /// `EPOCH:VERSION-RELEASE`, as `rpmvercmp` has it (rpm-version(7)).
 fn red_hat(a: &str, b: &str) -> Ordering {
-    let parts = |version: &'_ str| -> (u64, String, String) {
-        let (epoch, rest) = version.split_once(':').unwrap_or(("0", version));
-        let (version, release) = rest.rsplit_once('-').unwrap_or((rest, ""));
-        (epoch.parse().unwrap_or(0), version.to_owned(), release.to_owned())
-    };
-    let (a, b) = (parts(a), parts(b));
-    a.0.cmp(&b.0)
-        .then_with(|| red_hat_part(&a.1, &b.1))
-        .then_with(|| red_hat_part(&a.2, &b.2))
+    by_parts(a, b, red_hat_part)
 }
 
 /// By turns words and numbers, whatever else is between them; a tilde is less than the end, a caret more than it but less
