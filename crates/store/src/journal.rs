@@ -2,7 +2,9 @@
 //!
 //! That costs three waits for the disk. Whoever writes does not wait for them: a thread of its own does, which has a
 //! connection of its own and is not in the way of those who write. What is written meanwhile stays in the journal, so a
-//! process that writes without a pause makes it longer until it is [`LONG`]; then the writer waits for once.
+//! process that writes without a pause makes it longer until it is [`LONG`]; then the writer waits for once. Who finds a
+//! journal that is to be moved waits too: it may be gone before a thread has ended, and whoever writes next after it was
+//! moved whole begins it anew.
 
 use std::ffi::c_int;
 use std::path::{Path, PathBuf};
@@ -32,7 +34,7 @@ pub(crate) fn keep_short(connection: &mut Connection, path: &Path) -> Result<()>
         path: path.to_owned(),
         wanted: None,
         moving: Arc::default(),
-        moved: 0,
+        moved: None,
     };
     let hook = move |journal: &mut Wal, pages| {
         mover.written(journal, pages);
@@ -48,22 +50,19 @@ struct Mover {
     wanted: Option<SyncSender<()>>,
     /// Held by who moves it: nobody else can meanwhile.
     moving: Arc<Mutex<()>>,
-    /// How long the journal was when it was last to be moved.
-    moved: c_int,
+    /// How long the journal was when it was last to be moved; none before the first transaction.
+    moved: Option<c_int>,
 }
 
 impl Mover {
     /// What fails here is tried again after the next transaction.
     fn written(&mut self, journal: &mut Wal, pages: c_int) {
-        if pages < self.moved {
-            // It began anew.
-            self.moved = 0;
-        }
-        let due = pages >= self.moved + PAGES;
-        if due {
-            self.moved = pages;
-        }
-        if pages >= LONG || (due && !self.wake()) {
+        let is_found = self.moved.is_none() && pages >= PAGES;
+        // It begins anew at times.
+        let moved = self.moved.filter(|moved| pages >= *moved).unwrap_or(0);
+        let is_due = pages >= moved + PAGES;
+        self.moved = Some(if is_due { pages } else { moved });
+        if is_found || pages >= LONG || (is_due && !self.wake()) {
             let _alone = self.moving.lock();
             let _later = journal.checkpoint();
         }
@@ -112,6 +111,33 @@ mod tests {
 
     /// Each page and what the journal adds to it.
     const FRAME: u64 = 4096 + 24;
+
+    #[test]
+    fn who_finds_a_long_one_moves_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("test.db");
+        let open = || {
+            let mut connection = Connection::open(&path).unwrap();
+            connection.pragma_update(None, "journal_mode", "WAL").unwrap();
+            keep_short(&mut connection, &path).unwrap();
+            connection
+        };
+        let connection = open();
+        connection
+            .execute_batch("CREATE TABLE t (a INTEGER PRIMARY KEY, b BLOB)")
+            .unwrap();
+        // One that short processes leave, none of which writes much.
+        for round in 0..200 {
+            let connection = open();
+            for _ in 0..2 {
+                connection
+                    .execute("INSERT INTO t (b) VALUES (randomblob(3000))", [])
+                    .unwrap();
+            }
+            let most = u64::try_from(PAGES + 20).unwrap() * FRAME;
+            assert!(length_of(&path) < most, "{round}: {}", length_of(&path));
+        }
+    }
 
     #[test]
     fn the_journal_stays_short_and_nothing_is_lost() {
