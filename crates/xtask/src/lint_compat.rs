@@ -183,7 +183,7 @@ impl Compared {
             self.unread[0] += 1;
             return None;
         };
-        if is_refused(ours) {
+        if is_refused(ours) || !has_stage(text) {
             self.unread[1] += 1;
             return None;
         }
@@ -253,6 +253,12 @@ impl Compared {
         }
         Ok(())
     }
+}
+
+/// Whether there is a FROM: what has none is a part of other files.
+fn has_stage(text: &str) -> bool {
+    let mut words = text.lines().filter_map(|line| line.split_ascii_whitespace().next());
+    words.any(|word| word.eq_ignore_ascii_case("FROM"))
 }
 
 /// Why the two differ at a line, below that other one.
