@@ -3,7 +3,7 @@
 use kiln_inspect::packages::Packages;
 use kiln_inspect::policy::{Files, Limit, matching, setuid};
 use kiln_inspect::start::Report;
-use kiln_inspect::waste::Waste;
+use kiln_inspect::waste::{Dive, Waste};
 use kiln_inspect::{Image, Tree};
 use serde::Deserialize;
 
@@ -230,7 +230,7 @@ impl Budget {
             ));
         }
         if let Some(least) = self.min_efficiency {
-            let efficiency = waste.dive.efficiency;
+            let efficiency = Dive::of(image.indexes()).efficiency;
             let message = format!("{efficiency:.4} of at least {least:.4}, as dive counts");
             verdicts.push(Verdict::of("min-efficiency", efficiency >= least, message));
         }
@@ -384,19 +384,20 @@ fn each(check: &'static str, found: Files, message: &str, well: &str) -> Vec<Ver
 }
 
 /// Whether it keeps to what a `.dive-ci` says.
-pub(crate) fn dive(rules: &DiveRules, waste: &Waste) -> Vec<Verdict> {
+pub(crate) fn dive(rules: &DiveRules, image: &Image) -> Vec<Verdict> {
+    let dive = Dive::of(image.indexes());
     let mut verdicts = Vec::new();
     if let Some(least) = rules.lowest_efficiency {
-        let message = format!("{:.4} of at least {least}", waste.dive.efficiency);
-        verdicts.push(Verdict::of("dive-efficiency", waste.dive.efficiency >= least, message));
+        let message = format!("{:.4} of at least {least}", dive.efficiency);
+        verdicts.push(Verdict::of("dive-efficiency", dive.efficiency >= least, message));
     }
     if let Some(most) = rules.highest_wasted_bytes {
-        let wasted = waste.dive.wasted_bytes;
+        let wasted = dive.wasted_bytes;
         let message = format!("{} of at most {}, as dive counts", size::show(wasted), size::show(most));
         verdicts.push(Verdict::of("dive-wasted-bytes", wasted <= most, message));
     }
     if let Some(most) = rules.highest_user_wasted_percent {
-        let share = waste.dive.wasted_user_share();
+        let share = dive.wasted_user_share();
         let message = format!("{share:.4} of at most {most}, as dive counts");
         verdicts.push(Verdict::of("dive-user-wasted-percent", share <= most, message));
     }

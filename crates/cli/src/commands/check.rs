@@ -128,7 +128,7 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
     if interrupt.came() {
         return Err(canceled(&interrupt));
     }
-    verdicts.extend(dive.iter().flat_map(|rules| budget::dive(rules, &waste)));
+    verdicts.extend(dive.iter().flat_map(|rules| budget::dive(rules, &looked.image)));
     terminal::print(shape.text(&args.image, &looked.image, &verdicts)?)?;
     if verdicts.iter().all(|verdict| verdict.passed) {
         return Ok(());

@@ -1,15 +1,16 @@
 //! `kiln explore`
 
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Sender};
 
 use kiln_image::Platform;
 use kiln_inspect::waste::Waste;
-use kiln_inspect::{Image, Moments, Piece, Place, extract};
+use kiln_inspect::{Image, LayerIndex, Moments, Piece, Place, extract};
 
 use super::diff::signed;
 use super::waste;
 use crate::engine::Engine;
-use crate::explore::model::{Explorer, MomentRow, Outside, Subject, WasteRow};
+use crate::explore::model::{Explorer, MomentRow, Outside, Subject, WasteRow, Wasted};
 use crate::explore::preview::{MOST, Preview};
 use crate::explore::tree::TreeView;
 use crate::failure::{Context as _, Failure, Outcome};
@@ -57,9 +58,27 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
         images.push(&second.image);
     }
     let shown = subjects.len() - 1;
+    let indexes: Vec<_> = images.iter().map(|image| image.indexes()).collect();
     let mut world = World { images, file };
     let explorer = Explorer::new(subjects, shown);
-    explore::run(explorer, Style::new(settings), &mut world, &interrupt)
+    let (found, late) = mpsc::channel();
+    let indexes = &indexes;
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("waste".to_owned());
+        thread
+            .spawn_scoped(scope, move || look_for_waste(indexes, &found))
+            .or_internal(|| "cannot start a thread".to_owned())?;
+        explore::run(explorer, Style::new(settings), &mut world, &interrupt, &late)
+    })
+}
+
+/// Tells what is wasted of each image. Nobody may want to know it any more.
+fn look_for_waste(images: &[&[LayerIndex]], found: &Sender<(usize, Wasted)>) {
+    for (number, layers) in images.iter().enumerate() {
+        if found.send((number, wasted(layers))).is_err() {
+            return;
+        }
+    }
 }
 
 /// The name and the beginning of a Dockerfile.
@@ -73,24 +92,12 @@ fn dockerfile(path: &Path) -> Result<(String, Vec<u8>), Failure> {
 }
 
 fn subject<'a>(name: &str, image: &'a Image) -> Subject<'a> {
-    let waste = Waste::of(image.indexes());
-    let summary = format!(
-        "{} in {} layers, {} dead ({})",
-        size::show(waste.bytes),
-        waste.layers.len(),
-        size::show(waste.dead),
-        waste::percent(waste.dead, waste.bytes),
-    );
+    let layers = image.layers.len();
+    let bytes = image.indexes().iter().map(LayerIndex::bytes).sum();
+    let summary = format!("{} in {layers} layers", size::show(bytes));
     let rows = image.layers.iter().enumerate().map(|(number, layer)| {
-        let wasted = &waste.layers[number];
         let mut details = vec![("size", size::show(layer.bytes))];
         details.extend(layer.compressed.map(|bytes| ("compressed", size::show(bytes))));
-        if wasted.dead > 0 {
-            details.push(("dead", format!("{} of it, by layers above", size::show(wasted.dead))));
-        }
-        if wasted.killed > 0 {
-            details.push(("kills", format!("{} of layers below", size::show(wasted.killed))));
-        }
         details.push(("files", image.indexes()[number].files().to_string()));
         let made_in = layer.maker.as_ref().map(layers::made_in);
         details.extend(
@@ -108,6 +115,18 @@ fn subject<'a>(name: &str, image: &'a Image) -> Subject<'a> {
     });
     let rows = rows.collect();
     let mut subject = Subject::new(name.to_owned(), summary, rows, Moments::of_layers(image.indexes()));
+    subject.is_unknown = true;
+    subject
+}
+
+fn wasted(layers: &[LayerIndex]) -> Wasted {
+    let waste = Waste::of(layers);
+    let details = waste.layers.iter().map(|wasted| {
+        let dead = (wasted.dead > 0).then(|| ("dead", format!("{} of it, by layers above", size::show(wasted.dead))));
+        let kills = (wasted.killed > 0).then(|| ("kills", format!("{} of layers below", size::show(wasted.killed))));
+        dead.into_iter().chain(kills).collect()
+    });
+    let details = details.collect();
     let findings = waste.findings.into_iter().map(|finding| WasteRow {
         bytes: finding.bytes,
         what: waste::what(finding.kind),
@@ -121,8 +140,15 @@ fn subject<'a>(name: &str, image: &'a Image) -> Subject<'a> {
             .map(|wasted| wasted.path)
             .unwrap_or_default(),
     });
-    subject.waste = findings.collect();
-    subject
+    Wasted {
+        summary: format!(
+            ", {} dead ({})",
+            size::show(waste.dead),
+            waste::percent(waste.dead, waste.bytes)
+        ),
+        details,
+        rows: findings.collect(),
+    }
 }
 
 fn comparison<'a>(names: [&str; 2], images: [&'a Image; 2]) -> Subject<'a> {

@@ -65,7 +65,7 @@ fn for_people(image: &Image, waste: &Waste, top: usize) -> String {
             size::show(compressed)
         );
     }
-    let _ = writeln!(text, "efficiency as dive counts: {}", dive(&waste.dive));
+    let _ = writeln!(text, "efficiency as dive counts: {}", dive(&Dive::of(image.indexes())));
     if waste.findings.is_empty() {
         text.push_str("nothing is wasted\n");
         return text;
@@ -217,6 +217,7 @@ pub(crate) const fn change(kind: FindingKind) -> &'static str {
 }
 
 fn object(image: &Image, waste: &Waste) -> Value {
+    let dive = Dive::of(image.indexes());
     let layers = waste.layers.iter().enumerate().map(|(number, layer)| {
         let mut object = layers::object(image, number);
         object["Dead"] = json!(layer.dead);
@@ -232,11 +233,11 @@ fn object(image: &Image, waste: &Waste) -> Value {
         "Layers": layers.collect::<Vec<_>>(),
         "Findings": waste.findings.iter().map(|one| finding(image, one)).collect::<Vec<_>>(),
         "Dive": {
-            "Efficiency": waste.dive.efficiency,
-            "WastedBytes": waste.dive.wasted_bytes,
-            "SizeBytes": waste.dive.size_bytes,
-            "UserSizeBytes": waste.dive.user_size_bytes,
-            "WastedUserShare": waste.dive.wasted_user_share(),
+            "Efficiency": dive.efficiency,
+            "WastedBytes": dive.wasted_bytes,
+            "SizeBytes": dive.size_bytes,
+            "UserSizeBytes": dive.user_size_bytes,
+            "WastedUserShare": dive.wasted_user_share(),
         },
     })
 }

@@ -16,11 +16,12 @@ mod view;
 mod tests;
 
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
 use canvas::Canvas;
 use keys::Decoder;
-use model::{Explorer, Next, Outside};
+use model::{Explorer, Next, Outside, Wasted};
 use tty::Tty;
 
 use crate::failure::{Failure, Outcome};
@@ -35,13 +36,18 @@ const REDRAW: Duration = Duration::from_millis(60);
 /// Whether there is a terminal to explore on, before anything is done for it.
 pub(crate) use tty::check;
 
-/// Shows the explorer until the user leaves or a signal ends it.
+/// How often it is asked whether something was found out.
+const ASK: Duration = Duration::from_millis(30);
+
+/// Shows the explorer until the user leaves or a signal ends it. What is found out meanwhile of a subject comes out of `late`.
 pub(crate) fn run(
     mut explorer: Explorer<'_>,
     style: Style,
     outside: &mut dyn Outside,
     interrupt: &Interrupt,
+    late: &Receiver<(usize, Wasted)>,
 ) -> Outcome {
+    let mut is_waiting = true;
     let mut tty = Tty::take(Arc::clone(&interrupt.cancel))?;
     let mut decoder = Decoder::default();
     let mut shown: Option<Canvas> = None;
@@ -51,13 +57,21 @@ pub(crate) fn run(
             draw(&mut explorer, style, &mut shown)?;
             drawn = Instant::now();
         }
-        let wait = explorer.has_work().then_some(Duration::ZERO);
+        let wait = match (explorer.has_work(), is_waiting) {
+            (true, _) => Some(Duration::ZERO),
+            (false, true) => Some(ASK),
+            (false, false) => None,
+        };
         let ready = tty.wait(wait, decoder.is_waiting())?;
         if ready.ended {
             return Err(Failure::silent(interrupt.exit_code()));
         }
         if ready.resized {
             shown = None;
+        }
+        match late.try_recv() {
+            Ok((subject, wasted)) => explorer.subjects[subject].learn(wasted),
+            Err(error) => is_waiting = error == TryRecvError::Empty,
         }
         let timed_out = ready.typed.is_empty() && !ready.resized && decoder.is_waiting();
         let mut inputs = decoder.push(&ready.typed);

@@ -19,6 +19,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) rows: Vec<MomentRow>,
     /// Its bytes that are wasted, most first.
     pub(crate) waste: Vec<WasteRow>,
+    /// Whether these are still looked for.
+    pub(crate) is_unknown: bool,
     pub(crate) tree: TreeView<'a>,
     /// The moment that is looked at.
     pub(crate) selected: u32,
@@ -38,6 +40,17 @@ pub(crate) struct MomentRow {
     pub(crate) text: String,
     /// What else is known: what it is called, and what it is.
     pub(crate) details: Vec<(&'static str, String)>,
+}
+
+/// What is wasted of an image, which takes longer to find out than to open it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Wasted {
+    /// What there is to add to the summary.
+    pub(crate) summary: String,
+    /// And to what is known of each layer.
+    pub(crate) details: Vec<Vec<(&'static str, String)>>,
+    /// Most bytes first.
+    pub(crate) rows: Vec<WasteRow>,
 }
 
 /// Bytes that are wasted in the same way.
@@ -61,6 +74,7 @@ impl<'a> Subject<'a> {
             summary,
             rows,
             waste: Vec::new(),
+            is_unknown: false,
             selected: moments.count().saturating_sub(1),
             tree: TreeView::new(moments),
             is_comparison: false,
@@ -76,6 +90,16 @@ impl<'a> Subject<'a> {
     pub(crate) fn select(&mut self, moment: u32) {
         self.selected = moment.min(self.tree.moments.count().saturating_sub(1));
         self.look();
+    }
+
+    /// Takes in what was found out since.
+    pub(crate) fn learn(&mut self, wasted: Wasted) {
+        self.summary.push_str(&wasted.summary);
+        for (row, details) in self.rows.iter_mut().zip(wasted.details) {
+            row.details.extend(details);
+        }
+        self.waste = wasted.rows;
+        self.is_unknown = false;
     }
 
     fn look(&mut self) {
@@ -426,7 +450,9 @@ impl<'a> Explorer<'a> {
     }
 
     fn show_waste(&mut self) {
-        if self.subject().waste.is_empty() {
+        if self.subject().is_unknown {
+            self.message = Some("what is wasted is still looked for: once more in a moment".to_owned());
+        } else if self.subject().waste.is_empty() {
             self.message = Some("nothing is wasted that is known of".to_owned());
         } else {
             self.overlay = Some(Overlay::Waste { cursor: 0 });

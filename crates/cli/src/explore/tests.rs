@@ -8,7 +8,7 @@ use kiln_layer::tar::{Entry, Kind, Writer};
 
 use super::canvas::Canvas;
 use super::keys::Decoder;
-use super::model::{Explorer, MomentRow, Next, Outside, Subject, WasteRow};
+use super::model::{Explorer, MomentRow, Next, Outside, Subject, WasteRow, Wasted};
 use super::preview::Preview;
 use super::tree::TreeView;
 use super::view;
@@ -409,6 +409,31 @@ fn goes_to_what_is_wasted() {
     user.types("\r");
     assert_eq!(user.explorer.subject().selected, 0);
     assert!(user.tree().iter().any(|line| line.ends_with("libc.so.6")));
+}
+
+#[test]
+fn learns_what_is_wasted_when_it_is_open() {
+    let layers = layers();
+    let mut late = subject("app:1", &layers);
+    late.is_unknown = true;
+    let rows = std::mem::take(&mut late.waste);
+    let mut user = User::new(vec![late], (80, 24));
+    user.types("w");
+    assert!(
+        user.screen().contains("what is wasted is still looked for"),
+        "{}",
+        user.screen()
+    );
+    user.explorer.subject_mut().learn(Wasted {
+        summary: ", 2MB dead".to_owned(),
+        details: vec![vec![("dead", "2MB of it".to_owned())], Vec::new(), Vec::new()],
+        rows,
+    });
+    let lowest = &user.explorer.subject().rows[0];
+    assert_eq!(lowest.details.last().unwrap().1, "2MB of it");
+    assert!(user.screen().contains("3.25MB, 2MB dead"), "{}", user.screen());
+    user.types("w");
+    assert!(user.screen().contains("deleted later"), "{}", user.screen());
 }
 
 #[test]

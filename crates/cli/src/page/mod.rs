@@ -9,7 +9,7 @@ use base64::Engine as _;
 use kiln_image::Digest;
 use kiln_inspect::packages::Packages;
 use kiln_inspect::vulnerabilities::Vulnerabilities;
-use kiln_inspect::waste::Waste;
+use kiln_inspect::waste::{Dive, Waste};
 use kiln_inspect::{Image, Moments};
 use serde_json::{Value, json};
 
@@ -161,7 +161,7 @@ fn data(subject: &Subject<'_>) -> Value {
         "live": wasted.live,
         "dead": wasted.dead,
         "compressed": image.layers.iter().map(|layer| layer.compressed).sum::<Option<u64>>(),
-        "efficiency": wasted.dive.efficiency,
+        "efficiency": Dive::of(image.indexes()).efficiency,
         "files": tree::tree(&Moments::of_layers(image.indexes()), "/", NAMES),
         "layers": layer_rows(image, &wasted),
         "waste": waste_rows(&wasted),

@@ -24,8 +24,6 @@ pub struct Waste {
     pub layers: Vec<LayerWaste>,
     /// What is wasted, most bytes first: those of the dead are all dead bytes; the others live.
     pub findings: Vec<Finding>,
-    /// The score of another tool.
-    pub dive: Dive,
 }
 
 /// A layer's part.
@@ -108,8 +106,6 @@ type Findings = BTreeMap<(FindingKind, u32, Option<u32>), Finding>;
 impl Waste {
     /// What the layers of an image carry, the lowest first.
     pub fn of(layers: &[LayerIndex]) -> Self {
-        // One after the other: each takes memory for every file.
-        let dive = Dive::of(layers);
         let tree = Tree::of(layers);
         let mut waste = Self {
             bytes: 0,
@@ -117,7 +113,6 @@ impl Waste {
             dead: 0,
             layers: layers.iter().map(LayerWaste::of).collect(),
             findings: Vec::new(),
-            dive,
         };
         let mut findings = Findings::new();
         for death in tree.deaths() {
