@@ -122,11 +122,9 @@ mod tests {
             keep_short(&mut connection, &path).unwrap();
             connection
         };
-        let connection = open();
-        connection
-            .execute_batch("CREATE TABLE t (a INTEGER PRIMARY KEY, b BLOB)")
-            .unwrap();
-        // One that short processes leave, none of which writes much.
+        let table = "CREATE TABLE t (a INTEGER PRIMARY KEY, b BLOB)";
+        open().execute_batch(table).unwrap();
+        // One that short processes leave, none of which writes much, and of which the last closes the database.
         for round in 0..200 {
             let connection = open();
             for _ in 0..2 {

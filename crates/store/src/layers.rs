@@ -139,9 +139,9 @@ impl Store {
         // The transaction keeps other processes from committing a layer of the same name at the same time.
         let mut db = self.db();
         let transaction = immediate(&mut db)?;
-        let is_there = target.is_dir() && is_trusted(&transaction, id)?;
-        if !is_there {
-            if target.is_dir() {
+        let is_found = target.is_dir();
+        if !(is_found && is_trusted(&transaction, id)?) {
+            if is_found {
                 // Left over from a process that died before its transaction ended, or from a power failure.
                 std::fs::rename(&target, &leftover).map_err(Error::io("rename", &target))?;
             }
