@@ -61,9 +61,10 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
     let indexes: Vec<_> = images.iter().map(|image| image.indexes()).collect();
     let mut world = World { images, file };
     let explorer = Explorer::new(subjects, shown);
-    let (found, late) = mpsc::channel();
     let indexes = &indexes;
     std::thread::scope(|scope| {
+        // Once this is left nobody hears any more, and the thread ends with the image that it looks at.
+        let (found, late) = mpsc::channel();
         let thread = std::thread::Builder::new().name("waste".to_owned());
         thread
             .spawn_scoped(scope, move || look_for_waste(indexes, &found))
@@ -72,7 +73,7 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
     })
 }
 
-/// Tells what is wasted of each image. Nobody may want to know it any more.
+/// Tells what is wasted of each image, until nobody wants to know it any more.
 fn look_for_waste(images: &[&[LayerIndex]], found: &Sender<(usize, Wasted)>) {
     for (number, layers) in images.iter().enumerate() {
         if found.send((number, wasted(layers))).is_err() {
@@ -114,9 +115,7 @@ fn subject<'a>(name: &str, image: &'a Image) -> Subject<'a> {
         }
     });
     let rows = rows.collect();
-    let mut subject = Subject::new(name.to_owned(), summary, rows, Moments::of_layers(image.indexes()));
-    subject.is_unknown = true;
-    subject
+    Subject::new(name.to_owned(), summary, rows, Moments::of_layers(image.indexes()))
 }
 
 fn wasted(layers: &[LayerIndex]) -> Wasted {
@@ -176,6 +175,7 @@ fn comparison<'a>(names: [&str; 2], images: [&'a Image; 2]) -> Subject<'a> {
     let name = format!("{} → {}", names[0], names[1]);
     let mut subject = Subject::new(name, format!("files {growth}"), rows.into(), moments);
     subject.is_comparison = true;
+    subject.waste = Some(Vec::new());
     subject
 }
 

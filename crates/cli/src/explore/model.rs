@@ -17,10 +17,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) summary: String,
     /// Its moments: layers, or the two images.
     pub(crate) rows: Vec<MomentRow>,
-    /// Its bytes that are wasted, most first.
-    pub(crate) waste: Vec<WasteRow>,
-    /// Whether these are still looked for.
-    pub(crate) is_unknown: bool,
+    /// Its bytes that are wasted, most first; none while they are looked for.
+    pub(crate) waste: Option<Vec<WasteRow>>,
     pub(crate) tree: TreeView<'a>,
     /// The moment that is looked at.
     pub(crate) selected: u32,
@@ -73,8 +71,7 @@ impl<'a> Subject<'a> {
             name,
             summary,
             rows,
-            waste: Vec::new(),
-            is_unknown: false,
+            waste: None,
             selected: moments.count().saturating_sub(1),
             tree: TreeView::new(moments),
             is_comparison: false,
@@ -92,14 +89,18 @@ impl<'a> Subject<'a> {
         self.look();
     }
 
+    /// What is known to be wasted.
+    pub(crate) fn wasted(&self) -> &[WasteRow] {
+        self.waste.as_deref().unwrap_or_default()
+    }
+
     /// Takes in what was found out since.
     pub(crate) fn learn(&mut self, wasted: Wasted) {
         self.summary.push_str(&wasted.summary);
         for (row, details) in self.rows.iter_mut().zip(wasted.details) {
             row.details.extend(details);
         }
-        self.waste = wasted.rows;
-        self.is_unknown = false;
+        self.waste = Some(wasted.rows);
     }
 
     fn look(&mut self) {
@@ -450,12 +451,10 @@ impl<'a> Explorer<'a> {
     }
 
     fn show_waste(&mut self) {
-        if self.subject().is_unknown {
-            self.message = Some("what is wasted is still looked for: once more in a moment".to_owned());
-        } else if self.subject().waste.is_empty() {
-            self.message = Some("nothing is wasted that is known of".to_owned());
-        } else {
-            self.overlay = Some(Overlay::Waste { cursor: 0 });
+        match self.subject().waste.as_deref() {
+            None => self.message = Some("what is wasted is still looked for: once more in a moment".to_owned()),
+            Some([]) => self.message = Some("nothing is wasted that is known of".to_owned()),
+            Some(_) => self.overlay = Some(Overlay::Waste { cursor: 0 }),
         }
     }
 
@@ -567,7 +566,7 @@ impl<'a> Explorer<'a> {
             Key::Enter if matches!(self.overlay, Some(Overlay::Waste { .. })) => return self.go_to_waste(),
             _ => 0,
         };
-        let wasted = self.subject().waste.len();
+        let wasted = self.subject().wasted().len();
         match &mut self.overlay {
             Some(Overlay::Help { top }) => *top = top.saturating_add_signed(by),
             Some(Overlay::Waste { cursor }) => *cursor = cursor.saturating_add_signed(by).min(wasted.saturating_sub(1)),
@@ -587,7 +586,7 @@ impl<'a> Explorer<'a> {
             return;
         };
         let subject = self.subject_mut();
-        let Some((layer, path)) = subject.waste.get(cursor).map(|row| (row.layer, row.path.clone())) else {
+        let Some((layer, path)) = subject.wasted().get(cursor).map(|row| (row.layer, row.path.clone())) else {
             return;
         };
         subject.select(layer);

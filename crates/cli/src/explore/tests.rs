@@ -77,14 +77,14 @@ fn subject<'a>(name: &str, layers: &'a [LayerIndex]) -> Subject<'a> {
         rows.collect(),
         Moments::of_layers(layers),
     );
-    subject.waste = vec![WasteRow {
+    subject.waste = Some(vec![WasteRow {
         bytes: 2_000_000,
         what: "deleted later",
         change: "a layer cannot take away what is below it",
         layer: 0,
         path: b"usr/lib/libc.so.6".to_vec(),
         place: "/usr/lib/libc.so.6".to_owned(),
-    }];
+    }]);
     subject
 }
 
@@ -415,8 +415,7 @@ fn goes_to_what_is_wasted() {
 fn learns_what_is_wasted_when_it_is_open() {
     let layers = layers();
     let mut late = subject("app:1", &layers);
-    late.is_unknown = true;
-    let rows = std::mem::take(&mut late.waste);
+    let rows = late.waste.take().unwrap();
     let mut user = User::new(vec![late], (80, 24));
     user.types("w");
     assert!(

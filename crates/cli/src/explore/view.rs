@@ -449,7 +449,14 @@ fn overlay(explorer: &mut Explorer<'_>, canvas: &mut Canvas, area: Area, pen: &P
             let below = if area.rows < FLAT { 0 } else { 4 };
             let list = area.below(1).top(area.rows.saturating_sub(1 + below));
             let top = (*cursor + 1).saturating_sub(list.rows);
-            for (line, (number, row)) in subject.waste.iter().enumerate().skip(top).take(list.rows).enumerate() {
+            for (line, (number, row)) in subject
+                .wasted()
+                .iter()
+                .enumerate()
+                .skip(top)
+                .take(list.rows)
+                .enumerate()
+            {
                 let text = format!(
                     "{:>7}  #{:<3} {:<25} {}",
                     size::show(row.bytes),
@@ -468,7 +475,7 @@ fn overlay(explorer: &mut Explorer<'_>, canvas: &mut Canvas, area: Area, pen: &P
                     canvas.paint(list, line, CHOSEN);
                 }
             }
-            if let Some(row) = subject.waste.get(*cursor) {
+            if let Some(row) = subject.wasted().get(*cursor) {
                 let about = area.below(area.rows.saturating_sub(below));
                 for (line, text) in wrapped(row.change, about.columns.saturating_sub(2)).iter().enumerate() {
                     canvas.write(about, line + 1, 1, text, pen.dim());
