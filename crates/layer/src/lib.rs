@@ -20,6 +20,7 @@ mod difference;
 mod digest;
 mod error;
 mod extract;
+mod jobs;
 mod mode;
 mod overlap;
 mod pack;

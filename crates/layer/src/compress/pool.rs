@@ -2,13 +2,14 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, Scope, ScopedJoinHandle};
 
 use kiln_image::{Digest, Hasher};
 
 use super::press::{Press, Pressed};
+use crate::jobs::{self, Jobs};
 
 /// How many pieces' room is kept for others.
 const SPARE: usize = 2;
@@ -41,13 +42,12 @@ impl<'s> Pool<'s> {
     /// With as many threads as there are presses.
     pub(super) fn start<'m: 's>(scope: &'s Scope<'s, '_>, presses: Vec<Press<'m>>) -> io::Result<Self> {
         let limit = presses.len() + 1;
-        let (jobs, queue) = sync_channel::<Job>(limit);
-        let queue = Arc::new(Mutex::new(queue));
+        let (jobs, queue) = jobs::queue(limit);
         for press in presses {
-            let queue = Arc::clone(&queue);
+            let queue = queue.clone();
             // They end by themselves when `jobs` is dropped.
             let thread = Builder::new().name("compress".to_owned());
-            thread.spawn_scoped(scope, move || work(press, &queue))?;
+            thread.spawn_scoped(scope, move || work(press, queue))?;
         }
         Ok(Self {
             jobs,
@@ -93,10 +93,8 @@ impl<'s> Pool<'s> {
     }
 }
 
-fn work(mut press: Press<'_>, queue: &Mutex<Receiver<Job>>) {
-    loop {
-        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(Job { piece, reply }) = job else { return };
+fn work(mut press: Press<'_>, queue: Jobs<Job>) {
+    for Job { piece, reply } in queue {
         let pressed = press.press(&piece);
         // Nobody waits any more if the compressor was dropped.
         let _unwanted = reply.send(Done { pressed, piece });

@@ -6,7 +6,7 @@ use std::num::NonZero;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{Builder, Scope};
 
@@ -19,6 +19,7 @@ use super::source::Source;
 use super::tree::Directory;
 use crate::Error;
 use crate::cursor::{Cursor, Missing};
+use crate::jobs::{self, Jobs};
 use crate::root::{join, path_of, split};
 use crate::walk::{FileId, Name};
 
@@ -27,6 +28,14 @@ const FEW: u64 = 4;
 
 /// More threads than this wait for the file system's journal.
 const THREADS: usize = 4;
+
+/// As many as there are processors besides that of who walks.
+pub(super) fn others() -> usize {
+    std::thread::available_parallelism()
+        .map_or(1, NonZero::get)
+        .min(THREADS)
+        - 1
+}
 
 /// Files in one directory.
 pub(super) struct Batch {
@@ -61,6 +70,9 @@ impl Closing {
     }
 }
 
+/// Held by who writes the file: others may link to it when it is whole.
+type First = Arc<Mutex<Option<Vec<u8>>>>;
+
 /// What all who copy from one tree to another have in common.
 pub(super) struct Site<'a> {
     pub(super) rules: Rules,
@@ -69,8 +81,8 @@ pub(super) struct Site<'a> {
     pub(super) dest: &'a Path,
     /// The directory that is copied to.
     pub(super) top: BorrowedFd<'a>,
-    /// Where files with several names were copied to.
-    links: Mutex<HashMap<FileId, Vec<u8>>>,
+    /// Files with several names, and where the first name of each is, once it is there.
+    links: Mutex<HashMap<FileId, First>>,
     outcome: Mutex<Outcome>,
 }
 
@@ -98,6 +110,12 @@ impl<'a> Site<'a> {
         let Outcome { mut stats, failed } = self.outcome.into_inner().unwrap_or_else(PoisonError::into_inner);
         stats.skipped_devices.sort();
         failed.map_or(Ok(stats), |(_, error)| Err(error))
+    }
+
+    /// Where the first name of a file is, or will be.
+    fn first_name(&self, id: FileId) -> First {
+        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(links.entry(id).or_default())
     }
 
     fn outcome(&self) -> MutexGuard<'_, Outcome> {
@@ -133,15 +151,18 @@ impl<'a> Site<'a> {
 /// The walk's own hand, and threads if there is much to do.
 pub(super) struct Crew<'s, 'e> {
     scope: &'s Scope<'s, 'e>,
+    /// How many others there may be.
+    others: usize,
     own: Hand<'e>,
     jobs: Option<SyncSender<(u64, Batch)>>,
     batches: u64,
 }
 
 impl<'s, 'e> Crew<'s, 'e> {
-    pub(super) fn new(scope: &'s Scope<'s, 'e>, site: &'e Site<'e>) -> Self {
+    pub(super) fn new(scope: &'s Scope<'s, 'e>, site: &'e Site<'e>, others: usize) -> Self {
         Self {
             scope,
+            others,
             own: Hand::new(site),
             jobs: None,
             batches: 0,
@@ -151,7 +172,7 @@ impl<'s, 'e> Crew<'s, 'e> {
     /// Has the files copied. Where all are busy, the caller does it.
     pub(super) fn give(&mut self, batch: Batch) {
         self.batches += 1;
-        if self.batches == FEW {
+        if self.batches == FEW && self.others > 0 {
             self.start();
         }
         let job = match &self.jobs {
@@ -163,22 +184,14 @@ impl<'s, 'e> Crew<'s, 'e> {
         }
     }
 
-    /// Starts as many threads as there are processors besides the caller's, or as the system has left.
+    /// Starts the others, or as many as the system has left.
     fn start(&mut self) {
-        let count = std::thread::available_parallelism()
-            .map_or(1, NonZero::get)
-            .min(THREADS)
-            - 1;
-        if count == 0 {
-            return;
-        }
-        let (jobs, queue) = sync_channel(2 * count);
-        let queue = Arc::new(Mutex::new(queue));
-        for _ in 0..count {
-            let (site, queue) = (self.own.site, Arc::clone(&queue));
+        let (jobs, queue) = jobs::queue(2 * self.others);
+        for _ in 0..self.others {
+            let (site, queue) = (self.own.site, queue.clone());
             let thread = Builder::new().name("copy".to_owned());
             if thread
-                .spawn_scoped(self.scope, move || Hand::new(site).work(&queue))
+                .spawn_scoped(self.scope, move || Hand::new(site).work(queue))
                 .is_err()
             {
                 break;
@@ -210,10 +223,8 @@ impl<'a> Hand<'a> {
         }
     }
 
-    fn work(mut self, queue: &Mutex<Receiver<(u64, Batch)>>) {
-        loop {
-            let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-            let Ok((number, batch)) = job else { break };
+    fn work(mut self, queue: Jobs<(u64, Batch)>) {
+        for (number, batch) in queue {
             self.batch(number, batch);
         }
         self.finish();
@@ -257,17 +268,16 @@ impl<'a> Hand<'a> {
 
     /// A file with several names, the first of which is written.
     fn linked(&mut self, source: &Source, place: &Place, path: Vec<u8>, shown: &Path) -> Result<(), Error> {
-        let id = source.meta().id();
-        // Nobody may link to it before it is whole.
-        let mut links = self.site.links.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(first) = links.get(&id) {
+        let first = self.site.first_name(source.meta().id());
+        let mut first = first.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(first) = &*first {
             self.copier.stats.files += 1;
             return link(&mut self.targets, self.site.top, first, place, shown);
         }
         self.copier.write(source, place, shown)?;
         // A device that was skipped has no first name to link to.
         if place.meta().is_ok() {
-            links.insert(id, path);
+            *first = Some(path);
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, futimens, mkdirat, unlinkat};
 use rustix::io::Errno;
 
-use super::crew::{Batch, Closing, Crew, Site};
+use super::crew::{Batch, Closing, Crew, Site, others};
 use super::file::Rules;
 use super::{CopyOptions, CopyStats, Filter};
 use crate::Error;
@@ -45,19 +45,7 @@ pub(super) fn copy_directory(
     let directory = root::make_directories(dest_root, &dest, &mut |_| ()).map_err(not_a_directory)?;
     let (xattrs, _) = xattr::read(&top).map_err(Error::at("read the attributes of", path_of(source_path)))?;
     let site = Site::new(Rules::of(options), source_path, dest_path, directory.as_fd());
-    let walked = std::thread::scope(|scope| {
-        let mut tree = TreeCopy {
-            site: &site,
-            options,
-            cursor: Cursor::new(site.top).map_err(Error::at("open", dest_path))?,
-            directories: Vec::new(),
-            files: None,
-            crew: Crew::new(scope, &site),
-        };
-        let walked = tree.run(top);
-        tree.crew.finish();
-        walked
-    });
+    let walked = copy_below(&site, options, top, others());
     let open = walk::open_directory(&directory, c".").map_err(Error::at("open", dest_path))?;
     let attributes = site.rules.describe(meta, &xattrs);
     // What failed while files were copied comes before what the walk came to.
@@ -72,6 +60,23 @@ pub(super) fn copy_directory(
             .map_err(Error::at("set the attributes of", dest_path))?,
     }
     Ok(stats)
+}
+
+/// Copies what is below a directory, with the help of so many threads. What goes wrong with files the site knows.
+fn copy_below(site: &Site<'_>, options: &CopyOptions<'_>, top: OwnedFd, others: usize) -> Result<(), Error> {
+    std::thread::scope(|scope| {
+        let mut tree = TreeCopy {
+            site,
+            options,
+            cursor: Cursor::new(site.top).map_err(Error::at("open", site.dest))?,
+            directories: Vec::new(),
+            files: None,
+            crew: Crew::new(scope, site, others),
+        };
+        let walked = tree.run(top);
+        tree.crew.finish();
+        walked
+    })
 }
 
 /// The walk through what is below a directory: it makes directories, and has files copied.
@@ -270,5 +275,41 @@ impl Directory {
             site.rules.describe(&self.meta, &self.xattrs).apply_to(&open)
         };
         set().map_err(|errno| Error::at("set the attributes of", site.dest.join(path_of(&self.path)))(errno))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::os::unix::fs::MetadataExt as _;
+
+    use super::*;
+
+    /// However many processors this machine has.
+    #[test]
+    fn any_number_of_hands_copies_the_same() {
+        let from = tempfile::tempdir().unwrap();
+        for number in 0..600 {
+            let above = from.path().join(format!("{}/deep/{}", number % 3, number % 7));
+            fs::create_dir_all(&above).unwrap();
+            let file = above.join(format!("f{number}"));
+            fs::write(&file, number.to_string()).unwrap();
+            if number % 5 == 0 {
+                fs::hard_link(&file, from.path().join(format!("z{number}"))).unwrap();
+            }
+        }
+        for others in [0, 1, 3, 8] {
+            let to = tempfile::tempdir().unwrap();
+            let (source, dest) = (File::open(from.path()).unwrap(), File::open(to.path()).unwrap());
+            let site = Site::new(Rules::of(&CopyOptions::default()), b"", Path::new("/"), dest.as_fd());
+            copy_below(&site, &CopyOptions::default(), source.into(), others).unwrap();
+            assert_eq!(site.end().unwrap().files, 600 + 120, "{others}");
+            for number in 0..600 {
+                let file = to.path().join(format!("{}/deep/{}/f{number}", number % 3, number % 7));
+                assert_eq!(fs::read_to_string(&file).unwrap(), number.to_string());
+                let names = if number % 5 == 0 { 2 } else { 1 };
+                assert_eq!(fs::metadata(&file).unwrap().nlink(), names, "{others} {number}");
+            }
+        }
     }
 }

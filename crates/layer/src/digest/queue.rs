@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 use std::num::NonZero;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, Scope};
 
 use rustix::io::Errno;
@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use super::entry::Counted;
 use super::look::{Found, Look, Named, Unread};
 use crate::Error;
+use crate::jobs::{self, Jobs};
 use crate::root::path_of;
 
 /// What a walk came across.
@@ -75,13 +76,12 @@ impl Threads {
         let count = std::thread::available_parallelism()
             .map_or(1, NonZero::get)
             .min(THREADS);
-        let (jobs, queue) = sync_channel(PENDING);
-        let queue = Arc::new(Mutex::new(queue));
+        let (jobs, queue) = jobs::queue(PENDING);
         for _ in 0..count {
-            let queue = Arc::clone(&queue);
+            let queue = queue.clone();
             Builder::new()
                 .name("digest".to_owned())
-                .spawn_scoped(scope, move || work(look, &queue))
+                .spawn_scoped(scope, move || work(look, queue))
                 .map_err(Error::at("start a thread to read", path_of(look.top)))?;
         }
         Ok(Self { jobs, ahead: count + 1 })
@@ -95,14 +95,12 @@ impl Threads {
     }
 }
 
-fn work(look: Look<'_>, queue: &Mutex<Receiver<Job>>) {
-    loop {
-        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+fn work(look: Look<'_>, queue: Jobs<Job>) {
+    for job in queue {
         // After an error nobody waits for replies any more.
         let (Ok(()) | Err(())) = match job {
-            Ok(Job::Look(items, reply)) => reply.send(find_all(look, items)).map_err(drop),
-            Ok(Job::Read(file, reply)) => reply.send(look.read_named(&file)).map_err(drop),
-            Err(_) => return,
+            Job::Look(items, reply) => reply.send(find_all(look, items)).map_err(drop),
+            Job::Read(file, reply) => reply.send(look.read_named(&file)).map_err(drop),
         };
     }
 }
