@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use kiln_sandbox::{Child, Exit};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -47,13 +47,13 @@ impl<'a> Output<'a> {
         &mut self,
         child: &mut Child,
         cancel: &Cancel,
-        timeout: Option<Duration>,
+        deadline: Option<Instant>,
     ) -> StepResult<(Exit, bool)> {
         let mut pipes = [child.stdout(), child.stderr()];
         let mut buffer = vec![0; 64 << 10];
         let mut watch = Watch {
             cancel,
-            deadline: timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
+            deadline,
             over: None,
         };
         while pipes.iter().any(Option::is_some) {

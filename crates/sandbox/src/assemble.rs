@@ -4,7 +4,7 @@
 //! but that the thread no longer sees the host's paths afterwards. Only what needs the new PID namespace is left to the
 //! process itself ([`exec`](crate::exec)).
 
-use crate::copied_up::CopiedUp;
+use crate::copied_up::{CopiedUp, SeenBy};
 use crate::ground::{Furniture, Ground, Kind};
 use crate::masks::EmptyDirectory;
 use crate::mnt::{Context, add_attributes, attach_at};
@@ -13,16 +13,18 @@ use crate::prepare::Placed;
 use crate::targets::{Shape, Targets};
 use crate::terminal::Terminal;
 use crate::{Error, Spec, User};
-use rustix::fs::{CWD, Mode};
+use rustix::fs::{CWD, Mode, OFlags};
 use rustix::process::{chroot, fchdir, pivot_root};
 use rustix::system::sethostname;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 
 /// What is needed of a [`Spec`] on the step's thread.
 #[derive(Debug)]
 pub(crate) struct Surroundings {
     root: OwnedFd,
-    copied_up: CopiedUp,
+    /// The upper directory of the root.
+    upper: Option<OwnedFd>,
     network_files: Vec<Placed>,
     mounts: Vec<Placed>,
     hostname: String,
@@ -52,7 +54,7 @@ impl Surroundings {
     pub(crate) fn new(spec: &Spec<'_>, terminal: Option<Terminal>) -> Result<Self, Error> {
         Ok(Self {
             root: crate::prepare::root(spec)?,
-            copied_up: CopiedUp::new(spec.upper.as_deref())?,
+            upper: spec.upper.as_deref().map(upper).transpose()?,
             network_files: crate::prepare::network_files(spec)?,
             mounts: crate::prepare::mounts(spec)?,
             hostname: spec.hostname.clone(),
@@ -70,8 +72,9 @@ impl Surroundings {
         let mounts = mounts.map(Placed::resolve).collect::<Result<Vec<_>, _>>()?;
         add_attributes(&self.root, self.kind.device_nodes(), false).context("restrict the mount of", "the root")?;
         attach_at(&self.root, CWD, "/").context("mount", "the root")?;
-        let descriptors = rustix::io::fcntl_dupfd_cloexec(&ground.descriptors, 0).context("copy", "a descriptor")?;
-        let targets = targets.insert(Targets::new(self.root, self.copied_up.on(descriptors))?);
+        let seen_by = self.upper.zip(ground.descriptors.take());
+        let copied_up = CopiedUp::new(seen_by.map(|(upper, descriptors)| SeenBy { upper, descriptors }));
+        let targets = targets.insert(Targets::new(self.root, copied_up)?);
 
         let sys = targets.find("/sys", Shape::Directory)?;
         let dev = targets.find("/dev", Shape::Directory)?;
@@ -100,6 +103,11 @@ impl Surroundings {
             terminal,
         })
     }
+}
+
+fn upper(path: &Path) -> Result<OwnedFd, Error> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty()).context("open", path.display().to_string())
 }
 
 /// Makes the working directory if it is missing. It belongs to the step's result.

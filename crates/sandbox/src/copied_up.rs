@@ -3,8 +3,6 @@
 //! Making `/root/.cache/pip` in an overlay copies `/root` up. When the mount point is gone again, an empty `root`
 //! that changes nothing would stay in the layer.
 
-use crate::Error;
-use crate::mnt::Context;
 use rustix::fs::{
     AtFlags, Mode, OFlags, ResolveFlags, Stat, Timespec, Timestamps, fstat, openat2, statat, unlinkat, utimensat,
 };
@@ -15,11 +13,19 @@ use std::path::{Path, PathBuf};
 
 #[derive(Debug, Default)]
 pub(crate) struct CopiedUp {
-    upper: Option<OwnedFd>,
-    /// The descriptors of the thread that makes mount points, as the kernel's `/proc` shows them.
-    descriptors: Option<OwnedFd>,
+    /// None where nobody minds what stays.
+    seen_by: Option<SeenBy>,
     /// Paths from the root, parents after their children, and what they were like.
     directories: Vec<(PathBuf, Looks)>,
+}
+
+/// What it takes to see which directories came.
+#[derive(Debug)]
+pub(crate) struct SeenBy {
+    /// The upper directory.
+    pub(crate) upper: OwnedFd,
+    /// The descriptors of the thread that makes mount points, as the kernel's `/proc` shows them.
+    pub(crate) descriptors: OwnedFd,
 }
 
 /// What a copied-up directory must still look like to be of no consequence.
@@ -44,29 +50,17 @@ impl Looks {
 }
 
 impl CopiedUp {
-    pub(crate) fn new(upper: Option<&Path>) -> Result<Self, Error> {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let open =
-            |path: &Path| rustix::fs::open(path, flags, Mode::empty()).context("open", path.display().to_string());
-        Ok(Self {
-            upper: upper.map(open).transpose()?,
-            descriptors: None,
-            directories: Vec::new(),
-        })
-    }
-
-    /// The same on the thread that has these descriptors.
-    pub(crate) fn on(self, descriptors: OwnedFd) -> Self {
+    pub(crate) fn new(seen_by: Option<SeenBy>) -> Self {
         Self {
-            descriptors: Some(descriptors),
-            ..self
+            seen_by,
+            directories: Vec::new(),
         }
     }
 
     /// Call it before something is made in the directory `parent` of the overlay. The overlay must be mounted on the
     /// calling thread's `/`.
     pub(crate) fn note(&mut self, parent: BorrowedFd<'_>) -> Result<(), Errno> {
-        let (Some(upper), Some(descriptors)) = (&self.upper, &self.descriptors) else {
+        let Some(SeenBy { upper, descriptors }) = &self.seen_by else {
             return Ok(());
         };
         let link = rustix::fs::readlinkat(descriptors, parent.as_raw_fd().to_string(), Vec::new())?;
@@ -89,7 +83,9 @@ impl CopiedUp {
 
     /// Call it when the mount points are gone.
     pub(crate) fn remove(mut self) {
-        let Some(upper) = self.upper.take() else { return };
+        let Some(SeenBy { upper, .. }) = self.seen_by.take() else {
+            return;
+        };
         self.directories
             .sort_by_key(|(path, _)| std::cmp::Reverse(path.components().count()));
         for (path, looks) in &self.directories {

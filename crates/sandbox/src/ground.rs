@@ -51,7 +51,7 @@ pub(crate) struct Ground {
     /// The root directory of before, where the host's files are still there.
     pub(crate) old_root: Option<OwnedFd>,
     /// The descriptors of the thread, as the kernel's `/proc` shows them.
-    pub(crate) descriptors: OwnedFd,
+    pub(crate) descriptors: Option<OwnedFd>,
     /// An empty read-only directory, to hide directories.
     pub(crate) empty: &'static EmptyDirectory,
     kind: Kind,
@@ -115,7 +115,7 @@ impl Ground {
         let open_host = |path| open(path, flags, Mode::empty()).context("open", path);
         let mut ground = Self {
             old_root: Some(open_host("/")?),
-            descriptors: open_host("/proc/thread-self/fd")?,
+            descriptors: Some(open_host("/proc/thread-self/fd")?),
             empty: EmptyDirectory::get().context("mount", "an empty directory")?,
             kind,
             sys: Sys::new(kind.privileged)?,

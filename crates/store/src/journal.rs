@@ -137,6 +137,31 @@ mod tests {
         }
     }
 
+    /// `SQLite` by itself would do it at a thousand pages, and the writer at [`LONG`].
+    #[test]
+    fn a_thread_moves_what_is_not_long() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("test.db");
+        let mut connection = Connection::open(&path).unwrap();
+        connection.pragma_update(None, "journal_mode", "WAL").unwrap();
+        connection
+            .execute_batch("CREATE TABLE t (a INTEGER PRIMARY KEY, b BLOB)")
+            .unwrap();
+        keep_short(&mut connection, &path).unwrap();
+        for _ in 0..PAGES {
+            connection
+                .execute("INSERT INTO t (b) VALUES (randomblob(3000))", [])
+                .unwrap();
+        }
+        assert!(length_of(&path) < u64::try_from(LONG).unwrap() * FRAME);
+        let is_moved = || std::fs::metadata(&path).unwrap().len() > u64::try_from(PAGES / 4).unwrap() * 4096;
+        let patience = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        while !is_moved() {
+            assert!(std::time::Instant::now() < patience, "nobody moved it");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+
     #[test]
     fn the_journal_stays_short_and_nothing_is_lost() {
         let directory = tempfile::tempdir().unwrap();

@@ -156,6 +156,7 @@ impl Store {
         self.settle();
         Ok(())
     }
+
     /// What is known of a layer; `None` if there is none, or if its files may not have survived a power failure.
     pub fn layer(&self, id: &LayerId) -> Result<Option<Layer>> {
         if !self.layer_path(id).is_dir() {

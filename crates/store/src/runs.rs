@@ -44,38 +44,37 @@ const NEAREST: i64 = 4;
 const COLUMNS: &str = "number, started, build, step, definition, place, title, inputs, layer";
 
 impl Store {
-    /// Notes that a step begins to run, and gives the run's number.
-    pub fn begin_run(&self, run: &Run) -> Result<i64> {
-        let db = self.db();
-        db.prepare_cached(
-            "INSERT INTO runs (started, build, step, definition, place, title, inputs) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        )?
-        .execute(params![
-            crate::now(),
-            run.build.0,
-            to_sql(run.step as u64),
-            run.definition,
-            run.place,
-            run.title,
-            run.inputs,
-        ])?;
-        Ok(db.last_insert_rowid())
-    }
-
-    /// Keeps a list of what a run read, under its digest.
-    pub fn put_listing(&self, run: i64, digest: &[u8; 32], listing: &[u8]) -> Result<()> {
+    /// Notes that a step begins to run, with lists of what it reads, each under its digest; gives the run's number.
+    pub fn begin_run(&self, run: &Run, listings: &[([u8; 32], Vec<u8>)]) -> Result<i64> {
         let mut db = self.db();
         let transaction = immediate(&mut db)?;
-        transaction.execute(
-            "INSERT OR IGNORE INTO listings (digest, listing) VALUES (?, ?)",
-            params![digest, listing],
-        )?;
-        transaction.execute(
-            "INSERT OR IGNORE INTO run_listings (run, digest) VALUES (?, ?)",
-            params![run, digest],
-        )?;
+        transaction
+            .prepare_cached(
+                "INSERT INTO runs (started, build, step, definition, place, title, inputs)
+                 VALUES (?, ?, ?, ?, ?, ?, ?)",
+            )?
+            .execute(params![
+                crate::now(),
+                run.build.0,
+                to_sql(run.step as u64),
+                run.definition,
+                run.place,
+                run.title,
+                run.inputs,
+            ])?;
+        let number = transaction.last_insert_rowid();
+        for (digest, listing) in listings {
+            transaction.execute(
+                "INSERT OR IGNORE INTO listings (digest, listing) VALUES (?, ?)",
+                params![digest, listing],
+            )?;
+            transaction.execute(
+                "INSERT OR IGNORE INTO run_listings (run, digest) VALUES (?, ?)",
+                params![number, digest],
+            )?;
+        }
         transaction.commit()?;
-        Ok(())
+        Ok(number)
     }
 
     /// A list of that digest.

@@ -34,8 +34,12 @@ impl Ahead {
     pub(super) fn take(&self, store: &Store, exec: &Exec) -> StepResult<Ready> {
         let kind = kind(exec);
         let ready = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match ready.filter(|ready| ready.namespaces.kind() == kind) {
-            Some(ready) => Ok(ready),
+        match ready {
+            Some(ready) if ready.namespaces.kind() == kind => Ok(ready),
+            Some(ready) => Ok(Ready {
+                namespaces: Prepared::new(kind)?,
+                ..ready
+            }),
             None => Ready::new(store, kind),
         }
     }

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use kiln_plan::{Exec, Mount, MountKind, Network, StepId};
 use kiln_sandbox::{Overlay, Spec, Stdio, Ulimit, User};
@@ -72,11 +73,12 @@ impl Solver<'_> {
         }
         drop(work);
         let work = self.work("run");
+        let deadline = request.step_timeout.and_then(|time| Instant::now().checked_add(time));
         // What takes its time while the program does: its own mount of the root is another.
-        run.begin()?;
+        let _tried_again_when_it_has_ended = run.begin();
         self.prepare_next(StepId(task.0));
         drop(root);
-        let followed = output.follow(&mut child, self.cancel, request.step_timeout);
+        let followed = output.follow(&mut child, self.cancel, deadline);
         drop(work);
         let _work = self.work("tear down");
         let left = caches.left_by_killed();

@@ -60,12 +60,13 @@ impl<'a> NewRun<'a> {
             title: title(self.step),
             inputs: self.inputs.to_bytes(),
         };
-        let number = session.store.begin_run(&run)?;
-        for (digest, seen) in &self.content.files {
+        let listings = self.content.files.iter().map(|(digest, seen)| {
             let listing = seen.compressed();
-            let listing = listing.map_err(StepError::io("compress", "a list of files"))?;
-            session.store.put_listing(number, digest, &listing)?;
-        }
+            Ok((*digest, listing.map_err(StepError::io("compress", "a list of files"))?))
+        });
+        let number = session
+            .store
+            .begin_run(&run, &listings.collect::<StepResult<Vec<_>>>()?)?;
         if session.request.explain
             && let Some(why) = why::of_run(session.store, number, &run)?
         {

@@ -125,9 +125,8 @@ fn lists_of_what_failed_go_with_their_build() {
         title: [3; 32],
         inputs: Vec::new(),
     };
-    let number = store.begin_run(&run).unwrap();
     let before = database();
-    store.put_listing(number, &[7; 32], &vec![1; 8 << 20]).unwrap();
+    store.begin_run(&run, &[([7; 32], vec![1; 8 << 20])]).unwrap();
     store.finish_build(build, "failed").unwrap();
     assert!(store.listing(&[7; 32]).unwrap().is_some());
     assert!(database() > before + 8 * MIB);

@@ -170,7 +170,7 @@ fn who_shares_files_with_a_damaged_layer_is_not_found_any_more() {
             title: [3; 32],
             inputs: Vec::new(),
         };
-        let run = store.begin_run(&run).unwrap();
+        let run = store.begin_run(&run, &[]).unwrap();
         // The layer is there already, and stays.
         let (directory, info) = (store.new_layer().unwrap(), LayerInfo::default());
         store

@@ -22,8 +22,8 @@ fn run(build: BuildId) -> Run {
 /// A build whose step made a layer, or failed.
 fn build(store: &Store, succeeds: bool) -> BuildId {
     let build = store.begin_build("test").unwrap();
-    let number = store.begin_run(&run(build)).unwrap();
-    store.put_listing(number, &[4; 32], b"listing").unwrap();
+    let listing = ([4; 32], b"listing".to_vec());
+    let number = store.begin_run(&run(build), &[listing]).unwrap();
     if succeeds {
         let record = Record::new(LayerId::random().unwrap(), build, "RUN", Duration::ZERO);
         let (directory, info) = (store.new_layer().unwrap(), LayerInfo::default());
