@@ -241,7 +241,7 @@ pub(crate) const FIRST_TASK: usize = 1 << 24;
 mod tests {
     use std::collections::BTreeMap;
     use std::path::PathBuf;
-    use std::sync::Mutex;
+    use std::sync::{Mutex, Once};
 
     use kiln_dockerfile::source::Source;
     use kiln_plan::Options;
@@ -252,15 +252,17 @@ mod tests {
     /// Puts a file in the place of the store's logs while something is built, and keeps notices.
     struct Saboteur {
         logs: PathBuf,
+        /// Events come from several threads: who comes second waits until the file is there.
+        done: Once,
         notices: Mutex<Vec<String>>,
     }
 
     impl Sink for Saboteur {
         fn event(&self, event: Event) {
-            if self.logs.is_dir() {
+            self.done.call_once(|| {
                 std::fs::remove_dir(&self.logs).unwrap();
                 std::fs::write(&self.logs, "").unwrap();
-            }
+            });
             if let Event::Notice(text) = event {
                 self.notices.lock().unwrap().push(text);
             }
@@ -301,6 +303,7 @@ mod tests {
         let registry = kiln_registry::Client::new(kiln_registry::Settings::default()).unwrap();
         let saboteur = Saboteur {
             logs: root.path().join("logs"),
+            done: Once::new(),
             notices: Mutex::default(),
         };
         let request = request(dockerfile, context.path().to_owned());
