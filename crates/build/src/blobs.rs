@@ -61,7 +61,7 @@ fn write(
     images: &Images<'_>,
     mut work: Work<'_>,
     options: LayerOptions,
-    write: impl FnOnce(&BlobOptions<'_>, &mut dyn Write) -> StepResult<BlobInfo>,
+    write: impl FnOnce(&BlobOptions<'_>, &mut (dyn Write + Send)) -> StepResult<BlobInfo>,
 ) -> StepResult<Packed> {
     let members = Earlier(images);
     let how = BlobOptions {
@@ -100,12 +100,12 @@ fn member(member: &kiln_layer::Member) -> Member {
 struct Earlier<'a>(&'a Images<'a>);
 
 impl Members for Earlier<'_> {
-    fn find(&self, key: &MemberKey) -> io::Result<Option<Vec<u8>>> {
+    fn find(&self, key: &MemberKey) -> io::Result<Option<(Vec<u8>, [u8; 32])>> {
         let Some(found) = self.0.store.find_member(key).map_err(io::Error::other)? else {
             return Ok(None);
         };
         if *blake3::hash(&found.bytes).as_bytes() == found.check {
-            return Ok(Some(found.bytes));
+            return Ok(Some((found.bytes, found.check)));
         }
         // The blob is dropped if it is damaged, and its members with it, and people are told.
         self.0.has_whole_blob(&found.blob).map_err(io::Error::other)?;

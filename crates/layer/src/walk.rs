@@ -131,9 +131,16 @@ pub(crate) fn open_directory(dir: impl AsFd, name: &CStr) -> Result<OwnedFd, Err
 }
 
 /// Opens a regular file to be read; a link is not followed, and nothing happens if it turns out to be something else.
+///
+/// That it is read is noted nowhere if this process may ask for that (`open(2)`, `O_NOATIME`): the note would be written to the
+/// disk for each file that is new or was linked since.
 pub(crate) fn open_file(dir: impl AsFd, name: &CStr) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    openat(dir, name, flags, Mode::empty())
+    match openat(&dir, name, flags | OFlags::NOATIME, Mode::empty()) {
+        // It is somebody else's.
+        Err(Errno::PERM) => openat(dir, name, flags, Mode::empty()),
+        opened => opened,
+    }
 }
 
 /// The directories that a walk is in, from its top to the one at hand, with the names in each that are still to come.

@@ -13,7 +13,7 @@ use super::document::{CONFIG_TYPE, Document, Packed};
 use crate::error::{StepError, StepResult};
 use crate::export::{self, LAYOUT};
 use crate::layout::{LayoutFiles as _, REF_NAME, blob_name, lock, touch};
-use crate::request::{Destination, Layout};
+use crate::request::Layout;
 
 /// A tag of a layout.
 pub(super) struct Local {
@@ -112,7 +112,7 @@ impl Local {
 }
 
 fn write(path: &Path, content: impl FnOnce(&mut dyn Write) -> StepResult<()>) -> StepResult<()> {
-    export::with_destination(&Destination::File(path.to_owned()), content)
+    export::with_durable_file(path, content)
 }
 
 impl Backend for Local {

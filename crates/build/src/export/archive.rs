@@ -179,5 +179,5 @@ pub(crate) fn place(
     if is_there && touch(path)? {
         return Ok(());
     }
-    super::with_destination(&crate::request::Destination::File(path.to_owned()), write)
+    super::with_durable_file(path, write)
 }

@@ -6,4 +6,4 @@ mod sink;
 
 pub(crate) use archive::{LAYOUT, LayoutTar, place, write_docker, write_oci, write_oci_directory};
 pub(crate) use files::{write_local, write_tar};
-pub(crate) use sink::{UNFINISHED, with_destination};
+pub(crate) use sink::{UNFINISHED, with_destination, with_durable_file};

@@ -13,7 +13,8 @@ use crate::request::Destination;
 pub(crate) const UNFINISHED: &str = ".kiln-";
 
 /// Calls `write` with the destination. A file is written under a temporary name beside it and renamed when it is
-/// complete; what a failure leaves is removed.
+/// complete; what a failure leaves is removed. The disk is waited for where there is a file already: until it has the new
+/// one, it keeps that. Like `tar` and `docker save`, nothing waits for it where a power failure can take but what can be written again.
 pub(crate) fn with_destination<T>(
     dest: &Destination,
     write: impl FnOnce(&mut dyn Write) -> StepResult<T>,
@@ -26,22 +27,30 @@ pub(crate) fn with_destination<T>(
             Ok(value)
         }
         // A device or a pipe is written to, not replaced.
-        Destination::File(path) if is_special(path) => write_file(path, write),
-        Destination::File(path) => {
-            let mut name = path.file_name().unwrap_or_default().to_owned();
-            name.push(format!("{UNFINISHED}{}", std::process::id()));
-            let temporary = path.with_file_name(name);
-            let result = write_file(&temporary, write);
-            let renamed = result.and_then(|value| {
-                std::fs::rename(&temporary, path).map_err(StepError::io("write", path))?;
-                Ok(value)
-            });
-            if renamed.is_err() {
-                let _already_gone = std::fs::remove_file(&temporary);
-            }
-            renamed
-        }
+        Destination::File(path) if is_special(path) => write_file(path, false, write),
+        Destination::File(path) => replace(path, path.symlink_metadata().is_ok(), write),
     }
+}
+
+/// Writes a file under a temporary name beside it. Once it has its own it is on the disk: for files that others believe to
+/// be whole because of their name.
+pub(crate) fn with_durable_file<T>(path: &Path, write: impl FnOnce(&mut dyn Write) -> StepResult<T>) -> StepResult<T> {
+    replace(path, true, write)
+}
+
+fn replace<T>(path: &Path, durable: bool, write: impl FnOnce(&mut dyn Write) -> StepResult<T>) -> StepResult<T> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!("{UNFINISHED}{}", std::process::id()));
+    let temporary = path.with_file_name(name);
+    let result = write_file(&temporary, durable, write);
+    let renamed = result.and_then(|value| {
+        std::fs::rename(&temporary, path).map_err(StepError::io("write", path))?;
+        Ok(value)
+    });
+    if renamed.is_err() {
+        let _already_gone = std::fs::remove_file(&temporary);
+    }
+    renamed
 }
 
 /// What is written knows its own names, like those in an archive; when the disk is full it is the file that counts.
@@ -60,14 +69,14 @@ fn is_special(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
 }
 
-fn write_file<T>(path: &Path, write: impl FnOnce(&mut dyn Write) -> StepResult<T>) -> StepResult<T> {
+fn write_file<T>(path: &Path, durable: bool, write: impl FnOnce(&mut dyn Write) -> StepResult<T>) -> StepResult<T> {
     let file = File::create(path).map_err(StepError::io("create", path))?;
     let mut out = BufWriter::with_capacity(1 << 20, WriteBehind::new(file));
     let value = write(&mut out).map_err(|error| of_file(error, path))?;
     let file = out
         .into_inner()
         .map_err(|error| StepError::io("write", path)(error.into_error()))?;
-    if !is_special(path) {
+    if durable {
         file.sync().map_err(StepError::io("write", path))?;
     }
     Ok(value)

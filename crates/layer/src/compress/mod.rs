@@ -85,7 +85,7 @@ pub struct Member {
 }
 
 /// Packs a layer directory, as [`pack`] does, and compresses it in the same pass.
-pub fn pack_compressed<W: Write>(
+pub fn pack_compressed<W: Write + Send>(
     dir: &Path,
     options: &PackOptions,
     how: &BlobOptions<'_>,
@@ -95,7 +95,7 @@ pub fn pack_compressed<W: Write>(
 }
 
 /// Compresses a tar that is compressed already, or not at all, in another way. The tar stays what it is, whoever made it.
-pub fn recompress<W: Write>(blob: impl Read, how: &BlobOptions<'_>, out: W) -> Result<BlobInfo, Error> {
+pub fn recompress<W: Write + Send>(blob: impl Read, how: &BlobOptions<'_>, out: W) -> Result<BlobInfo, Error> {
     let mut tar = uncompressed(blob)?;
     compressed(how, out, |out| {
         let mut buffer = vec![0; 128 * 1024];
@@ -111,7 +111,7 @@ pub fn recompress<W: Write>(blob: impl Read, how: &BlobOptions<'_>, out: W) -> R
 }
 
 /// Compresses what is written to the writer that `write` gets.
-fn compressed<W: Write>(
+fn compressed<W: Write + Send>(
     how: &BlobOptions<'_>,
     out: W,
     write: impl FnOnce(&mut dyn Write) -> Result<(), Error>,
@@ -130,15 +130,14 @@ fn compressed<W: Write>(
             scope,
             codec,
             how,
-            blob: Blob {
+            work: Work::Alone(Blob {
                 out,
                 size: 0,
                 members: Vec::new(),
-            },
+            }),
             cutter: Cutter::default(),
             piece: Vec::new(),
             tar_size: 0,
-            pool: None,
         };
         write(&mut compressor)?;
         compressor.end().map_err(Error::Write)
@@ -181,65 +180,67 @@ struct Compressor<'s, 'e, W> {
     scope: &'s Scope<'s, 'e>,
     codec: Codec,
     how: &'e BlobOptions<'e>,
-    blob: Blob<W>,
+    work: Work<'s, W>,
     cutter: Cutter,
     piece: Vec<u8>,
     tar_size: u64,
-    /// Who works. For one piece alone it is not worth to start threads.
-    pool: Option<Pool<'s>>,
 }
 
-impl<'s, 'e, W: Write> Compressor<'s, 'e, W> {
+/// Who does it.
+enum Work<'s, W> {
+    /// The calling thread: for one piece it is not worth to start others.
+    Alone(Blob<W>),
+    Together(Pool<'s, W>),
+    /// It could not begin or go on.
+    Failed,
+}
+
+impl<'s, 'e, W: Write + Send + 's> Compressor<'s, 'e, W> {
     fn press(&self) -> io::Result<Press<'e>> {
         Press::new(self.codec, self.how.members)
     }
 
-    fn start(&self) -> io::Result<Pool<'s>> {
+    fn start(&self, blob: Blob<W>) -> io::Result<Pool<'s, W>> {
         let presses: io::Result<Vec<_>> = (0..self.how.threads.max(1)).map(|_| self.press()).collect();
-        Pool::start(self.scope, presses?)
+        Pool::start(self.scope, presses?, blob)
     }
 
     fn submit(&mut self) -> io::Result<()> {
-        let mut pool = match self.pool.take() {
-            Some(pool) => pool,
-            None => self.start()?,
+        let mut pool = match std::mem::replace(&mut self.work, Work::Failed) {
+            Work::Alone(blob) => self.start(blob)?,
+            Work::Together(pool) => pool,
+            Work::Failed => return Err(io::Error::other("the layer could not be compressed")),
         };
-        while pool.is_full()
-            && let Some(pressed) = pool.next()
-        {
-            self.blob.put(&pressed?)?;
-        }
-        let room = pool.submit(std::mem::take(&mut self.piece))?;
-        self.piece = room;
-        self.pool = Some(pool);
+        self.piece = pool.submit(std::mem::take(&mut self.piece))?;
+        self.work = Work::Together(pool);
         Ok(())
     }
 
     /// Compresses what is left.
     fn end(mut self) -> io::Result<BlobInfo> {
-        if self.pool.is_some() && !self.piece.is_empty() {
+        if matches!(self.work, Work::Together(_)) && !self.piece.is_empty() {
             self.submit()?;
         }
-        let diff_id = if let Some(mut pool) = self.pool.take() {
-            while let Some(pressed) = pool.next() {
-                self.blob.put(&pressed?)?;
-            }
-            pool.finish()?
-        } else {
+        let press = self.press();
+        let (diff_id, mut blob) = match self.work {
+            Work::Together(pool) => pool.finish()?,
             // Nothing at all is a member as well.
-            self.blob.put(&self.press()?.press(&self.piece)?)?;
-            Digest::of(&self.piece)
+            Work::Alone(mut blob) => {
+                blob.put(&press?.press(&self.piece)?)?;
+                (Digest::of(&self.piece), blob)
+            }
+            Work::Failed => return Err(io::Error::other("the layer could not be compressed")),
         };
-        self.blob.out.flush()?;
+        blob.out.flush()?;
         Ok(BlobInfo {
             diff_id,
             tar_size: self.tar_size,
-            members: self.blob.members,
+            members: blob.members,
         })
     }
 }
 
-impl<W: Write> Write for Compressor<'_, '_, W> {
+impl<'s, W: Write + Send + 's> Write for Compressor<'s, '_, W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let taken = bytes.len().min(self.cutter.room(self.piece.len()));
         self.piece.extend_from_slice(&bytes[..taken]);
@@ -257,6 +258,7 @@ impl<W: Write> Write for Compressor<'_, '_, W> {
 }
 
 /// What comes out.
+#[derive(Debug)]
 struct Blob<W> {
     out: W,
     size: u64,

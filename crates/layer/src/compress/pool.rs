@@ -1,28 +1,27 @@
 //! The threads behind the compressor.
 
-use std::collections::VecDeque;
-use std::io;
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Builder, Scope, ScopedJoinHandle};
 
 use kiln_image::{Digest, Hasher};
 
+use super::Blob;
 use super::press::{Press, Pressed};
 use crate::jobs::{self, Jobs};
 
 /// How many pieces' room is kept for others.
 const SPARE: usize = 2;
 
-/// Threads that compress pieces, one that hashes them, and what they are busy with, in order.
+/// Threads that compress pieces, one that hashes them, and one that writes what becomes of them, in order.
 #[derive(Debug)]
-pub(super) struct Pool<'s> {
+pub(super) struct Pool<'s, W> {
     jobs: SyncSender<Job>,
-    pending: VecDeque<Receiver<Done>>,
-    limit: usize,
     hash: HashThread<'s>,
+    write: WriteThread<'s, W>,
     /// Room for pieces to come.
-    spare: Vec<Vec<u8>>,
+    spare: Receiver<Vec<u8>>,
 }
 
 type Piece = Arc<Vec<u8>>;
@@ -38,10 +37,11 @@ struct Done {
     piece: Piece,
 }
 
-impl<'s> Pool<'s> {
-    /// With as many threads as there are presses.
-    pub(super) fn start<'m: 's>(scope: &'s Scope<'s, '_>, presses: Vec<Press<'m>>) -> io::Result<Self> {
-        let limit = presses.len() + 1;
+impl<'s, W: Write + Send + 's> Pool<'s, W> {
+    /// With as many threads as there are presses; what they make goes to the blob.
+    pub(super) fn start<'m: 's>(scope: &'s Scope<'s, '_>, presses: Vec<Press<'m>>, blob: Blob<W>) -> io::Result<Self> {
+        // As many pieces wait for their turn as are worked on, so that nobody waits for who writes.
+        let limit = presses.len();
         let (jobs, queue) = jobs::queue(limit);
         for press in presses {
             let queue = queue.clone();
@@ -49,47 +49,30 @@ impl<'s> Pool<'s> {
             let thread = Builder::new().name("compress".to_owned());
             thread.spawn_scoped(scope, move || work(press, queue))?;
         }
+        let (room, spare) = sync_channel(SPARE);
         Ok(Self {
             jobs,
-            pending: VecDeque::new(),
-            limit,
             hash: HashThread::start(scope)?,
-            spare: Vec::new(),
+            write: WriteThread::start(scope, limit, blob, room)?,
+            spare,
         })
     }
 
-    pub(super) fn is_full(&self) -> bool {
-        self.pending.len() >= self.limit
-    }
-
-    /// Takes a piece, and gives room for the next one.
+    /// Takes a piece, and gives room for the next one. Waits while there are many.
     pub(super) fn submit(&mut self, piece: Vec<u8>) -> io::Result<Vec<u8>> {
         let piece = Arc::new(piece);
         let (reply, result) = sync_channel(1);
+        self.write.add(result)?;
         self.hash.add(Arc::clone(&piece))?;
         self.jobs.send(Job { piece, reply }).map_err(|_| died())?;
-        self.pending.push_back(result);
-        Ok(self.spare.pop().unwrap_or_default())
+        Ok(self.spare.try_recv().unwrap_or_default())
     }
 
-    /// What became of the oldest piece, waiting for it; `None` if there is none.
-    pub(super) fn next(&mut self) -> Option<io::Result<Pressed>> {
-        let Ok(Done { pressed, piece }) = self.pending.pop_front()?.recv() else {
-            return Some(Err(died()));
-        };
-        // Unless it is still being hashed.
-        if self.spare.len() < SPARE
-            && let Some(mut piece) = Arc::into_inner(piece)
-        {
-            piece.clear();
-            self.spare.push(piece);
-        }
-        Some(pressed)
-    }
-
-    /// The digest of all pieces.
-    pub(super) fn finish(self) -> io::Result<Digest> {
-        self.hash.finish()
+    /// The digest of all pieces, and the blob that was made of them.
+    pub(super) fn finish(self) -> io::Result<(Digest, Blob<W>)> {
+        drop(self.jobs);
+        let blob = self.write.finish()?;
+        Ok((self.hash.finish()?, blob))
     }
 }
 
@@ -131,6 +114,50 @@ impl<'s> HashThread<'s> {
     }
 }
 
+/// Writes in order what becomes of pieces, and gives their room back.
+#[derive(Debug)]
+struct WriteThread<'s, W> {
+    results: SyncSender<Receiver<Done>>,
+    /// `None` once it was asked why it ended.
+    thread: Option<ScopedJoinHandle<'s, io::Result<Blob<W>>>>,
+}
+
+impl<'s, W: Write + Send + 's> WriteThread<'s, W> {
+    fn start(scope: &'s Scope<'s, '_>, limit: usize, mut blob: Blob<W>, room: SyncSender<Vec<u8>>) -> io::Result<Self> {
+        let (results, queue) = sync_channel::<Receiver<Done>>(limit);
+        let thread = Builder::new().name("write".to_owned()).spawn_scoped(scope, move || {
+            for result in queue {
+                let Done { pressed, piece } = result.recv().map_err(|_| died())?;
+                // Unless it is still being hashed.
+                if let Some(mut piece) = Arc::into_inner(piece) {
+                    piece.clear();
+                    let _enough_is_kept = room.try_send(piece);
+                }
+                blob.put(&pressed?)?;
+            }
+            Ok(blob)
+        })?;
+        Ok(Self {
+            results,
+            thread: Some(thread),
+        })
+    }
+
+    /// Fails as what was written before did.
+    fn add(&mut self, result: Receiver<Done>) -> io::Result<()> {
+        if self.results.send(result).is_ok() {
+            return Ok(());
+        }
+        let ended = self.thread.take().and_then(|thread| thread.join().ok());
+        Err(ended.and_then(Result::err).unwrap_or_else(died))
+    }
+
+    fn finish(self) -> io::Result<Blob<W>> {
+        drop(self.results);
+        self.thread.and_then(|thread| thread.join().ok()).ok_or_else(died)?
+    }
+}
+
 fn died() -> io::Error {
-    io::Error::other("a thread that compresses or hashes has died")
+    io::Error::other("a thread that compresses, hashes or writes has died")
 }

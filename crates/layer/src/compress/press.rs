@@ -9,8 +9,8 @@ pub type MemberKey = [u8; 32];
 
 /// What has members of earlier blobs.
 pub trait Members: Sync {
-    /// The member that a piece became, which must be what it was; `None` if none is known.
-    fn find(&self, key: &MemberKey) -> io::Result<Option<Vec<u8>>>;
+    /// The member that a piece became, which must be what it was, and its BLAKE3; `None` if none is known.
+    fn find(&self, key: &MemberKey) -> io::Result<Option<(Vec<u8>, [u8; 32])>>;
 }
 
 /// Part of every key. Another number wherever the same piece becomes other bytes, as with another release of a codec's
@@ -52,11 +52,13 @@ impl<'m> Press<'m> {
             });
         };
         let key = self.key(piece);
-        let bytes = match members.find(&key)? {
-            Some(bytes) => bytes,
-            None => self.encoder.compress(piece)?,
+        let (bytes, check) = if let Some(found) = members.find(&key)? {
+            found
+        } else {
+            let bytes = self.encoder.compress(piece)?;
+            let check = *blake3::hash(&bytes).as_bytes();
+            (bytes, check)
         };
-        let check = *blake3::hash(&bytes).as_bytes();
         Ok(Pressed {
             bytes,
             known_by: Some((key, check)),

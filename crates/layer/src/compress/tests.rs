@@ -128,7 +128,7 @@ fn a_full_disk_is_an_error_and_no_hang() {
 /// Members of earlier blobs.
 #[derive(Default)]
 struct Known {
-    members: BTreeMap<MemberKey, Vec<u8>>,
+    members: BTreeMap<MemberKey, (Vec<u8>, [u8; 32])>,
     found: Mutex<usize>,
 }
 
@@ -138,13 +138,13 @@ impl Known {
             let start = usize::try_from(member.offset).unwrap();
             let bytes = &blob[start..start + usize::try_from(member.size).unwrap()];
             assert_eq!(blake3::hash(bytes), member.check);
-            self.members.insert(member.key, bytes.to_vec());
+            self.members.insert(member.key, (bytes.to_vec(), member.check));
         }
     }
 }
 
 impl Members for Known {
-    fn find(&self, key: &MemberKey) -> io::Result<Option<Vec<u8>>> {
+    fn find(&self, key: &MemberKey) -> io::Result<Option<(Vec<u8>, [u8; 32])>> {
         let found = self.members.get(key).cloned();
         *self.found.lock().unwrap() += usize::from(found.is_some());
         Ok(found)
