@@ -1,7 +1,6 @@
 //! A whole build: plan, solve, and what is done with the results.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::thread::{Builder as Thread, Scope};
 use std::time::Duration;
 
@@ -155,9 +154,8 @@ impl Builder {
         let known_files = KnownFiles::open(&self.store)?;
         drop(work);
         let session = Session::new(&self.store, request, id, &known_files);
-        let given_up = AtomicBool::new(false);
         let result = std::thread::scope(|scope| {
-            let exports = Exports::start(scope, &images, &plan, &request.cache_to, &given_up);
+            let exports = Exports::start(scope, &images, &plan, request);
             let solver = Solver::new(&plan, &session, &images, &exports, sink, cancel);
             let result = solve(solver.leaving(on_fail.wants_left()), on_fail, images_of_shell.as_ref());
             let work = tasks.work("wait for caches");

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::io::Read;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kiln_image::media_type::Compression;
@@ -18,6 +19,7 @@ use crate::layout::{LayoutFiles as _, blob_name};
 use crate::request::{CachePlace, Layout};
 use crate::session::Tasks;
 use crate::stack::Stacks;
+use crate::turns::{Turn, Turns};
 
 /// Of commands that build nothing.
 static NO_LAYOUTS: BTreeMap<Reference, Layout> = BTreeMap::new();
@@ -32,6 +34,9 @@ pub(crate) struct Images<'a> {
     pub(crate) damages: Damages,
     layouts: &'a BTreeMap<Reference, Layout>,
     pub(crate) stacks: Stacks,
+    /// The build failed.
+    failed: AtomicBool,
+    compressing: Turns<LayerId>,
     known: Mutex<Known>,
 }
 
@@ -128,8 +133,25 @@ impl<'a> Images<'a> {
             damages: Damages::default(),
             layouts: &NO_LAYOUTS,
             stacks: Stacks::default(),
+            failed: AtomicBool::new(false),
+            compressing: Turns::default(),
             known: Mutex::default(),
         }
+    }
+
+    /// Nobody wants any more what the build's results would be made of.
+    pub(crate) fn set_failed(&self) {
+        self.failed.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether nobody waits for results: the build failed, or is cancelled.
+    pub(crate) fn is_over(&self) -> bool {
+        self.failed.load(Ordering::SeqCst) || self.cancel.is_canceled()
+    }
+
+    /// Waits until nobody else of this build compresses the layer.
+    pub(crate) fn turn_to_compress(&self, layer: &LayerId) -> Turn<'_, LayerId> {
+        self.compressing.wait(layer)
     }
 
     /// The same, with images that are in layouts.

@@ -26,6 +26,7 @@ mod mount_source;
 mod mounts;
 mod on_fail;
 mod output;
+mod pack_ahead;
 mod package;
 mod parallel;
 mod part;
@@ -44,6 +45,7 @@ mod source;
 mod stack;
 pub mod surgery;
 mod transfer;
+mod turns;
 mod waiting;
 mod why;
 

@@ -36,7 +36,7 @@ pub(crate) fn finish(
     if let Some(options) = compression(request, epoch) {
         layers
             .iter()
-            .try_for_each(|layers| assemble::compress_new(images, layers, options))?;
+            .try_for_each(|layers| assemble::compress_all_new(images, layers, options))?;
     }
     let each = plan.targets.iter().zip(layers);
     let made: StepResult<Vec<StoredImage>> = each
@@ -76,7 +76,7 @@ pub(crate) fn finish(
 }
 
 /// How the first output compresses layers that are compressed as they are, and stay so.
-fn compression(request: &Request, epoch: Option<i64>) -> Option<LayerOptions> {
+pub(crate) fn compression(request: &Request, epoch: Option<i64>) -> Option<LayerOptions> {
     let of = |output: &Output| match output {
         Output::Oci { layers, .. } | Output::Docker { layers, .. } => Some(*layers),
         Output::Image { layers, push, .. } => (*push || request.options.several()).then_some(*layers),

@@ -1,7 +1,6 @@
-//! Writing caches while a build goes on.
+//! Writing, while a build goes on, what leaves the store: caches, and the layers of images.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread::{Scope, ScopedJoinHandle};
@@ -13,17 +12,19 @@ use super::mounts::Wanted;
 use super::request::{CacheExport, CacheMode};
 use super::writer::Writer;
 use crate::images::Images;
+use crate::pack_ahead::PackAhead;
+use crate::request::Request;
 
-/// The caches that a build writes, each on a thread of its own.
+/// The caches that a build writes, each on a thread of its own, and the layers that are compressed meanwhile.
 pub(crate) struct Exports<'s> {
+    images: &'s Images<'s>,
     workers: Vec<Worker<'s>>,
+    pack_ahead: Option<PackAhead>,
     /// Steps whose layers the images have.
     in_images: BTreeSet<StepId>,
     done: Mutex<BTreeMap<StepId, LayerId>>,
     /// The cache mounts of the plan's steps, by their whole identities, as far as they are known.
     mounts: Mutex<BTreeMap<String, Wanted>>,
-    /// The build failed: nothing is written.
-    given_up: &'s AtomicBool,
 }
 
 struct Worker<'s> {
@@ -41,17 +42,16 @@ pub(super) enum Message {
 }
 
 impl<'s> Exports<'s> {
-    /// Starts to write. `given_up` is false.
+    /// Starts to write.
     pub(crate) fn start<'e>(
         scope: &'s Scope<'s, 'e>,
         images: &'e Images<'e>,
         plan: &Plan,
-        wanted: &'e [CacheExport],
-        given_up: &'e AtomicBool,
+        request: &'e Request,
     ) -> Self {
         let start = |to: &'e CacheExport| {
             let (messages, received) = channel();
-            let writer = Writer::new(images, to, given_up);
+            let writer = Writer::new(images, to);
             Worker {
                 mode: to.mode,
                 messages,
@@ -59,16 +59,22 @@ impl<'s> Exports<'s> {
             }
         };
         Self {
-            workers: wanted.iter().map(start).collect(),
+            images,
+            workers: request.cache_to.iter().map(start).collect(),
+            pack_ahead: PackAhead::start(scope, images, plan, request),
             in_images: in_images(plan),
             done: Mutex::default(),
             mounts: Mutex::default(),
-            given_up,
         }
     }
 
     /// A step is done whose result is kept.
     pub(crate) fn done(&self, step: StepId, layer: &LayerId) {
+        if let Some(ahead) = &self.pack_ahead
+            && self.in_images.contains(&step)
+        {
+            ahead.done(step, layer);
+        }
         if self.workers.is_empty() {
             return;
         }
@@ -101,7 +107,9 @@ impl<'s> Exports<'s> {
 
     /// The build is done, or failed: then no cache is written.
     pub(crate) fn end(self, succeeded: bool) {
-        self.given_up.store(!succeeded, Ordering::SeqCst);
+        if !succeeded {
+            self.images.set_failed();
+        }
         let done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
         for worker in &self.workers {
             let steps = done.iter().filter(|(step, _)| self.takes(worker, **step));

@@ -13,6 +13,7 @@ mod killed;
 mod lazy;
 mod memory;
 mod object_storage;
+mod pack_ahead;
 mod processors;
 mod random;
 mod report;
@@ -55,6 +56,7 @@ pub fn all() -> Vec<Trial> {
         lazy::TRIALS,
         memory::TRIALS,
         object_storage::TRIALS,
+        pack_ahead::TRIALS,
         processors::TRIALS,
         random::TRIALS,
         report::TRIALS,

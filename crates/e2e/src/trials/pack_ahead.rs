@@ -1,0 +1,66 @@
+//! Layers of an image that is to leave the store are compressed while later steps run.
+
+use std::fs;
+
+use anyhow::{Result, ensure};
+use rustix::process::Signal;
+
+use super::{Trial, trial};
+use crate::running::{Running, poll};
+use crate::stage::Stage;
+
+pub(super) const TRIALS: &[Trial] = &[
+    trial("pack_ahead::while_a_step_runs", while_a_step_runs),
+    trial("pack_ahead::of_images_alone", of_images_alone),
+];
+
+/// Larger than all else that the store has: what is random is as large when it is compressed.
+const SIZE: u64 = 8_000_000;
+
+const DOCKERFILE: &str = "\
+FROM busybox:1.35 AS other
+RUN head -c 8000000 /dev/urandom >/other
+RUN echo oth''er; sleep 1000
+FROM busybox:1.35
+RUN head -c 8000000 /dev/urandom >/random
+RUN echo sta''rted; sleep 1000
+";
+
+/// How many blobs of that size the store has.
+fn large_blobs(stage: &Stage) -> Result<usize> {
+    let mut count = 0;
+    for blob in fs::read_dir(stage.path("store/blobs/sha256"))? {
+        count += usize::from(blob?.metadata()?.len() >= SIZE);
+    }
+    Ok(count)
+}
+
+fn while_a_step_runs(stage: &Stage) -> Result<()> {
+    stage.write("Dockerfile", DOCKERFILE)?;
+    let arguments = ["build", "--progress=plain", "-o", "type=oci,dest=../out/image", "."];
+    let mut build = Running::start(stage, stage.kiln(&arguments))?;
+    build.wrote("started")?;
+    // Nothing but this build's end, which does not come by itself, would make it otherwise.
+    poll("the layer is compressed", || {
+        Ok((large_blobs(stage)? == 1).then_some(()))
+    })?;
+    build.signal(Signal::INT)?;
+    build.end()?.expect(&[130])
+}
+
+/// A stage of which the image has nothing is not compressed, and for the store alone nothing is.
+fn of_images_alone(stage: &Stage) -> Result<()> {
+    stage.write("Dockerfile", DOCKERFILE.replace("sleep 1000", "sleep 1"))?;
+    stage.shell_ok("kiln build --target other -t one .")?;
+    ensure!(large_blobs(stage)? == 0);
+    stage.write(
+        "Dockerfile",
+        format!(
+            "{}COPY --from=other /bin/true /\n",
+            DOCKERFILE.replace("sleep 1000", "sleep 1")
+        ),
+    )?;
+    stage.shell_ok("kiln build -o type=oci,dest=../out/image .")?;
+    ensure!(large_blobs(stage)? == 1);
+    Ok(())
+}
