@@ -1,6 +1,8 @@
 //! The scripts of a file, each read as its shell reads it: which shell that is, which variables are set, and what there
 //! is to say.
 
+use std::collections::HashSet;
+
 use kiln_dockerfile::ast::Kind;
 
 use crate::rules::RULES;
@@ -105,6 +107,8 @@ struct Scope<'a> {
     /// `None` is no shell that can be read.
     dialect: Option<Dialect>,
     names: Vec<&'a str>,
+    /// The same names.
+    known: HashSet<&'a str>,
 }
 
 impl<'a> Scope<'a> {
@@ -114,6 +118,7 @@ impl<'a> Scope<'a> {
         Self {
             dialect: unix.then_some(Dialect::Sh),
             names: PROXIES.to_vec(),
+            known: PROXIES.into_iter().collect(),
         }
     }
 
@@ -133,7 +138,7 @@ impl<'a> Scope<'a> {
     fn name(&mut self, name: &'a str) {
         let valid = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         let digit = name.bytes().next().is_none_or(|byte| byte.is_ascii_digit());
-        if valid && !digit && !self.names.contains(&name) {
+        if valid && !digit && self.known.insert(name) {
             self.names.push(name);
         }
     }
