@@ -10,31 +10,66 @@ pub(super) fn all(sizes: &Sizes) -> Vec<Workload> {
     vec![
         written(sizes, "run-export", Output::Oci, 0.65),
         written(sizes, "run-export-zstd", Output::OciZstd, 0.61),
+        packed_beside(sizes),
         pull(sizes),
         push(sizes),
         push_nothing(sizes),
     ]
 }
 
+/// A step that copies a tree several times.
+fn copies(sizes: &Sizes) -> String {
+    let (tree, copies) = (sizes.tree, sizes.copies);
+    format!("RUN for copy in $(seq {copies}); do cp -a {tree} /copy$copy; done")
+}
+
+/// The same by the machine's own tools.
+fn copies_of_floor(sizes: &Sizes) -> Line {
+    let (tree, copies) = (sizes.tree, sizes.copies);
+    Line::shell(format!(
+        "mkdir @scratch/copies; for copy in $(seq {copies}); do cp -a --reflink=never @dir/lower{tree} @scratch/copies/$copy; done"
+    ))
+}
+
 /// Files that a step writes, packed.
 fn written(sizes: &Sizes, name: &'static str, output: Output, floors: f64) -> Workload {
-    let (tree, copies) = (sizes.tree, sizes.copies);
-    let run = format!("for copy in $(seq {copies}); do cp -a {tree} /copy$copy; done");
+    let (tree, count) = (sizes.tree, sizes.copies);
     let (compressor, end) = match output {
         Output::OciZstd => (floors::ZSTD, "zstd"),
         _ => (floors::GZIP, "gzip"),
     };
     let workload = Workload::build(
         name,
-        format!("RUN that copies {tree} {copies} times, and an OCI archive by {end}"),
-        Build::of(format!("FROM {BASE}\nRUN {run}\n")).output(output).fresh(),
+        format!("RUN that copies {tree} {count} times, and an OCI archive by {end}"),
+        Build::of(format!("FROM {BASE}\n{}\n", copies(sizes)))
+            .output(output)
+            .fresh(),
     );
-    let copy = Line::shell(format!(
-        "mkdir @scratch/copies; for copy in $(seq {copies}); do cp -a --reflink=never @dir/lower{tree} @scratch/copies/$copy; done"
-    ));
     floors::with_base(workload)
-        .floor(vec![copy, floors::pack("@scratch/copies", compressor)])
+        .floor(vec![
+            copies_of_floor(sizes),
+            floors::pack("@scratch/copies", compressor),
+        ])
         .aims(&[Aim::Floors(floors)])
+}
+
+/// The same, and a step that leaves the processors alone: a download, or a test that waits.
+fn packed_beside(sizes: &Sizes) -> Workload {
+    let sleep = sizes.sleep;
+    let workload = Workload::build(
+        "packed-beside",
+        format!(
+            "RUN that copies {} {} times, RUN that sleeps, and an OCI archive by gzip",
+            sizes.tree, sizes.copies
+        ),
+        Build::of(format!("FROM {BASE}\n{}\nRUN sleep {sleep}\n", copies(sizes)))
+            .output(Output::Oci)
+            .fresh(),
+    );
+    floors::with_base(workload).floor(vec![
+        copies_of_floor(sizes),
+        floors::pack_beside("@scratch/copies", floors::GZIP, &format!("sleep {sleep}")),
+    ])
 }
 
 /// An image that the builder has nothing of. Kiln is given a step too, because only that makes it unpack the layers.

@@ -46,9 +46,18 @@ pub(super) fn link(context: Context) -> Run {
 
 /// A tar, its compression, and the digests of both at the same time.
 pub(super) fn pack(directory: &str, compress: &str) -> Line {
-    Line::shell(format!(
+    Line::shell(packing(directory, compress))
+}
+
+/// The same while something else is done.
+pub(super) fn pack_beside(directory: &str, compress: &str, other: &str) -> Line {
+    Line::shell(format!("{other} & {}; wait", packing(directory, compress)))
+}
+
+fn packing(directory: &str, compress: &str) -> String {
+    format!(
         "tar -C {directory} -cf - . | tee >(sha256sum >@scratch/tar.digest) | {compress} | tee @scratch/image.tar | sha256sum"
-    ))
+    )
 }
 
 /// The compressors of [`pack`]: the fastest that Debian packages, at the level that is nearest to Kiln's.
