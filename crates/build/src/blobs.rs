@@ -1,6 +1,10 @@
 //! Compressed layers: what of them was compressed before, for whichever layer, is taken from there.
 
+use std::collections::HashMap;
+use std::fs::File;
 use std::io::{self, Write};
+use std::os::unix::fs::FileExt as _;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kiln_image::Digest;
 use kiln_layer::{BlobInfo, BlobOptions, MemberKey, Members, PackOptions, Times};
@@ -62,13 +66,17 @@ fn write(
     options: LayerOptions,
     write: impl FnOnce(&BlobOptions<'_>, &mut (dyn Write + Send)) -> StepResult<BlobInfo>,
 ) -> StepResult<Packed> {
-    let members = Earlier(images);
+    let mut writer = images.store.blob_writer(None)?;
+    let members = Known {
+        images,
+        blob: writer.reader()?,
+        written: Mutex::default(),
+    };
     let how = BlobOptions {
         level: options.level,
         members: Some(&members),
         ..BlobOptions::new(options.kind, processors())
     };
-    let mut writer = images.store.blob_writer(None)?;
     let mut out = WhileWanted {
         inner: &mut writer,
         images,
@@ -114,19 +122,50 @@ fn member(member: &kiln_layer::Member) -> Member {
     }
 }
 
-/// The members that the blobs of the store have.
-struct Earlier<'a>(&'a Images<'a>);
+/// The members that the blobs of the store have, and the one that is being written.
+struct Known<'a> {
+    images: &'a Images<'a>,
+    blob: File,
+    written: Mutex<HashMap<MemberKey, kiln_layer::Member>>,
+}
 
-impl Members for Earlier<'_> {
-    fn find(&self, key: &MemberKey) -> io::Result<Option<(Vec<u8>, [u8; 32])>> {
-        let Some(found) = self.0.store.find_member(key).map_err(io::Error::other)? else {
+impl Known<'_> {
+    fn written(&self) -> MutexGuard<'_, HashMap<MemberKey, kiln_layer::Member>> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One of the blob that is being written.
+    fn again(&self, key: &MemberKey) -> io::Result<Option<(Vec<u8>, [u8; 32])>> {
+        let Some(member) = self.written().get(key).copied() else {
             return Ok(None);
         };
-        if *blake3::hash(&found.bytes).as_bytes() == found.check {
+        let mut bytes = vec![0; usize::try_from(member.size).map_err(io::Error::other)?];
+        self.blob.read_exact_at(&mut bytes, member.offset)?;
+        Ok(is_whole(&bytes, &member.check).then_some((bytes, member.check)))
+    }
+}
+
+fn is_whole(bytes: &[u8], check: &[u8; 32]) -> bool {
+    blake3::hash(bytes).as_bytes() == check
+}
+
+impl Members for Known<'_> {
+    fn find(&self, key: &MemberKey) -> io::Result<Option<(Vec<u8>, [u8; 32])>> {
+        if let Some(again) = self.again(key)? {
+            return Ok(Some(again));
+        }
+        let Some(found) = self.images.store.find_member(key).map_err(io::Error::other)? else {
+            return Ok(None);
+        };
+        if is_whole(&found.bytes, &found.check) {
             return Ok(Some((found.bytes, found.check)));
         }
         // The blob is dropped if it is damaged, and its members with it, and people are told.
-        self.0.has_whole_blob(&found.blob).map_err(io::Error::other)?;
+        self.images.has_whole_blob(&found.blob).map_err(io::Error::other)?;
         Ok(None)
+    }
+
+    fn written(&self, member: kiln_layer::Member) {
+        self.written().insert(member.key, member);
     }
 }

@@ -115,6 +115,11 @@ pub struct BlobWriter<'a> {
 }
 
 impl BlobWriter<'_> {
+    /// What was written so far, to be read.
+    pub fn reader(&self) -> Result<File> {
+        File::open(&self.path).map_err(Error::io("open", &self.path))
+    }
+
     /// Makes it part of the store; an error if its digest is not the one that was expected.
     pub fn commit(mut self, expected: Option<Digest>) -> Result<(Digest, u64)> {
         let found = std::mem::take(&mut self.hasher).finish();

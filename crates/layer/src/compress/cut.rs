@@ -1,5 +1,6 @@
-//! Where a tar is cut: behind entries that their names choose, so that a file which changes, comes or goes changes the
-//! member that it is in, and perhaps the next, and all others stay what they were.
+//! Where a tar is cut: around the contents of files that are not small, so that these are the same members whatever the
+//! file's name, owner and time; and else behind entries that their names choose, so that a file which changes, comes or
+//! goes changes the member that it is in, and perhaps the next, and all others stay what they were.
 //!
 //! All of this is part of the output's definition.
 
@@ -9,6 +10,8 @@ use crate::tar::{BLOCK, Header, at_most};
 pub(super) const SHORTEST: usize = 512 << 10;
 /// No piece is longer. A multiple of [`BLOCK`].
 pub(super) const LONGEST: usize = 2 << 20;
+/// The content of a file that has as many bytes of blocks is not in one piece with anything else.
+pub(super) const APART: u64 = 128 << 10;
 /// An entry is chosen with the probability that is its share of so many bytes: how far it is to the next one does not
 /// depend on how large files are.
 const MEAN: u64 = 512 << 10;
@@ -21,6 +24,8 @@ pub(super) struct Cutter {
     notes: blake3::Hasher,
     /// Whether the entry at hand is chosen.
     chosen: bool,
+    /// Whether its content is apart.
+    apart: bool,
 }
 
 /// What comes next.
@@ -56,7 +61,7 @@ impl Cutter {
             }
             Place::Content(left) => {
                 self.place = following(left - added as u64, Place::Content);
-                matches!(self.place, Place::Header) && self.is_end_of_entry(piece.len())
+                matches!(self.place, Place::Header) && (self.apart || self.is_end_of_entry(piece.len()))
             }
         };
         chosen || piece.len() == LONGEST
@@ -83,9 +88,9 @@ impl Cutter {
             .map_or(0, |bytes| u64::from_le_bytes(*bytes));
         self.chosen = number % MEAN < stored.saturating_add(BLOCK as u64);
         self.place = following(stored, Place::Content);
+        self.apart = stored >= APART;
         match self.place {
-            // Its pieces are the same wherever it is in the tar.
-            Place::Content(size) => size >= LONGEST as u64,
+            Place::Content(_) => self.apart,
             _ => self.is_end_of_entry(piece.len()),
         }
     }

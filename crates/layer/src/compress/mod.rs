@@ -134,6 +134,7 @@ fn compressed<W: Write + Send>(
                 out,
                 size: 0,
                 members: Vec::new(),
+                found_in: how.members,
             }),
             cutter: Cutter::default(),
             piece: Vec::new(),
@@ -180,17 +181,17 @@ struct Compressor<'s, 'e, W> {
     scope: &'s Scope<'s, 'e>,
     codec: Codec,
     how: &'e BlobOptions<'e>,
-    work: Work<'s, W>,
+    work: Work<'s, 'e, W>,
     cutter: Cutter,
     piece: Vec<u8>,
     tar_size: u64,
 }
 
 /// Who does it.
-enum Work<'s, W> {
+enum Work<'s, 'e, W> {
     /// The calling thread: for one piece it is not worth to start others.
-    Alone(Blob<W>),
-    Together(Pool<'s, W>),
+    Alone(Blob<'e, W>),
+    Together(Pool<'s, 'e, W>),
     /// It could not begin or go on.
     Failed,
 }
@@ -200,7 +201,7 @@ impl<'s, 'e, W: Write + Send + 's> Compressor<'s, 'e, W> {
         Press::new(self.codec, self.how.members)
     }
 
-    fn start(&self, blob: Blob<W>) -> io::Result<Pool<'s, W>> {
+    fn start(&self, blob: Blob<'e, W>) -> io::Result<Pool<'s, 'e, W>> {
         let presses: io::Result<Vec<_>> = (0..self.how.threads.max(1)).map(|_| self.press()).collect();
         Pool::start(self.scope, presses?, blob)
     }
@@ -258,26 +259,30 @@ impl<'s, W: Write + Send + 's> Write for Compressor<'s, '_, W> {
 }
 
 /// What comes out.
-#[derive(Debug)]
-struct Blob<W> {
+struct Blob<'e, W> {
     out: W,
     size: u64,
     members: Vec<Member>,
+    /// Who is to know of them.
+    found_in: Option<&'e dyn Members>,
 }
 
-impl<W: Write> Blob<W> {
+impl<W: Write> Blob<'_, W> {
     fn put(&mut self, pressed: &Pressed) -> io::Result<()> {
         let size = pressed.bytes.len() as u64;
-        if let Some((key, check)) = pressed.known_by {
-            self.members.push(Member {
+        self.out.write_all(&pressed.bytes)?;
+        if let (Some((key, check)), Some(found_in)) = (pressed.known_by, self.found_in) {
+            let member = Member {
                 key,
                 offset: self.size,
                 size,
                 check,
-            });
+            };
+            self.members.push(member);
+            found_in.written(member);
         }
         self.size += size;
-        self.out.write_all(&pressed.bytes)
+        Ok(())
     }
 }
 

@@ -15,11 +15,10 @@ use crate::jobs::{self, Jobs};
 const SPARE: usize = 2;
 
 /// Threads that compress pieces, one that hashes them, and one that writes what becomes of them, in order.
-#[derive(Debug)]
-pub(super) struct Pool<'s, W> {
+pub(super) struct Pool<'s, 'e, W> {
     jobs: SyncSender<Job>,
     hash: HashThread<'s>,
-    write: WriteThread<'s, W>,
+    write: WriteThread<'s, 'e, W>,
     /// Room for pieces to come.
     spare: Receiver<Vec<u8>>,
 }
@@ -37,9 +36,13 @@ struct Done {
     piece: Piece,
 }
 
-impl<'s, W: Write + Send + 's> Pool<'s, W> {
+impl<'s, 'e: 's, W: Write + Send + 's> Pool<'s, 'e, W> {
     /// With as many threads as there are presses; what they make goes to the blob.
-    pub(super) fn start<'m: 's>(scope: &'s Scope<'s, '_>, presses: Vec<Press<'m>>, blob: Blob<W>) -> io::Result<Self> {
+    pub(super) fn start<'m: 's>(
+        scope: &'s Scope<'s, '_>,
+        presses: Vec<Press<'m>>,
+        blob: Blob<'e, W>,
+    ) -> io::Result<Self> {
         // As many pieces wait for their turn as are worked on, so that nobody waits for who writes.
         let limit = presses.len();
         let (jobs, queue) = jobs::queue(limit);
@@ -69,7 +72,7 @@ impl<'s, W: Write + Send + 's> Pool<'s, W> {
     }
 
     /// The digest of all pieces, and the blob that was made of them.
-    pub(super) fn finish(self) -> io::Result<(Digest, Blob<W>)> {
+    pub(super) fn finish(self) -> io::Result<(Digest, Blob<'e, W>)> {
         drop(self.jobs);
         let blob = self.write.finish()?;
         Ok((self.hash.finish()?, blob))
@@ -85,7 +88,6 @@ fn work(mut press: Press<'_>, queue: Jobs<Job>) {
 }
 
 /// Hashes pieces in order.
-#[derive(Debug)]
 struct HashThread<'s> {
     pieces: SyncSender<Piece>,
     thread: ScopedJoinHandle<'s, Digest>,
@@ -115,15 +117,19 @@ impl<'s> HashThread<'s> {
 }
 
 /// Writes in order what becomes of pieces, and gives their room back.
-#[derive(Debug)]
-struct WriteThread<'s, W> {
+struct WriteThread<'s, 'e, W> {
     results: SyncSender<Receiver<Done>>,
     /// `None` once it was asked why it ended.
-    thread: Option<ScopedJoinHandle<'s, io::Result<Blob<W>>>>,
+    thread: Option<ScopedJoinHandle<'s, io::Result<Blob<'e, W>>>>,
 }
 
-impl<'s, W: Write + Send + 's> WriteThread<'s, W> {
-    fn start(scope: &'s Scope<'s, '_>, limit: usize, mut blob: Blob<W>, room: SyncSender<Vec<u8>>) -> io::Result<Self> {
+impl<'s, 'e: 's, W: Write + Send + 's> WriteThread<'s, 'e, W> {
+    fn start(
+        scope: &'s Scope<'s, '_>,
+        limit: usize,
+        mut blob: Blob<'e, W>,
+        room: SyncSender<Vec<u8>>,
+    ) -> io::Result<Self> {
         let (results, queue) = sync_channel::<Receiver<Done>>(limit);
         let thread = Builder::new().name("write".to_owned()).spawn_scoped(scope, move || {
             for result in queue {
@@ -152,7 +158,7 @@ impl<'s, W: Write + Send + 's> WriteThread<'s, W> {
         Err(ended.and_then(Result::err).unwrap_or_else(died))
     }
 
-    fn finish(self) -> io::Result<Blob<W>> {
+    fn finish(self) -> io::Result<Blob<'e, W>> {
         drop(self.results);
         self.thread.and_then(|thread| thread.join().ok()).ok_or_else(died)?
     }

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::Member;
 use super::codec::{Codec, Encoder};
 
 /// What a member is known by: the BLAKE3 of the piece, and how it was compressed.
@@ -11,6 +12,9 @@ pub type MemberKey = [u8; 32];
 pub trait Members: Sync {
     /// The member that a piece became, which must be what it was, and its BLAKE3; `None` if none is known.
     fn find(&self, key: &MemberKey) -> io::Result<Option<(Vec<u8>, [u8; 32])>>;
+
+    /// The blob at hand has this one from now on, for pieces that come again.
+    fn written(&self, member: Member);
 }
 
 /// Part of every key. Another number wherever the same piece becomes other bytes, as with another release of a codec's
