@@ -153,24 +153,21 @@ pub(crate) fn layer_blobs(
 }
 
 /// Compresses the layers of which not even the digests are known, which are then: nothing is read twice.
-pub(crate) fn compress_all_new(images: &Images<'_>, layers: &[LayerId], compression: LayerOptions) -> StepResult<()> {
-    let one = |layer: &LayerId| compress_new(images, layer, compression);
+pub(crate) fn compress_new(images: &Images<'_>, layers: &[LayerId], compression: LayerOptions) -> StepResult<()> {
+    let one = |layer: &LayerId| {
+        if images.store.layer(layer)?.is_some_and(|row| row.diff_id.is_none()) {
+            blob(images, layer, compression)?;
+        }
+        Ok(())
+    };
     parallel::map(layers, processors(), one).map(drop)
-}
-
-/// Compresses the layer if not even its digest is known.
-pub(crate) fn compress_new(images: &Images<'_>, layer: &LayerId, compression: LayerOptions) -> StepResult<()> {
-    let _turn = images.turn_to_compress(layer);
-    if images.store.layer(layer)?.is_some_and(|row| row.diff_id.is_none()) {
-        blob(images, layer, compression)?;
-    }
-    Ok(())
 }
 
 /// The compressed blob of a layer, which is made if it is not there yet.
 pub(crate) fn blob(images: &Images<'_>, layer: &LayerId, compression: LayerOptions) -> StepResult<Descriptor> {
     let store = images.store;
     let base = images.base(layer);
+    let _turn = images.turn_to_compress(layer);
     let known = store.layer(layer)?.map(|row| row.blobs).unwrap_or_default();
     let fits = |media_type: &str| Compression::of_layer(media_type) == Some(compression.kind);
     // Whatever a registry gave goes back as it came, unless everything is to be compressed anew.

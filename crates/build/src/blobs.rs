@@ -10,6 +10,7 @@ use kiln_image::Digest;
 use kiln_layer::{BlobInfo, BlobOptions, MemberKey, Members, PackOptions, Times};
 use kiln_store::{LayerId, Member};
 
+use crate::cancel::Watched;
 use crate::error::{StepError, StepResult};
 use crate::event::Work;
 use crate::images::Images;
@@ -77,9 +78,9 @@ fn write(
         members: Some(&members),
         ..BlobOptions::new(options.kind, processors())
     };
-    let mut out = WhileWanted {
+    let mut out = Watched {
         inner: &mut writer,
-        images,
+        cancel: images.cancel,
     };
     let written = write(&how, &mut out)?;
     let (digest, size) = writer.commit(None)?;
@@ -92,25 +93,6 @@ fn write(
         diff_id: written.diff_id,
         tar_size: written.tar_size,
     })
-}
-
-/// A writer that fails once nobody waits for results any more.
-struct WhileWanted<'a, W> {
-    inner: W,
-    images: &'a Images<'a>,
-}
-
-impl<W: Write> Write for WhileWanted<'_, W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.images.is_over() {
-            return Err(io::Error::other("canceled"));
-        }
-        self.inner.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
-    }
 }
 
 fn member(member: &kiln_layer::Member) -> Member {

@@ -1,6 +1,7 @@
 //! A whole build: plan, solve, and what is done with the results.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread::{Builder as Thread, Scope};
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use crate::event::{Built, Event, Sink, Work};
 use crate::images::Images;
 use crate::known_files::KnownFiles;
 use crate::on_fail::OnFail;
+use crate::pack_ahead::PackAhead;
 use crate::planning::{self, Checked, plan};
 use crate::recorder::Recorder;
 use crate::request::{Output, Request};
@@ -154,10 +156,14 @@ impl Builder {
         let known_files = KnownFiles::open(&self.store)?;
         drop(work);
         let session = Session::new(&self.store, request, id, &known_files);
+        let given_up = AtomicBool::new(false);
         let result = std::thread::scope(|scope| {
-            let exports = Exports::start(scope, &images, &plan, request);
-            let solver = Solver::new(&plan, &session, &images, &exports, sink, cancel);
-            let result = solve(solver.leaving(on_fail.wants_left()), on_fail, images_of_shell.as_ref());
+            let exports = Exports::start(scope, &images, &plan, &request.cache_to, &given_up);
+            let pack_ahead = PackAhead::start(scope, &images, &plan, request);
+            let solver = Solver::new(&plan, &session, &images, &exports, sink, cancel)
+                .packing(pack_ahead.as_ref())
+                .leaving(on_fail.wants_left());
+            let result = solve(solver, on_fail, images_of_shell.as_ref());
             let work = tasks.work("wait for caches");
             exports.end(result.is_ok());
             drop(work);

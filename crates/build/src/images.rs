@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::io::Read;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kiln_image::media_type::Compression;
@@ -34,8 +33,6 @@ pub(crate) struct Images<'a> {
     pub(crate) damages: Damages,
     layouts: &'a BTreeMap<Reference, Layout>,
     pub(crate) stacks: Stacks,
-    /// The build failed.
-    failed: AtomicBool,
     compressing: Turns<LayerId>,
     known: Mutex<Known>,
 }
@@ -133,20 +130,9 @@ impl<'a> Images<'a> {
             damages: Damages::default(),
             layouts: &NO_LAYOUTS,
             stacks: Stacks::default(),
-            failed: AtomicBool::new(false),
             compressing: Turns::default(),
             known: Mutex::default(),
         }
-    }
-
-    /// Nobody wants any more what the build's results would be made of.
-    pub(crate) fn set_failed(&self) {
-        self.failed.store(true, Ordering::SeqCst);
-    }
-
-    /// Whether nobody waits for results: the build failed, or is cancelled.
-    pub(crate) fn is_over(&self) -> bool {
-        self.failed.load(Ordering::SeqCst) || self.cancel.is_canceled()
     }
 
     /// Waits until nobody else of this build compresses the layer.

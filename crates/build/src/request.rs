@@ -9,7 +9,7 @@ use std::time::Duration;
 use kiln_dockerfile::source::Source;
 use kiln_image::media_type::{Compression, Family};
 use kiln_image::{Digest, Platform, Reference};
-use kiln_plan::{Lineage, Options};
+use kiln_plan::{Lineage, Options, Plan};
 pub use kiln_sandbox::{CpuTime, Limits};
 
 pub use crate::agent::Agent;
@@ -76,6 +76,19 @@ impl Request {
     /// Whether there is to be no image at all.
     pub fn is_cache_only(&self) -> bool {
         !self.outputs.is_empty() && self.outputs.iter().all(|output| *output == Output::CacheOnly)
+    }
+
+    /// How the first output compresses layers that are compressed as they are, and stay so in the store.
+    pub(crate) fn kept_compression(&self, plan: &Plan) -> Option<LayerOptions> {
+        let of = |output: &Output| match output {
+            Output::Oci { layers, .. } | Output::Docker { layers, .. } => Some(*layers),
+            Output::Image { layers, push, .. } => (*push || self.options.several()).then_some(*layers),
+            Output::Local { .. } | Output::Tar { .. } | Output::CacheOnly => None,
+        };
+        let options = self.outputs.iter().find_map(of)?;
+        let dates_back = options.rewrite_timestamp && self.epoch.or(plan.epoch).is_some();
+        // With a level it is done again whenever it is asked for.
+        (options.level.is_none() && !dates_back).then_some(options)
     }
 
     /// All names that the image is given.

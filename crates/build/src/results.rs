@@ -33,10 +33,10 @@ pub(crate) fn finish(
     }
     let task = images.tasks.start("exporting to image".to_owned());
     let epoch = request.epoch.or(plan.epoch);
-    if let Some(options) = compression(request, epoch) {
+    if let Some(options) = request.kept_compression(plan) {
         layers
             .iter()
-            .try_for_each(|layers| assemble::compress_all_new(images, layers, options))?;
+            .try_for_each(|layers| assemble::compress_new(images, layers, options))?;
     }
     let each = plan.targets.iter().zip(layers);
     let made: StepResult<Vec<StoredImage>> = each
@@ -73,19 +73,6 @@ pub(crate) fn finish(
         manifest: written.map(|package| package.descriptor()).or(kept),
         size: results.stored.images.iter().map(|one| one.image.size).sum(),
     })
-}
-
-/// How the first output compresses layers that are compressed as they are, and stay so.
-pub(crate) fn compression(request: &Request, epoch: Option<i64>) -> Option<LayerOptions> {
-    let of = |output: &Output| match output {
-        Output::Oci { layers, .. } | Output::Docker { layers, .. } => Some(*layers),
-        Output::Image { layers, push, .. } => (*push || request.options.several()).then_some(*layers),
-        Output::Local { .. } | Output::Tar { .. } | Output::CacheOnly => None,
-    };
-    let options = request.outputs.iter().find_map(of)?;
-    // With a level it is done again whenever it is asked for.
-    let is_kept = options.level.is_none() && !(options.rewrite_timestamp && epoch.is_some());
-    is_kept.then_some(options)
 }
 
 /// Leaves everything where it is. Layers that are not there yet count for nothing.

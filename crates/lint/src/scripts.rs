@@ -61,13 +61,27 @@ pub(crate) fn read(view: &View<'_>) -> Remarks {
             continue;
         }
         left -= script.len();
-        let names: &[&str] = if item.onbuild { &PROXIES } else { &scopes[stage].names };
+        let names = if item.onbuild {
+            named(script, &PROXIES.into_iter().collect())
+        } else {
+            named(script, &scopes[stage].names)
+        };
+        let names = &names;
         let text = Text { script, dialect, names };
         for checker in &checkers {
             found.extend(checker.check(&text).into_iter().map(|remark| (number, remark)));
         }
     }
     found
+}
+
+/// Those of the names that occur in a script. The others are not told to who reads it: there may be thousands.
+fn named<'t>(script: &'t str, names: &HashSet<&str>) -> Vec<&'t str> {
+    let words = script.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let mut seen = HashSet::new();
+    words
+        .filter(|word| names.contains(word) && seen.insert(*word))
+        .collect()
 }
 
 /// How deep a script nests, at most: what its words or its brackets open and close, whether they are quoted or not. They
@@ -106,9 +120,7 @@ pub(crate) fn is_of_shell(code: &str) -> bool {
 struct Scope<'a> {
     /// `None` is no shell that can be read.
     dialect: Option<Dialect>,
-    names: Vec<&'a str>,
-    /// The same names.
-    known: HashSet<&'a str>,
+    names: HashSet<&'a str>,
 }
 
 impl<'a> Scope<'a> {
@@ -117,8 +129,7 @@ impl<'a> Scope<'a> {
         let unix = view.file.escape == '\\';
         Self {
             dialect: unix.then_some(Dialect::Sh),
-            names: PROXIES.to_vec(),
-            known: PROXIES.into_iter().collect(),
+            names: PROXIES.into_iter().collect(),
         }
     }
 
@@ -138,8 +149,8 @@ impl<'a> Scope<'a> {
     fn name(&mut self, name: &'a str) {
         let valid = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         let digit = name.bytes().next().is_none_or(|byte| byte.is_ascii_digit());
-        if valid && !digit && self.known.insert(name) {
-            self.names.push(name);
+        if valid && !digit {
+            self.names.insert(name);
         }
     }
 

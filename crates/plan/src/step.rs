@@ -2,6 +2,8 @@
 //!
 //! The kinds of step cover those of BuildKit's LLB. `None` as an input is `scratch`: an empty directory.
 
+use std::collections::BTreeSet;
+
 use kiln_dockerfile::device::Device;
 use kiln_image::{Digest, ImageConfig, Platform, Reference};
 
@@ -27,6 +29,24 @@ pub struct Plan {
     pub outline: Outline,
     /// `SOURCE_DATE_EPOCH`, seconds since 1970.
     pub epoch: Option<i64>,
+}
+
+impl Plan {
+    /// The steps whose layers the images have.
+    pub fn steps_of_images(&self) -> BTreeSet<StepId> {
+        let mut found = BTreeSet::new();
+        let mut open: Vec<StepId> = self.targets.iter().filter_map(|target| target.root).collect();
+        while let Some(id) = open.pop() {
+            if found.insert(id) {
+                let step = &self.steps[id.0];
+                match &step.op {
+                    Op::Merge(inputs) => open.extend(inputs),
+                    _ => open.extend(step.root()),
+                }
+            }
+        }
+        found
+    }
 }
 
 /// An image that something is made from.

@@ -40,7 +40,7 @@ impl WriteBehind {
     }
 
     /// Says that what was written is not needed any more: the kernel begins to write it, and keeps it in memory until it
-    /// is on the disk. What it says to that does not matter, a sync follows.
+    /// is on the disk. What it says to that does not matter: who needs the disk to have it syncs.
     fn hint(&mut self) {
         let length = NonZero::new(self.written - self.told);
         let _does_not_matter = fadvise(&self.file, self.told, length, Advice::DontNeed);

@@ -1,30 +1,29 @@
-//! Writing, while a build goes on, what leaves the store: caches, and the layers of images.
+//! Writing caches while a build goes on.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread::{Scope, ScopedJoinHandle};
 
-use kiln_plan::{Op, Plan, StepId};
+use kiln_plan::{Plan, StepId};
 use kiln_store::{LayerId, MountId};
 
 use super::mounts::Wanted;
 use super::request::{CacheExport, CacheMode};
 use super::writer::Writer;
 use crate::images::Images;
-use crate::pack_ahead::PackAhead;
-use crate::request::Request;
 
-/// The caches that a build writes, each on a thread of its own, and the layers that are compressed meanwhile.
+/// The caches that a build writes, each on a thread of its own.
 pub(crate) struct Exports<'s> {
-    images: &'s Images<'s>,
     workers: Vec<Worker<'s>>,
-    pack_ahead: Option<PackAhead>,
     /// Steps whose layers the images have.
     in_images: BTreeSet<StepId>,
     done: Mutex<BTreeMap<StepId, LayerId>>,
     /// The cache mounts of the plan's steps, by their whole identities, as far as they are known.
     mounts: Mutex<BTreeMap<String, Wanted>>,
+    /// The build failed: nothing is written.
+    given_up: &'s AtomicBool,
 }
 
 struct Worker<'s> {
@@ -42,16 +41,17 @@ pub(super) enum Message {
 }
 
 impl<'s> Exports<'s> {
-    /// Starts to write.
+    /// Starts to write. `given_up` is false.
     pub(crate) fn start<'e>(
         scope: &'s Scope<'s, 'e>,
         images: &'e Images<'e>,
         plan: &Plan,
-        request: &'e Request,
+        wanted: &'e [CacheExport],
+        given_up: &'e AtomicBool,
     ) -> Self {
         let start = |to: &'e CacheExport| {
             let (messages, received) = channel();
-            let writer = Writer::new(images, to);
+            let writer = Writer::new(images, to, given_up);
             Worker {
                 mode: to.mode,
                 messages,
@@ -59,22 +59,16 @@ impl<'s> Exports<'s> {
             }
         };
         Self {
-            images,
-            workers: request.cache_to.iter().map(start).collect(),
-            pack_ahead: PackAhead::start(scope, images, plan, request),
-            in_images: in_images(plan),
+            workers: wanted.iter().map(start).collect(),
+            in_images: plan.steps_of_images(),
             done: Mutex::default(),
             mounts: Mutex::default(),
+            given_up,
         }
     }
 
     /// A step is done whose result is kept.
     pub(crate) fn done(&self, step: StepId, layer: &LayerId) {
-        if let Some(ahead) = &self.pack_ahead
-            && self.in_images.contains(&step)
-        {
-            ahead.done(step, layer);
-        }
         if self.workers.is_empty() {
             return;
         }
@@ -107,9 +101,7 @@ impl<'s> Exports<'s> {
 
     /// The build is done, or failed: then no cache is written.
     pub(crate) fn end(self, succeeded: bool) {
-        if !succeeded {
-            self.images.set_failed();
-        }
+        self.given_up.store(!succeeded, Ordering::SeqCst);
         let done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
         for worker in &self.workers {
             let steps = done.iter().filter(|(step, _)| self.takes(worker, **step));
@@ -125,20 +117,4 @@ impl<'s> Exports<'s> {
             worker.thread.join().expect("writing a cache does not panic");
         }
     }
-}
-
-/// The steps whose layers the images have.
-fn in_images(plan: &Plan) -> BTreeSet<StepId> {
-    let mut found = BTreeSet::new();
-    let mut open: Vec<StepId> = plan.targets.iter().filter_map(|target| target.root).collect();
-    while let Some(id) = open.pop() {
-        if found.insert(id) {
-            let step = &plan.steps[id.0];
-            match &step.op {
-                Op::Merge(inputs) => open.extend(inputs),
-                _ => open.extend(step.root()),
-            }
-        }
-    }
-    found
 }

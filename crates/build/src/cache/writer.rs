@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
@@ -40,6 +41,7 @@ pub(super) struct Writer<'e> {
     images: &'e Images<'e>,
     to: &'e CacheExport,
     backend: Box<dyn Backend>,
+    given_up: &'e AtomicBool,
     /// What is there already.
     old: Document,
     /// What this build has, but for the keys.
@@ -56,7 +58,7 @@ pub(crate) fn export_mounts<'e>(
     to: &'e CacheExport,
     wanted: impl Iterator<Item = (String, MountId)>,
 ) -> StepResult<BTreeSet<String>> {
-    let mut writer = Writer::new(images, to);
+    let mut writer = Writer::new(images, to, &NEVER);
     let wanted = wanted.map(|(name, id)| (name, Wanted { id, ran: true })).collect();
     let task = images
         .tasks
@@ -69,12 +71,16 @@ pub(crate) fn export_mounts<'e>(
     Ok(writer.brought)
 }
 
+/// Of what is no build: it is not given up.
+static NEVER: AtomicBool = AtomicBool::new(false);
+
 impl<'e> Writer<'e> {
-    pub(super) fn new(images: &'e Images<'e>, to: &'e CacheExport) -> Self {
+    pub(super) fn new(images: &'e Images<'e>, to: &'e CacheExport, given_up: &'e AtomicBool) -> Self {
         Self {
             images,
             to,
             backend: backend(&to.place, &images.registry),
+            given_up,
             old: Document::default(),
             own: Document::default(),
             mounts_before: Mounts::default(),
@@ -89,7 +95,7 @@ impl<'e> Writer<'e> {
             .tasks
             .start(format!("exporting cache to {}", self.backend.name()));
         let written = self.write(messages, &task);
-        if self.images.is_over() {
+        if self.is_over() {
             return task.ended(TaskOutcome::Canceled);
         }
         if let Err(error) = task.end(written) {
@@ -100,10 +106,14 @@ impl<'e> Writer<'e> {
         }
     }
 
+    fn is_over(&self) -> bool {
+        self.given_up.load(Ordering::SeqCst) || self.images.cancel.is_canceled()
+    }
+
     fn write(&mut self, messages: &Receiver<Message>, task: &Task<'_>) -> StepResult<()> {
         self.read_old()?;
         while let Ok(message) = messages.recv() {
-            if self.images.is_over() {
+            if self.is_over() {
                 return Err(StepError::Canceled);
             }
             match message {
@@ -190,7 +200,7 @@ impl<'e> Writer<'e> {
             return Ok(document);
         }
         let written = match self.update(task) {
-            Err(StepError::Registry(error)) if error.is_refused_manifest() && !self.images.is_over() => {
+            Err(StepError::Registry(error)) if error.is_refused_manifest() && !self.is_over() => {
                 // It names what is no longer there: then it is written anew, without what others wrote.
                 task.say(&format!("writing it anew, since {error}"));
                 self.old = Document::default();
@@ -223,7 +233,7 @@ impl<'e> Writer<'e> {
             }
             task.say("others write it at the same moment");
             std::thread::sleep(pause(attempt));
-            if self.images.is_over() {
+            if self.is_over() {
                 return Err(StepError::Canceled);
             }
             let seen = std::mem::take(&mut self.old);
@@ -258,7 +268,7 @@ impl<'e> Writer<'e> {
     fn take_mounts(&mut self, wanted: &BTreeMap<String, Wanted>, task: &Task<'_>) -> StepResult<()> {
         self.mounts_before = self.old.mounts.clone();
         let (there, options) = (&self.mounts_before, &self.to.mounts);
-        let is_over = || self.images.is_over();
+        let is_over = || self.is_over();
         let exported = mounts::export(
             self.images,
             self.backend.as_ref(),

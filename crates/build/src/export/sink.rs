@@ -1,4 +1,4 @@
-//! Files that are whole or not there.
+//! Files that are whole or not there when Kiln ends, however it ends.
 
 use std::fs::File;
 use std::io::{BufWriter, ErrorKind, Write};
@@ -14,7 +14,7 @@ pub(crate) const UNFINISHED: &str = ".kiln-";
 
 /// Calls `write` with the destination. A file is written under a temporary name beside it and renamed when it is
 /// complete; what a failure leaves is removed. The disk is waited for where there is a file already: until it has the new
-/// one, it keeps that. Like `tar` and `docker save`, nothing waits for it where a power failure can take but what can be written again.
+/// one, it keeps that. A power failure can take a new one, which can be written again.
 pub(crate) fn with_destination<T>(
     dest: &Destination,
     write: impl FnOnce(&mut dyn Write) -> StepResult<T>,
@@ -28,7 +28,7 @@ pub(crate) fn with_destination<T>(
         }
         // A device or a pipe is written to, not replaced.
         Destination::File(path) if is_special(path) => write_file(path, false, write),
-        Destination::File(path) => replace(path, path.symlink_metadata().is_ok(), write),
+        Destination::File(path) => replace(path, path.symlink_metadata().is_ok() || !is_on_own_disk(path), write),
     }
 }
 
@@ -63,6 +63,16 @@ fn of_file(error: StepError, file: &Path) -> StepError {
         },
         other => other,
     }
+}
+
+/// Whether a file there is written when the kernel has it. Others, of networks above all, say only at the end what they
+/// did not take.
+fn is_on_own_disk(path: &Path) -> bool {
+    /// Of `linux/magic.h`: ext2 to ext4, XFS, btrfs, tmpfs, f2fs, overlayfs.
+    const OWN: [u64; 6] = [0xEF53, 0x5846_5342, 0x9123_683E, 0x0102_1994, 0xF2F5_2010, 0x794C_7630];
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    rustix::fs::statfs(directory.unwrap_or(Path::new(".")))
+        .is_ok_and(|found| u64::try_from(found.f_type).is_ok_and(|kind| OWN.contains(&kind)))
 }
 
 fn is_special(path: &Path) -> bool {

@@ -41,6 +41,7 @@ use crate::context::Context;
 use crate::error::{Error, StepError, StepResult};
 use crate::event::{Event, Sink, TaskId, TaskOutcome, Work};
 use crate::images::Images;
+use crate::pack_ahead::PackAhead;
 use crate::session::Session;
 use crate::waiting::{self, Share};
 use ahead::Ahead;
@@ -76,6 +77,7 @@ pub(crate) struct Solver<'a> {
     pub(crate) sink: &'a dyn Sink,
     pub(crate) cancel: &'a Cancel,
     exports: &'a Exports<'a>,
+    pack_ahead: Option<&'a PackAhead>,
     /// Steps that were not announced yet, or were and ended, and are done again.
     unannounced: Vec<StepId>,
     results: schedule::Results,
@@ -108,6 +110,7 @@ impl<'a> Solver<'a> {
             sink,
             cancel,
             exports,
+            pack_ahead: None,
             unannounced: (0..plan.steps.len()).map(StepId).collect(),
             results: schedule::Results::new(plan.steps.len()),
             quiet: Quiet::default(),
@@ -116,6 +119,11 @@ impl<'a> Solver<'a> {
             bound: Bound::default(),
             left: left::Left::default(),
         }
+    }
+
+    /// Has layers compressed as they are made.
+    pub(crate) fn packing(self, pack_ahead: Option<&'a PackAhead>) -> Self {
+        Self { pack_ahead, ..self }
     }
 
     /// To do all of it again. What ran is in the store; what a cache could not give is not looked for there again.
@@ -257,6 +265,9 @@ impl<'a> Solver<'a> {
                 let ran = self.cached(id, step, clock)?;
                 if let Some(layer) = ran.done.layers().last() {
                     self.exports.done(id, layer);
+                    if let Some(ahead) = self.pack_ahead {
+                        ahead.done(id, layer);
+                    }
                 }
                 Ok(ran)
             }

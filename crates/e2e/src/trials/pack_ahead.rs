@@ -12,6 +12,8 @@ use crate::stage::Stage;
 pub(super) const TRIALS: &[Trial] = &[
     trial("pack_ahead::while_a_step_runs", while_a_step_runs),
     trial("pack_ahead::of_images_alone", of_images_alone),
+    trial("pack_ahead::each_layer_once", each_layer_once),
+    trial("pack_ahead::given_up", given_up),
 ];
 
 /// Larger than all else that the store has: what is random is as large when it is compressed.
@@ -62,5 +64,43 @@ fn of_images_alone(stage: &Stage) -> Result<()> {
     )?;
     stage.shell_ok("kiln build -o type=oci,dest=../out/image .")?;
     ensure!(large_blobs(stage)? == 1);
+    Ok(())
+}
+
+/// A cache wants the layers too, and whoever makes the image wants those that are being compressed.
+fn each_layer_once(stage: &Stage) -> Result<()> {
+    for end in ["RUN cat /a /b >/c", "COPY --link Dockerfile /"] {
+        let text = "FROM busybox:1.35\nRUN head -c 8000000 /dev/urandom >/a\nRUN head -c 8000000 /dev/urandom >/b\n";
+        stage.write("Dockerfile", format!("{text}{end}\n"))?;
+        let cache = "--cache-to type=local,dest=../out/cache,mode=max,compression=gzip";
+        stage.shell_ok(&format!(
+            "kiln build --no-cache --trace ../out/trace -o type=oci,dest=../out/image {cache} ."
+        ))?;
+        let compressed = stage.shell_ok(r#"jq '[.[] | select(.name == "compress")] | length' ../out/trace"#)?;
+        ensure!(compressed.trim() == "3", "{compressed}");
+    }
+    Ok(())
+}
+
+/// When a step fails, or the build is interrupted, what is being compressed leaves nothing.
+fn given_up(stage: &Stage) -> Result<()> {
+    for end in ["false", "echo sta''rted; sleep 1000"] {
+        stage.write(
+            "Dockerfile",
+            format!("FROM busybox:1.35\nRUN yes | head -c 400000000 >/yes\nRUN {end}\n"),
+        )?;
+        let arguments = ["build", "--progress=plain", "-o", "type=oci,dest=../out/image", "."];
+        let mut build = Running::start(stage, stage.kiln(&arguments))?;
+        if end == "false" {
+            build.end()?.expect(&[1])?;
+        } else {
+            build.wrote("started")?;
+            build.signal(Signal::INT)?;
+            build.end()?.expect(&[130])?;
+        }
+        let left = fs::read_dir(stage.path("store/tmp"))?.count();
+        ensure!(left == 0 && !stage.path("out/image").exists(), "{left} files are left");
+        stage.shell_ok("kiln prune --all --force")?;
+    }
     Ok(())
 }

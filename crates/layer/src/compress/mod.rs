@@ -210,7 +210,7 @@ impl<'s, 'e, W: Write + Send + 's> Compressor<'s, 'e, W> {
         let mut pool = match std::mem::replace(&mut self.work, Work::Failed) {
             Work::Alone(blob) => self.start(blob)?,
             Work::Together(pool) => pool,
-            Work::Failed => return Err(io::Error::other("the layer could not be compressed")),
+            Work::Failed => return Err(failed()),
         };
         self.piece = pool.submit(std::mem::take(&mut self.piece))?;
         self.work = Work::Together(pool);
@@ -222,15 +222,15 @@ impl<'s, 'e, W: Write + Send + 's> Compressor<'s, 'e, W> {
         if matches!(self.work, Work::Together(_)) && !self.piece.is_empty() {
             self.submit()?;
         }
-        let press = self.press();
         let (diff_id, mut blob) = match self.work {
             Work::Together(pool) => pool.finish()?,
             // Nothing at all is a member as well.
             Work::Alone(mut blob) => {
-                blob.put(&press?.press(&self.piece)?)?;
+                let mut press = Press::new(self.codec, self.how.members)?;
+                blob.put(&press.press(&self.piece)?)?;
                 (Digest::of(&self.piece), blob)
             }
-            Work::Failed => return Err(io::Error::other("the layer could not be compressed")),
+            Work::Failed => return Err(failed()),
         };
         blob.out.flush()?;
         Ok(BlobInfo {
@@ -239,6 +239,11 @@ impl<'s, 'e, W: Write + Send + 's> Compressor<'s, 'e, W> {
             members: blob.members,
         })
     }
+}
+
+/// What follows an error that was told.
+fn failed() -> io::Error {
+    io::Error::other("the layer could not be compressed")
 }
 
 impl<'s, W: Write + Send + 's> Write for Compressor<'s, '_, W> {

@@ -43,7 +43,6 @@ impl<'s, 'e: 's, W: Write + Send + 's> Pool<'s, 'e, W> {
         presses: Vec<Press<'m>>,
         blob: Blob<'e, W>,
     ) -> io::Result<Self> {
-        // As many pieces wait for their turn as are worked on, so that nobody waits for who writes.
         let limit = presses.len();
         let (jobs, queue) = jobs::queue(limit);
         for press in presses {
