@@ -1,7 +1,7 @@
 //! Files of databases, wherever they are and whatever is in them.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read as _, Seek as _};
+use std::io::{self, Read as _, Seek as _};
 use std::path::Path;
 
 use super::{Search, osv, tracker, zip};
@@ -62,7 +62,7 @@ fn file(path: &Path, search: &mut Search<'_>) -> Result<(), Error> {
         return archive(path, &file, search);
     }
     if is_tracker(&start) {
-        let taken = tracker::take(BufReader::with_capacity(1 << 16, file), search);
+        let taken = tracker::take(file, LARGEST_RECORD, search);
         return taken.map_err(|error| failure(path, &error));
     }
     let mut record = Vec::new();
