@@ -24,10 +24,11 @@ pub fn ld_so_cache(bytes: &[u8], is_big: bool) -> Vec<(Vec<u8>, Vec<Vec<u8>>)> {
     crate::start::cache::read(bytes, is_big).into_iter().collect()
 }
 
-/// Names and versions of the packages in a database of rpm's; `None` if the bytes are none.
-pub fn rpmdb(bytes: &[u8]) -> Option<Vec<(String, String)>> {
-    let packages = crate::packages::rpm::sqlite(bytes).ok()?.into_iter();
-    Some(packages.map(|package| (package.name, package.version)).collect())
+/// Names and versions of the packages in a database of rpm's, as far as it can be read.
+pub fn rpmdb(bytes: &[u8]) -> Vec<(String, String)> {
+    let (packages, _) = crate::packages::rpm::sqlite(bytes);
+    let packages = packages.into_iter();
+    packages.map(|package| (package.name, package.version)).collect()
 }
 
 /// Name and version of the package that one of its headers is of.

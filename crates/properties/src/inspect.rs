@@ -30,7 +30,7 @@ pub fn ld_so_cache(bytes: &[u8]) {
 
 /// Packages of rpm's have names and versions that can be shown, whether a database or one header is damaged.
 pub fn rpm(bytes: &[u8]) {
-    let all = formats::rpmdb(bytes).unwrap_or_default();
+    let all = formats::rpmdb(bytes);
     for (name, version) in all.into_iter().chain(formats::rpm_header(bytes)) {
         assert!(!name.is_empty() && !version.is_empty());
         assert!(!name.chars().chain(version.chars()).any(char::is_control));

@@ -199,7 +199,7 @@ impl Budget {
             denied: &self.denied_licenses,
             unknown: self.unknown_licenses.unwrap_or_default(),
         };
-        licenses.verdicts(&packages.packages)
+        licenses.verdicts(packages)
     }
 
     fn sizes(&self, image: &Image, waste: &Waste) -> Vec<Verdict> {

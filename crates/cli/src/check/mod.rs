@@ -16,12 +16,15 @@ use kiln_inspect::waste::Waste;
 use kiln_inspect::{Error, Image, Tree};
 use serde_json::{Value, json};
 
+use crate::commands::packages;
 use crate::engine::{Engine, Looked};
 use crate::layers;
 use crate::signals::Interrupt;
 
 /// What is known besides the image itself, and who to ask.
 pub(crate) struct Around<'a> {
+    /// How the image is called where lists of packages are warned of that are not read; `None` where failures will do.
+    pub(crate) name: Option<&'a str>,
     /// Asked for the build that made the image, and for other images.
     pub(crate) engine: &'a Engine,
     /// Stops what takes long.
@@ -52,6 +55,9 @@ pub(crate) fn verdicts(
     verdicts.extend(bases(looked, budget, around));
     if budget.asks_for_packages() {
         let packages = Packages::of(image, tree)?;
+        if let Some(name) = around.name {
+            packages::warn_of_unread(name, &packages);
+        }
         verdicts.extend(budget.licenses(&packages));
         verdicts.extend(known_vulnerabilities(&packages, budget, around)?);
     }
@@ -73,6 +79,12 @@ fn known_vulnerabilities(
         .then(|| Vulnerabilities::of(packages, databases))
         .transpose()?;
     Ok(policy.verdicts(packages, found.as_ref()))
+}
+
+/// Lists of packages that were not read: of what they list nothing can be told.
+fn unread(check: &'static str, packages: &Packages) -> impl Iterator<Item = Verdict> {
+    let unread = packages.unread.iter();
+    unread.map(move |(path, why)| Verdict::fail(check, format!("cannot tell: {why}")).about(path, None))
 }
 
 /// What it was built from.

@@ -151,6 +151,7 @@ impl Policy<'_> {
             };
             verdicts.push(failure(vulnerability, package, expired));
         }
+        verdicts.extend(super::unread(CHECK, packages));
         if !found.uncovered.is_empty() {
             let kinds = found.uncovered.join(", ");
             let verdict = Verdict::fail(CHECK, format!("cannot tell: the database has no record of {kinds}"));

@@ -117,6 +117,7 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
     let waste = Waste::of(image.indexes());
     let tree = Tree::of(image.indexes());
     let around = Around {
+        name: Some(&args.image),
         engine: &engine,
         interrupt: &interrupt,
         most: u64::MAX,

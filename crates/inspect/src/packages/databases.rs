@@ -9,14 +9,20 @@ use crate::index::{Kind, LARGEST_COPYRIGHT, LayerIndex};
 use crate::licenses;
 use crate::tree::{Place, Tree};
 
-/// Reads a list, or says why that cannot be.
-type Parse = fn(&[u8]) -> Result<Vec<Package>, &'static str>;
+/// What a list has, and why that is not all, if it is not.
+pub(crate) type Listed = (Vec<Package>, Option<&'static str>);
+
+type Parse = fn(&[u8]) -> Listed;
 
 const LISTS: &[(&str, Parse)] = &[
-    ("var/lib/dpkg/status", |text| Ok(dpkg(&String::from_utf8_lossy(text)))),
-    ("lib/apk/db/installed", |text| Ok(apk(&String::from_utf8_lossy(text)))),
+    ("var/lib/dpkg/status", |text| {
+        (dpkg(&String::from_utf8_lossy(text)), None)
+    }),
+    ("lib/apk/db/installed", |text| {
+        (apk(&String::from_utf8_lossy(text)), None)
+    }),
     ("usr/lib/apk/db/installed", |text| {
-        Ok(apk(&String::from_utf8_lossy(text)))
+        (apk(&String::from_utf8_lossy(text)), None)
     }),
     ("usr/lib/sysimage/rpm/rpmdb.sqlite", rpm::sqlite),
     ("var/lib/rpm/rpmdb.sqlite", rpm::sqlite),
@@ -78,32 +84,26 @@ fn copyrights(image: &Image, tree: &Tree<'_>, found: &mut Packages) -> Result<()
 /// A list in all layers that have one: a package is of the layer from which on every list has it.
 fn list(image: &Image, tree: &Tree<'_>, path: &[u8], parse: Parse, found: &mut Packages) -> Result<(), Error> {
     let mut packages: HashMap<(String, String, Option<String>), Package> = HashMap::new();
+    let mut unread = None;
     for (layer, index) in (0..).zip(image.indexes()) {
         let Some(entry) = find(index, path) else { continue };
         match index.entry(entry).kind {
             Kind::File => {}
             Kind::Whiteout => {
                 packages.clear();
+                unread = None;
                 continue;
             }
             _ => continue,
         }
         let text = image.read_file(tree, Place { layer, entry }, LARGEST_DATABASE)?;
-        let parsed = match parse(&text) {
-            Ok(parsed) => parsed,
-            Err(_) if text.len() as u64 == LARGEST_DATABASE => {
-                found
-                    .unread
-                    .push((path.to_vec(), "it is larger than what is read of a database"));
-                Vec::new()
-            }
-            Err(why) => {
-                found.unread.push((path.to_vec(), why));
-                Vec::new()
-            }
-        };
+        let (listed, why) = parse(&text);
+        unread = why.map(|why| match text.len() as u64 {
+            LARGEST_DATABASE => "it is larger than what is read of a database",
+            _ => why,
+        });
         let mut now = HashMap::new();
-        for mut package in parsed {
+        for mut package in listed {
             let key = (
                 package.name.clone(),
                 package.version.clone(),
@@ -116,6 +116,11 @@ fn list(image: &Image, tree: &Tree<'_>, path: &[u8], parse: Parse, found: &mut P
         packages = now;
     }
     found.packages.extend(packages.into_values());
+    found.unread.extend(unread.map(|why| (path.to_vec(), why)));
+    let log = [path, b"-wal"].concat();
+    if path.ends_with(b".sqlite") && tree.file(&log).is_some_and(|(_, place)| tree.entry(place).size > 0) {
+        found.unread.push((log, rpm::LOG));
+    }
     Ok(())
 }
 

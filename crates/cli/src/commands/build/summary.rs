@@ -104,6 +104,7 @@ impl Summary {
             looked
                 .map(|looked| {
                     let around = Around {
+                        name: None,
                         engine,
                         interrupt,
                         most: MOST_UNKNOWN,
