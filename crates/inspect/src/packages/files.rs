@@ -134,16 +134,7 @@ fn python_license(text: &str) -> Option<String> {
     };
     let classified = || {
         let classifiers = fields().filter(|(field, _)| field.eq_ignore_ascii_case("Classifier"));
-        let mut known: Vec<&str> = classifiers
-            .filter_map(|(_, value)| licenses::of_classifier(value))
-            .collect();
-        known.sort_unstable();
-        known.dedup();
-        // Whether of several one will do, or all apply, nobody says.
-        match known[..] {
-            [one] => Some(one.to_owned()),
-            _ => None,
-        }
+        licenses::of_classifiers(classifiers.map(|(_, value)| value)).map(str::to_owned)
     };
     value("License-Expression")
         .or_else(classified)
@@ -293,6 +284,15 @@ mod tests {
             (
                 "Classifier: License :: OSI Approved :: MIT License\nClassifier: License :: OSI Approved :: ISC License (ISCL)",
                 None,
+            ),
+            (
+                "Classifier: License :: OSI Approved :: MIT License\nClassifier: License :: OSI Approved :: GNU General Public License (GPL)",
+                None,
+            ),
+            ("License: GNU General Public License v3", Some("GPL-3.0-only")),
+            (
+                "License: GNU Lesser General Public License v2.1 or later",
+                Some("LGPL-2.1-or-later"),
             ),
             ("License: UNKNOWN", None),
             ("\nLicense: MIT", None),
