@@ -1,7 +1,10 @@
 //! Formats of files that images bring along, from memory: so that tests can try them with hostile bytes.
 
 use crate::elf::{self, Elf};
+use crate::error::Error;
 use crate::index::bytes::Reader;
+use crate::packages::Packages;
+use crate::vulnerabilities::Vulnerabilities;
 
 /// What is kept of an ELF file of which nothing else is known; `None` if the bytes are none.
 pub fn elf(bytes: &[u8]) -> Option<Vec<u8>> {
@@ -35,4 +38,9 @@ pub fn rpmdb(bytes: &[u8]) -> Vec<(String, String)> {
 pub fn rpm_header(bytes: &[u8]) -> Option<(String, String)> {
     let package = crate::packages::rpm::header(bytes)?;
     Some((package.name, package.version))
+}
+
+/// What a database of vulnerabilities has of packages: a zip archive, a record of OSV, or the JSON of Debian's tracker.
+pub fn vulnerabilities(packages: &Packages, bytes: &[u8]) -> Result<Vulnerabilities, Error> {
+    Vulnerabilities::in_file(packages, bytes)
 }

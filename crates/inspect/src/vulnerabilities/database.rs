@@ -1,9 +1,10 @@
 //! Files of databases, wherever they are and whatever is in them.
 
 use std::fs::File;
-use std::io::{self, Read as _, Seek as _};
+use std::io::{self, Read as _};
 use std::path::Path;
 
+use super::zip::Source;
 use super::{Search, osv, tracker, zip};
 use crate::error::Error;
 
@@ -53,24 +54,32 @@ fn directory(path: &Path, depth: usize, search: &mut Search<'_>, count: &mut u64
 }
 
 fn file(path: &Path, search: &mut Search<'_>) -> Result<(), Error> {
+    let file = File::open(path).map_err(|source| failure(path, &source))?;
+    source(path, &file, search)
+}
+
+/// Takes what is in a file.
+pub(super) fn source<S: Source + ?Sized>(path: &Path, file: &S, search: &mut Search<'_>) -> Result<(), Error> {
     let failed = |source: io::Error| failure(path, &source);
-    let mut file = File::open(path).map_err(failed)?;
+    let whole = || zip::whole(file).map_err(failed);
     let mut start = Vec::new();
-    file.by_ref().take(BEGINNING).read_to_end(&mut start).map_err(failed)?;
-    file.rewind().map_err(failed)?;
+    whole()?.take(BEGINNING).read_to_end(&mut start).map_err(failed)?;
     if start.starts_with(b"PK") {
-        return archive(path, &file, search);
+        return archive(path, file, search);
     }
     if is_tracker(&start) {
-        let taken = tracker::take(file, LARGEST_RECORD, search);
+        let taken = tracker::take(whole()?, LARGEST_RECORD, search);
         return taken.map_err(|error| failure(path, &error));
     }
     let mut record = Vec::new();
-    file.take(LARGEST_RECORD + 1).read_to_end(&mut record).map_err(failed)?;
+    whole()?
+        .take(LARGEST_RECORD + 1)
+        .read_to_end(&mut record)
+        .map_err(failed)?;
     take(&record, search).map_err(failed)
 }
 
-fn archive(path: &Path, file: &File, search: &mut Search<'_>) -> Result<(), Error> {
+fn archive<S: Source + ?Sized>(path: &Path, file: &S, search: &mut Search<'_>) -> Result<(), Error> {
     let failed = |source: io::Error| failure(path, &source);
     let mut record = Vec::new();
     for entry in zip::entries(file).map_err(failed)? {

@@ -13,7 +13,8 @@ mod wanted;
 mod zip;
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 pub use severity::{Rating, Severity};
 
@@ -62,10 +63,25 @@ impl Vulnerabilities {
     /// `.zip`.
     pub fn of(packages: &Packages, paths: &[PathBuf]) -> Result<Self, Error> {
         let mut search = Search::new(packages);
-        paths.iter().try_for_each(|path| database::read(path, &mut search))?;
+        for path in paths {
+            database::read(path, &mut search)?;
+            search.is_all(path)?;
+        }
+        Ok(search.end())
+    }
+
+    /// Looks for packages in what a database has in one file.
+    pub(crate) fn in_file(packages: &Packages, content: &[u8]) -> Result<Self, Error> {
+        let mut search = Search::new(packages);
+        let path = Path::new("memory");
+        database::source(path, content, &mut search)?;
+        search.is_all(path)?;
         Ok(search.end())
     }
 }
+
+/// With more in one image it is no list that is any good: an image can name the same package as often as it likes.
+const MOST: usize = 500_000;
 
 /// What a record says of a package.
 #[derive(Debug, Default)]
@@ -73,7 +89,7 @@ struct Hit {
     /// All names of the vulnerability.
     names: Vec<String>,
     /// What it brings together, if it is an advisory for several.
-    covers: Vec<String>,
+    covers: Rc<[String]>,
     summary: String,
     severity: Severity,
     fixed: Option<String>,
@@ -85,6 +101,8 @@ struct Search<'p> {
     /// By package.
     hits: HashMap<usize, Vec<Hit>>,
     undecided: BTreeSet<(usize, String)>,
+    /// How many more are kept; `None` if there were more.
+    room: Option<usize>,
 }
 
 impl<'p> Search<'p> {
@@ -93,11 +111,31 @@ impl<'p> Search<'p> {
             wanted: Wanted::new(packages),
             hits: HashMap::new(),
             undecided: BTreeSet::new(),
+            room: Some(MOST),
         }
     }
 
     fn hit(&mut self, package: usize, hit: Hit) {
-        self.hits.entry(package).or_default().push(hit);
+        self.room = self.room.and_then(|room| room.checked_sub(hit.names.len()));
+        if self.room.is_some() {
+            self.hits.entry(package).or_default().push(hit);
+        }
+    }
+
+    fn undecided(&mut self, package: usize, name: &str) {
+        self.room = self.room.and_then(|room| room.checked_sub(1));
+        if self.room.is_some() {
+            self.undecided.insert((package, name.to_owned()));
+        }
+    }
+
+    /// Fails if there was more in a database than is kept.
+    fn is_all(&self, path: &Path) -> Result<(), Error> {
+        let why = || format!("it names more than {MOST} vulnerabilities of the image's packages");
+        self.room.map(|_| ()).ok_or_else(|| Error::Database {
+            path: path.to_owned(),
+            why: why(),
+        })
     }
 
     fn end(self) -> Vulnerabilities {
@@ -138,7 +176,7 @@ fn merged(hits: Vec<Hit>) -> Vec<Hit> {
 impl Hit {
     fn join(&mut self, other: Self) {
         self.names.extend(other.names);
-        self.covers.clear();
+        self.covers = Rc::default();
         if self.summary.is_empty() {
             self.summary = other.summary;
         }
@@ -170,10 +208,29 @@ mod tests {
         let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         Hit {
             names: list(names),
-            covers: list(covers),
+            covers: list(covers).into(),
             fixed: fixed.map(str::to_owned),
             ..Hit::default()
         }
+    }
+
+    #[test]
+    fn what_is_kept_has_a_bound() {
+        let packages = Packages::default();
+        let mut search = Search::new(&packages);
+        search.room = Some(3);
+        search.hit(0, hit(&["CVE-1", "GHSA-1"], &[], None));
+        search.undecided(0, "CVE-2");
+        search.is_all(Path::new("x")).unwrap();
+        search.hit(0, hit(&["CVE-3"], &[], None));
+        search.undecided(0, "CVE-4");
+        let error = search.is_all(Path::new("x")).unwrap_err().to_string();
+        assert!(
+            error.contains("x: it names more than 500000 vulnerabilities"),
+            "{error}"
+        );
+        let found = search.end();
+        assert_eq!((found.found.len(), found.undecided.len()), (1, 1));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A record of OSV (schema 1.7), and whether a version is affected by it.
 
 use std::cmp::Ordering;
+use std::rc::Rc;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -86,15 +87,25 @@ pub(super) fn take(bytes: &[u8], search: &mut Search<'_>) -> Result<(), serde_js
     if record.withdrawn.is_some() {
         return Ok(());
     }
+    let covers = record.covers();
     for affected in record.affected.iter().flatten() {
         let Some(named) = &affected.package else { continue };
         for number in search.wanted.named(&named.ecosystem, &named.name) {
             let package = search.wanted.package(number);
             match affected.has(package.ecosystem, version(package)) {
-                Some(true) => search.hit(number, record.hit(affected, package.ecosystem, version(package))),
+                Some(true) => {
+                    let covers = Rc::clone(&covers);
+                    search.hit(
+                        number,
+                        Hit {
+                            covers,
+                            ..record.hit(affected, package.ecosystem, version(package))
+                        },
+                    );
+                }
                 Some(false) => {}
                 None => {
-                    search.undecided.insert((number, record.id.clone()));
+                    search.undecided(number, &record.id);
                 }
             }
         }
@@ -106,23 +117,23 @@ impl Record {
     fn hit(&self, affected: &Affected, ecosystem: Ecosystem, version: &str) -> Hit {
         let mut names = vec![self.id.clone()];
         names.extend(self.aliases.iter().flatten().cloned());
-        let upstream = self.upstream.as_deref().unwrap_or_default();
-        // A distribution's record of one vulnerability, or an advisory for several.
-        let covers = match upstream {
-            [one] => {
-                names.push(one.clone());
-                Vec::new()
-            }
-            several => several.to_vec(),
-        };
+        if let Some([one]) = self.upstream.as_deref() {
+            names.push(one.clone());
+        }
         let summary = self.summary.as_deref().unwrap_or_default();
         Hit {
             names,
-            covers,
             summary: summary.chars().take(LONGEST_SUMMARY).collect(),
             severity: self.severity(affected),
             fixed: affected.fixed(ecosystem, version),
+            ..Hit::default()
         }
+    }
+
+    /// What an advisory for several vulnerabilities brings together. A distribution's record of one is that one.
+    fn covers(&self) -> Rc<[String]> {
+        let upstream = self.upstream.iter().filter(|upstream| upstream.len() > 1);
+        upstream.flatten().cloned().collect()
     }
 
     /// What is said of the package comes before what is said of all.

@@ -150,17 +150,17 @@ fn say(id: &str, summary: &str, state: &Release, number: usize, search: &mut Sea
         ("resolved", Some(fixed)) if !is_fixed(fixed) => Some(fixed.to_owned()),
         ("open", _) => None,
         ("undetermined", _) => {
-            search.undecided.insert((number, id.to_owned()));
+            search.undecided(number, id);
             return;
         }
         _ => return,
     };
     let hit = Hit {
         names: vec![id.to_owned()],
-        covers: Vec::new(),
         summary: summary.chars().take(super::osv::LONGEST_SUMMARY).collect(),
         severity: state.urgency.as_deref().map(Severity::named).unwrap_or_default(),
         fixed,
+        ..Hit::default()
     };
     search.hit(number, hit);
 }
