@@ -227,7 +227,7 @@ fn stanzas(text: &str) -> impl Iterator<Item = Vec<&str>> {
 }
 
 /// A package of which no more is known yet.
-pub(super) fn package(ecosystem: Ecosystem, name: String, version: String) -> Package {
+pub(crate) fn package(ecosystem: Ecosystem, name: String, version: String) -> Package {
     Package {
         ecosystem,
         name,

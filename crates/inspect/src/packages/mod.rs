@@ -15,6 +15,9 @@ use std::collections::HashMap;
 
 pub(crate) use files::is_read;
 
+#[cfg(test)]
+pub(crate) use databases::package;
+
 pub use change::{Outcome, PackageChange, changes};
 pub use version::compare;
 

@@ -62,19 +62,24 @@ impl Vulnerabilities {
     /// Looks for packages in databases: files, or directories with all files below that have a name that ends with `.json` or
     /// `.zip`.
     pub fn of(packages: &Packages, paths: &[PathBuf]) -> Result<Self, Error> {
-        let mut search = Search::new(packages);
+        Ok(Self::of_each(&[packages], paths)?.remove(0))
+    }
+
+    /// Looks for the packages of several images, in this order, and reads the databases once.
+    pub fn of_each(images: &[&Packages], paths: &[PathBuf]) -> Result<Vec<Self>, Error> {
+        let mut searches: Vec<Search<'_>> = images.iter().map(|packages| Search::new(packages)).collect();
         for path in paths {
-            database::read(path, &mut search)?;
-            search.is_all(path)?;
+            database::read(path, &mut searches)?;
+            searches.iter().try_for_each(|search| search.is_all(path))?;
         }
-        Ok(search.end())
+        Ok(searches.into_iter().map(Search::end).collect())
     }
 
     /// Looks for packages in what a database has in one file.
     pub(crate) fn in_file(packages: &Packages, content: &[u8]) -> Result<Self, Error> {
         let mut search = Search::new(packages);
         let path = Path::new("memory");
-        database::source(path, content, &mut search)?;
+        database::source(path, content, std::slice::from_mut(&mut search))?;
         search.is_all(path)?;
         Ok(search.end())
     }
@@ -159,6 +164,7 @@ impl<'p> Search<'p> {
 fn merged(hits: Vec<Hit>) -> Vec<Hit> {
     let mut groups: Vec<Option<Hit>> = Vec::new();
     let mut of_name: HashMap<String, usize> = HashMap::new();
+    let mut is_advisory = Vec::new();
     for mut hit in hits {
         let mut known: Vec<usize> = hit.names.iter().filter_map(|name| of_name.get(name).copied()).collect();
         known.sort_unstable();
@@ -167,16 +173,21 @@ fn merged(hits: Vec<Hit>) -> Vec<Hit> {
             hit.join(other);
         }
         of_name.extend(hit.names.iter().map(|name| (name.clone(), groups.len())));
+        is_advisory.push(!hit.covers.is_empty());
         groups.push(Some(hit));
     }
-    let is_needless = |hit: &Hit| !hit.covers.is_empty() && hit.covers.iter().all(|name| of_name.contains_key(name));
+    // Another advisory that has the name tells no more of it.
+    let is_told = |name: &String| of_name.get(name).is_some_and(|group| !is_advisory[*group]);
+    let is_needless = |hit: &Hit| !hit.covers.is_empty() && hit.covers.iter().all(is_told);
     groups.into_iter().flatten().filter(|hit| !is_needless(hit)).collect()
 }
 
 impl Hit {
     fn join(&mut self, other: Self) {
         self.names.extend(other.names);
-        self.covers = Rc::default();
+        if self.covers != other.covers {
+            self.covers = Rc::default();
+        }
         if self.summary.is_empty() {
             self.summary = other.summary;
         }
@@ -203,6 +214,7 @@ fn vulnerability(package: usize, hit: Hit) -> Vulnerability {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::packages::{Distribution, Ecosystem, package};
 
     fn hit(names: &[&str], covers: &[&str], fixed: Option<&str>) -> Hit {
         let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
@@ -212,6 +224,77 @@ mod tests {
             fixed: fixed.map(str::to_owned),
             ..Hit::default()
         }
+    }
+
+    /// What nothing but advisories names must not vanish with them.
+    #[test]
+    fn advisories_alone_are_found() {
+        let both = &["CVE-1", "CVE-2"];
+        for (hits, expected) in [
+            (vec![hit(&["USN-1", "CVE-1", "CVE-2"], both, None)], 1),
+            (
+                vec![
+                    hit(&["A-1"], &["B-1", "C-1"], None),
+                    hit(&["B-1"], &["A-1", "C-1"], None),
+                    hit(&["C-1"], &["A-1", "B-1"], None),
+                ],
+                3,
+            ),
+            // The same record twice, and what it brings together.
+            (
+                vec![
+                    hit(&["USN-1"], both, None),
+                    hit(&["CVE-1"], &[], None),
+                    hit(&["CVE-2"], &[], None),
+                    hit(&["USN-1"], both, None),
+                ],
+                2,
+            ),
+        ] {
+            let shown = format!("{hits:?}");
+            assert_eq!(merged(hits).len(), expected, "{shown}");
+        }
+    }
+
+    /// Several images at once are told what each would be told alone.
+    #[test]
+    fn each_of_several_images() {
+        let image = |ecosystem, name: &str, release: &str| {
+            let package = package(ecosystem, name.to_owned(), "1.0.0".to_owned());
+            Packages {
+                packages: vec![package],
+                distribution: Some(Distribution {
+                    id: "debian".to_owned(),
+                    version: Some(release.to_owned()),
+                    codename: None,
+                }),
+                ..Packages::default()
+            }
+        };
+        let images = [
+            image(Ecosystem::Deb, "bash", "12"),
+            image(Ecosystem::Npm, "lodash", "12"),
+            image(Ecosystem::Deb, "bash", "13"),
+            image(Ecosystem::Deb, "other", "12"),
+        ];
+        let home = tempfile::tempdir().unwrap();
+        let paths = ["tracker.json", "osv.json"].map(|name| home.path().join(name));
+        let tracker = r#"{"bash": {"CVE-1": {"releases": {"bookworm": {"status": "open"}}}}}"#;
+        std::fs::write(&paths[0], tracker).unwrap();
+        let record =
+            r#"{"id": "X", "affected": [{"package": {"ecosystem": "npm", "name": "lodash"}, "versions": ["1.0.0"]}]}"#;
+        std::fs::write(&paths[1], record).unwrap();
+        let together = Vulnerabilities::of_each(&images.each_ref(), &paths).unwrap();
+        let alone = images
+            .each_ref()
+            .map(|image| Vulnerabilities::of(image, &paths).unwrap());
+        assert_eq!(together, alone);
+        let shown = together.iter().map(|one| (one.found.len(), one.uncovered.join(" ")));
+        let expected = [(1, ""), (1, ""), (0, "Debian:13"), (0, "")];
+        assert_eq!(
+            shown.collect::<Vec<_>>(),
+            expected.map(|(count, rest)| (count, rest.to_owned()))
+        );
     }
 
     #[test]

@@ -31,18 +31,54 @@ struct Release {
 }
 
 /// Takes what it says of the packages that are looked for, one vulnerability after the other.
-pub(super) fn take(reader: impl Read, largest: u64, search: &mut Search<'_>) -> Result<(), serde_json::Error> {
+pub(super) fn take(reader: impl Read, largest: u64, searches: &mut [Search<'_>]) -> Result<(), serde_json::Error> {
     let left = Cell::new(largest);
     let reader = Limited { reader, left: &left };
     let mut deserializer = serde_json::Deserializer::from_reader(BufReader::with_capacity(1 << 16, reader));
     deserializer.deserialize_map(Sources {
-        release: search.wanted.release().map(str::to_owned),
-        is_known: false,
+        images: searches.iter_mut().map(Image::new).collect(),
         largest,
         left: &left,
-        search,
     })?;
     deserializer.end()
+}
+
+/// An image whose packages are looked for.
+struct Image<'s, 'p> {
+    /// The release that it is of; `None` if it is of none.
+    release: Option<String>,
+    /// Whether something was said of that release.
+    is_known: bool,
+    search: &'s mut Search<'p>,
+}
+
+impl<'s, 'p> Image<'s, 'p> {
+    fn new(search: &'s mut Search<'p>) -> Self {
+        Self {
+            release: search.wanted.release().map(str::to_owned),
+            is_known: false,
+            search,
+        }
+    }
+
+    /// Whether what is said of some packages, or of none, matters: other packages tell no more than that the release is known.
+    fn wants(&self, packages: &[usize]) -> bool {
+        self.release.is_some() && (!packages.is_empty() || !self.is_known)
+    }
+
+    fn take(&mut self, id: &str, issue: &Issue, packages: &[usize]) {
+        let release = self.release.as_deref();
+        let Some(state) = release.and_then(|release| issue.releases.get(release)) else {
+            return;
+        };
+        if !std::mem::replace(&mut self.is_known, true) {
+            self.search.wanted.saw_debian();
+        }
+        let summary = issue.description.as_deref().unwrap_or_default();
+        for number in packages {
+            say(id, summary, state, *number, self.search);
+        }
+    }
 }
 
 /// Stops where one vulnerability has more than any has: all of it is in memory.
@@ -65,13 +101,9 @@ impl<R: Read> Read for Limited<'_, R> {
 
 /// The source packages.
 struct Sources<'s, 'p> {
-    /// The release that is looked for; `None` if there is none.
-    release: Option<String>,
-    /// Whether something was said of that release.
-    is_known: bool,
+    images: Vec<Image<'s, 'p>>,
     largest: u64,
     left: &'s Cell<u64>,
-    search: &'s mut Search<'p>,
 }
 
 impl<'de> Visitor<'de> for Sources<'_, '_> {
@@ -83,7 +115,8 @@ impl<'de> Visitor<'de> for Sources<'_, '_> {
 
     fn visit_map<M: MapAccess<'de>>(mut self, mut map: M) -> Result<(), M::Error> {
         while let Some(source) = map.next_key::<String>()? {
-            let packages = self.search.wanted.of_debian(&source);
+            let images = self.images.iter();
+            let packages = images.map(|image| image.search.wanted.of_debian(&source)).collect();
             let sources = &mut self;
             map.next_value_seed(Issues { packages, sources })?;
         }
@@ -93,8 +126,8 @@ impl<'de> Visitor<'de> for Sources<'_, '_> {
 
 /// The vulnerabilities of a source package.
 struct Issues<'i, 's, 'p> {
-    /// Those that were built from it.
-    packages: Vec<usize>,
+    /// Those that were built from it, of each image.
+    packages: Vec<Vec<usize>>,
     sources: &'i mut Sources<'s, 'p>,
 }
 
@@ -120,23 +153,14 @@ impl<'de> Visitor<'de> for Issues<'_, '_, '_> {
             let Some(id) = map.next_key::<String>()? else {
                 return Ok(());
             };
-            // Others tell no more than that the release is known.
-            let release = sources.release.as_deref();
-            let Some(release) = release.filter(|_| !packages.is_empty() || !sources.is_known) else {
+            let mut images = sources.images.iter().zip(&packages);
+            if !images.any(|(image, packages)| image.wants(packages)) {
                 map.next_value::<IgnoredAny>()?;
                 continue;
-            };
-            let mut issue: Issue = map.next_value()?;
-            let Some(state) = issue.releases.remove(release) else {
-                continue;
-            };
-            if !sources.is_known {
-                sources.is_known = true;
-                sources.search.wanted.saw_debian();
             }
-            let summary = issue.description.unwrap_or_default();
-            for number in &packages {
-                say(&id, &summary, &state, *number, sources.search);
+            let issue: Issue = map.next_value()?;
+            for (image, packages) in sources.images.iter_mut().zip(&packages) {
+                image.take(&id, &issue, packages);
             }
         }
     }
@@ -147,18 +171,19 @@ fn say(id: &str, summary: &str, state: &Release, number: usize, search: &mut Sea
     let installed = version(search.wanted.package(number));
     let is_fixed = |fixed: &str| compare(Ecosystem::Deb, installed, fixed).is_some_and(std::cmp::Ordering::is_ge);
     let fixed = match (state.status.as_str(), state.fixed_version.as_deref()) {
-        ("resolved", Some(fixed)) if !is_fixed(fixed) => Some(fixed.to_owned()),
+        ("resolved", Some(fixed)) if is_fixed(fixed) => return,
+        ("resolved", Some(fixed)) => Some(fixed.to_owned()),
         ("open", _) => None,
-        ("undetermined", _) => {
+        // `undetermined`, and what is not known here.
+        _ => {
             search.undecided(number, id);
             return;
         }
-        _ => return,
     };
     let hit = Hit {
         names: vec![id.to_owned()],
         summary: summary.chars().take(super::osv::LONGEST_SUMMARY).collect(),
-        severity: state.urgency.as_deref().map(Severity::named).unwrap_or_default(),
+        severity: state.urgency.as_deref().and_then(Severity::named).unwrap_or_default(),
         fixed,
         ..Hit::default()
     };
@@ -169,8 +194,13 @@ fn say(id: &str, summary: &str, state: &Release, number: usize, search: &mut Sea
 mod tests {
     use super::*;
     use crate::packages::{Distribution, Package, Packages};
+    use crate::vulnerabilities::Vulnerabilities;
 
     fn uncovered(json: &str, largest: u64) -> Result<Vec<String>, String> {
+        found(json, largest).map(|found| found.uncovered)
+    }
+
+    fn found(json: &str, largest: u64) -> Result<Vulnerabilities, String> {
         let package = Package {
             ecosystem: Ecosystem::Deb,
             name: "libc6".to_owned(),
@@ -193,9 +223,9 @@ mod tests {
             ..Packages::default()
         };
         let mut search = Search::new(&packages);
-        let taken = take(json.as_bytes(), largest, &mut search);
+        let taken = take(json.as_bytes(), largest, std::slice::from_mut(&mut search));
         taken.map_err(|error| error.to_string())?;
-        Ok(search.end().uncovered)
+        Ok(search.end())
     }
 
     #[test]
@@ -206,6 +236,23 @@ mod tests {
         assert_eq!(uncovered(&of("bookworm"), 1000), Ok(Vec::new()));
         for json in ["{}", r#"{"glibc": {}}"#, &of("trixie")] {
             assert_eq!(uncovered(json, 1000), Ok(vec!["Debian:12".to_owned()]), "{json}");
+        }
+    }
+
+    #[test]
+    fn states_of_a_package() {
+        for (state, expected) in [
+            (r#""status": "open""#, (1, 0)),
+            (r#""status": "resolved", "fixed_version": "3""#, (1, 0)),
+            (r#""status": "resolved", "fixed_version": "2""#, (0, 0)),
+            (r#""status": "resolved", "fixed_version": "0""#, (0, 0)),
+            (r#""status": "resolved""#, (0, 1)),
+            (r#""status": "undetermined""#, (0, 1)),
+            (r#""status": "what it says next year""#, (0, 1)),
+        ] {
+            let json = format!(r#"{{"glibc": {{"CVE-1": {{"releases": {{"bookworm": {{{state}}}}}}}}}}}"#);
+            let found = found(&json, 1000).unwrap();
+            assert_eq!((found.found.len(), found.undecided.len()), expected, "{state}");
         }
     }
 
