@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Ecosystem, LARGEST_DATABASE, Package, Packages, each, is_file, rpm, word};
+use super::{Ecosystem, LARGEST_DATABASE, LARGEST_FILE, Package, Packages, each, is_cut, is_file, rpm, word};
 use crate::error::Error;
 use crate::image::Image;
 use crate::index::{Kind, LARGEST_COPYRIGHT, LayerIndex};
@@ -73,7 +73,10 @@ fn copyrights(image: &Image, tree: &Tree<'_>, found: &mut Packages) -> Result<()
     }
     let (numbers, places): (Vec<usize>, Vec<Place>) = unread.into_iter().unzip();
     each(image, &places, LARGEST_COPYRIGHT, |number, text| {
-        licenses[numbers[number]] = licenses::of_copyright(&String::from_utf8_lossy(text));
+        // The rest of what is too large may have others.
+        if is_cut(text, LARGEST_COPYRIGHT).is_none() {
+            licenses[numbers[number]] = licenses::of_copyright(&String::from_utf8_lossy(text));
+        }
     })?;
     for (package, number) in of_packages {
         found.packages[package].licenses.clone_from(&licenses[number]);
@@ -98,10 +101,7 @@ fn list(image: &Image, tree: &Tree<'_>, path: &[u8], parse: Parse, found: &mut P
         }
         let text = image.read_file(tree, Place { layer, entry }, LARGEST_DATABASE)?;
         let (listed, why) = parse(&text);
-        unread = why.map(|why| match text.len() as u64 {
-            LARGEST_DATABASE => "it is larger than what is read of a database",
-            _ => why,
-        });
+        unread = is_cut(&text, LARGEST_DATABASE).or(why);
         let mut now = HashMap::new();
         for mut package in listed {
             let key = (
@@ -145,16 +145,22 @@ fn directory(image: &Image, tree: &Tree<'_>, found: &mut Packages) -> Result<(),
         .map(|(_, node, place)| (node, place))
         .collect();
     let places: Vec<Place> = files.iter().map(|(_, place)| *place).collect();
-    each(image, &places, super::LARGEST_FILE, |number, text| {
+    let mut unread = Vec::new();
+    each(image, &places, LARGEST_FILE, |number, text| {
+        let path = || tree.path(files[number].0);
+        unread.extend(is_cut(text, LARGEST_FILE).map(|why| (path(), why)));
         for mut package in dpkg(&String::from_utf8_lossy(text)) {
             package.layer = places[number].layer;
-            package.path = tree.path(files[number].0);
+            package.path = path();
             found.packages.push(package);
         }
-    })
+    })?;
+    found.unread.extend(unread);
+    Ok(())
 }
 
-/// Stanzas of `Name: value` (deb-control(5)). What is not installed, or removed but for its configuration, is left out.
+/// Stanzas of `Name: value` (deb-control(5)). What is not installed, or removed but for its configuration, is left out; what
+/// dpkg unpacked and did not set up is there (dpkg(1), "Package states").
 fn dpkg(text: &str) -> Vec<Package> {
     let mut packages = Vec::new();
     for stanza in stanzas(text) {
@@ -166,7 +172,9 @@ fn dpkg(text: &str) -> Vec<Package> {
             stanza.iter().find_map(|line| value(line))
         };
         // Without a status it is one of those that have a file each.
-        let is_installed = field("Status").is_none_or(|status| status.split_whitespace().nth(2) == Some("installed"));
+        let is_there =
+            |status: &str| !matches!(status.split_whitespace().nth(2), Some("not-installed" | "config-files"));
+        let is_installed = field("Status").is_none_or(|status| is_there(&status));
         let (Some(name), Some(version), true) = (field("Package"), field("Version"), is_installed) else {
             continue;
         };
@@ -262,6 +270,14 @@ Package: gone
 Status: deinstall ok config-files
 Version: 1
 
+Package: unconfigured
+Status: install ok half-configured
+Version: 2
+
+Package: purged
+Status: purge ok not-installed
+Version: 3
+
 Package: held
 Status: hold ok installed
 Version: 1:2-3
@@ -283,6 +299,7 @@ Package: second
             found,
             [
                 row("libc6", "2.36-9+deb12u4", Some("glibc"), Some(13 << 10)),
+                row("unconfigured", "2", None, None),
                 row("held", "1:2-3", None, None),
                 row("lower", "5", None, None),
             ]

@@ -241,6 +241,15 @@ fn bytes_below(tree: &Tree<'_>, directories: &HashMap<u32, usize>) -> HashMap<us
     sums
 }
 
+/// Why not all of a file is known of which no more than `limit` bytes are read, if so.
+const fn is_cut(text: &[u8], limit: u64) -> Option<&'static str> {
+    if text.len() as u64 >= limit {
+        Some("it is larger than what is read of such a file")
+    } else {
+        None
+    }
+}
+
 /// Whether there is a regular file at a place.
 fn is_file(tree: &Tree<'_>, place: Place) -> bool {
     tree.entry(place).kind == Kind::File

@@ -45,10 +45,7 @@ pub(crate) fn sqlite(bytes: &[u8]) -> Listed {
 
 /// `None` if it is no database of rpm's, or has more than it may.
 fn read(bytes: &[u8]) -> rusqlite::Result<Option<Listed>> {
-    let Some((start, rest)) = bytes.split_at_checked(VERSIONS.start) else {
-        return Ok(None);
-    };
-    let Some((_, rest)) = rest.split_at_checked(VERSIONS.len()) else {
+    let (Some(start), Some(rest)) = (bytes.get(..VERSIONS.start), bytes.get(VERSIONS.end..)) else {
         return Ok(None);
     };
     let without_log = start.chain(&[1; VERSIONS.end - VERSIONS.start][..]).chain(rest);
