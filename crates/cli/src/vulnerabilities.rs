@@ -38,11 +38,23 @@ impl DatabaseArgs {
 
     /// What it knows of some packages; `None` if there is none.
     pub(crate) fn look(&self, packages: &Packages, settings: &Settings) -> Result<Option<Vulnerabilities>, Failure> {
+        let found = self.look_each(&[packages], settings)?;
+        Ok(found.and_then(|mut found| found.pop()))
+    }
+
+    /// What it knows of the packages of each of several images; `None` if there is none.
+    pub(crate) fn look_each(
+        &self,
+        images: &[&Packages],
+        settings: &Settings,
+    ) -> Result<Option<Vec<Vulnerabilities>>, Failure> {
         let paths = self.paths(settings);
         if paths.is_empty() {
             return Ok(None);
         }
-        Vulnerabilities::of(packages, &paths).map(Some).map_err(Failure::failed)
+        Vulnerabilities::of_each(images, &paths)
+            .map(Some)
+            .map_err(Failure::failed)
     }
 }
 

@@ -28,6 +28,11 @@ pub(crate) struct Licenses<'a> {
 }
 
 impl Licenses<'_> {
+    /// Whether there is a package that may not be.
+    pub(crate) fn limits(&self) -> bool {
+        !self.allowed.is_empty() || !self.denied.is_empty() || self.unknown == Unknown::Deny
+    }
+
     /// One failure for each package that may not be.
     pub(crate) fn verdicts(&self, packages: &Packages) -> Vec<Verdict> {
         let unread = super::unread(CHECK, packages).filter(|_| self.unknown == Unknown::Deny);

@@ -193,7 +193,7 @@ fn data(subject: &Subject<'_>) -> Value {
 
 /// What is known of packages.
 fn vulnerability_rows(known: &Vulnerabilities, packages: &Packages) -> Value {
-    rows(&known.found, |one| {
+    let mut found = rows(&known.found, |one| {
         let package = &packages.packages[one.package];
         json!([
             text(&one.id),
@@ -204,7 +204,13 @@ fn vulnerability_rows(known: &Vulnerabilities, packages: &Packages) -> Value {
             package.layer,
             text(&one.summary),
         ])
-    })
+    });
+    found["uncovered"] = known.uncovered.iter().map(|kind| text(kind)).collect();
+    found["undecided"] = rows(&known.undecided, |(package, id)| {
+        let package = &packages.packages[*package];
+        json!([text(id), text(&package.name), text(&package.version)])
+    });
+    found
 }
 
 /// The first of some rows, and how many there are.

@@ -366,9 +366,14 @@
     const known = data.vulnerabilities.rows.map(([id, severity, name, version, fixed, layer, summary]) => [
       make("code", {}, id), severity, make("span", {}, name + " " + version, summary && make("span", { class: "quiet" }, make("br", {}), summary)),
       make("code", {}, fixed || ""), "#" + layer]);
-    section("vulnerabilities", "Known vulnerabilities", known.length
+    const { uncovered, undecided } = data.vulnerabilities;
+    section("vulnerabilities", "Known vulnerabilities",
+      uncovered.map((kind) => make("p", { class: "warn" }, "The database has no record of " + kind + ": nothing is known of these packages.")),
+      known.length
       ? [table([["Name", ""], ["Severity", ""], ["Package", "wide"], ["Fixed in", ""], ["Layer", "num"]], known), more(data.vulnerabilities, "finding")]
-      : make("p", { class: "quiet" }, "None in the database."));
+      : make("p", { class: "quiet" }, "None in the database."),
+      undecided.count > 0 && make("details", {}, make("summary", { class: "warn" }, "It cannot be told whether packages have " + count(undecided.count, "more", "more")),
+        table([["Name", ""], ["Package", "wide"]], undecided.rows.map(([id, name, version]) => [make("code", {}, id), name + " " + version])), more(undecided, "finding")));
   }
 
   // Checks.

@@ -41,12 +41,11 @@ pub(super) fn read(image: &Image, tree: &Tree<'_>, found: &mut Packages) -> Resu
             list(image, tree, &tree.path(node), *parse, found)?;
         }
     }
-    directory(image, tree, found)?;
-    copyrights(image, tree, found)
+    directory(image, tree, found)
 }
 
 /// Debian's packages say what their licenses are in a file each, which several may share.
-fn copyrights(image: &Image, tree: &Tree<'_>, found: &mut Packages) -> Result<(), Error> {
+pub(super) fn copyrights(image: &Image, tree: &Tree<'_>, found: &mut Packages) -> Result<(), Error> {
     let mut places: Vec<Place> = Vec::new();
     let mut numbers: HashMap<u32, usize> = HashMap::new();
     let mut of_packages = Vec::new();

@@ -87,7 +87,7 @@ pub struct Package {
     /// The version of that source package, where it is another one.
     pub source_version: Option<String>,
     /// Its licenses, as expressions of SPDX where it names them so that one can tell; all of them apply. Empty if they are
-    /// not known.
+    /// not known, or nobody asked ([`Packages::with_licenses`]).
     pub licenses: Vec<String>,
     /// Bytes that it takes, as its package manager says or as its files are; `None` if nobody knows.
     pub bytes: Option<u64>,
@@ -139,12 +139,18 @@ const FOREIGN: &[(&str, &str)] = &[
 ];
 
 impl Packages {
-    /// Looks for the packages of an image.
+    /// Looks for the packages of an image. The licenses of Debian's are not among it: [`Self::with_licenses`].
     pub fn of(image: &Image, tree: &Tree<'_>) -> Result<Self, Error> {
         let mut found = Self::of_system(image, tree)?;
         files::read(image, tree, &mut found)?;
         programs::read(image, tree, &mut found)?;
         Ok(found.sorted())
+    }
+
+    /// Adds the licenses of Debian's packages, which are in a file of each. Those of others are known already.
+    pub fn with_licenses(mut self, image: &Image, tree: &Tree<'_>) -> Result<Self, Error> {
+        databases::copyrights(image, tree, &mut self)?;
+        Ok(self)
     }
 
     /// Looks for those that the system's own package manager installed.

@@ -108,6 +108,7 @@ impl Summary {
                         engine,
                         interrupt,
                         most: MOST_UNKNOWN,
+                        dive: None,
                         databases: None,
                         before: before_size,
                     };
