@@ -154,21 +154,25 @@ impl Policy<'_> {
     fn on(&self, today: Day, packages: &Packages, found: &Vulnerabilities) -> Vec<Verdict> {
         let mut verdicts = Vec::new();
         let (mut ignored, mut unrated) = (0, 0);
-        for vulnerability in &found.found {
+        let found_or_not = [(&found.found, true), (&found.undecided, false)];
+        let all = found_or_not
+            .iter()
+            .flat_map(|(all, is_decided)| all.iter().map(move |one| (one, *is_decided)));
+        for (vulnerability, is_decided) in all {
             let package = &packages.packages[vulnerability.package];
             let expired = match self.outcome(vulnerability, package, today) {
                 Outcome::Passes => {
-                    unrated += usize::from(vulnerability.severity.rating == Rating::Unknown);
+                    unrated += usize::from(is_decided && vulnerability.severity.rating == Rating::Unknown);
                     continue;
                 }
                 Outcome::Ignored => {
-                    ignored += 1;
+                    ignored += usize::from(is_decided);
                     continue;
                 }
                 Outcome::Fails => None,
                 Outcome::Expired(ignored) => Some(ignored),
             };
-            verdicts.push(failure(vulnerability, package, expired));
+            verdicts.push(failure(vulnerability, is_decided, expired).of_package(package));
         }
         verdicts.extend(super::unread(CHECK, packages));
         if !found.uncovered.is_empty() {
@@ -219,8 +223,9 @@ impl Policy<'_> {
     }
 }
 
-fn failure(vulnerability: &Vulnerability, package: &Package, expired: Option<&Ignored>) -> Verdict {
-    let mut message = format!("{}, {}", vulnerability.id, severity(vulnerability.severity));
+fn failure(vulnerability: &Vulnerability, is_decided: bool, expired: Option<&Ignored>) -> Verdict {
+    let mut message = if is_decided { "" } else { "cannot tell whether it has " }.to_owned();
+    let _ = write!(message, "{}, {}", vulnerability.id, severity(vulnerability.severity));
     if !vulnerability.summary.is_empty() {
         let _ = write!(message, ": {}", vulnerability.summary);
     }
@@ -233,7 +238,7 @@ fn failure(vulnerability: &Vulnerability, package: &Package, expired: Option<&Ig
             "nobody fixed it yet: another package, or `[[check.ignored-vulnerabilities]]` with the reason".to_owned()
         }
     };
-    Verdict::fail(CHECK, message).of_package(package).mend(mend)
+    Verdict::fail(CHECK, message).mend(mend)
 }
 
 #[cfg(test)]
@@ -316,6 +321,25 @@ mod tests {
             let verdict = check(low, false, &[ignored(rest).unwrap()], &high);
             assert_eq!(verdict.passed, expected, "{rest} {}", verdict.message);
         }
+        let undecided = |rating, fixed| Vulnerabilities {
+            undecided: found(rating, fixed).found,
+            ..Vulnerabilities::default()
+        };
+        let critical_one = undecided(Rating::Critical, Some("3.0.11"));
+        let verdict = check(high_at_most, false, &[], &critical_one);
+        assert_eq!(
+            (verdict.passed, &*verdict.message),
+            (false, "cannot tell whether it has CVE-1, critical")
+        );
+        assert!(!check(high_at_most, true, &[], &critical_one).passed);
+        assert!(check(high_at_most, false, &[ignored("").unwrap()], &critical_one).passed);
+        assert!(check(none, true, &[], &undecided(Rating::Unknown, None)).passed);
+        assert!(!check(none, false, &[], &undecided(Rating::Unknown, None)).passed);
+        let verdict = check(critical, false, &[], &critical_one);
+        assert_eq!(
+            (verdict.passed, &*verdict.message),
+            (true, "0 known, none above critical; of 1 it cannot be told")
+        );
         let uncovered = Vulnerabilities {
             uncovered: vec!["npm".to_owned()],
             ..Vulnerabilities::default()

@@ -116,7 +116,9 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
     // One after the other: each takes memory for every file.
     let waste = Waste::of(image.indexes());
     let tree = Tree::of(image.indexes());
-    let before = budget.limits_growth().then(|| args.before(&looked, &engine, settings, &interrupt));
+    let before = budget
+        .limits_growth()
+        .then(|| args.before(&looked, &engine, settings, &interrupt));
     let around = Around {
         name: Some(&args.image),
         engine: &engine,

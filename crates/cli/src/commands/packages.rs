@@ -88,8 +88,8 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
         (format, known) => {
             let mut object = object(&looked.image, &args.image, &found);
             if let Some(known) = known {
-                object["Vulnerabilities"] = vulnerabilities::objects(&found, known).into();
-                object["Undecided"] = vulnerabilities::undecided(&found, known).into();
+                object["Vulnerabilities"] = vulnerabilities::objects(&found, &known.found).into();
+                object["Undecided"] = vulnerabilities::objects(&found, &known.undecided).into();
                 object["Uncovered"] = known.uncovered.clone().into();
             }
             rows(&format, &[object])?

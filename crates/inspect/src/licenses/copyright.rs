@@ -232,8 +232,8 @@ License: BSD-3-clause
             &["GPL-2.0-or-later", "GPL-2.0-or-later OR Artistic-1.0", "MIT"],
         );
         let many = |count: usize| {
-            let licenses: String = (0..count).map(|number| format!("License: L-{number}\n")).collect();
-            format!("Format: x\n\n{licenses}")
+            let licenses: Vec<String> = (0..count).map(|number| format!("License: L-{number}\n")).collect();
+            format!("Format: x\n\n{}", licenses.concat())
         };
         assert_eq!(licenses(&many(MOST)).len(), MOST);
         check(&many(MOST + 1), &[]);

@@ -6,8 +6,8 @@
 
 use std::io::Read as _;
 
+use rusqlite::Connection;
 use rusqlite::limits::Limit;
-use rusqlite::{Connection, OptionalExtension as _};
 
 use super::databases::{Listed, package};
 use super::{Ecosystem, Package, word};
@@ -37,47 +37,42 @@ const LARGEST_SUM: usize = 512 << 20;
 
 /// The packages that a database lists.
 pub(crate) fn sqlite(bytes: &[u8]) -> Listed {
-    match read(bytes) {
-        Ok(Some(listed)) => listed,
-        Ok(None) | Err(_) => (Vec::new(), Some(DAMAGED)),
-    }
+    read(bytes).unwrap_or((Vec::new(), Some(DAMAGED)))
 }
 
-/// `None` if it is no database of rpm's, or has more than it may.
-fn read(bytes: &[u8]) -> rusqlite::Result<Option<Listed>> {
-    let (Some(start), Some(rest)) = (bytes.get(..VERSIONS.start), bytes.get(VERSIONS.end..)) else {
-        return Ok(None);
-    };
+/// `None` if it is no database of rpm's, is damaged, or has more than it may.
+fn read(bytes: &[u8]) -> Option<Listed> {
+    let (start, rest) = (bytes.get(..VERSIONS.start)?, bytes.get(VERSIONS.end..)?);
     let without_log = start.chain(&[1; VERSIONS.end - VERSIONS.start][..]).chain(rest);
-    let mut connection = Connection::open_in_memory()?;
-    connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, LARGEST_HEADER)?;
-    connection.deserialize_read_exact(rusqlite::MAIN_DB, without_log, bytes.len(), true)?;
-    connection.pragma_update(None, "trusted_schema", false)?;
-    connection.pragma_update(None, "cell_size_check", true)?;
+    let mut connection = Connection::open_in_memory().ok()?;
+    connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, LARGEST_HEADER).ok()?;
+    let opened = connection.deserialize_read_exact(rusqlite::MAIN_DB, without_log, bytes.len(), true);
+    opened.ok()?;
+    connection.pragma_update(None, "trusted_schema", false).ok()?;
+    connection.pragma_update(None, "cell_size_check", true).ok()?;
     let made = "SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = 'Packages'";
-    let made: Option<String> = connection.query_row(made, [], |row| row.get(0)).optional()?;
-    if !made.is_some_and(|made| is_plain(&made)) {
-        return Ok(None);
+    let made: String = connection.query_row(made, [], |row| row.get(0)).ok()?;
+    if !is_plain(&made) {
+        return None;
     }
     let (mut packages, mut unread) = (Vec::new(), None);
     let (mut count, mut sum) = (0, 0_usize);
-    let mut statement = connection.prepare("SELECT blob FROM Packages")?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        let Ok(header) = row.get_ref(0)?.as_blob() else {
-            return Ok(None);
-        };
+    let mut statement = connection.prepare("SELECT blob FROM Packages").ok()?;
+    let mut rows = statement.query([]).ok()?;
+    while let Some(row) = rows.next().ok()? {
+        let header = row.get_ref(0).ok()?.as_blob().ok()?;
         (count, sum) = (count + 1, sum + header.len());
         if count > MOST || sum > LARGEST_SUM {
-            return Ok(None);
+            return None;
         }
         match self::header(header) {
+            // Keys for signatures are kept as packages, and are none.
+            Some(package) if package.name == KEY => {}
             Some(package) => packages.push(package),
-            None if is_key(header) => {}
             None => unread = Some(DAMAGED_HEADER),
         }
     }
-    Ok(Some((packages, unread)))
+    Some((packages, unread))
 }
 
 /// Whether a table is what rpm makes: `CREATE TABLE 'Packages' (hnum INTEGER …, blob BLOB …)`, and computes nothing.
@@ -91,15 +86,9 @@ fn is_plain(made: &str) -> bool {
         && !words.any(|word| matches!(word, "as" | "generated"))
 }
 
-/// The package that a header is of, if it is of one.
+/// The package, or the key, that a header is of; `None` if it is damaged.
 pub(crate) fn header(bytes: &[u8]) -> Option<Package> {
     Header::new(bytes)?.package()
-}
-
-/// Whether a header is of a key for signatures: they are kept as packages, and are none.
-fn is_key(header: &[u8]) -> bool {
-    let name = Header::new(header).and_then(|header| header.text(tag::NAME));
-    name.as_deref() == Some(KEY)
 }
 
 /// A header of rpm's: entries of 16 bytes, which say where in the store behind them their values are (rpm's "Header
@@ -140,7 +129,7 @@ impl<'b> Header<'b> {
 
     /// What the header is of.
     fn package(&self) -> Option<Package> {
-        let name = self.text(tag::NAME).filter(|name| name != KEY)?;
+        let name = self.text(tag::NAME)?;
         let (version, release) = (self.text(tag::VERSION)?, self.text(tag::RELEASE)?);
         let epoch = self
             .number(tag::EPOCH)

@@ -12,7 +12,7 @@ mod tracker;
 mod wanted;
 mod zip;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -51,9 +51,9 @@ impl Vulnerability {
 pub struct Vulnerabilities {
     /// The most severe first.
     pub found: Vec<Vulnerability>,
-    /// Packages of which it cannot be told whether they have a vulnerability, and its name: a version is none by the rules of
-    /// the ecosystem, or the database has not made up its mind.
-    pub undecided: Vec<(usize, String)>,
+    /// Those of which it cannot be told whether the package has them: a version is none by the rules of the ecosystem, or the
+    /// database has not made up its mind. The most severe first.
+    pub undecided: Vec<Vulnerability>,
     /// Kinds of packages that the image has and of which the database has no record at all, as OSV names them.
     pub uncovered: Vec<String>,
 }
@@ -100,12 +100,14 @@ struct Hit {
     fixed: Option<String>,
 }
 
+/// By package.
+type Hits = HashMap<usize, Vec<Hit>>;
+
 /// What was found so far.
 struct Search<'p> {
     wanted: Wanted<'p>,
-    /// By package.
-    hits: HashMap<usize, Vec<Hit>>,
-    undecided: BTreeSet<(usize, String)>,
+    hits: Hits,
+    undecided: Hits,
     /// How many more are kept; `None` if there were more.
     room: Option<usize>,
 }
@@ -115,22 +117,21 @@ impl<'p> Search<'p> {
         Self {
             wanted: Wanted::new(packages),
             hits: HashMap::new(),
-            undecided: BTreeSet::new(),
+            undecided: HashMap::new(),
             room: Some(MOST),
         }
     }
 
-    fn hit(&mut self, package: usize, hit: Hit) {
+    /// Takes what was found of a package, or may be so.
+    fn hit(&mut self, package: usize, hit: Hit, is_decided: bool) {
         self.room = self.room.and_then(|room| room.checked_sub(hit.names.len()));
         if self.room.is_some() {
-            self.hits.entry(package).or_default().push(hit);
-        }
-    }
-
-    fn undecided(&mut self, package: usize, name: &str) {
-        self.room = self.room.and_then(|room| room.checked_sub(1));
-        if self.room.is_some() {
-            self.undecided.insert((package, name.to_owned()));
+            let hits = if is_decided {
+                &mut self.hits
+            } else {
+                &mut self.undecided
+            };
+            hits.entry(package).or_default().push(hit);
         }
     }
 
@@ -144,20 +145,34 @@ impl<'p> Search<'p> {
     }
 
     fn end(self) -> Vulnerabilities {
-        let mut found: Vec<Vulnerability> = Vec::new();
-        for (package, hits) in self.hits {
-            found.extend(merged(hits).into_iter().map(|hit| vulnerability(package, hit)));
-        }
-        found.sort_by(|a, b| {
-            let severity = b.severity.cmp(&a.severity);
-            severity.then_with(|| (a.package, &a.id).cmp(&(b.package, &b.id)))
-        });
+        let found = listed(self.hits);
+        let mut undecided = listed(self.undecided);
+        // Another record may have decided it.
+        let names = |one: &Vulnerability| -> Vec<(usize, String)> {
+            let names = std::iter::once(&one.id).chain(&one.aliases);
+            names.map(|name| (one.package, name.clone())).collect()
+        };
+        let decided: HashSet<_> = found.iter().flat_map(names).collect();
+        undecided.retain(|one| names(one).iter().all(|name| !decided.contains(name)));
         Vulnerabilities {
             found,
-            undecided: self.undecided.into_iter().collect(),
+            undecided,
             uncovered: self.wanted.uncovered(),
         }
     }
+}
+
+/// The most severe first.
+fn listed(hits: Hits) -> Vec<Vulnerability> {
+    let mut found: Vec<Vulnerability> = Vec::new();
+    for (package, hits) in hits {
+        found.extend(merged(hits).into_iter().map(|hit| vulnerability(package, hit)));
+    }
+    found.sort_by(|a, b| {
+        let severity = b.severity.cmp(&a.severity);
+        severity.then_with(|| (a.package, &a.id).cmp(&(b.package, &b.id)))
+    });
+    found
 }
 
 /// Records that name the same vulnerability as one; without advisories that bring together what others name.
@@ -298,15 +313,28 @@ mod tests {
     }
 
     #[test]
+    fn what_one_record_decides_is_decided() {
+        let packages = Packages::default();
+        let mut search = Search::new(&packages);
+        search.hit(0, hit(&["GHSA-1", "CVE-1"], &[], None), true);
+        search.hit(0, hit(&["PYSEC-1", "CVE-1"], &[], None), false);
+        search.hit(0, hit(&["CVE-2"], &[], None), false);
+        search.hit(1, hit(&["CVE-1"], &[], None), false);
+        let undecided = search.end().undecided.into_iter();
+        let shown: Vec<_> = undecided.map(|one| (one.package, one.id)).collect();
+        assert_eq!(shown, [(0, "CVE-2".to_owned()), (1, "CVE-1".to_owned())]);
+    }
+
+    #[test]
     fn what_is_kept_has_a_bound() {
         let packages = Packages::default();
         let mut search = Search::new(&packages);
         search.room = Some(3);
-        search.hit(0, hit(&["CVE-1", "GHSA-1"], &[], None));
-        search.undecided(0, "CVE-2");
+        search.hit(0, hit(&["CVE-1", "GHSA-1"], &[], None), true);
+        search.hit(0, hit(&["CVE-2"], &[], None), false);
         search.is_all(Path::new("x")).unwrap();
-        search.hit(0, hit(&["CVE-3"], &[], None));
-        search.undecided(0, "CVE-4");
+        search.hit(0, hit(&["CVE-3"], &[], None), true);
+        search.hit(0, hit(&["CVE-4"], &[], None), false);
         let error = search.is_all(Path::new("x")).unwrap_err().to_string();
         assert!(
             error.contains("x: it names more than 500000 vulnerabilities"),

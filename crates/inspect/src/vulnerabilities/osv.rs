@@ -92,21 +92,14 @@ pub(super) fn take(bytes: &[u8], search: &mut Search<'_>) -> Result<(), serde_js
         let Some(named) = &affected.package else { continue };
         for number in search.wanted.named(&named.ecosystem, &named.name) {
             let package = search.wanted.package(number);
-            match affected.has(package.ecosystem, version(package)) {
-                Some(true) => {
-                    let covers = Rc::clone(&covers);
-                    search.hit(
-                        number,
-                        Hit {
-                            covers,
-                            ..record.hit(affected, package.ecosystem, version(package))
-                        },
-                    );
-                }
-                Some(false) => {}
-                None => {
-                    search.undecided(number, &record.id);
-                }
+            let has = affected.has(package.ecosystem, version(package));
+            if has != Some(false) {
+                let covers = Rc::clone(&covers);
+                let hit = Hit {
+                    covers,
+                    ..record.hit(affected, package.ecosystem, version(package))
+                };
+                search.hit(number, hit, has.is_some());
             }
         }
     }
@@ -180,13 +173,15 @@ impl Affected {
         }
     }
 
-    /// The next version that is fixed; what comes behind the last that is affected where no more is said.
+    /// The next version that is fixed; what comes behind the last that is affected where no more is said. Of what is no
+    /// version any other may be the next.
     fn fixed(&self, ecosystem: Ecosystem, version: &str) -> Option<String> {
         let ranges = self.ranges.iter().flatten().filter(|range| range.kind != "GIT");
         let events = ranges.flat_map(|range| &range.events);
+        let is_version = compare(ecosystem, version, version).is_some();
         let next = |said: &dyn Fn(&Event) -> Option<&str>, is_meant: fn(Ordering) -> bool| {
             let all = events.clone().filter_map(said);
-            let meant = all.filter(|at| compare(ecosystem, at, version).is_some_and(is_meant));
+            let meant = all.filter(|at| !is_version || compare(ecosystem, at, version).is_some_and(is_meant));
             meant.min_by(|a, b| compare(ecosystem, a, b).unwrap_or(Ordering::Equal))
         };
         let fixed = next(&|event| event.fixed.as_deref(), Ordering::is_gt).map(str::to_owned);
@@ -334,6 +329,8 @@ mod tests {
         assert_eq!(has(listed, "2.0.0"), (Some(false), None));
         let last = r#"{"ranges": [{"type": "SEMVER", "events": [{"introduced": "0"}, {"last_affected": "1.4.0"}]}]}"#;
         assert_eq!(has(last, "1.4.0"), (Some(true), Some("> 1.4.0".to_owned())));
+        let range = r#"{"ranges": [{"type": "SEMVER", "events": [{"introduced": "0"}, {"fixed": "1.4.0"}]}]}"#;
+        assert_eq!(has(range, "odd"), (None, Some("1.4.0".to_owned())));
     }
 
     #[test]

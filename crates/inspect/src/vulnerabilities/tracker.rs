@@ -170,15 +170,12 @@ impl<'de> Visitor<'de> for Issues<'_, '_, '_> {
 fn say(id: &str, summary: &str, state: &Release, number: usize, search: &mut Search<'_>) {
     let installed = version(search.wanted.package(number));
     let is_fixed = |fixed: &str| compare(Ecosystem::Deb, installed, fixed).is_some_and(std::cmp::Ordering::is_ge);
-    let fixed = match (state.status.as_str(), state.fixed_version.as_deref()) {
+    let (fixed, is_decided) = match (state.status.as_str(), state.fixed_version.as_deref()) {
         ("resolved", Some(fixed)) if is_fixed(fixed) => return,
-        ("resolved", Some(fixed)) => Some(fixed.to_owned()),
-        ("open", _) => None,
+        ("resolved", Some(fixed)) => (Some(fixed.to_owned()), true),
+        ("open", _) => (None, true),
         // `undetermined`, and what is not known here.
-        _ => {
-            search.undecided(number, id);
-            return;
-        }
+        _ => (None, false),
     };
     let hit = Hit {
         names: vec![id.to_owned()],
@@ -187,7 +184,7 @@ fn say(id: &str, summary: &str, state: &Release, number: usize, search: &mut Sea
         fixed,
         ..Hit::default()
     };
-    search.hit(number, hit);
+    search.hit(number, hit, is_decided);
 }
 
 #[cfg(test)]
