@@ -67,7 +67,7 @@ pub fn vulnerabilities(bytes: &[u8]) {
     let Ok(found) = formats::vulnerabilities(&packages, bytes) else {
         return;
     };
-    for one in &found.found {
+    for one in found.found.iter().chain(&found.undecided) {
         assert!(one.package < packages.packages.len());
         assert!(one.summary.chars().count() <= 200);
         assert!(one.is_called(&one.id));
