@@ -181,9 +181,11 @@ impl Policy<'_> {
             verdicts.push(verdict.mend("give `--vulnerability-db` once more, with records of it"));
         }
         if verdicts.is_empty() {
-            let mut message = match packages.packages.len() {
-                0 => "there are no packages that are known of".to_owned(),
-                _ => format!("{} known, none above {}", found.found.len() - ignored, self.most.name()),
+            let known = found.found.len() - ignored;
+            let mut message = match self.most.0 {
+                _ if packages.packages.is_empty() => "there are no packages that are known of".to_owned(),
+                None => "none known".to_owned(),
+                Some(most) => format!("{known} known, none above {}", most.name()),
             };
             if unrated > 0 {
                 let _ = write!(message, "; nobody rated {unrated} of them");
@@ -339,6 +341,23 @@ mod tests {
         assert_eq!(
             (verdict.passed, &*verdict.message),
             (true, "0 known, none above critical; of 1 it cannot be told")
+        );
+        let message = |most, packages: &Packages| {
+            let policy = Policy {
+                most,
+                ignores_unfixed: false,
+                ignored: &[],
+            };
+            policy
+                .on(today, packages, &Vulnerabilities::default())
+                .remove(0)
+                .message
+        };
+        assert_eq!(message(none, &packages()), "none known");
+        assert_eq!(message(low, &packages()), "0 known, none above low");
+        assert_eq!(
+            message(low, &Packages::default()),
+            "there are no packages that are known of"
         );
         let uncovered = Vulnerabilities {
             uncovered: vec!["npm".to_owned()],
