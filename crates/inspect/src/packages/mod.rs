@@ -130,12 +130,27 @@ const LARGEST_FILE: u64 = 1 << 20;
 const BERKELEY: &str = "a database of rpm in the format of Berkeley DB, of which only those of SQLite are read";
 const NDB: &str = "a database of rpm in the format ndb, of which only those of SQLite are read";
 
-/// Databases that nothing here reads.
+const MANIFEST: &str = "a list of rpm's packages in an image without rpm, which is not read";
+const PACMAN: &str = "a database of pacman, which is not read";
+const OPKG: &str = "a list of opkg's packages, which is not read";
+const NIX: &str = "a database of Nix, which is not read";
+const XBPS: &str = "a database of XBPS, which is not read";
+const PORTAGE: &str = "a list of Portage's packages, which is not read";
+
+/// Databases that nothing here reads: an image that has one has packages that are not known.
 const FOREIGN: &[(&str, &str)] = &[
     ("var/lib/rpm/Packages", BERKELEY),
     ("usr/lib/sysimage/rpm/Packages", BERKELEY),
     ("var/lib/rpm/Packages.db", NDB),
     ("usr/lib/sysimage/rpm/Packages.db", NDB),
+    ("var/lib/rpmmanifest/container-manifest-1", MANIFEST),
+    ("var/lib/rpmmanifest/container-manifest-2", MANIFEST),
+    ("var/lib/pacman/local/ALPM_DB_VERSION", PACMAN),
+    ("usr/lib/opkg/status", OPKG),
+    ("var/lib/opkg/status", OPKG),
+    ("nix/var/nix/db/db.sqlite", NIX),
+    ("var/db/xbps/pkgdb-0.38.plist", XBPS),
+    ("var/lib/portage/world", PORTAGE),
 ];
 
 impl Packages {
