@@ -24,6 +24,9 @@ const INLINE: u8 = 2;
 /// Where the texts begin if they are behind it, as since Go 1.18.
 const HEADER: usize = 32;
 
+/// Why the modules of a program are not known.
+const OLD: &str = "a program of a Go before 1.18, whose modules are not read";
+
 /// More text is not read.
 const LONGEST: usize = 1 << 20;
 
@@ -36,7 +39,9 @@ pub(super) fn read(image: &Image, tree: &Tree<'_>, found: &mut Packages) -> Resu
     let mut search = Search::default();
     let mut current = 0;
     let mut all: Vec<(usize, Vec<Package>)> = Vec::new();
+    let mut old = Vec::new();
     let mut end = |number: usize, search: Search| {
+        old.extend((search.has_pointers && !search.found).then_some(number));
         let size = files.get(number).map_or(0, |(_, place)| tree.content(*place).1.size);
         let modules = search.end().and_then(|information| modules(&information, size));
         all.extend(modules.map(|modules| (number, modules)));
@@ -49,6 +54,8 @@ pub(super) fn read(image: &Image, tree: &Tree<'_>, found: &mut Packages) -> Resu
         Piece::Bytes(bytes) => search.push(bytes, &finder),
     })?;
     end(current, search);
+    let paths = old.into_iter().map(|number| tree.path(files[number].0));
+    found.unread.extend(paths.map(|path| (path, OLD)));
     for (number, modules) in all {
         let (node, place) = files[number];
         let path = tree.path(node);
@@ -71,6 +78,7 @@ struct Search {
     /// The end of what went by, or the information from its beginning on.
     kept: Vec<u8>,
     found: bool,
+    has_pointers: bool,
 }
 
 impl Search {
@@ -89,9 +97,10 @@ impl Search {
                 // It may begin at the very end.
                 break from.max(self.kept.len().saturating_sub(MAGIC.len() - 1));
             };
-            match begins(&self.kept[at..], self.gone + at) {
-                Some(true) => self.found = true,
-                Some(false) => {
+            match Start::of(&self.kept[at..], self.gone + at) {
+                Some(Start::Information) => self.found = true,
+                Some(other) => {
+                    self.has_pointers |= other == Start::Pointers;
                     from = at + 1;
                     continue;
                 }
@@ -108,13 +117,29 @@ impl Search {
     }
 }
 
-/// Whether that is the information, at that place of the file, and not the text by which programs look for it in others;
-/// `None` if too little of it is there.
-fn begins(bytes: &[u8], at: usize) -> Option<bool> {
-    const ALIGNMENT: usize = 16;
-    let version = bytes.get(HEADER + 1..HEADER + 3)?;
-    let is_inline = bytes[FLAGS] & INLINE != 0;
-    Some(at.is_multiple_of(ALIGNMENT) && is_inline && matches!(version, b"go" | b"de"))
+/// What the magic begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Start {
+    Information,
+    /// Information of a Go before 1.18, which has pointers in the place of texts.
+    Pointers,
+    /// The text by which programs look for information in others.
+    Text,
+}
+
+impl Start {
+    /// At a place of a file; `None` if too little of it is there.
+    fn of(bytes: &[u8], at: usize) -> Option<Self> {
+        const ALIGNMENT: usize = 16;
+        let version = bytes.get(HEADER + 1..HEADER + 3)?;
+        // Before the flags is the size of pointers.
+        Some(match (&bytes[FLAGS - 1..=FLAGS], version) {
+            _ if !at.is_multiple_of(ALIGNMENT) => Self::Text,
+            ([_, flags], b"go" | b"de") if flags & INLINE != 0 => Self::Information,
+            ([4 | 8, 0 | 1], _) => Self::Pointers,
+            _ => Self::Text,
+        })
+    }
 }
 
 /// The modules that the information names: that of the program first. Sums are not of interest.
