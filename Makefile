@@ -56,6 +56,7 @@ fuzz:
 		case $$target in \
 			elf) cp /bin/true fuzz/corpus/elf/ ;; \
 			ld_so_cache) cp /etc/ld.so.cache fuzz/corpus/ld_so_cache/ ;; \
+			vulnerabilities) cp crates/inspect/src/vulnerabilities/testdata/*.zip fuzz/corpus/vulnerabilities/ ;; \
 			tar | layer_tar) tar cf fuzz/corpus/$$target/examples.tar examples ;; \
 		esac || exit; \
 		cargo +nightly fuzz run --sanitizer none $$target fuzz/corpus/$$target tests/dockerfiles tests/cases -- \

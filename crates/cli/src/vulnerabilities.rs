@@ -38,11 +38,23 @@ impl DatabaseArgs {
 
     /// What it knows of some packages; `None` if there is none.
     pub(crate) fn look(&self, packages: &Packages, settings: &Settings) -> Result<Option<Vulnerabilities>, Failure> {
+        let found = self.look_each(&[packages], settings)?;
+        Ok(found.and_then(|mut found| found.pop()))
+    }
+
+    /// What it knows of the packages of each of several images; `None` if there is none.
+    pub(crate) fn look_each(
+        &self,
+        images: &[&Packages],
+        settings: &Settings,
+    ) -> Result<Option<Vec<Vulnerabilities>>, Failure> {
         let paths = self.paths(settings);
         if paths.is_empty() {
             return Ok(None);
         }
-        Vulnerabilities::of(packages, &paths).map(Some).map_err(Failure::failed)
+        Vulnerabilities::of_each(images, &paths)
+            .map(Some)
+            .map_err(Failure::failed)
     }
 }
 
@@ -120,8 +132,8 @@ pub(crate) fn for_people(image: &Image, packages: &Packages, found: &Vulnerabili
     text
 }
 
-/// For programs.
-pub(crate) fn objects(packages: &Packages, found: &Vulnerabilities) -> Vec<Value> {
+/// Those that were found, or that it cannot be told of, for programs.
+pub(crate) fn objects(packages: &Packages, all: &[Vulnerability]) -> Vec<Value> {
     let object = |one: &Vulnerability| {
         let package = &packages.packages[one.package];
         json!({
@@ -138,14 +150,5 @@ pub(crate) fn objects(packages: &Packages, found: &Vulnerabilities) -> Vec<Value
             "Path": format!("/{}", String::from_utf8_lossy(&package.path)),
         })
     };
-    found.found.iter().map(object).collect()
-}
-
-/// What cannot be told, for programs.
-pub(crate) fn undecided(packages: &Packages, found: &Vulnerabilities) -> Vec<Value> {
-    let object = |(package, id): &(usize, String)| {
-        let package = &packages.packages[*package];
-        json!({"ID": id, "Type": package.ecosystem.name(), "Package": package.name, "Version": package.version})
-    };
-    found.undecided.iter().map(object).collect()
+    all.iter().map(object).collect()
 }

@@ -1,7 +1,10 @@
 //! Formats of files that images bring along, from memory: so that tests can try them with hostile bytes.
 
 use crate::elf::{self, Elf};
+use crate::error::Error;
 use crate::index::bytes::Reader;
+use crate::packages::Packages;
+use crate::vulnerabilities::Vulnerabilities;
 
 /// What is kept of an ELF file of which nothing else is known; `None` if the bytes are none.
 pub fn elf(bytes: &[u8]) -> Option<Vec<u8>> {
@@ -24,14 +27,20 @@ pub fn ld_so_cache(bytes: &[u8], is_big: bool) -> Vec<(Vec<u8>, Vec<Vec<u8>>)> {
     crate::start::cache::read(bytes, is_big).into_iter().collect()
 }
 
-/// Names and versions of the packages in a database of rpm's; `None` if the bytes are none.
-pub fn rpmdb(bytes: &[u8]) -> Option<Vec<(String, String)>> {
-    let packages = crate::packages::rpm::sqlite(bytes).ok()?.into_iter();
-    Some(packages.map(|package| (package.name, package.version)).collect())
+/// Names and versions of the packages in a database of rpm's, as far as it can be read.
+pub fn rpmdb(bytes: &[u8]) -> Vec<(String, String)> {
+    let (packages, _) = crate::packages::rpm::sqlite(bytes);
+    let packages = packages.into_iter();
+    packages.map(|package| (package.name, package.version)).collect()
 }
 
 /// Name and version of the package that one of its headers is of.
 pub fn rpm_header(bytes: &[u8]) -> Option<(String, String)> {
     let package = crate::packages::rpm::header(bytes)?;
     Some((package.name, package.version))
+}
+
+/// What a database of vulnerabilities has of packages: a zip archive, a record of OSV, or the JSON of Debian's tracker.
+pub fn vulnerabilities(packages: &Packages, bytes: &[u8]) -> Result<Vulnerabilities, Error> {
+    Vulnerabilities::in_file(packages, bytes)
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use kiln_inspect::LayerIndex;
 use kiln_inspect::diff::diff;
 use kiln_inspect::formats;
+use kiln_inspect::packages::{Distribution, Ecosystem, Package, Packages};
 use kiln_inspect::waste::Waste;
 use kiln_inspect::{Tree, policy};
 
@@ -30,11 +31,49 @@ pub fn ld_so_cache(bytes: &[u8]) {
 
 /// Packages of rpm's have names and versions that can be shown, whether a database or one header is damaged.
 pub fn rpm(bytes: &[u8]) {
-    let all = formats::rpmdb(bytes).unwrap_or_default();
+    let all = formats::rpmdb(bytes);
     for (name, version) in all.into_iter().chain(formats::rpm_header(bytes)) {
         assert!(!name.is_empty() && !version.is_empty());
         assert!(!name.chars().chain(version.chars()).any(char::is_control));
     }
+}
+
+/// What a database of vulnerabilities has is about packages that are there, and is bounded; and the same each time.
+pub fn vulnerabilities(bytes: &[u8]) {
+    let package = |ecosystem, name: &str, version: &str| Package {
+        ecosystem,
+        name: name.to_owned(),
+        version: version.to_owned(),
+        architecture: None,
+        source: None,
+        source_version: None,
+        licenses: Vec::new(),
+        bytes: None,
+        layer: 0,
+        path: Vec::new(),
+    };
+    let packages = Packages {
+        packages: vec![
+            package(Ecosystem::Deb, "bash", "5.2.15-2"),
+            package(Ecosystem::Npm, "lodash", "4.17.15"),
+        ],
+        distribution: Some(Distribution {
+            id: "debian".to_owned(),
+            version: Some("12".to_owned()),
+            codename: None,
+        }),
+        ..Packages::default()
+    };
+    let Ok(found) = formats::vulnerabilities(&packages, bytes) else {
+        return;
+    };
+    for one in found.found.iter().chain(&found.undecided) {
+        assert!(one.package < packages.packages.len());
+        assert!(one.summary.chars().count() <= 200);
+        assert!(one.is_called(&one.id));
+    }
+    assert!(found.uncovered.len() <= packages.packages.len());
+    assert_eq!(formats::vulnerabilities(&packages, bytes).ok(), Some(found));
 }
 
 /// An index that is read is written as one that is read; what is no index is none.

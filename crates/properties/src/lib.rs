@@ -16,6 +16,6 @@ pub use dockerfile::{dockerfile, edited, json_form, linted};
 pub use fixes::fixed;
 pub use image::{image, reference};
 pub use include::include;
-pub use inspect::{elf, layer_index, layer_tar, ld_so_cache, rpm};
+pub use inspect::{elf, layer_index, layer_tar, ld_so_cache, rpm, vulnerabilities};
 pub use tar::tar;
 pub use text::{flags, globs, ignore, words};

@@ -1,6 +1,5 @@
 //! Budgets and rules for images: from arguments and `[check]` in `kiln.toml`.
 
-use kiln_inspect::packages::Packages;
 use kiln_inspect::policy::{Files, Limit, matching, setuid};
 use kiln_inspect::start::Report;
 use kiln_inspect::waste::{Dive, Waste};
@@ -169,37 +168,33 @@ impl Budget {
         verdicts
     }
 
-    /// Whether packages count.
-    pub(super) fn asks_for_packages(&self) -> bool {
-        self.asks_for_licenses() || self.max_severity.is_some()
+    /// Whether a check is not made: nothing is read, and nobody asked, for it.
+    pub(crate) fn skips(&self, check: &str) -> bool {
+        self.skip.iter().any(|skipped| skipped == check)
     }
 
-    fn asks_for_licenses(&self) -> bool {
-        !self.allowed_licenses.is_empty()
-            || !self.denied_licenses.is_empty()
-            || self.unknown_licenses == Some(Unknown::Deny)
+    /// Whether it counts what the image was before.
+    pub(crate) fn limits_growth(&self) -> bool {
+        self.max_growth.is_some() && !self.skips("max-growth")
     }
 
     /// Which vulnerabilities may be there, if that is limited.
     pub(super) fn vulnerabilities(&self) -> Option<Policy<'_>> {
         Some(Policy {
-            most: self.max_severity?,
+            most: self.max_severity.filter(|_| !self.skips("max-severity"))?,
             ignores_unfixed: self.ignore_unfixed,
             ignored: &self.ignored_vulnerabilities,
         })
     }
 
-    /// Whether the licenses of packages may be there.
-    pub(super) fn licenses(&self, packages: &Packages) -> Vec<Verdict> {
-        if !self.asks_for_licenses() {
-            return Vec::new();
-        }
+    /// Which licenses packages may have, if that is limited.
+    pub(super) fn licenses(&self) -> Option<Licenses<'_>> {
         let licenses = Licenses {
             allowed: &self.allowed_licenses,
             denied: &self.denied_licenses,
             unknown: self.unknown_licenses.unwrap_or_default(),
         };
-        licenses.verdicts(&packages.packages)
+        (licenses.limits() && !self.skips("licenses")).then_some(licenses)
     }
 
     fn sizes(&self, image: &Image, waste: &Waste) -> Vec<Verdict> {
@@ -229,11 +224,23 @@ impl Budget {
                 "`kiln waste` says which line brought them and which killed them",
             ));
         }
-        if let Some(least) = self.min_efficiency {
-            let efficiency = Dive::of(image.indexes()).efficiency;
-            let message = format!("{efficiency:.4} of at least {least:.4}, as dive counts");
-            verdicts.push(Verdict::of("min-efficiency", efficiency >= least, message));
+        verdicts
+    }
+
+    /// Whether dive's limits hold: its score, and what a `.dive-ci` says.
+    pub(super) fn dive(&self, rules: Option<&DiveRules>, image: &Image) -> Vec<Verdict> {
+        let least = self.min_efficiency.filter(|_| !self.skips("min-efficiency"));
+        if least.is_none() && rules.is_none() {
+            return Vec::new();
         }
+        let dive = Dive::of(image.indexes());
+        let score = |least: f64| {
+            let efficiency = dive.efficiency;
+            let message = format!("{efficiency:.4} of at least {least:.4}, as dive counts");
+            Verdict::of("min-efficiency", efficiency >= least, message)
+        };
+        let mut verdicts: Vec<Verdict> = least.map(score).into_iter().collect();
+        verdicts.extend(rules.iter().flat_map(|rules| self::dive(rules, &dive)));
         verdicts
     }
 
@@ -384,8 +391,7 @@ fn each(check: &'static str, found: Files, message: &str, well: &str) -> Vec<Ver
 }
 
 /// Whether it keeps to what a `.dive-ci` says.
-pub(crate) fn dive(rules: &DiveRules, image: &Image) -> Vec<Verdict> {
-    let dive = Dive::of(image.indexes());
+fn dive(rules: &DiveRules, dive: &Dive) -> Vec<Verdict> {
     let mut verdicts = Vec::new();
     if let Some(least) = rules.lowest_efficiency {
         let message = format!("{:.4} of at least {least}", dive.efficiency);

@@ -1,7 +1,7 @@
 //! Whether the licenses of an image's packages may be in it.
 
 use kiln_inspect::licenses::parse;
-use kiln_inspect::packages::Package;
+use kiln_inspect::packages::{Package, Packages};
 use kiln_inspect::policy::is_like;
 use serde::Deserialize;
 
@@ -28,9 +28,17 @@ pub(crate) struct Licenses<'a> {
 }
 
 impl Licenses<'_> {
+    /// Whether there is a package that may not be.
+    pub(crate) fn limits(&self) -> bool {
+        !self.allowed.is_empty() || !self.denied.is_empty() || self.unknown == Unknown::Deny
+    }
+
     /// One failure for each package that may not be.
-    pub(crate) fn verdicts(&self, packages: &[Package]) -> Vec<Verdict> {
+    pub(crate) fn verdicts(&self, packages: &Packages) -> Vec<Verdict> {
+        let unread = super::unread(CHECK, packages).filter(|_| self.unknown == Unknown::Deny);
+        let packages = &packages.packages[..];
         let mut verdicts: Vec<Verdict> = packages.iter().filter_map(|package| self.failure(package)).collect();
+        verdicts.extend(unread);
         if verdicts.is_empty() {
             let unknown = packages.iter().filter(|package| package.licenses.is_empty()).count();
             let message = match (packages.len(), unknown) {

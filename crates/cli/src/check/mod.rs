@@ -16,18 +16,24 @@ use kiln_inspect::waste::Waste;
 use kiln_inspect::{Error, Image, Tree};
 use serde_json::{Value, json};
 
+use crate::check::dive_ci::DiveRules;
+use crate::commands::packages;
 use crate::engine::{Engine, Looked};
 use crate::layers;
 use crate::signals::Interrupt;
 
 /// What is known besides the image itself, and who to ask.
 pub(crate) struct Around<'a> {
+    /// How the image is called where lists of packages are warned of that are not read; `None` where failures will do.
+    pub(crate) name: Option<&'a str>,
     /// Asked for the build that made the image, and for other images.
     pub(crate) engine: &'a Engine,
     /// Stops what takes long.
     pub(crate) interrupt: &'a Interrupt,
     /// Layers of stages that are larger and that nobody looked into yet are not looked into for what the image lacks.
     pub(crate) most: u64,
+    /// The limits of a `.dive-ci`.
+    pub(crate) dive: Option<&'a DiveRules>,
     /// Where known vulnerabilities are; `None` where nobody wants to wait for them.
     pub(crate) databases: Option<&'a [PathBuf]>,
     /// Bytes of the image that it is compared with.
@@ -50,38 +56,57 @@ pub(crate) fn verdicts(
     verdicts.extend(budget.growth(waste, around.before));
     verdicts.extend(budget.read_only(&report));
     verdicts.extend(bases(looked, budget, around));
-    if budget.asks_for_packages() {
-        let packages = Packages::of(image, tree)?;
-        verdicts.extend(budget.licenses(&packages));
-        verdicts.extend(known_vulnerabilities(&packages, budget, around)?);
-    }
-    verdicts.retain(|verdict| !budget.skip.iter().any(|skipped| skipped == verdict.check));
+    verdicts.extend(of_packages(image, tree, budget, around)?);
+    verdicts.extend(budget.dive(around.dive, image));
+    verdicts.retain(|verdict| !budget.skips(verdict.check));
     Ok(verdicts)
 }
 
-/// What is known of its packages.
-fn known_vulnerabilities(
-    packages: &Packages,
+/// Whether its packages may be in it. They are looked for where that depends on them.
+fn of_packages(
+    image: &Image,
+    tree: &Tree<'_>,
     budget: &budget::Budget,
     around: &Around<'_>,
 ) -> Result<Vec<Verdict>, Error> {
-    let (Some(policy), Some(databases)) = (budget.vulnerabilities(), around.databases) else {
-        return Ok(Vec::new());
+    let licenses = budget.licenses();
+    let known = budget.vulnerabilities().zip(around.databases);
+    let (known, has_no_database) = match known {
+        Some((_, [])) => (None, true),
+        known => (known, false),
     };
-    let has_database = !databases.is_empty();
-    let found = has_database
-        .then(|| Vulnerabilities::of(packages, databases))
-        .transpose()?;
-    Ok(policy.verdicts(packages, found.as_ref()))
+    let mut verdicts = Vec::new();
+    if licenses.is_some() || known.is_some() {
+        let mut packages = Packages::of(image, tree)?;
+        if let Some(name) = around.name {
+            packages::warn_of_unread(name, &packages);
+        }
+        if let Some(licenses) = licenses {
+            packages = packages.with_licenses(image, tree)?;
+            verdicts.extend(licenses.verdicts(&packages));
+        }
+        if let Some((policy, databases)) = known {
+            let found = Vulnerabilities::of(&packages, databases)?;
+            verdicts.extend(policy.verdicts(&packages, &found));
+        }
+    }
+    verdicts.extend(has_no_database.then(vulnerabilities::without_database));
+    Ok(verdicts)
+}
+
+/// Lists of packages that were not read: of what they list nothing can be told.
+fn unread(check: &'static str, packages: &Packages) -> impl Iterator<Item = Verdict> {
+    let unread = packages.unread.iter();
+    unread.map(move |(path, why)| Verdict::fail(check, format!("cannot tell: {why}")).about(path, None))
 }
 
 /// What it was built from.
 fn bases(looked: &Looked, budget: &budget::Budget, around: &Around<'_>) -> Vec<Verdict> {
     let mut verdicts = Vec::new();
-    if budget.pinned_base {
+    if budget.pinned_base && !budget.skips("pinned-base") {
         verdicts.extend(base::pinned(&around.engine.sources_of(looked)));
     }
-    if !budget.allowed_bases.is_empty() {
+    if !budget.allowed_bases.is_empty() && !budget.skips("allowed-bases") {
         let platform = looked.image.config.platform();
         let layers_of = |name: &str| around.engine.layers_of(name, &platform, around.interrupt);
         verdicts.push(base::allowed(&looked.image, &budget.allowed_bases, &layers_of));

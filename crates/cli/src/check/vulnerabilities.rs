@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use clap::ValueEnum;
+use clap::builder::PossibleValue;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -14,46 +16,58 @@ use crate::vulnerabilities::severity;
 
 const CHECK: &str = "max-severity";
 
-/// The most severe that may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum MaxSeverity {
-    /// None may be known, however severe.
-    None,
-    /// Weaknesses that are no problem by themselves.
-    Negligible,
-    /// Scores of CVSS below 4.
-    Low,
-    /// Scores below 7.
-    Medium,
-    /// Scores below 9.
-    High,
-    /// All.
-    Critical,
-}
+/// The most severe that may be; `None` if none may be known, however severe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct MaxSeverity(Option<Rating>);
 
 impl MaxSeverity {
+    const ALL: [Self; 6] = [
+        Self(None),
+        Self(Some(Rating::Negligible)),
+        Self(Some(Rating::Low)),
+        Self(Some(Rating::Medium)),
+        Self(Some(Rating::High)),
+        Self(Some(Rating::Critical)),
+    ];
+
     /// What nobody rated may be critical, and passes wherever something may be.
     fn allows(self, rating: Rating) -> bool {
-        match rating {
-            Rating::Unknown => self > Self::None,
-            Rating::Negligible => self >= Self::Negligible,
-            Rating::Low => self >= Self::Low,
-            Rating::Medium => self >= Self::Medium,
-            Rating::High => self >= Self::High,
-            Rating::Critical => self >= Self::Critical,
-        }
+        self.0.is_some_and(|most| rating <= most)
     }
 
     const fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Negligible => "negligible",
-            Self::Low => "low",
-            Self::Medium => "medium",
-            Self::High => "high",
-            Self::Critical => "critical",
+        match self.0 {
+            None => "none",
+            Some(rating) => rating.name(),
         }
+    }
+}
+
+impl ValueEnum for MaxSeverity {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let help = match self.0 {
+            None => "None may be known, however severe",
+            Some(Rating::Negligible) => "Weaknesses that are no problem by themselves",
+            Some(Rating::Low) => "Scores of CVSS below 4",
+            Some(Rating::Medium) => "Scores below 7",
+            Some(Rating::High) => "Scores below 9",
+            Some(Rating::Critical | Rating::Unknown) => "All",
+        };
+        Some(PossibleValue::new(self.name()).help(help))
+    }
+}
+
+impl TryFrom<String> for MaxSeverity {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let found = Self::ALL.into_iter().find(|one| one.name() == text);
+        found.ok_or_else(|| format!("`{text}` is none of {}", Self::ALL.map(Self::name).join(", ")))
     }
 }
 
@@ -124,40 +138,58 @@ enum Outcome<'a> {
     Expired(&'a Ignored),
 }
 
+/// Without a database nothing can be told.
+pub(crate) fn without_database() -> Verdict {
+    let verdict = Verdict::fail(CHECK, "cannot tell: there is no database of known vulnerabilities");
+    verdict.mend("`--vulnerability-db PATH` names one")
+}
+
 impl Policy<'_> {
-    /// One failure for each vulnerability of a package that may not be. Without a database nothing can be told.
-    pub(crate) fn verdicts(&self, packages: &Packages, found: Option<&Vulnerabilities>) -> Vec<Verdict> {
-        let Some(found) = found else {
-            let verdict = Verdict::fail(CHECK, "cannot tell: there is no database of known vulnerabilities");
-            return vec![verdict.mend("`--vulnerability-db PATH` names one")];
-        };
+    /// One failure for each vulnerability of a package that may not be.
+    pub(crate) fn verdicts(&self, packages: &Packages, found: &Vulnerabilities) -> Vec<Verdict> {
         let today = Day(Timestamp::now().to_zoned(TimeZone::UTC).date());
         self.on(today, packages, found)
     }
 
     fn on(&self, today: Day, packages: &Packages, found: &Vulnerabilities) -> Vec<Verdict> {
         let mut verdicts = Vec::new();
-        let mut ignored = 0;
-        for vulnerability in &found.found {
+        let (mut ignored, mut unrated) = (0, 0);
+        let found_or_not = [(&found.found, true), (&found.undecided, false)];
+        let all = found_or_not
+            .iter()
+            .flat_map(|(all, is_decided)| all.iter().map(move |one| (one, *is_decided)));
+        for (vulnerability, is_decided) in all {
             let package = &packages.packages[vulnerability.package];
             let expired = match self.outcome(vulnerability, package, today) {
-                Outcome::Passes => continue,
+                Outcome::Passes => {
+                    unrated += usize::from(is_decided && vulnerability.severity.rating == Rating::Unknown);
+                    continue;
+                }
                 Outcome::Ignored => {
-                    ignored += 1;
+                    ignored += usize::from(is_decided);
                     continue;
                 }
                 Outcome::Fails => None,
                 Outcome::Expired(ignored) => Some(ignored),
             };
-            verdicts.push(failure(vulnerability, package, expired));
+            verdicts.push(failure(vulnerability, is_decided, expired).of_package(package));
         }
+        verdicts.extend(super::unread(CHECK, packages));
         if !found.uncovered.is_empty() {
             let kinds = found.uncovered.join(", ");
             let verdict = Verdict::fail(CHECK, format!("cannot tell: the database has no record of {kinds}"));
             verdicts.push(verdict.mend("give `--vulnerability-db` once more, with records of it"));
         }
         if verdicts.is_empty() {
-            let mut message = format!("{} known, none above {}", found.found.len() - ignored, self.most.name());
+            let known = found.found.len() - ignored;
+            let mut message = match self.most.0 {
+                _ if packages.packages.is_empty() => "there are no packages that are known of".to_owned(),
+                None => "none known".to_owned(),
+                Some(most) => format!("{known} known, none above {}", most.name()),
+            };
+            if unrated > 0 {
+                let _ = write!(message, "; nobody rated {unrated} of them");
+            }
             if ignored > 0 {
                 let _ = write!(message, "; {ignored} ignored");
             }
@@ -193,8 +225,9 @@ impl Policy<'_> {
     }
 }
 
-fn failure(vulnerability: &Vulnerability, package: &Package, expired: Option<&Ignored>) -> Verdict {
-    let mut message = format!("{}, {}", vulnerability.id, severity(vulnerability.severity));
+fn failure(vulnerability: &Vulnerability, is_decided: bool, expired: Option<&Ignored>) -> Verdict {
+    let mut message = if is_decided { "" } else { "cannot tell whether it has " }.to_owned();
+    let _ = write!(message, "{}, {}", vulnerability.id, severity(vulnerability.severity));
     if !vulnerability.summary.is_empty() {
         let _ = write!(message, ": {}", vulnerability.summary);
     }
@@ -207,7 +240,7 @@ fn failure(vulnerability: &Vulnerability, package: &Package, expired: Option<&Ig
             "nobody fixed it yet: another package, or `[[check.ignored-vulnerabilities]]` with the reason".to_owned()
         }
     };
-    Verdict::fail(CHECK, message).of_package(package).mend(mend)
+    Verdict::fail(CHECK, message).mend(mend)
 }
 
 #[cfg(test)]
@@ -266,14 +299,20 @@ mod tests {
             };
             policy.on(today, &packages(), found).remove(0)
         };
+        let [none, negligible, low, medium, high_at_most, critical] = MaxSeverity::ALL;
         let high = found(Rating::High, Some("3.0.11"));
-        assert!(check(MaxSeverity::High, false, &[], &high).passed);
-        assert!(!check(MaxSeverity::Medium, false, &[], &high).passed);
-        assert!(!check(MaxSeverity::Medium, true, &[], &high).passed);
-        assert!(check(MaxSeverity::Medium, true, &[], &found(Rating::High, None)).passed);
+        assert!(check(high_at_most, false, &[], &high).passed);
+        assert!(!check(medium, false, &[], &high).passed);
+        assert!(!check(medium, true, &[], &high).passed);
+        assert!(check(medium, true, &[], &found(Rating::High, None)).passed);
         let unknown = found(Rating::Unknown, None);
-        assert!(check(MaxSeverity::Negligible, false, &[], &unknown).passed);
-        assert!(!check(MaxSeverity::None, false, &[], &unknown).passed);
+        let verdict = check(negligible, false, &[], &unknown);
+        assert!(verdict.passed);
+        assert_eq!(
+            verdict.message,
+            "1 known, none above negligible; nobody rated 1 of them"
+        );
+        assert!(!check(none, false, &[], &unknown).passed);
         for (rest, expected) in [
             ("", true),
             ("until = \"2026-12-01\"", true),
@@ -281,14 +320,66 @@ mod tests {
             ("package = \"openssl\"", true),
             ("package = \"other\"", false),
         ] {
-            let verdict = check(MaxSeverity::Low, false, &[ignored(rest).unwrap()], &high);
+            let verdict = check(low, false, &[ignored(rest).unwrap()], &high);
             assert_eq!(verdict.passed, expected, "{rest} {}", verdict.message);
         }
+        let undecided = |rating, fixed| Vulnerabilities {
+            undecided: found(rating, fixed).found,
+            ..Vulnerabilities::default()
+        };
+        let critical_one = undecided(Rating::Critical, Some("3.0.11"));
+        let verdict = check(high_at_most, false, &[], &critical_one);
+        assert_eq!(
+            (verdict.passed, &*verdict.message),
+            (false, "cannot tell whether it has CVE-1, critical")
+        );
+        assert!(!check(high_at_most, true, &[], &critical_one).passed);
+        assert!(check(high_at_most, false, &[ignored("").unwrap()], &critical_one).passed);
+        assert!(check(none, true, &[], &undecided(Rating::Unknown, None)).passed);
+        assert!(!check(none, false, &[], &undecided(Rating::Unknown, None)).passed);
+        let verdict = check(critical, false, &[], &critical_one);
+        assert_eq!(
+            (verdict.passed, &*verdict.message),
+            (true, "0 known, none above critical; of 1 it cannot be told")
+        );
+        let message = |most, packages: &Packages| {
+            let policy = Policy {
+                most,
+                ignores_unfixed: false,
+                ignored: &[],
+            };
+            policy
+                .on(today, packages, &Vulnerabilities::default())
+                .remove(0)
+                .message
+        };
+        assert_eq!(message(none, &packages()), "none known");
+        assert_eq!(message(low, &packages()), "0 known, none above low");
+        assert_eq!(
+            message(low, &Packages::default()),
+            "there are no packages that are known of"
+        );
         let uncovered = Vulnerabilities {
             uncovered: vec!["npm".to_owned()],
             ..Vulnerabilities::default()
         };
-        assert!(!check(MaxSeverity::Critical, false, &[], &uncovered).passed);
+        assert!(!check(critical, false, &[], &uncovered).passed);
+    }
+
+    #[test]
+    fn names_of_the_most_severe() {
+        for (name, most) in ["none", "negligible", "low", "medium", "high", "critical"]
+            .into_iter()
+            .zip(MaxSeverity::ALL)
+        {
+            assert_eq!(MaxSeverity::try_from(name.to_owned()), Ok(most));
+            assert_eq!(MaxSeverity::from_str(name, false), Ok(most));
+        }
+        let error = MaxSeverity::try_from("unknown".to_owned()).unwrap_err();
+        assert_eq!(
+            error,
+            "`unknown` is none of none, negligible, low, medium, high, critical"
+        );
     }
 
     #[test]

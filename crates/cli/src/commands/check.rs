@@ -7,7 +7,7 @@ use kiln_inspect::waste::Waste;
 use kiln_inspect::{Image, Tree};
 
 use crate::check;
-use crate::check::budget::{self, Budget, Bytes, Share};
+use crate::check::budget::{Budget, Bytes, Share};
 use crate::check::dive_ci::DiveRules;
 use crate::check::licenses::Unknown;
 use crate::check::vulnerabilities::MaxSeverity;
@@ -36,7 +36,7 @@ pub(crate) struct Args {
     /// Bytes of all layers at most, as they are transferred
     #[arg(long, value_name = "SIZE")]
     max_compressed: Option<Bytes>,
-    /// By how much it may be larger than the image of --against, like 5MB or 10%
+    /// By how much it may be larger than the image that it is compared with (--against), like 5MB or 10%
     #[arg(long, value_name = "SIZE | SHARE")]
     max_growth: Option<Share>,
     /// The image that it is compared with, wherever that is: the last that was released [default: what the last build
@@ -116,19 +116,23 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
     // One after the other: each takes memory for every file.
     let waste = Waste::of(image.indexes());
     let tree = Tree::of(image.indexes());
+    let before = budget
+        .limits_growth()
+        .then(|| args.before(&looked, &engine, settings, &interrupt));
     let around = Around {
+        name: Some(&args.image),
         engine: &engine,
         interrupt: &interrupt,
         most: u64::MAX,
+        dive: dive.as_ref(),
         databases: Some(&args.database.paths(settings)),
-        before: args.before(&looked, &engine, settings, &interrupt)?,
+        before: before.transpose()?.flatten(),
     };
     let verdicts = check::verdicts(&looked, &tree, &waste, &budget, &around);
-    let mut verdicts = verdicts.map_err(|error| look_failure(error, &interrupt))?;
+    let verdicts = verdicts.map_err(|error| look_failure(error, &interrupt))?;
     if interrupt.came() {
         return Err(canceled(&interrupt));
     }
-    verdicts.extend(dive.iter().flat_map(|rules| budget::dive(rules, &looked.image)));
     terminal::print(shape.text(&args.image, &looked.image, &verdicts)?)?;
     if verdicts.iter().all(|verdict| verdict.passed) {
         return Ok(());

@@ -77,13 +77,15 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
     let mut compared = Vec::new();
     for name in &args.images {
         let looked = engine.look_into(name, args.platform.as_ref(), settings, &interrupt)?;
-        let mut row = Compared::of(name, &looked, &engine, &interrupt)?;
+        let row = Compared::of(name, &looked, &engine, &interrupt)?;
         packages::warn_of_unread(name, &row.packages);
-        row.vulnerabilities = args.database.look(&row.packages, settings)?;
-        if let Some(found) = &row.vulnerabilities {
-            vulnerabilities::warn_of_gaps(name, found);
-        }
         compared.push(row);
+    }
+    let of_each: Vec<&Packages> = compared.iter().map(|row| &row.packages).collect();
+    let known = args.database.look_each(&of_each, settings)?;
+    for (row, found) in compared.iter_mut().zip(known.into_iter().flatten()) {
+        vulnerabilities::warn_of_gaps(&row.name, &found);
+        row.vulnerabilities = Some(found);
     }
     let first = compared.first().map_or(0, |row| row.bytes);
     let cells: Vec<_> = compared.iter().map(|row| row.cells(first)).collect();
@@ -159,9 +161,7 @@ impl Compared {
             self.compressed.map_or_else(|| "unknown".to_owned(), size::show),
             self.layers.to_string(),
             packages::count(&self.packages.packages),
-            self.vulnerabilities
-                .as_ref()
-                .map_or_else(|| "-".to_owned(), |found| vulnerabilities::count(&found.found)),
+            self.vulnerabilities.as_ref().map_or_else(|| "-".to_owned(), known),
             self.shell
                 .map_or_else(|| "none".to_owned(), |shell| format!("/{shell}")),
             name(&self.user),
@@ -188,12 +188,24 @@ impl Compared {
             "Layers": self.layers,
             "Packages": self.packages.packages.len(),
             "Vulnerabilities": self.vulnerabilities.as_ref().map(|found| vulnerabilities::counts(&found.found)),
+            "Undecided": self.vulnerabilities.as_ref().map(|found| found.undecided.len()),
+            "Uncovered": self.vulnerabilities.as_ref().map(|found| &found.uncovered),
             "Shell": self.shell.map(|shell| format!("/{shell}")),
             "User": self.user,
             "Starts": self.starts,
             "Failures": self.failures,
         })
     }
+}
+
+/// How many are known, and of what nothing is.
+fn known(found: &Vulnerabilities) -> String {
+    let count = vulnerabilities::count(&found.found);
+    if found.uncovered.is_empty() {
+        return count;
+    }
+    let kinds = one_line(&found.uncovered.join(", "));
+    format!("{count}; no record of {}", cut(&kinds, WIDEST, '…'))
 }
 
 /// A table of Markdown. What would end a cell, or be taken for something else, is written so that it is not.

@@ -75,7 +75,7 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
     let engine = Engine::open(settings)?;
     let interrupt = Interrupt::watch()?;
     let looked = engine.look_into(&args.image, args.platform.as_ref(), settings, &interrupt)?;
-    let mut found = of(&looked.image)?;
+    let mut found = with_licenses(&looked.image)?;
     if !args.types.is_empty() {
         let is_wanted = |package: &Package| args.types.iter().any(|wanted| wanted.0 == package.ecosystem);
         found.packages.retain(is_wanted);
@@ -88,8 +88,9 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
         (format, known) => {
             let mut object = object(&looked.image, &args.image, &found);
             if let Some(known) = known {
-                object["Vulnerabilities"] = vulnerabilities::objects(&found, known).into();
-                object["Undecided"] = vulnerabilities::undecided(&found, known).into();
+                object["Vulnerabilities"] = vulnerabilities::objects(&found, &known.found).into();
+                object["Undecided"] = vulnerabilities::objects(&found, &known.undecided).into();
+                object["Uncovered"] = known.uncovered.clone().into();
             }
             rows(&format, &[object])?
         }
@@ -112,9 +113,16 @@ impl Args {
     }
 }
 
-/// The packages of an image.
+/// The packages of an image, without licenses that are in files of their own.
 pub(crate) fn of(image: &Image) -> Result<Packages, Failure> {
     Packages::of(image, &Tree::of(image.indexes())).map_err(Failure::failed)
+}
+
+/// The packages of an image.
+pub(crate) fn with_licenses(image: &Image) -> Result<Packages, Failure> {
+    let tree = Tree::of(image.indexes());
+    let found = Packages::of(image, &tree).and_then(|found| found.with_licenses(image, &tree));
+    found.map_err(Failure::failed)
 }
 
 /// Says which lists of packages are there and were not read.

@@ -44,7 +44,7 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
     let interrupt = Interrupt::watch()?;
     let looked = engine.look_into(&args.image, args.platform.as_ref(), settings, &interrupt)?;
     let image = &looked.image;
-    let packages = packages::of(image)?;
+    let packages = packages::with_licenses(image)?;
     packages::warn_of_unread(&args.image, &packages);
     let tree = Tree::of(image.indexes());
     let report = start::check(image, &tree).map_err(|error| look_failure(error, &interrupt))?;

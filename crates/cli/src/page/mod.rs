@@ -8,7 +8,7 @@ mod tree;
 use base64::Engine as _;
 use kiln_image::Digest;
 use kiln_inspect::packages::Packages;
-use kiln_inspect::vulnerabilities::Vulnerabilities;
+use kiln_inspect::vulnerabilities::{Vulnerabilities, Vulnerability};
 use kiln_inspect::waste::{Dive, Waste};
 use kiln_inspect::{Image, Moments};
 use serde_json::{Value, json};
@@ -191,19 +191,27 @@ fn data(subject: &Subject<'_>) -> Value {
     })
 }
 
-/// What is known of packages.
+/// What is known of packages, and what is not.
 fn vulnerability_rows(known: &Vulnerabilities, packages: &Packages) -> Value {
-    rows(&known.found, |one| {
-        let package = &packages.packages[one.package];
-        json!([
-            text(&one.id),
-            vulnerabilities::severity(one.severity),
-            text(&package.name),
-            text(&package.version),
-            one.fixed.as_deref().map(text),
-            package.layer,
-            text(&one.summary),
-        ])
+    let list = |all: &[Vulnerability]| {
+        rows(all, |one| {
+            let package = &packages.packages[one.package];
+            json!([
+                text(&one.id),
+                vulnerabilities::severity(one.severity),
+                text(&package.name),
+                text(&package.version),
+                one.fixed.as_deref().map(text),
+                package.layer,
+                text(&one.summary),
+            ])
+        })
+    };
+    let uncovered = known.uncovered.iter().map(|kind| text(kind));
+    json!({
+        "found": list(&known.found),
+        "undecided": list(&known.undecided),
+        "uncovered": uncovered.collect::<Vec<_>>(),
     })
 }
 

@@ -363,12 +363,16 @@
 
   // Known vulnerabilities, where there is a database of them.
   if (data.vulnerabilities) {
-    const known = data.vulnerabilities.rows.map(([id, severity, name, version, fixed, layer, summary]) => [
-      make("code", {}, id), severity, make("span", {}, name + " " + version, summary && make("span", { class: "quiet" }, make("br", {}), summary)),
-      make("code", {}, fixed || ""), "#" + layer]);
-    section("vulnerabilities", "Known vulnerabilities", known.length
-      ? [table([["Name", ""], ["Severity", ""], ["Package", "wide"], ["Fixed in", ""], ["Layer", "num"]], known), more(data.vulnerabilities, "finding")]
-      : make("p", { class: "quiet" }, "None in the database."));
+    const { found, undecided, uncovered } = data.vulnerabilities;
+    const list = (all) => [
+      table([["Name", ""], ["Severity", ""], ["Package", "wide"], ["Fixed in", ""], ["Layer", "num"]], all.rows.map(([id, severity, name, version, fixed, layer, summary]) => [
+        make("code", {}, id), severity, make("span", {}, name + " " + version, summary && make("span", { class: "quiet" }, make("br", {}), summary)),
+        make("code", {}, fixed || ""), "#" + layer])),
+      more(all, "finding")];
+    section("vulnerabilities", "Known vulnerabilities",
+      uncovered.map((kind) => make("p", { class: "warn" }, "The database has no record of " + kind + ": nothing is known of these packages.")),
+      found.count ? list(found) : make("p", { class: "quiet" }, "None in the database."),
+      undecided.count > 0 && make("details", {}, make("summary", {}, "It cannot be told whether packages have " + count(undecided.count, "more", "more")), ...list(undecided)));
   }
 
   // Checks.

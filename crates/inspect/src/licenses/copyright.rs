@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use super::named;
 use super::names::gnu;
 
-/// More licenses of one package are not told.
-const MOST: usize = 64;
+/// Of a package that has more licenses none is told: those that were left out may be the ones that matter.
+const MOST: usize = 1000;
 
 /// The licenses that a copyright file names, all of which apply to something of the package, by name. What is not
 /// understood is left out.
@@ -16,7 +16,10 @@ pub(crate) fn licenses(text: &str) -> Vec<String> {
     } else {
         phrases(text)
     };
-    found.into_iter().take(MOST).collect()
+    if found.len() > MOST {
+        return Vec::new();
+    }
+    found.into_iter().collect()
 }
 
 /// Whether it says that it has the format, in its first stanza.
@@ -228,6 +231,12 @@ License: BSD-3-clause
 ",
             &["GPL-2.0-or-later", "GPL-2.0-or-later OR Artistic-1.0", "MIT"],
         );
+        let many = |count: usize| {
+            let licenses: Vec<String> = (0..count).map(|number| format!("License: L-{number}\n")).collect();
+            format!("Format: x\n\n{}", licenses.concat())
+        };
+        assert_eq!(licenses(&many(MOST)).len(), MOST);
+        check(&many(MOST + 1), &[]);
         check("\nFormat: x\n\nLicense: ISC\n", &["ISC"]);
         check("Format: x\n\nFiles: *\nLicense:\n", &[]);
         check("Format: x\nLicense: \u{1b}[2J\n", &[]);

@@ -9,7 +9,7 @@ mod names;
 pub use expression::{Expression, parse};
 
 pub(crate) use copyright::licenses as of_copyright;
-pub(crate) use names::of_classifier;
+pub(crate) use names::of_classifiers;
 
 /// A text of a package that names its license, as an SPDX expression if it is one or means one, else as it is; `None` if it
 /// says nothing.
@@ -50,6 +50,10 @@ mod tests {
             ("Apache License, Version 2.0", Some("Apache-2.0")),
             ("(MIT OR Apache-2.0)", Some("MIT OR Apache-2.0")),
             ("GPLv3+", Some("GPL-3.0-or-later")),
+            (
+                "GNU Affero General Public License v3 or later (AGPLv3+)",
+                Some("AGPL-3.0-or-later"),
+            ),
             ("BSD", Some("BSD")),
             ("Something of our own", Some("Something of our own")),
             ("SEE LICENSE IN LICENSE.md", None),

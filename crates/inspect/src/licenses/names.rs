@@ -81,13 +81,38 @@ const ALIASES: &[(&str, &str)] = &[
     ("gfdl-niv-1.3+", "GFDL-1.3-no-invariants-or-later"),
 ];
 
-/// `GPL-2+`, `LGPLv2.1`, `GNU GPL v3 or later` and their like. Without a version it is none that SPDX has.
+/// What the families are called where they are written out, the longest first.
+const FAMILIES: &[(&str, &str)] = &[
+    ("affero general public license", "agpl"),
+    ("lesser general public license", "lgpl"),
+    ("library general public license", "lgpl"),
+    ("free documentation license", "gfdl"),
+    ("general public license", "gpl"),
+    ("agpl", "agpl"),
+    ("lgpl", "lgpl"),
+    ("gfdl", "gfdl"),
+    ("gpl", "gpl"),
+];
+
+/// `GPL-2+`, `LGPLv2.1`, `GNU General Public License v3 or later (GPLv3+)` and their like. Without a version it is none that
+/// SPDX has.
 pub(super) fn gnu(lower: &str) -> Option<String> {
+    let Some((name, short)) = lower.strip_suffix(')').and_then(|text| text.split_once(" (")) else {
+        return gnu_name(lower);
+    };
+    gnu_name(name).filter(|name| gnu_name(short).as_ref() == Some(name))
+}
+
+fn gnu_name(lower: &str) -> Option<String> {
     let text = lower.strip_prefix("gnu ").unwrap_or(lower);
-    let (family, rest) = ["agpl", "lgpl", "gfdl", "gpl"]
+    let (family, rest) = FAMILIES
         .iter()
-        .find_map(|family| Some((*family, text.strip_prefix(family)?)))?;
-    let rest = rest.trim_start_matches(['-', ' ', 'v']);
+        .find_map(|(name, family)| Some((*family, text.strip_prefix(name)?)))?;
+    let rest = rest.trim_start_matches([',', '-', ' ']);
+    let rest = rest
+        .strip_prefix("version ")
+        .unwrap_or(rest)
+        .trim_start_matches(['v', ' ']);
     let digits = rest
         .bytes()
         .take_while(|byte| byte.is_ascii_digit() || *byte == b'.')
@@ -95,7 +120,7 @@ pub(super) fn gnu(lower: &str) -> Option<String> {
     let (version, suffix) = rest.split_at(digits);
     let is_later = match suffix {
         "" | "-only" | " only" => false,
-        "+" | "-or-later" | " or later" | "-or-newer" | ".0+" => true,
+        "+" | "-or-later" | " or later" | "-or-newer" | " or newer" | " or any later version" | ".0+" => true,
         _ => return None,
     };
     let version = match (family, version) {
@@ -110,10 +135,18 @@ pub(super) fn gnu(lower: &str) -> Option<String> {
     Some(format!("{}-{version}-{suffix}", family.to_ascii_uppercase()))
 }
 
-/// What a classifier of Python's index says of the license, if it says which: `License :: OSI Approved :: MIT License`.
-pub(crate) fn of_classifier(classifier: &str) -> Option<&'static str> {
-    let rest = classifier.trim().strip_prefix("License ::")?;
-    let name = rest.trim().strip_prefix("OSI Approved ::").unwrap_or(rest).trim();
+/// The license that classifiers of Python's index mean, `License :: OSI Approved :: MIT License`, if all that are of licenses
+/// mean the same one. Whether of several one will do, or all apply, nobody says.
+pub(crate) fn of_classifiers<'t>(classifiers: impl Iterator<Item = &'t str>) -> Option<&'static str> {
+    let names = classifiers.filter_map(|classifier| classifier.trim().strip_prefix("License ::"));
+    // That alone names none.
+    let mut names = names.map(str::trim).filter(|name| *name != "OSI Approved");
+    let first = of_classifier(names.next()?)?;
+    names.all(|name| of_classifier(name) == Some(first)).then_some(first)
+}
+
+fn of_classifier(name: &str) -> Option<&'static str> {
+    let name = name.strip_prefix("OSI Approved ::").unwrap_or(name).trim();
     CLASSIFIERS.iter().find(|(known, _)| *known == name).map(|(_, id)| *id)
 }
 
@@ -173,6 +206,20 @@ mod tests {
             ("GPL-2.0-or-later", "GPL-2.0-or-later"),
             ("Expat", "MIT"),
             ("BSD-3-clause", "BSD-3-Clause"),
+            ("GNU General Public License v3", "GPL-3.0-only"),
+            ("GNU General Public License, version 2", "GPL-2.0-only"),
+            ("GNU General Public License v2 or later (GPLv2+)", "GPL-2.0-or-later"),
+            ("GNU General Public License v2 (GPLv2)", "GPL-2.0-only"),
+            ("GNU Lesser General Public License v2.1", "LGPL-2.1-only"),
+            ("GNU Library General Public License v2", "LGPL-2.0-only"),
+            ("GNU Affero General Public License v3.0 or later", "AGPL-3.0-or-later"),
+            ("GNU GPL v3 or later", "GPL-3.0-or-later"),
+            (
+                "GNU General Public License v2 (GPLv3)",
+                "GNU General Public License v2 (GPLv3)",
+            ),
+            ("GNU General Public License", "GNU General Public License"),
+            ("GNU General Public License (GPL)", "GNU General Public License (GPL)"),
             ("GPL", "GPL"),
             ("GPL-2.0-x", "GPL-2.0-x"),
             ("LGPL", "LGPL"),
@@ -184,9 +231,27 @@ mod tests {
 
     #[test]
     fn classifiers() {
-        assert_eq!(of_classifier("License :: OSI Approved :: MIT License"), Some("MIT"));
-        assert_eq!(of_classifier("License :: OSI Approved :: BSD License"), None);
-        assert_eq!(of_classifier("License :: OSI Approved"), None);
-        assert_eq!(of_classifier("Programming Language :: Python"), None);
+        let of = |names: &[&str]| of_classifiers(names.iter().copied());
+        let (mit, gpl) = (
+            "License :: OSI Approved :: MIT License",
+            "License :: OSI Approved :: GNU General Public License (GPL)",
+        );
+        assert_eq!(
+            of(&["Programming Language :: Python", mit, "License :: OSI Approved"]),
+            Some("MIT")
+        );
+        assert_eq!(of(&[mit, " License :: OSI Approved :: MIT License "]), Some("MIT"));
+        for unknown in [
+            &[gpl][..],
+            &[mit, gpl],
+            &[gpl, mit],
+            &[mit, "License :: OSI Approved :: BSD License"],
+            &[mit, "License :: Other/Proprietary License"],
+            &["License :: OSI Approved"],
+            &["Programming Language :: Python"],
+            &[],
+        ] {
+            assert_eq!(of(unknown), None, "{unknown:?}");
+        }
     }
 }

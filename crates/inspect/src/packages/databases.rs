@@ -2,21 +2,27 @@
 
 use std::collections::HashMap;
 
-use super::{Ecosystem, LARGEST_DATABASE, Package, Packages, each, is_file, rpm, word};
+use super::{Ecosystem, LARGEST_DATABASE, LARGEST_FILE, Package, Packages, each, is_cut, is_file, rpm, word};
 use crate::error::Error;
 use crate::image::Image;
 use crate::index::{Kind, LARGEST_COPYRIGHT, LayerIndex};
 use crate::licenses;
 use crate::tree::{Place, Tree};
 
-/// Reads a list, or says why that cannot be.
-type Parse = fn(&[u8]) -> Result<Vec<Package>, &'static str>;
+/// What a list has, and why that is not all, if it is not.
+pub(crate) type Listed = (Vec<Package>, Option<&'static str>);
+
+type Parse = fn(&[u8]) -> Listed;
 
 const LISTS: &[(&str, Parse)] = &[
-    ("var/lib/dpkg/status", |text| Ok(dpkg(&String::from_utf8_lossy(text)))),
-    ("lib/apk/db/installed", |text| Ok(apk(&String::from_utf8_lossy(text)))),
+    ("var/lib/dpkg/status", |text| {
+        (dpkg(&String::from_utf8_lossy(text)), None)
+    }),
+    ("lib/apk/db/installed", |text| {
+        (apk(&String::from_utf8_lossy(text)), None)
+    }),
     ("usr/lib/apk/db/installed", |text| {
-        Ok(apk(&String::from_utf8_lossy(text)))
+        (apk(&String::from_utf8_lossy(text)), None)
     }),
     ("usr/lib/sysimage/rpm/rpmdb.sqlite", rpm::sqlite),
     ("var/lib/rpm/rpmdb.sqlite", rpm::sqlite),
@@ -35,12 +41,11 @@ pub(super) fn read(image: &Image, tree: &Tree<'_>, found: &mut Packages) -> Resu
             list(image, tree, &tree.path(node), *parse, found)?;
         }
     }
-    directory(image, tree, found)?;
-    copyrights(image, tree, found)
+    directory(image, tree, found)
 }
 
 /// Debian's packages say what their licenses are in a file each, which several may share.
-fn copyrights(image: &Image, tree: &Tree<'_>, found: &mut Packages) -> Result<(), Error> {
+pub(super) fn copyrights(image: &Image, tree: &Tree<'_>, found: &mut Packages) -> Result<(), Error> {
     let mut places: Vec<Place> = Vec::new();
     let mut numbers: HashMap<u32, usize> = HashMap::new();
     let mut of_packages = Vec::new();
@@ -67,7 +72,10 @@ fn copyrights(image: &Image, tree: &Tree<'_>, found: &mut Packages) -> Result<()
     }
     let (numbers, places): (Vec<usize>, Vec<Place>) = unread.into_iter().unzip();
     each(image, &places, LARGEST_COPYRIGHT, |number, text| {
-        licenses[numbers[number]] = licenses::of_copyright(&String::from_utf8_lossy(text));
+        // The rest of what is too large may have others.
+        if is_cut(text, LARGEST_COPYRIGHT).is_none() {
+            licenses[numbers[number]] = licenses::of_copyright(&String::from_utf8_lossy(text));
+        }
     })?;
     for (package, number) in of_packages {
         found.packages[package].licenses.clone_from(&licenses[number]);
@@ -78,32 +86,23 @@ fn copyrights(image: &Image, tree: &Tree<'_>, found: &mut Packages) -> Result<()
 /// A list in all layers that have one: a package is of the layer from which on every list has it.
 fn list(image: &Image, tree: &Tree<'_>, path: &[u8], parse: Parse, found: &mut Packages) -> Result<(), Error> {
     let mut packages: HashMap<(String, String, Option<String>), Package> = HashMap::new();
+    let mut unread = None;
     for (layer, index) in (0..).zip(image.indexes()) {
         let Some(entry) = find(index, path) else { continue };
         match index.entry(entry).kind {
             Kind::File => {}
             Kind::Whiteout => {
                 packages.clear();
+                unread = None;
                 continue;
             }
             _ => continue,
         }
         let text = image.read_file(tree, Place { layer, entry }, LARGEST_DATABASE)?;
-        let parsed = match parse(&text) {
-            Ok(parsed) => parsed,
-            Err(_) if text.len() as u64 == LARGEST_DATABASE => {
-                found
-                    .unread
-                    .push((path.to_vec(), "it is larger than what is read of a database"));
-                Vec::new()
-            }
-            Err(why) => {
-                found.unread.push((path.to_vec(), why));
-                Vec::new()
-            }
-        };
+        let (listed, why) = parse(&text);
+        unread = is_cut(&text, LARGEST_DATABASE).or(why);
         let mut now = HashMap::new();
-        for mut package in parsed {
+        for mut package in listed {
             let key = (
                 package.name.clone(),
                 package.version.clone(),
@@ -116,6 +115,11 @@ fn list(image: &Image, tree: &Tree<'_>, path: &[u8], parse: Parse, found: &mut P
         packages = now;
     }
     found.packages.extend(packages.into_values());
+    found.unread.extend(unread.map(|why| (path.to_vec(), why)));
+    let log = [path, b"-wal"].concat();
+    if path.ends_with(b".sqlite") && tree.file(&log).is_some_and(|(_, place)| tree.entry(place).size > 0) {
+        found.unread.push((log, rpm::LOG));
+    }
     Ok(())
 }
 
@@ -140,16 +144,22 @@ fn directory(image: &Image, tree: &Tree<'_>, found: &mut Packages) -> Result<(),
         .map(|(_, node, place)| (node, place))
         .collect();
     let places: Vec<Place> = files.iter().map(|(_, place)| *place).collect();
-    each(image, &places, super::LARGEST_FILE, |number, text| {
+    let mut unread = Vec::new();
+    each(image, &places, LARGEST_FILE, |number, text| {
+        let path = || tree.path(files[number].0);
+        unread.extend(is_cut(text, LARGEST_FILE).map(|why| (path(), why)));
         for mut package in dpkg(&String::from_utf8_lossy(text)) {
             package.layer = places[number].layer;
-            package.path = tree.path(files[number].0);
+            package.path = path();
             found.packages.push(package);
         }
-    })
+    })?;
+    found.unread.extend(unread);
+    Ok(())
 }
 
-/// Stanzas of `Name: value` (deb-control(5)). What is not installed, or removed but for its configuration, is left out.
+/// Stanzas of `Name: value` (deb-control(5)). What is not installed, or removed but for its configuration, is left out; what
+/// dpkg unpacked and did not set up is there (dpkg(1), "Package states").
 fn dpkg(text: &str) -> Vec<Package> {
     let mut packages = Vec::new();
     for stanza in stanzas(text) {
@@ -161,7 +171,9 @@ fn dpkg(text: &str) -> Vec<Package> {
             stanza.iter().find_map(|line| value(line))
         };
         // Without a status it is one of those that have a file each.
-        let is_installed = field("Status").is_none_or(|status| status.split_whitespace().nth(2) == Some("installed"));
+        let is_there =
+            |status: &str| !matches!(status.split_whitespace().nth(2), Some("not-installed" | "config-files"));
+        let is_installed = field("Status").is_none_or(|status| is_there(&status));
         let (Some(name), Some(version), true) = (field("Package"), field("Version"), is_installed) else {
             continue;
         };
@@ -222,7 +234,7 @@ fn stanzas(text: &str) -> impl Iterator<Item = Vec<&str>> {
 }
 
 /// A package of which no more is known yet.
-pub(super) fn package(ecosystem: Ecosystem, name: String, version: String) -> Package {
+pub(crate) fn package(ecosystem: Ecosystem, name: String, version: String) -> Package {
     Package {
         ecosystem,
         name,
@@ -257,6 +269,14 @@ Package: gone
 Status: deinstall ok config-files
 Version: 1
 
+Package: unconfigured
+Status: install ok half-configured
+Version: 2
+
+Package: purged
+Status: purge ok not-installed
+Version: 3
+
 Package: held
 Status: hold ok installed
 Version: 1:2-3
@@ -278,6 +298,7 @@ Package: second
             found,
             [
                 row("libc6", "2.36-9+deb12u4", Some("glibc"), Some(13 << 10)),
+                row("unconfigured", "2", None, None),
                 row("held", "1:2-3", None, None),
                 row("lower", "5", None, None),
             ]

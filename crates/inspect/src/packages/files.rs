@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::databases::package;
-use super::{Ecosystem, LARGEST_FILE, Package, Packages, bytes_below, each, is_file, word};
+use super::{Ecosystem, LARGEST_FILE, Package, Packages, bytes_below, each, is_cut, is_file, word};
 use crate::error::Error;
 use crate::image::Image;
 use crate::licenses;
@@ -37,7 +37,11 @@ pub(super) fn read(image: &Image, tree: &Tree<'_>, found: &mut Packages) -> Resu
             Ecosystem::Gem => gem(&String::from_utf8_lossy(text)),
             _ => python(&String::from_utf8_lossy(text)),
         };
-        let Some(parsed) = parsed else { return };
+        let Some(parsed) = parsed else {
+            let why = is_cut(text, LARGEST_FILE);
+            found.unread.extend(why.map(|why| (candidate.path.clone(), why)));
+            return;
+        };
         if let Some(directory) = candidate.directory {
             directories.insert(directory, found.packages.len());
         }
@@ -134,16 +138,7 @@ fn python_license(text: &str) -> Option<String> {
     };
     let classified = || {
         let classifiers = fields().filter(|(field, _)| field.eq_ignore_ascii_case("Classifier"));
-        let mut known: Vec<&str> = classifiers
-            .filter_map(|(_, value)| licenses::of_classifier(value))
-            .collect();
-        known.sort_unstable();
-        known.dedup();
-        // Whether of several one will do, or all apply, nobody says.
-        match known[..] {
-            [one] => Some(one.to_owned()),
-            _ => None,
-        }
+        licenses::of_classifiers(classifiers.map(|(_, value)| value)).map(str::to_owned)
     };
     value("License-Expression")
         .or_else(classified)
@@ -181,6 +176,8 @@ fn npm(text: &[u8]) -> Option<Package> {
         #[serde(default)]
         licenses: Value,
     }
+    // Node skips the mark of the order of bytes that editors leave.
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     let manifest: Manifest = serde_json::from_slice(text).ok()?;
     let license = npm_license(&manifest.license).or_else(|| npm_license(&manifest.licenses));
     Some(Package {
@@ -263,6 +260,10 @@ mod tests {
     fn node_says() {
         let text = br#"{"name": "@a/b", "version": "1.2.3", "main": "x.js", "deep": {"version": 5}}"#;
         assert_eq!(row(npm(text)), Some(expected("@a/b", "1.2.3")));
+        assert_eq!(
+            row(npm(&[b"\xef\xbb\xbf", &text[..]].concat())),
+            Some(expected("@a/b", "1.2.3"))
+        );
         let deep = format!("{{\"name\":\"a\",\"version\":\"1\",\"x\":{}", "[".repeat(100_000));
         for text in [
             &b""[..],
@@ -293,6 +294,15 @@ mod tests {
             (
                 "Classifier: License :: OSI Approved :: MIT License\nClassifier: License :: OSI Approved :: ISC License (ISCL)",
                 None,
+            ),
+            (
+                "Classifier: License :: OSI Approved :: MIT License\nClassifier: License :: OSI Approved :: GNU General Public License (GPL)",
+                None,
+            ),
+            ("License: GNU General Public License v3", Some("GPL-3.0-only")),
+            (
+                "License: GNU Lesser General Public License v2.1 or later",
+                Some("LGPL-2.1-or-later"),
             ),
             ("License: UNKNOWN", None),
             ("\nLicense: MIT", None),

@@ -15,6 +15,9 @@ use std::collections::HashMap;
 
 pub(crate) use files::is_read;
 
+#[cfg(test)]
+pub(crate) use databases::package;
+
 pub use change::{Outcome, PackageChange, changes};
 pub use version::compare;
 
@@ -84,7 +87,7 @@ pub struct Package {
     /// The version of that source package, where it is another one.
     pub source_version: Option<String>,
     /// Its licenses, as expressions of SPDX where it names them so that one can tell; all of them apply. Empty if they are
-    /// not known.
+    /// not known, or nobody asked ([`Packages::with_licenses`]).
     pub licenses: Vec<String>,
     /// Bytes that it takes, as its package manager says or as its files are; `None` if nobody knows.
     pub bytes: Option<u64>,
@@ -127,21 +130,42 @@ const LARGEST_FILE: u64 = 1 << 20;
 const BERKELEY: &str = "a database of rpm in the format of Berkeley DB, of which only those of SQLite are read";
 const NDB: &str = "a database of rpm in the format ndb, of which only those of SQLite are read";
 
-/// Databases that nothing here reads.
+const MANIFEST: &str = "a list of rpm's packages in an image without rpm, which is not read";
+const PACMAN: &str = "a database of pacman, which is not read";
+const OPKG: &str = "a list of opkg's packages, which is not read";
+const NIX: &str = "a database of Nix, which is not read";
+const XBPS: &str = "a database of XBPS, which is not read";
+const PORTAGE: &str = "a list of Portage's packages, which is not read";
+
+/// Databases that nothing here reads: an image that has one has packages that are not known.
 const FOREIGN: &[(&str, &str)] = &[
     ("var/lib/rpm/Packages", BERKELEY),
     ("usr/lib/sysimage/rpm/Packages", BERKELEY),
     ("var/lib/rpm/Packages.db", NDB),
     ("usr/lib/sysimage/rpm/Packages.db", NDB),
+    ("var/lib/rpmmanifest/container-manifest-1", MANIFEST),
+    ("var/lib/rpmmanifest/container-manifest-2", MANIFEST),
+    ("var/lib/pacman/local/ALPM_DB_VERSION", PACMAN),
+    ("usr/lib/opkg/status", OPKG),
+    ("var/lib/opkg/status", OPKG),
+    ("nix/var/nix/db/db.sqlite", NIX),
+    ("var/db/xbps/pkgdb-0.38.plist", XBPS),
+    ("var/lib/portage/world", PORTAGE),
 ];
 
 impl Packages {
-    /// Looks for the packages of an image.
+    /// Looks for the packages of an image. The licenses of Debian's are not among it: [`Self::with_licenses`].
     pub fn of(image: &Image, tree: &Tree<'_>) -> Result<Self, Error> {
         let mut found = Self::of_system(image, tree)?;
         files::read(image, tree, &mut found)?;
         programs::read(image, tree, &mut found)?;
         Ok(found.sorted())
+    }
+
+    /// Adds the licenses of Debian's packages, which are in a file of each. Those of others are known already.
+    pub fn with_licenses(mut self, image: &Image, tree: &Tree<'_>) -> Result<Self, Error> {
+        databases::copyrights(image, tree, &mut self)?;
+        Ok(self)
     }
 
     /// Looks for those that the system's own package manager installed.
@@ -236,6 +260,15 @@ fn bytes_below(tree: &Tree<'_>, directories: &HashMap<u32, usize>) -> HashMap<us
         }
     }
     sums
+}
+
+/// Why not all of a file is known of which no more than `limit` bytes are read, if so.
+const fn is_cut(text: &[u8], limit: u64) -> Option<&'static str> {
+    if text.len() as u64 >= limit {
+        Some("it is larger than what is read of such a file")
+    } else {
+        None
+    }
 }
 
 /// Whether there is a regular file at a place.

@@ -3,7 +3,7 @@
 use memchr::memmem::Finder;
 
 use super::databases::package;
-use super::{Ecosystem, Package, Packages, is_file, word};
+use super::{Ecosystem, Package, Packages, word};
 use crate::error::Error;
 use crate::image::{Image, Piece};
 use crate::tree::{Place, Tree};
@@ -17,25 +17,31 @@ const LARGEST: u64 = 1 << 30;
 /// What the information begins with.
 const MAGIC: &[u8] = b"\xff Go buildinf:";
 
+/// Where it is said how the texts are kept, and that they are behind it.
+const FLAGS: usize = 15;
+const INLINE: u8 = 2;
+
 /// Where the texts begin if they are behind it, as since Go 1.18.
 const HEADER: usize = 32;
+
+/// Why the modules of a program are not known.
+const OLD: &str = "a program of a Go before 1.18, whose modules are not read";
 
 /// More text is not read.
 const LONGEST: usize = 1 << 20;
 
 pub(super) fn read(image: &Image, tree: &Tree<'_>, found: &mut Packages) -> Result<(), Error> {
-    let is_program = |place: Place| {
-        let entry = tree.entry(place);
-        let size = tree.content(place).1.size;
-        is_file(tree, place) && entry.same_as.is_none() && entry.mode & 0o111 != 0 && size >= SMALLEST
-    };
-    let files: Vec<(u32, Place)> = tree.live().filter(|(_, place)| is_program(*place)).collect();
+    let files = tree.live_files().into_iter();
+    let files = files.filter(|(_, _, entry)| entry.mode & 0o111 != 0 && entry.size >= SMALLEST);
+    let files: Vec<(u32, Place)> = files.map(|(node, place, _)| (node, place)).collect();
     let places: Vec<Place> = files.iter().map(|(_, place)| *place).collect();
     let finder = Finder::new(MAGIC);
     let mut search = Search::default();
     let mut current = 0;
     let mut all: Vec<(usize, Vec<Package>)> = Vec::new();
+    let mut old = Vec::new();
     let mut end = |number: usize, search: Search| {
+        old.extend((search.has_pointers && !search.found).then_some(number));
         let size = files.get(number).map_or(0, |(_, place)| tree.content(*place).1.size);
         let modules = search.end().and_then(|information| modules(&information, size));
         all.extend(modules.map(|modules| (number, modules)));
@@ -48,6 +54,8 @@ pub(super) fn read(image: &Image, tree: &Tree<'_>, found: &mut Packages) -> Resu
         Piece::Bytes(bytes) => search.push(bytes, &finder),
     })?;
     end(current, search);
+    let paths = old.into_iter().map(|number| tree.path(files[number].0));
+    found.unread.extend(paths.map(|path| (path, OLD)));
     for (number, modules) in all {
         let (node, place) = files[number];
         let path = tree.path(node);
@@ -65,9 +73,12 @@ pub(super) fn read(image: &Image, tree: &Tree<'_>, found: &mut Packages) -> Resu
 struct Search {
     /// Whether it began like a program.
     is_program: Option<bool>,
+    /// Bytes that went by and are not kept.
+    gone: usize,
     /// The end of what went by, or the information from its beginning on.
     kept: Vec<u8>,
     found: bool,
+    has_pointers: bool,
 }
 
 impl Search {
@@ -80,14 +91,25 @@ impl Search {
         if self.found {
             return;
         }
-        if let Some(at) = finder.find(&self.kept) {
-            self.kept.drain(..at);
-            self.found = true;
-        } else {
-            // It may begin at the very end.
-            let end = self.kept.len().saturating_sub(MAGIC.len() - 1);
-            self.kept.drain(..end);
-        }
+        let mut from = 0;
+        let end = loop {
+            let Some(at) = finder.find(&self.kept[from..]).map(|at| from + at) else {
+                // It may begin at the very end.
+                break from.max(self.kept.len().saturating_sub(MAGIC.len() - 1));
+            };
+            match Start::of(&self.kept[at..], self.gone + at) {
+                Some(Start::Information) => self.found = true,
+                Some(other) => {
+                    self.has_pointers |= other == Start::Pointers;
+                    from = at + 1;
+                    continue;
+                }
+                None => {}
+            }
+            break at;
+        };
+        self.kept.drain(..end);
+        self.gone += end;
     }
 
     fn end(self) -> Option<Vec<u8>> {
@@ -95,10 +117,34 @@ impl Search {
     }
 }
 
+/// What the magic begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Start {
+    Information,
+    /// Information of a Go before 1.18, which has pointers in the place of texts.
+    Pointers,
+    /// The text by which programs look for information in others.
+    Text,
+}
+
+impl Start {
+    /// At a place of a file; `None` if too little of it is there.
+    fn of(bytes: &[u8], at: usize) -> Option<Self> {
+        const ALIGNMENT: usize = 16;
+        let version = bytes.get(HEADER + 1..HEADER + 3)?;
+        // Before the flags is the size of pointers.
+        Some(match (&bytes[FLAGS - 1..=FLAGS], version) {
+            _ if !at.is_multiple_of(ALIGNMENT) => Self::Text,
+            ([_, flags], b"go" | b"de") if flags & INLINE != 0 => Self::Information,
+            ([4 | 8, 0 | 1], _) => Self::Pointers,
+            _ => Self::Text,
+        })
+    }
+}
+
 /// The modules that the information names: that of the program first. Sums are not of interest.
 fn modules(information: &[u8], size: u64) -> Option<Vec<Package>> {
-    const INLINE: u8 = 2;
-    if information.get(15)? & INLINE == 0 {
+    if information.get(FLAGS)? & INLINE == 0 {
         return None;
     }
     let mut rest = information.get(HEADER..)?;
@@ -108,7 +154,9 @@ fn modules(information: &[u8], size: u64) -> Option<Vec<Package>> {
     let modules = modules.get(16..modules.len().checked_sub(16)?)?;
     let modules = String::from_utf8_lossy(modules);
     let version = String::from_utf8_lossy(version);
-    let version = version.split_whitespace().next()?.strip_prefix("go")?;
+    // `go1.22.1 X:…`, `devel go1.23-0a1b2c …`, or no number at all.
+    let number = version.split_whitespace().find_map(|word| word.strip_prefix("go"));
+    let version = number.or_else(|| version.split_whitespace().next())?;
     let mut found = vec![Package {
         licenses: vec!["BSD-3-Clause".to_owned()],
         ..package(Ecosystem::Golang, "stdlib".to_owned(), word(version)?)
@@ -126,10 +174,17 @@ fn modules(information: &[u8], size: u64) -> Option<Vec<Package>> {
                 ..module
             }),
             "dep" => found.push(module),
-            // In the place of the one before.
+            // In the place of the one before; a directory has that one, in whatever version.
             "=>" if found.len() > 1 => {
-                found.pop();
-                found.push(module);
+                let replaced = found.pop()?;
+                found.push(if module.version.is_empty() {
+                    Package {
+                        version: String::new(),
+                        ..replaced
+                    }
+                } else {
+                    module
+                });
             }
             _ => {}
         }
@@ -159,7 +214,8 @@ mod tests {
 
     fn information() -> Vec<u8> {
         let modules = "path\texample.org/x\nmod\texample.org/x\t(devel)\t\ndep\texample.org/a\tv1.2.3\th1:x=\n\
-                       dep\texample.org/b\tv0.1.0\n=>\texample.org/c\tv0.2.0\th1:y=\nbuild\t-compiler=gc\n";
+                       dep\texample.org/b\tv0.1.0\n=>\texample.org/c\tv0.2.0\th1:y=\n\
+                       dep\texample.org/d\tv0.3.0\n=>\t./d\t\nbuild\t-compiler=gc\n";
         let mut bytes = MAGIC.to_vec();
         bytes.extend([8, 2]);
         bytes.resize(HEADER, 0);
@@ -190,6 +246,7 @@ mod tests {
                 "example.org/x (devel) Some(99)",
                 "example.org/a v1.2.3 None",
                 "example.org/c v0.2.0 None",
+                "example.org/d  None",
             ]
         );
     }
@@ -198,6 +255,12 @@ mod tests {
     fn found_wherever_pieces_end() {
         let mut program = b"\x7fELF".to_vec();
         program.extend([0xff; 1000]);
+        // Programs that look for it in others have what it begins with among their texts.
+        for rest in ["not aligned", "", "\x08\x02"] {
+            program.extend(MAGIC);
+            program.extend(rest.as_bytes());
+            program.resize(program.len().next_multiple_of(16), 0);
+        }
         program.extend(information());
         program.extend([0; 1000]);
         for size in [1, 7, 16, 4096] {
@@ -210,7 +273,7 @@ mod tests {
             }
             assert_eq!(
                 modules(&search.end().unwrap(), 1).map(|found| found.len()),
-                Some(4),
+                Some(5),
                 "{size}"
             );
         }

@@ -2,17 +2,29 @@
 //!
 //! The file comes from an image, and `SQLite`'s own reader gets it from memory, as nothing but a table to go through: no view,
 //! virtual table or computed column of it is asked for anything, and rows, their lengths and all bytes together have limits.
-//! What a process that was cut short left in a log beside the file is not looked at; rpm empties it when it ends.
+//! What a process that was cut short left in a log beside the file is not read, and that is said; rpm empties it when it ends.
 
+use std::io::Read as _;
+
+use rusqlite::Connection;
 use rusqlite::limits::Limit;
-use rusqlite::{Connection, OptionalExtension as _};
 
-use super::databases::package;
+use super::databases::{Listed, package};
 use super::{Ecosystem, Package, word};
 use crate::licenses;
 
 /// Why a database could not be read.
 const DAMAGED: &str = "a database of rpm that is damaged";
+
+/// Why not all of it could be read.
+const DAMAGED_HEADER: &str = "a database of rpm of which a package's header is damaged";
+
+/// Why what is in its log is not known.
+pub(super) const LOG: &str = "a log of changes to a database of rpm, which is not read";
+
+/// Where the file says whether it has a log, which a database in memory cannot have (`SQLite`'s file format, "File format
+/// version numbers").
+const VERSIONS: std::ops::Range<usize> = 18..20;
 
 /// More packages no system has.
 const MOST: usize = 200_000;
@@ -24,37 +36,43 @@ const LARGEST_HEADER: i32 = 64 << 20;
 const LARGEST_SUM: usize = 512 << 20;
 
 /// The packages that a database lists.
-pub(crate) fn sqlite(bytes: &[u8]) -> Result<Vec<Package>, &'static str> {
-    read(bytes).map_err(|_| DAMAGED)?.ok_or(DAMAGED)
+pub(crate) fn sqlite(bytes: &[u8]) -> Listed {
+    read(bytes).unwrap_or((Vec::new(), Some(DAMAGED)))
 }
 
-/// `None` if it is no database of rpm's, or has more than it may.
-fn read(bytes: &[u8]) -> rusqlite::Result<Option<Vec<Package>>> {
-    let mut connection = Connection::open_in_memory()?;
-    connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, LARGEST_HEADER)?;
-    connection.deserialize_read_exact(rusqlite::MAIN_DB, &*without_log(bytes), bytes.len(), true)?;
-    connection.pragma_update(None, "trusted_schema", false)?;
-    connection.pragma_update(None, "cell_size_check", true)?;
+/// `None` if it is no database of rpm's, is damaged, or has more than it may.
+fn read(bytes: &[u8]) -> Option<Listed> {
+    let (start, rest) = (bytes.get(..VERSIONS.start)?, bytes.get(VERSIONS.end..)?);
+    let without_log = start.chain(&[1; VERSIONS.end - VERSIONS.start][..]).chain(rest);
+    let mut connection = Connection::open_in_memory().ok()?;
+    connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, LARGEST_HEADER).ok()?;
+    let opened = connection.deserialize_read_exact(rusqlite::MAIN_DB, without_log, bytes.len(), true);
+    opened.ok()?;
+    connection.pragma_update(None, "trusted_schema", false).ok()?;
+    connection.pragma_update(None, "cell_size_check", true).ok()?;
     let made = "SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = 'Packages'";
-    let made: Option<String> = connection.query_row(made, [], |row| row.get(0)).optional()?;
-    if !made.is_some_and(|made| is_plain(&made)) {
-        return Ok(None);
+    let made: String = connection.query_row(made, [], |row| row.get(0)).ok()?;
+    if !is_plain(&made) {
+        return None;
     }
-    let mut packages = Vec::new();
+    let (mut packages, mut unread) = (Vec::new(), None);
     let (mut count, mut sum) = (0, 0_usize);
-    let mut statement = connection.prepare("SELECT blob FROM Packages")?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        let Ok(header) = row.get_ref(0)?.as_blob() else {
-            return Ok(None);
-        };
+    let mut statement = connection.prepare("SELECT blob FROM Packages").ok()?;
+    let mut rows = statement.query([]).ok()?;
+    while let Some(row) = rows.next().ok()? {
+        let header = row.get_ref(0).ok()?.as_blob().ok()?;
         (count, sum) = (count + 1, sum + header.len());
         if count > MOST || sum > LARGEST_SUM {
-            return Ok(None);
+            return None;
         }
-        packages.extend(self::header(header));
+        match self::header(header) {
+            // Keys for signatures are kept as packages, and are none.
+            Some(package) if package.name == KEY => {}
+            Some(package) => packages.push(package),
+            None => unread = Some(DAMAGED_HEADER),
+        }
     }
-    Ok(Some(packages))
+    Some((packages, unread))
 }
 
 /// Whether a table is what rpm makes: `CREATE TABLE 'Packages' (hnum INTEGER …, blob BLOB …)`, and computes nothing.
@@ -68,17 +86,7 @@ fn is_plain(made: &str) -> bool {
         && !words.any(|word| matches!(word, "as" | "generated"))
 }
 
-/// The same file for a reader that has no log: of a database in memory there can be none (`SQLite`'s file format, "File
-/// format version numbers").
-fn without_log(bytes: &[u8]) -> Vec<u8> {
-    let mut bytes = bytes.to_vec();
-    if let Some(versions) = bytes.get_mut(18..20) {
-        versions.fill(1);
-    }
-    bytes
-}
-
-/// The package that a header is of, if it is of one.
+/// The package, or the key, that a header is of; `None` if it is damaged.
 pub(crate) fn header(bytes: &[u8]) -> Option<Package> {
     Header::new(bytes)?.package()
 }
@@ -103,6 +111,9 @@ mod tag {
     pub(super) const LONG_SIZE: u32 = 5009;
 }
 
+/// What all keys are called.
+const KEY: &str = "gpg-pubkey";
+
 /// Types of values.
 const INT32: u32 = 4;
 const INT64: u32 = 5;
@@ -116,9 +127,9 @@ impl<'b> Header<'b> {
         Some(Self { entries, store })
     }
 
-    /// What the header is of. Keys for signatures are kept as packages, and are none.
+    /// What the header is of.
     fn package(&self) -> Option<Package> {
-        let name = self.text(tag::NAME).filter(|name| name != "gpg-pubkey")?;
+        let name = self.text(tag::NAME)?;
         let (version, release) = (self.text(tag::VERSION)?, self.text(tag::RELEASE)?);
         let epoch = self
             .number(tag::EPOCH)
@@ -170,6 +181,8 @@ fn word_at(bytes: &[u8], at: usize) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
 
     /// What rpm 4.18.0 wrote of two packages that its `rpmbuild` made.
@@ -177,7 +190,8 @@ mod tests {
 
     #[test]
     fn what_rpm_wrote() {
-        let found: Vec<_> = sqlite(REAL).unwrap();
+        let (found, unread) = sqlite(REAL);
+        assert_eq!(unread, None);
         let mut shown: Vec<String> = found
             .iter()
             .map(|package| {
@@ -204,10 +218,15 @@ mod tests {
 
     #[test]
     fn what_is_damaged_is_said_or_left_out() {
-        assert_eq!(sqlite(b""), Err(DAMAGED));
-        assert_eq!(sqlite(b"SQLite format 3\0"), Err(DAMAGED));
-        assert_eq!(sqlite(&[0; 5000]), Err(DAMAGED));
-        assert_eq!(sqlite(&REAL[..REAL.len() / 2]), Err(DAMAGED));
+        for damaged in [
+            b"",
+            &b"SQLite format 3\0"[..],
+            &[0; 19],
+            &[0; 5000],
+            &REAL[..REAL.len() / 2],
+        ] {
+            assert_eq!(sqlite(damaged), (Vec::new(), Some(DAMAGED)));
+        }
         for at in (0..REAL.len()).step_by(97) {
             let mut bytes = REAL.to_vec();
             bytes[at] ^= 0x55;
@@ -215,7 +234,7 @@ mod tests {
         }
     }
 
-    fn made(statements: &str) -> Result<Vec<Package>, &'static str> {
+    fn made(statements: &str) -> Listed {
         let mut connection = Connection::open_in_memory().unwrap();
         connection.execute_batch(statements).unwrap();
         sqlite(&connection.serialize(rusqlite::MAIN_DB).unwrap())
@@ -225,7 +244,7 @@ mod tests {
     fn only_a_plain_table_is_read() {
         assert_eq!(
             made("CREATE TABLE 'Packages' (hnum INTEGER PRIMARY KEY, blob BLOB NOT NULL)"),
-            Ok(Vec::new())
+            (Vec::new(), None)
         );
         for other in [
             "CREATE TABLE other (blob BLOB)",
@@ -234,12 +253,48 @@ mod tests {
             "CREATE TABLE Packages (a BLOB, blob BLOB AS(zeroblob(1000000000)) STORED)",
             "CREATE TABLE Packages (blob); INSERT INTO Packages VALUES (5)",
         ] {
-            assert_eq!(made(other), Err(DAMAGED), "{other}");
+            assert_eq!(made(other), (Vec::new(), Some(DAMAGED)), "{other}");
         }
-        // Headers that say what is not there.
-        let damaged = "CREATE TABLE Packages (hnum INTEGER, blob BLOB);
-            INSERT INTO Packages VALUES (1, x''), (2, x'00000001'), (3, x'ffffffffffffffff'),
-            (4, x'0000000100000004000003e800000006ffffffff0000000161626300')";
-        assert_eq!(made(damaged), Ok(Vec::new()));
+    }
+
+    /// A header with the texts of some tags.
+    fn header_of(texts: &[(u32, &str)]) -> String {
+        let (mut entries, mut store) = (String::new(), String::new());
+        for (tag, text) in texts {
+            let _ = write!(entries, "{tag:08x}{STRING:08x}{:08x}{:08x}", store.len() / 2, 1);
+            for byte in text.bytes().chain([0]) {
+                let _ = write!(store, "{byte:02x}");
+            }
+        }
+        format!("{:08x}{:08x}{entries}{store}", texts.len(), store.len() / 2)
+    }
+
+    /// Keys are no packages; of what cannot be read it is said that there is more.
+    #[test]
+    fn headers_that_are_of_no_package() {
+        let table = |headers: &[&str]| {
+            let rows = headers.iter().map(|header| format!("(x'{header}')"));
+            let rows = rows.collect::<Vec<_>>().join(", ");
+            let (packages, unread) = made(&format!(
+                "CREATE TABLE Packages (blob BLOB); INSERT INTO Packages VALUES {rows}"
+            ));
+            let names: Vec<String> = packages.into_iter().map(|package| package.name).collect();
+            (names.join(" "), unread)
+        };
+        let [name, version, release] = [tag::NAME, tag::VERSION, tag::RELEASE];
+        let good = header_of(&[(name, "good"), (version, "1"), (release, "2")]);
+        let key = header_of(&[(name, "gpg-pubkey"), (version, "1"), (release, "2")]);
+        assert_eq!(table(&[&good, &key]), ("good".to_owned(), None));
+        for damaged in [
+            "",
+            "00000001",
+            "ffffffffffffffff",
+            "0000000100000004000003e800000006ffffffff0000000161626300",
+            &header_of(&[(name, "bad"), (version, "1")]),
+            &header_of(&[(name, "b\u{1b}d"), (version, "1"), (release, "2")]),
+        ] {
+            let expected = ("good".to_owned(), Some(DAMAGED_HEADER));
+            assert_eq!(table(&[damaged, &good]), expected, "{damaged}");
+        }
     }
 }

@@ -1,9 +1,12 @@
 //! Files of databases, wherever they are and whatever is in them.
 
+use std::collections::HashSet;
 use std::fs::File;
-use std::io::{self, BufReader, Read as _, Seek as _};
-use std::path::Path;
+use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 
+use super::zip::Source;
 use super::{Search, osv, tracker, zip};
 use crate::error::Error;
 
@@ -17,60 +20,96 @@ const DEEPEST: usize = 8;
 const BEGINNING: u64 = 4096;
 
 /// Takes what a file, or all files below a directory, say of the packages that are looked for.
-pub(super) fn read(path: &Path, search: &mut Search<'_>) -> Result<(), Error> {
-    let failed = |source| failure(path, &source);
-    if !path.metadata().map_err(failed)?.is_dir() {
-        return file(path, search);
+pub(super) fn read(path: &Path, searches: &mut [Search<'_>]) -> Result<(), Error> {
+    if !path.metadata().map_err(|source| failure(path, &source))?.is_dir() {
+        return file(path, searches);
     }
-    let mut count = 0;
-    directory(path, DEEPEST, search, &mut count)?;
-    if count == 0 {
-        let why = "there is no file in it whose name ends with .json or .zip";
-        return Err(failure(path, &io::Error::new(io::ErrorKind::NotFound, why)));
+    let mut walk = Walk {
+        searches,
+        count: 0,
+        seen: HashSet::new(),
+    };
+    walk.directory(path, DEEPEST)?;
+    if walk.count == 0 {
+        return Err(failure(
+            path,
+            &"there is no file in it whose name ends with .json or .zip",
+        ));
     }
     Ok(())
 }
 
-fn directory(path: &Path, depth: usize, search: &mut Search<'_>, count: &mut u64) -> Result<(), Error> {
-    let failed = |source| failure(path, &source);
-    let mut entries = Vec::new();
-    for entry in path.read_dir().map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        entries.push((entry.path(), entry.file_type().map_err(failed)?));
-    }
-    // The order of a directory is none.
-    entries.sort_by(|a, b| a.0.cmp(&b.0));
-    for (path, kind) in entries {
-        let is_database = path.extension().is_some_and(|end| end == "json" || end == "zip");
-        if kind.is_dir() && depth > 0 {
-            directory(&path, depth - 1, search, count)?;
-        } else if is_database && !kind.is_dir() {
-            *count += 1;
-            file(&path, search)?;
+/// Looks for files below a directory. What links lead to counts, too.
+struct Walk<'s, 'p> {
+    searches: &'s mut [Search<'p>],
+    /// Files so far.
+    count: u64,
+    /// Directories so far, by device and number: a link may lead back.
+    seen: HashSet<(u64, u64)>,
+}
+
+impl Walk<'_, '_> {
+    fn directory(&mut self, path: &Path, depth: usize) -> Result<(), Error> {
+        let failed = |source| failure(path, &source);
+        let state = path.metadata().map_err(failed)?;
+        if !self.seen.insert((state.dev(), state.ino())) {
+            return Ok(());
         }
+        let Some(depth) = depth.checked_sub(1) else {
+            return Err(failure(
+                path,
+                &format!("it is more than {DEEPEST} directories below the one that was named: name it itself"),
+            ));
+        };
+        let entries = path.read_dir().map_err(failed)?;
+        let paths: io::Result<Vec<PathBuf>> = entries.map(|entry| Ok(entry?.path())).collect();
+        let mut paths = paths.map_err(failed)?;
+        // The order of a directory is none.
+        paths.sort();
+        for path in paths {
+            let is_database = path.extension().is_some_and(|end| end == "json" || end == "zip");
+            match path.metadata() {
+                Ok(state) if state.is_dir() => self.directory(&path, depth)?,
+                Ok(_) if is_database => {
+                    self.count += 1;
+                    file(&path, self.searches)?;
+                }
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound && !is_database => {}
+                Err(error) => return Err(failure(&path, &error)),
+            }
+        }
+        Ok(())
     }
-    Ok(())
 }
 
-fn file(path: &Path, search: &mut Search<'_>) -> Result<(), Error> {
+fn file(path: &Path, searches: &mut [Search<'_>]) -> Result<(), Error> {
+    let file = File::open(path).map_err(|source| failure(path, &source))?;
+    source(path, &file, searches)
+}
+
+/// Takes what is in a file.
+pub(super) fn source<S: Source + ?Sized>(path: &Path, file: &S, searches: &mut [Search<'_>]) -> Result<(), Error> {
     let failed = |source: io::Error| failure(path, &source);
-    let mut file = File::open(path).map_err(failed)?;
+    let whole = || zip::whole(file).map_err(failed);
     let mut start = Vec::new();
-    file.by_ref().take(BEGINNING).read_to_end(&mut start).map_err(failed)?;
-    file.rewind().map_err(failed)?;
+    whole()?.take(BEGINNING).read_to_end(&mut start).map_err(failed)?;
     if start.starts_with(b"PK") {
-        return archive(path, &file, search);
+        return archive(path, file, searches);
     }
     if is_tracker(&start) {
-        let taken = tracker::take(BufReader::with_capacity(1 << 16, file), search);
+        let taken = tracker::take(whole()?, LARGEST_RECORD, searches);
         return taken.map_err(|error| failure(path, &error));
     }
     let mut record = Vec::new();
-    file.take(LARGEST_RECORD + 1).read_to_end(&mut record).map_err(failed)?;
-    take(&record, search).map_err(failed)
+    whole()?
+        .take(LARGEST_RECORD + 1)
+        .read_to_end(&mut record)
+        .map_err(failed)?;
+    take(&record, searches).map_err(failed)
 }
 
-fn archive(path: &Path, file: &File, search: &mut Search<'_>) -> Result<(), Error> {
+fn archive<S: Source + ?Sized>(path: &Path, file: &S, searches: &mut [Search<'_>]) -> Result<(), Error> {
     let failed = |source: io::Error| failure(path, &source);
     let mut record = Vec::new();
     for entry in zip::entries(file).map_err(failed)? {
@@ -78,7 +117,7 @@ fn archive(path: &Path, file: &File, search: &mut Search<'_>) -> Result<(), Erro
         if entry.name.ends_with(b".json") {
             let taken = entry
                 .read(file, LARGEST_RECORD, &mut record)
-                .and_then(|()| take(&record, search));
+                .and_then(|()| take(&record, searches));
             taken.map_err(|source| {
                 let name = String::from_utf8_lossy(&entry.name);
                 failure(&path.join(&*name), &source)
@@ -88,18 +127,24 @@ fn archive(path: &Path, file: &File, search: &mut Search<'_>) -> Result<(), Erro
     Ok(())
 }
 
-fn take(record: &[u8], search: &mut Search<'_>) -> io::Result<()> {
+fn take(record: &[u8], searches: &mut [Search<'_>]) -> io::Result<()> {
     if record.len() as u64 > LARGEST_RECORD {
         return Err(io::Error::new(
             io::ErrorKind::InvalidData,
             "it is larger than a record of OSV can be",
         ));
     }
-    let no_record = |error: serde_json::Error| {
-        let message = format!("it is no record of OSV: {error}");
+    let no_record = |why: &dyn std::fmt::Display| {
+        let message = format!("it is no record of OSV: {why}");
         io::Error::new(io::ErrorKind::InvalidData, message)
     };
-    osv::take(record, search).map_err(no_record)
+    // Most are not parsed.
+    let text = record.trim_ascii();
+    if !(text.starts_with(b"{") && text.ends_with(b"}")) {
+        return Err(no_record(&"it is no object, or is cut off"));
+    }
+    let mut searches = searches.iter_mut();
+    searches.try_for_each(|search| osv::take(record, search).map_err(|error| no_record(&error)))
 }
 
 /// Whether that is how Debian's tracker begins: with an object in an object. A record of OSV begins with a text or a list.
@@ -127,6 +172,60 @@ fn failure(path: &Path, why: &dyn std::fmt::Display) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::packages::{Ecosystem, Packages, package};
+    use crate::vulnerabilities::Vulnerabilities;
+
+    /// Whether a record was looked at.
+    fn is_covered(database: &Path) -> Result<bool, String> {
+        let package = package(Ecosystem::Npm, "a".to_owned(), "1.0.0".to_owned());
+        let packages = Packages {
+            packages: vec![package],
+            ..Packages::default()
+        };
+        let found = Vulnerabilities::of(&packages, &[database.to_owned()]);
+        found
+            .map(|found| found.uncovered.is_empty())
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn directories_and_what_links_lead_to() {
+        let record = r#"{"id": "X", "affected": [{"package": {"ecosystem": "npm", "name": "b"}}]}"#;
+        let home = tempfile::tempdir().unwrap();
+        let at = |name: &str| home.path().join(name);
+        std::fs::create_dir_all(at("elsewhere")).unwrap();
+        std::fs::write(at("elsewhere/a.json"), record).unwrap();
+        std::fs::create_dir_all(at("linked/db")).unwrap();
+        std::os::unix::fs::symlink("../../elsewhere", at("linked/db/npm")).unwrap();
+        std::os::unix::fs::symlink("..", at("linked/db/back")).unwrap();
+        std::os::unix::fs::symlink("nowhere", at("linked/db/old")).unwrap();
+        assert_eq!(is_covered(&at("linked")), Ok(true));
+        std::os::unix::fs::symlink("nowhere", at("linked/db/old.json")).unwrap();
+        let error = is_covered(&at("linked")).unwrap_err();
+        assert!(error.contains("old.json: No such file"), "{error}");
+        let deep = format!("deep{}", "/d".repeat(DEEPEST));
+        std::fs::create_dir_all(at(&deep)).unwrap();
+        std::fs::write(at(&deep).join("a.json"), record).unwrap();
+        let error = is_covered(&at("deep")).unwrap_err();
+        assert!(error.contains("more than 8 directories below"), "{error}");
+        assert_eq!(is_covered(&at("deep/d")), Ok(true));
+    }
+
+    #[test]
+    fn what_is_cut_off_is_none() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("a.json");
+        let record = r#"{"id": "X", "affected": [{"package": {"ecosystem": "npm", "name": "b"}}]}"#;
+        for (text, expected) in [
+            (record, true),
+            (&record[..record.len() - 1], false),
+            ("", false),
+            ("[]", false),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            assert_eq!(is_covered(&path).is_ok(), expected, "{text}");
+        }
+    }
 
     #[test]
     fn what_begins_how() {

@@ -12,8 +12,9 @@ mod tracker;
 mod wanted;
 mod zip;
 
-use std::collections::{BTreeSet, HashMap};
-use std::path::PathBuf;
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 pub use severity::{Rating, Severity};
 
@@ -50,9 +51,9 @@ impl Vulnerability {
 pub struct Vulnerabilities {
     /// The most severe first.
     pub found: Vec<Vulnerability>,
-    /// Packages of which it cannot be told whether they have a vulnerability, and its name: a version is none by the rules of
-    /// the ecosystem, or the database has not made up its mind.
-    pub undecided: Vec<(usize, String)>,
+    /// Those of which it cannot be told whether the package has them: a version is none by the rules of the ecosystem, or the
+    /// database has not made up its mind. The most severe first.
+    pub undecided: Vec<Vulnerability>,
     /// Kinds of packages that the image has and of which the database has no record at all, as OSV names them.
     pub uncovered: Vec<String>,
 }
@@ -61,11 +62,31 @@ impl Vulnerabilities {
     /// Looks for packages in databases: files, or directories with all files below that have a name that ends with `.json` or
     /// `.zip`.
     pub fn of(packages: &Packages, paths: &[PathBuf]) -> Result<Self, Error> {
+        Ok(Self::of_each(&[packages], paths)?.remove(0))
+    }
+
+    /// Looks for the packages of several images, in this order, and reads the databases once.
+    pub fn of_each(images: &[&Packages], paths: &[PathBuf]) -> Result<Vec<Self>, Error> {
+        let mut searches: Vec<Search<'_>> = images.iter().map(|packages| Search::new(packages)).collect();
+        for path in paths {
+            database::read(path, &mut searches)?;
+            searches.iter().try_for_each(|search| search.is_all(path))?;
+        }
+        Ok(searches.into_iter().map(Search::end).collect())
+    }
+
+    /// Looks for packages in what a database has in one file.
+    pub(crate) fn in_file(packages: &Packages, content: &[u8]) -> Result<Self, Error> {
         let mut search = Search::new(packages);
-        paths.iter().try_for_each(|path| database::read(path, &mut search))?;
+        let path = Path::new("memory");
+        database::source(path, content, std::slice::from_mut(&mut search))?;
+        search.is_all(path)?;
         Ok(search.end())
     }
 }
+
+/// With more in one image it is no list that is any good: an image can name the same package as often as it likes.
+const MOST: usize = 500_000;
 
 /// What a record says of a package.
 #[derive(Debug, Default)]
@@ -73,18 +94,22 @@ struct Hit {
     /// All names of the vulnerability.
     names: Vec<String>,
     /// What it brings together, if it is an advisory for several.
-    covers: Vec<String>,
+    covers: Rc<[String]>,
     summary: String,
     severity: Severity,
     fixed: Option<String>,
 }
 
+/// By package.
+type Hits = HashMap<usize, Vec<Hit>>;
+
 /// What was found so far.
 struct Search<'p> {
     wanted: Wanted<'p>,
-    /// By package.
-    hits: HashMap<usize, Vec<Hit>>,
-    undecided: BTreeSet<(usize, String)>,
+    hits: Hits,
+    undecided: Hits,
+    /// How many more are kept; `None` if there were more.
+    room: Option<usize>,
 }
 
 impl<'p> Search<'p> {
@@ -92,35 +117,69 @@ impl<'p> Search<'p> {
         Self {
             wanted: Wanted::new(packages),
             hits: HashMap::new(),
-            undecided: BTreeSet::new(),
+            undecided: HashMap::new(),
+            room: Some(MOST),
         }
     }
 
-    fn hit(&mut self, package: usize, hit: Hit) {
-        self.hits.entry(package).or_default().push(hit);
+    /// Takes what was found of a package, or may be so.
+    fn hit(&mut self, package: usize, hit: Hit, is_decided: bool) {
+        self.room = self.room.and_then(|room| room.checked_sub(hit.names.len()));
+        if self.room.is_some() {
+            let hits = if is_decided {
+                &mut self.hits
+            } else {
+                &mut self.undecided
+            };
+            hits.entry(package).or_default().push(hit);
+        }
+    }
+
+    /// Fails if there was more in a database than is kept.
+    fn is_all(&self, path: &Path) -> Result<(), Error> {
+        let why = || format!("it names more than {MOST} vulnerabilities of the image's packages");
+        self.room.map(|_| ()).ok_or_else(|| Error::Database {
+            path: path.to_owned(),
+            why: why(),
+        })
     }
 
     fn end(self) -> Vulnerabilities {
-        let mut found: Vec<Vulnerability> = Vec::new();
-        for (package, hits) in self.hits {
-            found.extend(merged(hits).into_iter().map(|hit| vulnerability(package, hit)));
-        }
-        found.sort_by(|a, b| {
-            let severity = b.severity.cmp(&a.severity);
-            severity.then_with(|| (a.package, &a.id).cmp(&(b.package, &b.id)))
-        });
+        let found = listed(self.hits);
+        let mut undecided = listed(self.undecided);
+        // Another record may have decided it.
+        let names = |one: &Vulnerability| -> Vec<(usize, String)> {
+            let names = std::iter::once(&one.id).chain(&one.aliases);
+            names.map(|name| (one.package, name.clone())).collect()
+        };
+        let decided: HashSet<_> = found.iter().flat_map(names).collect();
+        undecided.retain(|one| names(one).iter().all(|name| !decided.contains(name)));
         Vulnerabilities {
             found,
-            undecided: self.undecided.into_iter().collect(),
+            undecided,
             uncovered: self.wanted.uncovered(),
         }
     }
+}
+
+/// The most severe first.
+fn listed(hits: Hits) -> Vec<Vulnerability> {
+    let mut found: Vec<Vulnerability> = Vec::new();
+    for (package, hits) in hits {
+        found.extend(merged(hits).into_iter().map(|hit| vulnerability(package, hit)));
+    }
+    found.sort_by(|a, b| {
+        let severity = b.severity.cmp(&a.severity);
+        severity.then_with(|| (a.package, &a.id).cmp(&(b.package, &b.id)))
+    });
+    found
 }
 
 /// Records that name the same vulnerability as one; without advisories that bring together what others name.
 fn merged(hits: Vec<Hit>) -> Vec<Hit> {
     let mut groups: Vec<Option<Hit>> = Vec::new();
     let mut of_name: HashMap<String, usize> = HashMap::new();
+    let mut is_advisory = Vec::new();
     for mut hit in hits {
         let mut known: Vec<usize> = hit.names.iter().filter_map(|name| of_name.get(name).copied()).collect();
         known.sort_unstable();
@@ -129,16 +188,21 @@ fn merged(hits: Vec<Hit>) -> Vec<Hit> {
             hit.join(other);
         }
         of_name.extend(hit.names.iter().map(|name| (name.clone(), groups.len())));
+        is_advisory.push(!hit.covers.is_empty());
         groups.push(Some(hit));
     }
-    let is_needless = |hit: &Hit| !hit.covers.is_empty() && hit.covers.iter().all(|name| of_name.contains_key(name));
+    // Another advisory that has the name tells no more of it.
+    let is_told = |name: &String| of_name.get(name).is_some_and(|group| !is_advisory[*group]);
+    let is_needless = |hit: &Hit| !hit.covers.is_empty() && hit.covers.iter().all(is_told);
     groups.into_iter().flatten().filter(|hit| !is_needless(hit)).collect()
 }
 
 impl Hit {
     fn join(&mut self, other: Self) {
         self.names.extend(other.names);
-        self.covers.clear();
+        if self.covers != other.covers {
+            self.covers = Rc::default();
+        }
         if self.summary.is_empty() {
             self.summary = other.summary;
         }
@@ -165,15 +229,119 @@ fn vulnerability(package: usize, hit: Hit) -> Vulnerability {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::packages::{Distribution, Ecosystem, package};
 
     fn hit(names: &[&str], covers: &[&str], fixed: Option<&str>) -> Hit {
         let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         Hit {
             names: list(names),
-            covers: list(covers),
+            covers: list(covers).into(),
             fixed: fixed.map(str::to_owned),
             ..Hit::default()
         }
+    }
+
+    /// What nothing but advisories names must not vanish with them.
+    #[test]
+    fn advisories_alone_are_found() {
+        let both = &["CVE-1", "CVE-2"];
+        for (hits, expected) in [
+            (vec![hit(&["USN-1", "CVE-1", "CVE-2"], both, None)], 1),
+            (
+                vec![
+                    hit(&["A-1"], &["B-1", "C-1"], None),
+                    hit(&["B-1"], &["A-1", "C-1"], None),
+                    hit(&["C-1"], &["A-1", "B-1"], None),
+                ],
+                3,
+            ),
+            // The same record twice, and what it brings together.
+            (
+                vec![
+                    hit(&["USN-1"], both, None),
+                    hit(&["CVE-1"], &[], None),
+                    hit(&["CVE-2"], &[], None),
+                    hit(&["USN-1"], both, None),
+                ],
+                2,
+            ),
+        ] {
+            let shown = format!("{hits:?}");
+            assert_eq!(merged(hits).len(), expected, "{shown}");
+        }
+    }
+
+    /// Several images at once are told what each would be told alone.
+    #[test]
+    fn each_of_several_images() {
+        let image = |ecosystem, name: &str, release: &str| {
+            let package = package(ecosystem, name.to_owned(), "1.0.0".to_owned());
+            Packages {
+                packages: vec![package],
+                distribution: Some(Distribution {
+                    id: "debian".to_owned(),
+                    version: Some(release.to_owned()),
+                    codename: None,
+                }),
+                ..Packages::default()
+            }
+        };
+        let images = [
+            image(Ecosystem::Deb, "bash", "12"),
+            image(Ecosystem::Npm, "lodash", "12"),
+            image(Ecosystem::Deb, "bash", "13"),
+            image(Ecosystem::Deb, "other", "12"),
+        ];
+        let home = tempfile::tempdir().unwrap();
+        let paths = ["tracker.json", "osv.json"].map(|name| home.path().join(name));
+        let tracker = r#"{"bash": {"CVE-1": {"releases": {"bookworm": {"status": "open"}}}}}"#;
+        std::fs::write(&paths[0], tracker).unwrap();
+        let record =
+            r#"{"id": "X", "affected": [{"package": {"ecosystem": "npm", "name": "lodash"}, "versions": ["1.0.0"]}]}"#;
+        std::fs::write(&paths[1], record).unwrap();
+        let together = Vulnerabilities::of_each(&images.each_ref(), &paths).unwrap();
+        let alone = images
+            .each_ref()
+            .map(|image| Vulnerabilities::of(image, &paths).unwrap());
+        assert_eq!(together, alone);
+        let shown = together.iter().map(|one| (one.found.len(), one.uncovered.join(" ")));
+        let expected = [(1, ""), (1, ""), (0, "Debian:13"), (0, "")];
+        assert_eq!(
+            shown.collect::<Vec<_>>(),
+            expected.map(|(count, rest)| (count, rest.to_owned()))
+        );
+    }
+
+    #[test]
+    fn what_one_record_decides_is_decided() {
+        let packages = Packages::default();
+        let mut search = Search::new(&packages);
+        search.hit(0, hit(&["GHSA-1", "CVE-1"], &[], None), true);
+        search.hit(0, hit(&["PYSEC-1", "CVE-1"], &[], None), false);
+        search.hit(0, hit(&["CVE-2"], &[], None), false);
+        search.hit(1, hit(&["CVE-1"], &[], None), false);
+        let undecided = search.end().undecided.into_iter();
+        let shown: Vec<_> = undecided.map(|one| (one.package, one.id)).collect();
+        assert_eq!(shown, [(0, "CVE-2".to_owned()), (1, "CVE-1".to_owned())]);
+    }
+
+    #[test]
+    fn what_is_kept_has_a_bound() {
+        let packages = Packages::default();
+        let mut search = Search::new(&packages);
+        search.room = Some(3);
+        search.hit(0, hit(&["CVE-1", "GHSA-1"], &[], None), true);
+        search.hit(0, hit(&["CVE-2"], &[], None), false);
+        search.is_all(Path::new("x")).unwrap();
+        search.hit(0, hit(&["CVE-3"], &[], None), true);
+        search.hit(0, hit(&["CVE-4"], &[], None), false);
+        let error = search.is_all(Path::new("x")).unwrap_err().to_string();
+        assert!(
+            error.contains("x: it names more than 500000 vulnerabilities"),
+            "{error}"
+        );
+        let found = search.end();
+        assert_eq!((found.found.len(), found.undecided.len()), (1, 1));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A record of OSV (schema 1.7), and whether a version is affected by it.
 
 use std::cmp::Ordering;
+use std::rc::Rc;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -86,16 +87,19 @@ pub(super) fn take(bytes: &[u8], search: &mut Search<'_>) -> Result<(), serde_js
     if record.withdrawn.is_some() {
         return Ok(());
     }
+    let covers = record.covers();
     for affected in record.affected.iter().flatten() {
         let Some(named) = &affected.package else { continue };
         for number in search.wanted.named(&named.ecosystem, &named.name) {
             let package = search.wanted.package(number);
-            match affected.has(package.ecosystem, version(package)) {
-                Some(true) => search.hit(number, record.hit(affected, package.ecosystem, version(package))),
-                Some(false) => {}
-                None => {
-                    search.undecided.insert((number, record.id.clone()));
-                }
+            let has = affected.has(package.ecosystem, version(package));
+            if has != Some(false) {
+                let covers = Rc::clone(&covers);
+                let hit = Hit {
+                    covers,
+                    ..record.hit(affected, package.ecosystem, version(package))
+                };
+                search.hit(number, hit, has.is_some());
             }
         }
     }
@@ -104,42 +108,46 @@ pub(super) fn take(bytes: &[u8], search: &mut Search<'_>) -> Result<(), serde_js
 
 impl Record {
     fn hit(&self, affected: &Affected, ecosystem: Ecosystem, version: &str) -> Hit {
-        let mut names = vec![self.id.clone()];
-        names.extend(self.aliases.iter().flatten().cloned());
         let upstream = self.upstream.as_deref().unwrap_or_default();
-        // A distribution's record of one vulnerability, or an advisory for several.
-        let covers = match upstream {
-            [one] => {
-                names.push(one.clone());
-                Vec::new()
-            }
-            several => several.to_vec(),
-        };
+        let mut names = vec![self.id.clone()];
+        // What it brings together are names of others.
+        let is_own = |name: &&String| upstream.len() < 2 || !upstream.contains(name);
+        names.extend(self.aliases.iter().flatten().filter(is_own).cloned());
+        if let [one] = upstream {
+            names.push(one.clone());
+        }
         let summary = self.summary.as_deref().unwrap_or_default();
         Hit {
             names,
-            covers,
             summary: summary.chars().take(LONGEST_SUMMARY).collect(),
             severity: self.severity(affected),
             fixed: affected.fixed(ecosystem, version),
+            ..Hit::default()
         }
     }
 
-    /// What is said of the package comes before what is said of all.
+    /// What an advisory for several vulnerabilities brings together. A distribution's record of one is that one.
+    fn covers(&self) -> Rc<[String]> {
+        let upstream = self.upstream.iter().filter(|upstream| upstream.len() > 1);
+        upstream.flatten().cloned().collect()
+    }
+
+    /// A score comes before words, what is said of the package before what is said of all. Words that rate nothing, as
+    /// `not yet assigned`, leave it to others.
     fn severity(&self, affected: &Affected) -> Severity {
-        let scored = |scores: &Option<Vec<Score>>| {
-            let scores = scores.as_deref().unwrap_or_default();
-            let score = |score: &Score| match score.kind.as_str() {
-                "CVSS_V3" => Severity::of_vector(&score.score),
-                "Ubuntu" => Some(Severity::named(&score.score)),
-                _ => None,
-            };
-            scores.iter().filter_map(score).max()
+        let both = [&affected.severity, &self.severity].map(|scores| scores.as_deref().unwrap_or_default());
+        let most = |scores: &[Score], kind: &str, read: &dyn Fn(&str) -> Option<Severity>| {
+            let scores = scores.iter().filter(|score| score.kind == kind);
+            scores.filter_map(|score| read(&score.score)).max()
         };
-        let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(Severity::named);
-        scored(&affected.severity)
-            .or_else(|| scored(&self.severity))
+        let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).and_then(Severity::named);
+        let scored = both
+            .iter()
+            .find_map(|scores| most(scores, "CVSS_V3", &Severity::of_vector));
+        scored
+            .or_else(|| both.iter().find_map(|scores| most(scores, "Ubuntu", &Severity::named)))
             .or_else(|| text(&affected.ecosystem_specific, "urgency"))
+            .or_else(|| text(&affected.ecosystem_specific, "severity"))
             .or_else(|| text(&self.database_specific, "severity"))
             .unwrap_or_default()
     }
@@ -155,23 +163,30 @@ impl Affected {
         }
         let ranges = self.ranges.iter().flatten().filter(|range| range.kind != "GIT");
         let outcomes: Vec<_> = ranges.map(|range| range.has(ecosystem, version)).collect();
+        let has_versions = self.versions.iter().flatten().next().is_some();
         if outcomes.contains(&Some(true)) {
             Some(true)
-        } else if outcomes.contains(&None) {
+        } else if outcomes.contains(&None) || (has_versions && compare(ecosystem, version, version).is_none()) {
             None
         } else {
             Some(false)
         }
     }
 
-    /// The next version that is fixed.
+    /// The next version that is fixed; what comes behind the last that is affected where no more is said. Of what is no
+    /// version any other may be the next.
     fn fixed(&self, ecosystem: Ecosystem, version: &str) -> Option<String> {
         let ranges = self.ranges.iter().flatten().filter(|range| range.kind != "GIT");
-        let fixed = ranges.flat_map(|range| range.events.iter().filter_map(|event| event.fixed.as_ref()));
-        let later = fixed.filter(|fixed| compare(ecosystem, fixed, version) == Some(Ordering::Greater));
-        later
-            .min_by(|a, b| compare(ecosystem, a, b).unwrap_or(Ordering::Equal))
-            .cloned()
+        let events = ranges.flat_map(|range| &range.events);
+        let is_version = compare(ecosystem, version, version).is_some();
+        let next = |said: &dyn Fn(&Event) -> Option<&str>, is_meant: fn(Ordering) -> bool| {
+            let all = events.clone().filter_map(said);
+            let meant = all.filter(|at| !is_version || compare(ecosystem, at, version).is_some_and(is_meant));
+            meant.min_by(|a, b| compare(ecosystem, a, b).unwrap_or(Ordering::Equal))
+        };
+        let fixed = next(&|event| event.fixed.as_deref(), Ordering::is_gt).map(str::to_owned);
+        let behind = || next(&|event| event.last_affected.as_deref(), Ordering::is_ge);
+        fixed.or_else(|| behind().map(|last| format!("> {last}")))
     }
 }
 
@@ -255,6 +270,67 @@ mod tests {
         check(r#"[{"introduced": "0"}, {"limit": "*"}]"#, "9.0.0", Some(true));
         check(r#"[{"introduced": "x"}]"#, "9.0.0", None);
         check("[]", "9.0.0", Some(false));
+    }
+
+    #[test]
+    fn what_is_said_of_how_severe_it_is() {
+        let vector = |vector: &str| format!(r#"[{{"type": "CVSS_V3", "score": "CVSS:3.1/{vector}"}}]"#);
+        let [critical, low] = [
+            "AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H",
+            "AV:N/AC:H/PR:N/UI:R/S:U/C:L/I:N/A:N",
+        ]
+        .map(vector);
+        let ubuntu = r#"[{"type": "Ubuntu", "score": "high"}]"#;
+        for (of_package, of_all, urgency, severity, expected) in [
+            (&*low, &*critical, "high", "HIGH", "Low Some(31)"),
+            (ubuntu, &critical, "low", "LOW", "Critical Some(98)"),
+            (ubuntu, "[]", "low", "LOW", "High None"),
+            ("[]", &critical, "unimportant", "LOW", "Critical Some(98)"),
+            (
+                "[]",
+                r#"[{"type": "CVSS_V4", "score": "x"}]"#,
+                "high**",
+                "LOW",
+                "High None",
+            ),
+            ("[]", "[]", "not yet assigned", "MODERATE", "Medium None"),
+            ("[]", "[]", "end-of-life", "", "Unknown None"),
+            (
+                r#"[{"type": "Ubuntu", "score": "untriaged"}]"#,
+                "[]",
+                "",
+                "LOW",
+                "Low None",
+            ),
+        ] {
+            let record = format!(
+                r#"{{"id": "x", "severity": {of_all}, "database_specific": {{"severity": "{severity}"}},
+                "affected": [{{"severity": {of_package}, "ecosystem_specific": {{"urgency": "{urgency}"}}}}]}}"#
+            );
+            let record: Record = serde_json::from_str(&record).unwrap();
+            let found = record.severity(&record.affected.as_ref().unwrap()[0]);
+            let found = format!("{:?} {:?}", found.rating, found.tenths);
+            assert_eq!(found, expected, "{of_package} {of_all} {urgency} {severity}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_told_is_no_answer() {
+        let has = |affected: &str, version: &str| {
+            let affected: Affected = serde_json::from_str(affected).unwrap();
+            (
+                affected.has(Ecosystem::Npm, version),
+                affected.fixed(Ecosystem::Npm, version),
+            )
+        };
+        let listed = r#"{"versions": ["1.0.0", "odd"]}"#;
+        assert_eq!(has(listed, "odd"), (Some(true), None));
+        assert_eq!(has(listed, "other"), (None, None));
+        assert_eq!(has(listed, "2.0.0"), (Some(false), None));
+        let last = r#"{"ranges": [{"type": "SEMVER", "events": [{"introduced": "0"}, {"last_affected": "1.4.0"}]}]}"#;
+        assert_eq!(has(last, "1.4.0"), (Some(true), Some("> 1.4.0".to_owned())));
+        let range = r#"{"ranges": [{"type": "SEMVER", "events": [{"introduced": "0"}, {"fixed": "1.4.0"}]}]}"#;
+        assert_eq!(has(range, "odd"), (None, Some("1.4.0".to_owned())));
     }
 
     #[test]

@@ -43,16 +43,16 @@ impl Rating {
         }
     }
 
-    /// What a database calls it.
-    pub(super) fn named(text: &str) -> Self {
-        match text.trim_end_matches('*').to_ascii_lowercase().as_str() {
+    /// What a database calls it; `None` of words that rate nothing.
+    fn named(text: &str) -> Option<Self> {
+        Some(match text.trim_end_matches('*').to_ascii_lowercase().as_str() {
             "critical" => Self::Critical,
             "high" | "important" => Self::High,
             "medium" | "moderate" => Self::Medium,
             "low" => Self::Low,
             "negligible" | "unimportant" | "none" => Self::Negligible,
-            _ => Self::Unknown,
-        }
+            _ => return None,
+        })
     }
 
     const fn of_score(tenths: u8) -> Self {
@@ -84,11 +84,8 @@ impl Severity {
         })
     }
 
-    /// By its name alone.
-    pub(super) fn named(text: &str) -> Self {
-        Self {
-            rating: Rating::named(text),
-            tenths: None,
-        }
+    /// By its name alone; `None` of words that rate nothing.
+    pub(super) fn named(text: &str) -> Option<Self> {
+        Rating::named(text).map(|rating| Self { rating, tenths: None })
     }
 }

@@ -4,26 +4,26 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use memchr::memmem::Finder;
 
-use crate::packages::{Ecosystem, Package, Packages};
+use crate::packages::{Distribution, Ecosystem, Package, Packages};
 
 /// Packages by what they are called in OSV.
 pub(super) struct Wanted<'p> {
     packages: &'p [Package],
-    /// By ecosystem and name.
-    by_name: HashMap<(String, String), Vec<usize>>,
+    /// By ecosystem, and then by name.
+    by_name: HashMap<String, HashMap<String, Vec<usize>>>,
     /// All names.
     names: HashSet<String>,
     /// The ecosystems, and whether a record was of it.
     ecosystems: BTreeMap<String, bool>,
-    /// Debian's release, as its tracker calls it: `bookworm`.
-    release: Option<String>,
+    /// Debian's release, if the image is of one.
+    debian: Option<Debian>,
     name: Finder<'static>,
     ecosystem: Finder<'static>,
 }
 
 impl<'p> Wanted<'p> {
     pub(super) fn new(packages: &'p Packages) -> Self {
-        let mut by_name: HashMap<(String, String), Vec<usize>> = HashMap::new();
+        let mut by_name: HashMap<String, HashMap<String, Vec<usize>>> = HashMap::new();
         let mut ecosystems = BTreeMap::new();
         for (number, package) in packages.packages.iter().enumerate() {
             let Some(ecosystem) = ecosystem(package, packages) else {
@@ -33,17 +33,19 @@ impl<'p> Wanted<'p> {
             };
             ecosystems.insert(ecosystem.clone(), false);
             let name = normal(package.ecosystem, source(package)).into_owned();
-            by_name.entry((ecosystem, name)).or_default().push(number);
+            by_name
+                .entry(ecosystem)
+                .or_default()
+                .entry(name)
+                .or_default()
+                .push(number);
         }
-        let distribution = packages.distribution.as_ref();
         Self {
-            names: by_name.keys().map(|(_, name)| name.clone()).collect(),
+            names: by_name.values().flat_map(HashMap::keys).cloned().collect(),
             by_name,
             ecosystems,
             packages: &packages.packages,
-            release: distribution
-                .filter(|distribution| distribution.id == "debian")
-                .and_then(|distribution| distribution.codename.clone()),
+            debian: packages.distribution.as_ref().and_then(Debian::of),
             name: Finder::new(b"\"name\""),
             ecosystem: Finder::new(b"\"ecosystem\""),
         }
@@ -62,26 +64,27 @@ impl<'p> Wanted<'p> {
         };
         // A release of Ubuntu is `Ubuntu:22.04:LTS`, or without the last word.
         let short = ecosystem.strip_suffix(":LTS").unwrap_or(ecosystem);
-        let found = self.by_name.get(&(short.to_owned(), name.into_owned()));
+        let found = self.by_name.get(short).and_then(|names| names.get(&*name));
         found.cloned().unwrap_or_default()
     }
 
-    /// The release of Debian that packages are of, and its packages from a source.
-    pub(super) fn of_debian(&mut self, source: &str) -> Option<(&str, Vec<usize>)> {
-        let release = self.release.as_deref()?;
-        let mut found = Vec::new();
-        for ((ecosystem, name), packages) in &self.by_name {
-            if ecosystem.starts_with("Debian:") && name == source {
-                found.extend_from_slice(packages);
-            }
-        }
-        Some((release, found))
+    /// The release of Debian that packages are of, as its tracker calls it; `None` if they are of none, or nobody knows its
+    /// name.
+    pub(super) fn release(&self) -> Option<&str> {
+        self.debian.as_ref()?.codename.as_deref()
     }
 
-    /// Debian's tracker was read.
+    /// The packages from a source of Debian's.
+    pub(super) fn of_debian(&self, source: &str) -> Vec<usize> {
+        let debian = self.debian.as_ref().map(|debian| &*debian.ecosystem);
+        debian.map(|debian| self.named(debian, source)).unwrap_or_default()
+    }
+
+    /// Debian's tracker knows the release.
     pub(super) fn saw_debian(&mut self) {
-        for (ecosystem, is_seen) in &mut self.ecosystems {
-            *is_seen |= ecosystem.starts_with("Debian:");
+        let debian = self.debian.as_ref();
+        if let Some(is_seen) = debian.and_then(|debian| self.ecosystems.get_mut(&debian.ecosystem)) {
+            *is_seen = true;
         }
     }
 
@@ -105,6 +108,43 @@ impl<'p> Wanted<'p> {
     pub(super) fn uncovered(self) -> Vec<String> {
         let unseen = self.ecosystems.into_iter().filter(|(_, is_seen)| !is_seen);
         unseen.map(|(ecosystem, _)| ecosystem).collect()
+    }
+}
+
+/// A release of Debian.
+struct Debian {
+    /// What OSV calls it: `Debian:12`.
+    ecosystem: String,
+    /// What Debian's tracker calls it: `bookworm`.
+    codename: Option<String>,
+}
+
+impl Debian {
+    /// Releases by number and name, as Debian's package distro-info-data has them.
+    const RELEASES: &'static [(&'static str, &'static str)] = &[
+        ("8", "jessie"),
+        ("9", "stretch"),
+        ("10", "buster"),
+        ("11", "bullseye"),
+        ("12", "bookworm"),
+        ("13", "trixie"),
+        ("14", "forky"),
+        ("15", "duke"),
+    ];
+
+    /// Of a system that says at least one of them: distroless images leave the name out, testing and unstable have no number.
+    fn of(distribution: &Distribution) -> Option<Self> {
+        if distribution.id != "debian" {
+            return None;
+        }
+        let (version, codename) = (distribution.version.as_deref(), distribution.codename.as_deref());
+        let known = |is_it: &dyn Fn(&(&str, &str)) -> bool| Self::RELEASES.iter().copied().find(is_it);
+        let number = version.or_else(|| known(&|(_, name)| Some(*name) == codename).map(|(number, _)| number));
+        let name = codename.or_else(|| known(&|(number, _)| Some(*number) == version).map(|(_, name)| name));
+        Some(Self {
+            ecosystem: format!("Debian:{}", number.or(name)?),
+            codename: name.map(str::to_owned),
+        })
     }
 }
 
@@ -141,11 +181,14 @@ fn normal(ecosystem: Ecosystem, name: &str) -> std::borrow::Cow<'_, str> {
 
 /// What to call packages of an ecosystem that OSV has no name for.
 fn without_name(package: &Package, packages: &Packages) -> String {
-    let distribution = packages.distribution.as_ref();
-    let id = distribution.map_or("a distribution that does not say its name", |distribution| {
-        &distribution.id
-    });
-    format!("{} of {id}", package.ecosystem.name())
+    let kind = package.ecosystem.name();
+    match &packages.distribution {
+        None => format!("{kind} of a distribution that does not say its name"),
+        Some(Distribution { id, .. }) if matches!(id.as_str(), "debian" | "ubuntu" | "alpine") => {
+            format!("{kind} of {id} (os-release does not say which release)")
+        }
+        Some(Distribution { id, .. }) => format!("{kind} of {id}"),
+    }
 }
 
 /// What OSV calls the ecosystem of a package; `None` if it has none, or nobody knows of which release the package is.
@@ -154,7 +197,7 @@ fn ecosystem(package: &Package, packages: &Packages) -> Option<String> {
         let distribution = packages.distribution.as_ref()?;
         let version = distribution.version.as_deref();
         match (distribution.id.as_str(), package.ecosystem) {
-            ("debian", Ecosystem::Deb) => Some(format!("Debian:{}", version?)),
+            ("debian", Ecosystem::Deb) => Debian::of(distribution).map(|debian| debian.ecosystem),
             ("ubuntu", Ecosystem::Deb) => Some(format!("Ubuntu:{}", version?)),
             ("alpine", Ecosystem::Apk) => {
                 let mut numbers = version?.split('.');
@@ -190,6 +233,30 @@ mod tests {
         ] {
             assert_eq!(normal(Ecosystem::Pypi, name), expected);
             assert_eq!(normal(Ecosystem::Npm, name), name);
+        }
+    }
+
+    #[test]
+    fn releases_of_debian() {
+        for (version, codename, expected) in [
+            (Some("12"), Some("bookworm"), Some(("Debian:12", Some("bookworm")))),
+            // Distroless.
+            (Some("12"), None, Some(("Debian:12", Some("bookworm")))),
+            // Testing and unstable.
+            (None, Some("forky"), Some(("Debian:14", Some("forky")))),
+            (None, Some("later"), Some(("Debian:later", Some("later")))),
+            (Some("99"), None, Some(("Debian:99", None))),
+            (None, None, None),
+        ] {
+            let found = Debian::of(&Distribution {
+                id: "debian".to_owned(),
+                version: version.map(str::to_owned),
+                codename: codename.map(str::to_owned),
+            });
+            let found = found
+                .as_ref()
+                .map(|debian| (&*debian.ecosystem, debian.codename.as_deref()));
+            assert_eq!(found, expected, "{version:?} {codename:?}");
         }
     }
 

@@ -3,7 +3,7 @@
 use kiln_layer::tar::{Entry, Kind, Writer};
 use kiln_properties::{
     dockerfile, edited, elf, fixed, flags, globs, ignore, image, include, json_form, layer_index, layer_tar,
-    ld_so_cache, linted, reference, rpm, tar, words,
+    ld_so_cache, linted, reference, rpm, tar, vulnerabilities, words,
 };
 use proptest::prelude::*;
 
@@ -123,7 +123,7 @@ proptest! {
     #[test]
     fn any_bytes_for_everything(text in prop::collection::vec(any::<u8>(), 0..300)) {
         for function in [
-            dockerfile, include, words, ignore, globs, flags, json_form, image, reference, tar, elf, ld_so_cache, layer_index, layer_tar, rpm,
+            dockerfile, include, words, ignore, globs, flags, json_form, image, reference, tar, elf, ld_so_cache, layer_index, layer_tar, rpm, vulnerabilities,
         ] {
             function(&text);
         }
@@ -191,9 +191,29 @@ proptest! {
     }
 
     #[test]
+    fn damaged_databases_of_vulnerabilities(text in damaged(vulnerability_databases())) {
+        vulnerabilities(&text);
+    }
+
+    #[test]
     fn damaged_caches_of_libraries(text in damaged(vec![libraries()])) {
         ld_so_cache(&text);
     }
+}
+
+/// A record of OSV, Debian's tracker, and an archive that Python's zipfile wrote.
+fn vulnerability_databases() -> Vec<Vec<u8>> {
+    let record = br#"{"id": "GHSA-1", "aliases": ["CVE-1"], "summary": "x",
+        "severity": [{"type": "CVSS_V3", "score": "CVSS:3.1/AV:N/AC:H/PR:N/UI:N/S:U/C:N/I:H/A:H"}],
+        "affected": [{"package": {"ecosystem": "npm", "name": "lodash"},
+        "ranges": [{"type": "SEMVER", "events": [{"introduced": "3.7.0"}, {"fixed": "4.17.19"}]}]}]}"#;
+    let tracker = br#"{"bash": {"CVE-1": {"description": "x", "releases": {"bookworm": {"status": "resolved",
+        "fixed_version": "5.3", "urgency": "high**"}}}, "CVE-2": {"releases": {"bookworm": {"status": "undetermined"}}}}}"#;
+    let archive = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../inspect/src/vulnerabilities/testdata/two.zip"
+    );
+    vec![record.to_vec(), tracker.to_vec(), std::fs::read(archive).unwrap()]
 }
 
 /// What rpm wrote.

@@ -104,9 +104,11 @@ impl Summary {
             looked
                 .map(|looked| {
                     let around = Around {
+                        name: None,
                         engine,
                         interrupt,
                         most: MOST_UNKNOWN,
+                        dive: None,
                         databases: None,
                         before: before_size,
                     };
