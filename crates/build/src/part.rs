@@ -139,11 +139,11 @@ impl Reading<'_> {
             let piece = self.piece(number)?;
             if let Some((_, unpacked)) = &piece.own {
                 depends |= unpacked.depends_on_lower(self.wanted);
-                // Lower layers have what is linked to; it is looked for before anybody asks.
-                unpacked
-                    .missing_links
-                    .iter()
-                    .for_each(|(_, target)| self.wanted.add(target));
+                // Lower layers have what is linked to. Those above may have it, too, and were unpacked without it.
+                let targets = unpacked.missing_links.iter().map(|(_, target)| target);
+                if targets.fold(false, |is_more, target| self.wanted.add(target) || is_more) {
+                    return Ok(Outcome::MoreIsWanted);
+                }
             }
             pieces.push(piece);
             match self.look(&pieces, number == 0)? {
@@ -156,16 +156,23 @@ impl Reading<'_> {
                 }
             }
         }
-        let completed = self.complete(&pieces);
+        match self.complete(&pieces) {
+            Ok(None) => {}
+            Ok(Some(path)) => {
+                self.wanted.add(&path);
+                return Ok(Outcome::MoreIsWanted);
+            }
+            Err(_) if !self.wanted.is_all() => {
+                *self.wanted = Wanted::all();
+                return Ok(Outcome::MoreIsWanted);
+            }
+            Err(error) => return Err(error),
+        }
         // Each layer of a mount costs, and of some number there is none.
         if !self.wanted.is_all() {
             pieces.retain(|piece| piece.own.is_none() || !is_empty(&piece.path));
         }
-        if completed.is_err() && !self.wanted.is_all() {
-            *self.wanted = Wanted::all();
-            return Ok(Outcome::MoreIsWanted);
-        }
-        completed.map(|()| Outcome::Read(pieces))
+        Ok(Outcome::Read(pieces))
     }
 
     fn piece(&self, number: usize) -> StepResult<Piece> {
@@ -202,8 +209,9 @@ impl Reading<'_> {
         Ok(Look::Settled)
     }
 
-    /// Gives layers what they take from those below them.
-    fn complete(&self, pieces: &[Piece]) -> StepResult<()> {
+    /// Gives layers what they take from those below them, all of which are there; or tells what is wanted besides, since it
+    /// is what that leads to.
+    fn complete(&self, pieces: &[Piece]) -> StepResult<Option<PathBuf>> {
         let lowest_first = pieces.iter().enumerate().rev();
         for (at, piece) in lowest_first {
             let Some((_, unpacked)) = piece.own.as_ref().filter(|(_, unpacked)| unpacked.is_incomplete()) else {
@@ -213,14 +221,26 @@ impl Reading<'_> {
             if below.is_empty() && unpacked.missing_links.is_empty() {
                 continue;
             }
+            for (path, follow) in unpacked.taken_from_lower(self.wanted) {
+                if let Look::Elsewhere(path) = kiln_layer::look(&below, true, path, follow, self.wanted)? {
+                    return Ok(Some(path));
+                }
+            }
             let empty = self.store.new_layer()?;
             let below = tree(below, empty.fs())?;
             kiln_layer::complete(&piece.path, below.as_fd(), unpacked)?;
         }
-        Ok(())
+        // Names are hard links only now, maybe to symbolic ones.
+        Ok(match self.look(pieces, true)? {
+            Look::Elsewhere(path) => Some(path),
+            Look::Settled | Look::Open | Look::OpenDirectory => None,
+        })
     }
 }
 
 fn is_empty(directory: &Path) -> bool {
     std::fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_none())
 }
+
+#[cfg(test)]
+mod tests;

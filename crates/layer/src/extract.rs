@@ -63,8 +63,8 @@ pub(crate) struct Extractor<'a> {
     pub(crate) wanted: Option<Wanted>,
     /// See [`Unpacked::strayed`](crate::Unpacked::strayed).
     pub(crate) strayed: bool,
-    /// The symbolic links that were left out, by digests of their paths: one that is taken for another costs time alone.
-    passed_links: HashSet<u64>,
+    /// The links so far, where not all is wanted, by digests of their paths: one that is taken for another costs time alone.
+    links: HashSet<u64>,
     /// Where in the root the archive's own root is; clean.
     base: Vec<u8>,
     pub(crate) cursor: Cursor<'a>,
@@ -95,7 +95,7 @@ impl<'a> Extractor<'a> {
             devices: true,
             wanted: None,
             strayed: false,
-            passed_links: HashSet::new(),
+            links: HashSet::new(),
             base,
             cursor: Cursor::new(root)?,
             targets: Cursor::new(root)?,
@@ -127,6 +127,9 @@ impl<'a> Extractor<'a> {
         let Some(path) = clean(&entry.path) else {
             return Err(Error::refused(&entry.path, "its name leads out of the archive's root"));
         };
+        if self.wanted.is_some() {
+            self.note(&path, entry.kind);
+        }
         if self.style == Style::Layer {
             match whiteout(&path).map_err(|what| Error::refused(&path, what))? {
                 Whiteout::No => {}
@@ -151,9 +154,6 @@ impl<'a> Extractor<'a> {
             return self.top(&entry);
         }
         if self.leaves_out(&path) {
-            if entry.kind == Kind::Symlink {
-                self.passed_links.insert(hash(&path));
-            }
             return self.pass_by(&path);
         }
         let path = join(&self.base, &path);
@@ -179,11 +179,22 @@ impl<'a> Extractor<'a> {
         self.wanted.as_ref().is_some_and(|wanted| !wanted.takes(path))
     }
 
+    /// Notes whether an entry goes where its name does not say. A hard link may be one to a symbolic one.
+    fn note(&mut self, path: &[u8], kind: Kind) {
+        let mut above = split(path).0;
+        while !above.is_empty() && !self.strayed && !self.links.is_empty() {
+            self.strayed = self.links.contains(&hash(above));
+            above = split(above).0;
+        }
+        if matches!(kind, Kind::Symlink | Kind::Link) {
+            self.links.insert(hash(path));
+        }
+    }
+
     /// Leaves something out. The wanted directories above are there because of it.
     fn pass_by(&mut self, path: &[u8]) -> Result<(), Error> {
         let mut above = split(path).0;
         while self.leaves_out(above) {
-            self.strayed |= self.passed_links.contains(&hash(above));
             above = split(above).0;
         }
         self.enter(above).map(drop).map_err(|errno| parent_error(path, errno))

@@ -65,8 +65,8 @@ pub struct Unpacked {
     pub missing_links: Vec<(PathBuf, PathBuf)>,
     /// Device nodes that could not be made, because this user namespace has none, and are left out.
     pub skipped_devices: Vec<PathBuf>,
-    /// Whether something that was left out lies behind a symbolic link that was left out too: it may be what was wanted, by
-    /// another name.
+    /// Whether an entry lies behind a link of this very layer, where not all was wanted: it may be what was, by another name,
+    /// or make that another file.
     pub strayed: bool,
 }
 
@@ -78,8 +78,16 @@ impl Unpacked {
 
     /// Whether lower layers say something of what is wanted of this one.
     pub fn depends_on_lower(&self, wanted: &Wanted) -> bool {
-        let mut directories = self.implicit_dirs.iter();
-        !self.missing_links.is_empty() || directories.any(|path| wanted.covers(bytes_of(path)))
+        self.taken_from_lower(wanted).next().is_some()
+    }
+
+    /// The paths that [`complete`] looks up in the layers below for what is wanted of this one; and whether a link that one is
+    /// stands for what it leads to.
+    pub fn taken_from_lower(&self, wanted: &Wanted) -> impl Iterator<Item = (&Path, bool)> {
+        let directories = self.implicit_dirs.iter().map(|path| (&**path, true));
+        let directories = directories.filter(|(path, _)| wanted.covers(bytes_of(path)));
+        let targets = self.missing_links.iter().map(|(_, target)| (&**target, false));
+        targets.chain(directories)
     }
 }
 

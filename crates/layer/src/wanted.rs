@@ -24,12 +24,14 @@ impl Wanted {
         self.covers(b"")
     }
 
-    /// Adds a path, as seen from the root.
-    pub fn add(&mut self, path: &Path) {
+    /// Adds a path, as seen from the root; whether more is wanted now.
+    pub fn add(&mut self, path: &Path) -> bool {
         let path = clean_in_root(path);
-        if !self.covers(&path) {
+        let is_more = !self.covers(&path);
+        if is_more {
             self.paths.push(path);
         }
+        is_more
     }
 
     /// How many paths were added.
@@ -65,8 +67,8 @@ mod tests {
     #[test]
     fn what_is_wanted() {
         let mut wanted = Wanted::default();
-        for path in ["/a/b", "c", "/a/./b/x"] {
-            wanted.add(Path::new(path));
+        for (path, is_more) in [("/a/b", true), ("c", true), ("/a/./b/x", false)] {
+            assert_eq!(wanted.add(Path::new(path)), is_more, "{path}");
         }
         assert_eq!(wanted.count(), 2);
         for (path, takes, covers) in [

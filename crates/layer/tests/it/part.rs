@@ -69,9 +69,22 @@ fn what_is_not_wanted_is_left_out_but_for_the_directories_that_it_makes() {
 
 #[test]
 fn what_may_be_wanted_by_another_name_is_told() {
+    let links = [link("way", Kind::Symlink, "real"), link("same", Kind::Link, "way")];
+    for (path, paths, strayed) in [
+        ("way/f", &["real/f"][..], true),
+        ("way/.wh..wh..opq", &["real/f"], true),
+        ("same/f", &["real/f"], true),
+        // The link itself may be wanted as well, and so may be what lies behind it.
+        ("way/f", &["real/f", "way/x"], true),
+        ("way/f", &["way"], true),
+        ("real/f", &["real/f", "way"], false),
+        ("ways/f", &["real/f"], false),
+    ] {
+        let [way, same] = links.clone();
+        let (_, part) = unpacked([way, same, file(path)], &wanted(paths));
+        assert_eq!(part.strayed, strayed, "{path} of {paths:?}");
+    }
     let wanted = wanted(&["real/f"]);
-    let (_, part) = unpacked([link("way", Kind::Symlink, "real"), file("way/f")], &wanted);
-    assert!(part.strayed);
     let (_, part) = unpacked([file("other"), link("real/f", Kind::Link, "other")], &wanted);
     assert_eq!(part.missing_links, [(PathBuf::from("real/f"), PathBuf::from("other"))]);
     assert!(part.depends_on_lower(&wanted));
