@@ -18,7 +18,7 @@ pub(crate) trait Layers {
     /// How many there are.
     fn count(&self) -> usize;
 
-    /// Where the layer of that number (0 is the lowest) is unpacked, if it is.
+    /// Where the layer of that number (0 is the lowest) is unpacked, if it is. It is asked once.
     fn directory(&self, number: usize) -> StepResult<Option<PathBuf>>;
 
     /// Unpacks it, or what of it is wanted. Those whose digest is not that of the layer are refused. The second time costs
@@ -69,7 +69,7 @@ impl Part {
         goals: &[Goal],
         ends: fn(&Look) -> bool,
     ) -> StepResult<Option<Self>> {
-        let mut wanted = Wanted::default();
+        let (mut wanted, mut directories) = (Wanted::default(), Vec::new());
         for goal in goals {
             wanted.add(&goal.path);
         }
@@ -80,6 +80,7 @@ impl Part {
                 goals,
                 ends,
                 wanted: &mut wanted,
+                directories: &mut directories,
             };
             match reading.run()? {
                 Outcome::Read(pieces) => return Ok(Some(Self { pieces })),
@@ -121,6 +122,8 @@ struct Reading<'r> {
     goals: &'r [Goal],
     ends: fn(&Look) -> bool,
     wanted: &'r mut Wanted,
+    /// What was answered when it was asked where layers are, the topmost first.
+    directories: &'r mut Vec<Option<PathBuf>>,
 }
 
 /// What reading came to.
@@ -132,13 +135,13 @@ enum Outcome {
 }
 
 impl Reading<'_> {
-    fn run(self) -> StepResult<Outcome> {
+    fn run(mut self) -> StepResult<Outcome> {
         let mut pieces: Vec<Piece> = Vec::new();
         let mut depends = false;
         for number in (0..self.layers.count()).rev() {
             let piece = self.piece(number)?;
             if let Some((_, unpacked)) = &piece.own {
-                depends |= unpacked.depends_on_lower(self.wanted);
+                depends |= unpacked.is_incomplete();
                 // Lower layers have what is linked to. Those above may have it, too, and were unpacked without it.
                 let targets = unpacked.missing_links.iter().map(|(_, target)| target);
                 if targets.fold(false, |is_more, target| self.wanted.add(target) || is_more) {
@@ -175,8 +178,12 @@ impl Reading<'_> {
         Ok(Outcome::Read(pieces))
     }
 
-    fn piece(&self, number: usize) -> StepResult<Piece> {
-        if let Some(path) = self.layers.directory(number)? {
+    fn piece(&mut self, number: usize) -> StepResult<Piece> {
+        let depth = self.layers.count() - 1 - number;
+        if self.directories.len() == depth {
+            self.directories.push(self.layers.directory(number)?);
+        }
+        if let Some(path) = self.directories[depth].clone() {
             return Ok(Piece { path, own: None });
         }
         let unpack = |wanted: Wanted| -> StepResult<(LayerDir, Unpacked)> {
@@ -191,6 +198,7 @@ impl Reading<'_> {
         if !self.wanted.is_all() && (unpacked.strayed || !unpacked.missing_links.is_empty()) {
             (directory, unpacked) = unpack(Wanted::all())?;
         }
+        unpacked.limit_to(self.wanted);
         Ok(Piece {
             path: directory.fs(),
             own: Some((directory, unpacked)),
@@ -221,9 +229,12 @@ impl Reading<'_> {
             if below.is_empty() && unpacked.missing_links.is_empty() {
                 continue;
             }
-            for (path, follow) in unpacked.taken_from_lower(self.wanted) {
-                if let Look::Elsewhere(path) = kiln_layer::look(&below, true, path, follow, self.wanted)? {
-                    return Ok(Some(path));
+            let own = std::slice::from_ref(&piece.path);
+            for (path, follow) in unpacked.looked_up() {
+                for layers in [own, &below] {
+                    if let Look::Elsewhere(path) = kiln_layer::look(layers, true, path, follow, self.wanted)? {
+                        return Ok(Some(path));
+                    }
                 }
             }
             let empty = self.store.new_layer()?;

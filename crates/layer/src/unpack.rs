@@ -76,16 +76,18 @@ impl Unpacked {
         !self.implicit_dirs.is_empty() || !self.missing_links.is_empty()
     }
 
-    /// Whether lower layers say something of what is wanted of this one.
-    pub fn depends_on_lower(&self, wanted: &Wanted) -> bool {
-        self.taken_from_lower(wanted).next().is_some()
+    /// Leaves to [`complete`] what is wanted alone; everything where an entry's name does not say what it is.
+    pub fn limit_to(&mut self, wanted: &Wanted) {
+        if !self.strayed {
+            self.implicit_dirs.retain(|path| wanted.covers(bytes_of(path)));
+            self.missing_links.retain(|(link, _)| wanted.takes(bytes_of(link)));
+        }
     }
 
-    /// The paths that [`complete`] looks up in the layers below for what is wanted of this one; and whether a link that one is
-    /// stands for what it leads to.
-    pub fn taken_from_lower(&self, wanted: &Wanted) -> impl Iterator<Item = (&Path, bool)> {
+    /// The paths that [`complete`] looks up in this layer and in those below, and whether a link that one is stands for what it
+    /// leads to.
+    pub fn looked_up(&self) -> impl Iterator<Item = (&Path, bool)> {
         let directories = self.implicit_dirs.iter().map(|path| (&**path, true));
-        let directories = directories.filter(|(path, _)| wanted.covers(bytes_of(path)));
         let targets = self.missing_links.iter().map(|(_, target)| (&**target, false));
         targets.chain(directories)
     }

@@ -87,7 +87,32 @@ fn what_may_be_wanted_by_another_name_is_told() {
     let wanted = wanted(&["real/f"]);
     let (_, part) = unpacked([file("other"), link("real/f", Kind::Link, "other")], &wanted);
     assert_eq!(part.missing_links, [(PathBuf::from("real/f"), PathBuf::from("other"))]);
-    assert!(part.depends_on_lower(&wanted));
+}
+
+#[test]
+fn lower_layers_are_asked_for_what_is_wanted() {
+    let entries = || {
+        [
+            file("d/f"),
+            file("e/f"),
+            link("x", Kind::Link, "low"),
+            link("z", Kind::Link, "low"),
+        ]
+    };
+    let (_, mut all) = unpacked(entries(), &Wanted::all());
+    assert_eq!((all.implicit_dirs.len(), all.missing_links.len()), (2, 2));
+    all.limit_to(&wanted(&["d", "e/f", "x"]));
+    assert_eq!(all.implicit_dirs, [PathBuf::from("d")]);
+    assert_eq!(all.missing_links, [(PathBuf::from("x"), PathBuf::from("low"))]);
+    all.limit_to(&wanted(&["d/f", "low"]));
+    assert!(!all.is_incomplete());
+    let [d, e, x, z] = entries();
+    let (_, mut strayed) = unpacked(
+        [d, e, x, z, link("way", Kind::Symlink, "d"), file("way/g")],
+        &Wanted::all(),
+    );
+    strayed.limit_to(&wanted(&["nothing"]));
+    assert_eq!((strayed.implicit_dirs.len(), strayed.missing_links.len()), (2, 2));
 }
 
 #[test]
