@@ -71,6 +71,9 @@ pub(crate) struct Extractor<'a> {
     targets: Cursor<'a>,
     /// Set at the end, so that neither a read-only mode nor later entries matter: modes and times of directories.
     directories: BTreeMap<Vec<u8>, Attributes>,
+    /// Hard links whose targets are not there so far, by path, each with the number of its entry: links of links need their order.
+    pending_links: BTreeMap<Vec<u8>, (u64, Vec<u8>)>,
+    /// Those that were still pending at the end.
     pub(crate) missing_links: Vec<(Vec<u8>, Vec<u8>)>,
     pub(crate) skipped_devices: Vec<Vec<u8>>,
     pub(crate) size: u64,
@@ -100,6 +103,7 @@ impl<'a> Extractor<'a> {
             cursor: Cursor::new(root)?,
             targets: Cursor::new(root)?,
             directories: BTreeMap::new(),
+            pending_links: BTreeMap::new(),
             missing_links: Vec::new(),
             skipped_devices: Vec::new(),
             size: 0,
@@ -166,6 +170,8 @@ impl<'a> Extractor<'a> {
             name: OsStr::from_bytes(name),
             path: &path,
         };
+        // The last entry of a name counts, also where the one before has made nothing yet.
+        self.pending_links.remove(&path);
         match entry.kind {
             Kind::File => self.file(tar, &place, entry),
             Kind::Directory => self.directory(&place, entry),
@@ -346,7 +352,7 @@ impl<'a> Extractor<'a> {
         match self.try_link(place, &target) {
             Ok(()) => Ok(()),
             Err(Errno::NOENT | Errno::NOTDIR) => {
-                self.missing_links.push((place.path.to_vec(), target));
+                self.pending_links.insert(place.path.to_vec(), (self.entries, target));
                 Ok(())
             }
             Err(Errno::PERM) => Err(Error::refused(&entry.path, "it is a hard link to a directory")),
@@ -463,6 +469,9 @@ impl<'a> Extractor<'a> {
         for gone in keys(&self.directories, place.path, &below, &behind) {
             self.directories.remove(&gone);
         }
+        for gone in keys(&self.pending_links, place.path, &below, &behind) {
+            self.pending_links.remove(&gone);
+        }
         self.cursor
             .made
             .retain(|path| path != place.path && !path.starts_with(&below));
@@ -503,7 +512,9 @@ impl<'a> Extractor<'a> {
 
     /// What had to wait for the end: links to later entries, and the attributes of directories.
     fn finish(&mut self) -> Result<(), Error> {
-        for (link, target) in std::mem::take(&mut self.missing_links) {
+        let mut links = Vec::from_iter(std::mem::take(&mut self.pending_links));
+        links.sort_unstable_by_key(|(_, (number, _))| *number);
+        for (link, (_, target)) in links {
             let (directory, name) = split(&link);
             let linked = self.cursor.enter(directory, Missing::Make).and_then(|directory| {
                 let place = Place {
@@ -645,7 +656,7 @@ fn parent_error(path: &[u8], errno: Errno) -> Error {
 }
 
 /// The keys that are `path` itself or from `below` up to `behind`.
-fn keys(map: &BTreeMap<Vec<u8>, Attributes>, path: &[u8], below: &[u8], behind: &[u8]) -> Vec<Vec<u8>> {
+fn keys<T>(map: &BTreeMap<Vec<u8>, T>, path: &[u8], below: &[u8], behind: &[u8]) -> Vec<Vec<u8>> {
     let inside = map.range(below.to_vec()..behind.to_vec()).map(|(key, _)| key.clone());
     map.contains_key(path)
         .then(|| path.to_vec())
