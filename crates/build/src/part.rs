@@ -143,8 +143,11 @@ impl Reading<'_> {
             if let Some((_, unpacked)) = &piece.own {
                 depends |= unpacked.is_incomplete();
                 // Lower layers have what is linked to. Those above may have it, too, and were unpacked without it.
-                let targets = unpacked.missing_links.iter().map(|(_, target)| target);
-                if targets.fold(false, |is_more, target| self.wanted.add(target) || is_more) {
+                let known = self.wanted.count();
+                for (_, target) in &unpacked.missing_links {
+                    self.wanted.add(target);
+                }
+                if self.wanted.count() > known {
                     return Ok(Outcome::MoreIsWanted);
                 }
             }

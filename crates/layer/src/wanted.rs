@@ -24,14 +24,12 @@ impl Wanted {
         self.covers(b"")
     }
 
-    /// Adds a path, as seen from the root; whether more is wanted now.
-    pub fn add(&mut self, path: &Path) -> bool {
+    /// Adds a path, as seen from the root.
+    pub fn add(&mut self, path: &Path) {
         let path = clean_in_root(path);
-        let is_more = !self.covers(&path);
-        if is_more {
+        if !self.covers(&path) {
             self.paths.push(path);
         }
-        is_more
     }
 
     /// How many paths were added.
@@ -67,8 +65,8 @@ mod tests {
     #[test]
     fn what_is_wanted() {
         let mut wanted = Wanted::default();
-        for (path, is_more) in [("/a/b", true), ("c", true), ("/a/./b/x", false)] {
-            assert_eq!(wanted.add(Path::new(path)), is_more, "{path}");
+        for path in ["/a/b", "c", "/a/./b/x"] {
+            wanted.add(Path::new(path));
         }
         assert_eq!(wanted.count(), 2);
         for (path, takes, covers) in [

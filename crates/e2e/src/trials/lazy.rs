@@ -150,13 +150,13 @@ impl Played {
         let before = self.server.requests().len();
         stage.shell_ok(command)?;
         let requests = self.server.requests().split_off(before);
-        let fetches = |digest: &String| {
+        let gets_of = |digest: &String| {
             let gets = requests.iter().filter(|request| request.starts_with("GET "));
             gets.filter(|request| request.ends_with(&format!("/blobs/{digest}")))
                 .count()
         };
         let layers = self.layers.iter().rev().enumerate();
-        let fetched = layers.flat_map(|(number, digest)| std::iter::repeat_n(number, fetches(digest)));
+        let fetched = layers.flat_map(|(number, digest)| std::iter::repeat_n(number, gets_of(digest)));
         Ok((fetched.collect(), requests))
     }
 }
