@@ -18,6 +18,7 @@ use rustix::io::Errno;
 
 use crate::Error;
 use crate::cursor::{Cursor, Missing};
+use crate::names::{Whiteout, whiteout};
 use crate::remove::remove;
 use crate::root::{clean, join, path_of, split};
 use crate::tar::{Entry, Kind, Reader, at_most};
@@ -663,40 +664,4 @@ fn keys<T>(map: &BTreeMap<Vec<u8>, T>, path: &[u8], below: &[u8], behind: &[u8])
         .into_iter()
         .chain(inside)
         .collect()
-}
-
-/// What a name says in a layer.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Whiteout<'a> {
-    No,
-    /// aufs's own business.
-    Leftover,
-    /// The directory is opaque.
-    Opaque(&'a [u8]),
-    /// In the directory, the name is deleted.
-    Of(&'a [u8], &'a [u8]),
-}
-
-pub(crate) fn whiteout(path: &[u8]) -> Result<Whiteout<'_>, &'static str> {
-    let (directory, name) = split(path);
-    if name == crate::pack::OPAQUE_NAME {
-        return Ok(Whiteout::Opaque(directory));
-    }
-    if path
-        .split(|&byte| byte == b'/')
-        .any(|component| component.starts_with(b".wh..wh."))
-    {
-        return Ok(Whiteout::Leftover);
-    }
-    if directory
-        .split(|&byte| byte == b'/')
-        .any(|component| component.starts_with(b".wh."))
-    {
-        return Err("it lies in a directory whose name says that it is deleted");
-    }
-    match name.strip_prefix(b".wh.") {
-        None => Ok(Whiteout::No),
-        Some(b"" | b"." | b"..") => Err("it deletes a name that cannot be"),
-        Some(deleted) => Ok(Whiteout::Of(directory, deleted)),
-    }
 }
