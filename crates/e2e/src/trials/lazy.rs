@@ -87,7 +87,7 @@ fn forward(registry: &str, head: &Head, body: &mut dyn Read) -> io::Result<Answe
 /// The registry with the image in it, and the digests of its layers.
 struct Played {
     server: Server,
-    /// Of the images: each user has their own.
+    /// Of the images: nobody else has the same.
     names: String,
     layers: Vec<String>,
 }
@@ -106,7 +106,9 @@ impl Played {
     fn with(stage: &Stage, push: impl Fn(&str) -> String) -> Result<Self> {
         let registry = stage.registry().to_owned();
         let server = Server::reading(move |head, body| forward(&registry, head, body))?;
-        let names = format!("{0}/lazy{1}", server.host(), server.host().replace(['.', ':'], "-"));
+        // The registry is that of all trials, and a later one may get the same port.
+        let port = server.host().replace(['.', ':'], "-");
+        let names = format!("{}/lazy{port}-{}", server.host(), std::process::id());
         let image = format!("{names}/image:1");
         stage.shell_ok(&format!(
             "{} && skopeo inspect --raw --tls-verify=false docker://{image} > manifest",
