@@ -18,7 +18,7 @@ pub(crate) trait Layers {
     /// How many there are.
     fn count(&self) -> usize;
 
-    /// Where the layer of that number (0 is the lowest) is unpacked, if it is.
+    /// Where the layer of that number (0 is the lowest) is unpacked, if it is. It is asked once.
     fn directory(&self, number: usize) -> StepResult<Option<PathBuf>>;
 
     /// Unpacks it, or what of it is wanted. Those whose digest is not that of the layer are refused. The second time costs
@@ -69,7 +69,7 @@ impl Part {
         goals: &[Goal],
         ends: fn(&Look) -> bool,
     ) -> StepResult<Option<Self>> {
-        let mut wanted = Wanted::default();
+        let (mut wanted, mut directories) = (Wanted::default(), Vec::new());
         for goal in goals {
             wanted.add(&goal.path);
         }
@@ -80,6 +80,7 @@ impl Part {
                 goals,
                 ends,
                 wanted: &mut wanted,
+                directories: &mut directories,
             };
             match reading.run()? {
                 Outcome::Read(pieces) => return Ok(Some(Self { pieces })),
@@ -121,6 +122,8 @@ struct Reading<'r> {
     goals: &'r [Goal],
     ends: fn(&Look) -> bool,
     wanted: &'r mut Wanted,
+    /// What was answered when it was asked where layers are, the topmost first.
+    directories: &'r mut Vec<Option<PathBuf>>,
 }
 
 /// What reading came to.
@@ -132,18 +135,21 @@ enum Outcome {
 }
 
 impl Reading<'_> {
-    fn run(self) -> StepResult<Outcome> {
+    fn run(mut self) -> StepResult<Outcome> {
         let mut pieces: Vec<Piece> = Vec::new();
         let mut depends = false;
         for number in (0..self.layers.count()).rev() {
             let piece = self.piece(number)?;
             if let Some((_, unpacked)) = &piece.own {
-                depends |= unpacked.depends_on_lower(self.wanted);
-                // Lower layers have what is linked to; it is looked for before anybody asks.
-                unpacked
-                    .missing_links
-                    .iter()
-                    .for_each(|(_, target)| self.wanted.add(target));
+                depends |= unpacked.is_incomplete();
+                // Lower layers have what is linked to. Those above may have it, too, and were unpacked without it.
+                let known = self.wanted.count();
+                for (_, target) in &unpacked.missing_links {
+                    self.wanted.add(target);
+                }
+                if self.wanted.count() > known {
+                    return Ok(Outcome::MoreIsWanted);
+                }
             }
             pieces.push(piece);
             match self.look(&pieces, number == 0)? {
@@ -156,20 +162,31 @@ impl Reading<'_> {
                 }
             }
         }
-        let completed = self.complete(&pieces);
+        match self.complete(&pieces) {
+            Ok(None) => {}
+            Ok(Some(path)) => {
+                self.wanted.add(&path);
+                return Ok(Outcome::MoreIsWanted);
+            }
+            Err(_) if !self.wanted.is_all() => {
+                *self.wanted = Wanted::all();
+                return Ok(Outcome::MoreIsWanted);
+            }
+            Err(error) => return Err(error),
+        }
         // Each layer of a mount costs, and of some number there is none.
         if !self.wanted.is_all() {
             pieces.retain(|piece| piece.own.is_none() || !is_empty(&piece.path));
         }
-        if completed.is_err() && !self.wanted.is_all() {
-            *self.wanted = Wanted::all();
-            return Ok(Outcome::MoreIsWanted);
-        }
-        completed.map(|()| Outcome::Read(pieces))
+        Ok(Outcome::Read(pieces))
     }
 
-    fn piece(&self, number: usize) -> StepResult<Piece> {
-        if let Some(path) = self.layers.directory(number)? {
+    fn piece(&mut self, number: usize) -> StepResult<Piece> {
+        let depth = self.layers.count() - 1 - number;
+        if self.directories.len() == depth {
+            self.directories.push(self.layers.directory(number)?);
+        }
+        if let Some(path) = self.directories[depth].clone() {
             return Ok(Piece { path, own: None });
         }
         let unpack = |wanted: Wanted| -> StepResult<(LayerDir, Unpacked)> {
@@ -184,6 +201,7 @@ impl Reading<'_> {
         if !self.wanted.is_all() && (unpacked.strayed || !unpacked.missing_links.is_empty()) {
             (directory, unpacked) = unpack(Wanted::all())?;
         }
+        unpacked.limit_to(self.wanted);
         Ok(Piece {
             path: directory.fs(),
             own: Some((directory, unpacked)),
@@ -202,8 +220,9 @@ impl Reading<'_> {
         Ok(Look::Settled)
     }
 
-    /// Gives layers what they take from those below them.
-    fn complete(&self, pieces: &[Piece]) -> StepResult<()> {
+    /// Gives layers what they take from those below them, all of which are there; or tells what is wanted besides, since it
+    /// is what that leads to.
+    fn complete(&self, pieces: &[Piece]) -> StepResult<Option<PathBuf>> {
         let lowest_first = pieces.iter().enumerate().rev();
         for (at, piece) in lowest_first {
             let Some((_, unpacked)) = piece.own.as_ref().filter(|(_, unpacked)| unpacked.is_incomplete()) else {
@@ -213,14 +232,29 @@ impl Reading<'_> {
             if below.is_empty() && unpacked.missing_links.is_empty() {
                 continue;
             }
+            let own = std::slice::from_ref(&piece.path);
+            for (path, follow) in unpacked.looked_up() {
+                for layers in [own, &below] {
+                    if let Look::Elsewhere(path) = kiln_layer::look(layers, true, path, follow, self.wanted)? {
+                        return Ok(Some(path));
+                    }
+                }
+            }
             let empty = self.store.new_layer()?;
             let below = tree(below, empty.fs())?;
             kiln_layer::complete(&piece.path, below.as_fd(), unpacked)?;
         }
-        Ok(())
+        // Names are hard links only now, maybe to symbolic ones.
+        Ok(match self.look(pieces, true)? {
+            Look::Elsewhere(path) => Some(path),
+            Look::Settled | Look::Open | Look::OpenDirectory => None,
+        })
     }
 }
 
 fn is_empty(directory: &Path) -> bool {
     std::fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_none())
 }
+
+#[cfg(test)]
+mod tests;

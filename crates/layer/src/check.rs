@@ -4,7 +4,8 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 
 use crate::Error;
-use crate::extract::{Limits, Whiteout, whiteout};
+use crate::extract::Limits;
+use crate::names::{Whiteout, whiteout};
 use crate::root::{clean, path_of};
 use crate::tar::{Kind, Reader};
 

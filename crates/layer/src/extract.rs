@@ -18,6 +18,7 @@ use rustix::io::Errno;
 
 use crate::Error;
 use crate::cursor::{Cursor, Missing};
+use crate::names::{Whiteout, whiteout};
 use crate::remove::remove;
 use crate::root::{clean, join, path_of, split};
 use crate::tar::{Entry, Kind, Reader, at_most};
@@ -63,14 +64,17 @@ pub(crate) struct Extractor<'a> {
     pub(crate) wanted: Option<Wanted>,
     /// See [`Unpacked::strayed`](crate::Unpacked::strayed).
     pub(crate) strayed: bool,
-    /// The symbolic links that were left out, by digests of their paths: one that is taken for another costs time alone.
-    passed_links: HashSet<u64>,
+    /// The links so far, where not all is wanted, by digests of their paths: one that is taken for another costs time alone.
+    links: HashSet<u64>,
     /// Where in the root the archive's own root is; clean.
     base: Vec<u8>,
     pub(crate) cursor: Cursor<'a>,
     targets: Cursor<'a>,
     /// Set at the end, so that neither a read-only mode nor later entries matter: modes and times of directories.
     directories: BTreeMap<Vec<u8>, Attributes>,
+    /// Hard links whose targets are not there so far, by path, each with the number of its entry: links of links need their order.
+    pending_links: BTreeMap<Vec<u8>, (u64, Vec<u8>)>,
+    /// Those that were still pending at the end.
     pub(crate) missing_links: Vec<(Vec<u8>, Vec<u8>)>,
     pub(crate) skipped_devices: Vec<Vec<u8>>,
     pub(crate) size: u64,
@@ -95,11 +99,12 @@ impl<'a> Extractor<'a> {
             devices: true,
             wanted: None,
             strayed: false,
-            passed_links: HashSet::new(),
+            links: HashSet::new(),
             base,
             cursor: Cursor::new(root)?,
             targets: Cursor::new(root)?,
             directories: BTreeMap::new(),
+            pending_links: BTreeMap::new(),
             missing_links: Vec::new(),
             skipped_devices: Vec::new(),
             size: 0,
@@ -127,6 +132,9 @@ impl<'a> Extractor<'a> {
         let Some(path) = clean(&entry.path) else {
             return Err(Error::refused(&entry.path, "its name leads out of the archive's root"));
         };
+        if self.wanted.is_some() {
+            self.note(&path, entry.kind);
+        }
         if self.style == Style::Layer {
             match whiteout(&path).map_err(|what| Error::refused(&path, what))? {
                 Whiteout::No => {}
@@ -151,9 +159,6 @@ impl<'a> Extractor<'a> {
             return self.top(&entry);
         }
         if self.leaves_out(&path) {
-            if entry.kind == Kind::Symlink {
-                self.passed_links.insert(hash(&path));
-            }
             return self.pass_by(&path);
         }
         let path = join(&self.base, &path);
@@ -166,6 +171,8 @@ impl<'a> Extractor<'a> {
             name: OsStr::from_bytes(name),
             path: &path,
         };
+        // The last entry of a name counts, also where the one before has made nothing yet.
+        self.pending_links.remove(&path);
         match entry.kind {
             Kind::File => self.file(tar, &place, entry),
             Kind::Directory => self.directory(&place, entry),
@@ -179,11 +186,22 @@ impl<'a> Extractor<'a> {
         self.wanted.as_ref().is_some_and(|wanted| !wanted.takes(path))
     }
 
+    /// Notes whether an entry goes where its name does not say. A hard link may be one to a symbolic one.
+    fn note(&mut self, path: &[u8], kind: Kind) {
+        let mut above = split(path).0;
+        while !above.is_empty() && !self.strayed && !self.links.is_empty() {
+            self.strayed = self.links.contains(&hash(above));
+            above = split(above).0;
+        }
+        if matches!(kind, Kind::Symlink | Kind::Link) {
+            self.links.insert(hash(path));
+        }
+    }
+
     /// Leaves something out. The wanted directories above are there because of it.
     fn pass_by(&mut self, path: &[u8]) -> Result<(), Error> {
         let mut above = split(path).0;
         while self.leaves_out(above) {
-            self.strayed |= self.passed_links.contains(&hash(above));
             above = split(above).0;
         }
         self.enter(above).map(drop).map_err(|errno| parent_error(path, errno))
@@ -335,7 +353,7 @@ impl<'a> Extractor<'a> {
         match self.try_link(place, &target) {
             Ok(()) => Ok(()),
             Err(Errno::NOENT | Errno::NOTDIR) => {
-                self.missing_links.push((place.path.to_vec(), target));
+                self.pending_links.insert(place.path.to_vec(), (self.entries, target));
                 Ok(())
             }
             Err(Errno::PERM) => Err(Error::refused(&entry.path, "it is a hard link to a directory")),
@@ -452,6 +470,9 @@ impl<'a> Extractor<'a> {
         for gone in keys(&self.directories, place.path, &below, &behind) {
             self.directories.remove(&gone);
         }
+        for gone in keys(&self.pending_links, place.path, &below, &behind) {
+            self.pending_links.remove(&gone);
+        }
         self.cursor
             .made
             .retain(|path| path != place.path && !path.starts_with(&below));
@@ -492,7 +513,9 @@ impl<'a> Extractor<'a> {
 
     /// What had to wait for the end: links to later entries, and the attributes of directories.
     fn finish(&mut self) -> Result<(), Error> {
-        for (link, target) in std::mem::take(&mut self.missing_links) {
+        let mut links = Vec::from_iter(std::mem::take(&mut self.pending_links));
+        links.sort_unstable_by_key(|(_, (number, _))| *number);
+        for (link, (_, target)) in links {
             let (directory, name) = split(&link);
             let linked = self.cursor.enter(directory, Missing::Make).and_then(|directory| {
                 let place = Place {
@@ -634,47 +657,11 @@ fn parent_error(path: &[u8], errno: Errno) -> Error {
 }
 
 /// The keys that are `path` itself or from `below` up to `behind`.
-fn keys(map: &BTreeMap<Vec<u8>, Attributes>, path: &[u8], below: &[u8], behind: &[u8]) -> Vec<Vec<u8>> {
+fn keys<T>(map: &BTreeMap<Vec<u8>, T>, path: &[u8], below: &[u8], behind: &[u8]) -> Vec<Vec<u8>> {
     let inside = map.range(below.to_vec()..behind.to_vec()).map(|(key, _)| key.clone());
     map.contains_key(path)
         .then(|| path.to_vec())
         .into_iter()
         .chain(inside)
         .collect()
-}
-
-/// What a name says in a layer.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Whiteout<'a> {
-    No,
-    /// aufs's own business.
-    Leftover,
-    /// The directory is opaque.
-    Opaque(&'a [u8]),
-    /// In the directory, the name is deleted.
-    Of(&'a [u8], &'a [u8]),
-}
-
-pub(crate) fn whiteout(path: &[u8]) -> Result<Whiteout<'_>, &'static str> {
-    let (directory, name) = split(path);
-    if name == crate::pack::OPAQUE_NAME {
-        return Ok(Whiteout::Opaque(directory));
-    }
-    if path
-        .split(|&byte| byte == b'/')
-        .any(|component| component.starts_with(b".wh..wh."))
-    {
-        return Ok(Whiteout::Leftover);
-    }
-    if directory
-        .split(|&byte| byte == b'/')
-        .any(|component| component.starts_with(b".wh."))
-    {
-        return Err("it lies in a directory whose name says that it is deleted");
-    }
-    match name.strip_prefix(b".wh.") {
-        None => Ok(Whiteout::No),
-        Some(b"" | b"." | b"..") => Err("it deletes a name that cannot be"),
-        Some(deleted) => Ok(Whiteout::Of(directory, deleted)),
-    }
 }

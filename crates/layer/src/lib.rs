@@ -22,6 +22,7 @@ mod error;
 mod extract;
 mod jobs;
 mod mode;
+mod names;
 mod overlap;
 mod pack;
 mod remove;

@@ -65,8 +65,8 @@ pub struct Unpacked {
     pub missing_links: Vec<(PathBuf, PathBuf)>,
     /// Device nodes that could not be made, because this user namespace has none, and are left out.
     pub skipped_devices: Vec<PathBuf>,
-    /// Whether something that was left out lies behind a symbolic link that was left out too: it may be what was wanted, by
-    /// another name.
+    /// Whether an entry lies behind a link of this very layer, where not all was wanted: it may be what was, by another name,
+    /// or make that another file.
     pub strayed: bool,
 }
 
@@ -76,10 +76,20 @@ impl Unpacked {
         !self.implicit_dirs.is_empty() || !self.missing_links.is_empty()
     }
 
-    /// Whether lower layers say something of what is wanted of this one.
-    pub fn depends_on_lower(&self, wanted: &Wanted) -> bool {
-        let mut directories = self.implicit_dirs.iter();
-        !self.missing_links.is_empty() || directories.any(|path| wanted.covers(bytes_of(path)))
+    /// Leaves to [`complete`] what is wanted alone; everything where an entry's name does not say what it is.
+    pub fn limit_to(&mut self, wanted: &Wanted) {
+        if !self.strayed {
+            self.implicit_dirs.retain(|path| wanted.covers(bytes_of(path)));
+            self.missing_links.retain(|(link, _)| wanted.takes(bytes_of(link)));
+        }
+    }
+
+    /// The paths that [`complete`] looks up in this layer and in those below, and whether a link that one is stands for what it
+    /// leads to.
+    pub fn looked_up(&self) -> impl Iterator<Item = (&Path, bool)> {
+        let directories = self.implicit_dirs.iter().map(|path| (&**path, true));
+        let targets = self.missing_links.iter().map(|(_, target)| (&**target, false));
+        targets.chain(directories)
     }
 }
 

@@ -48,7 +48,7 @@ impl Solver<'_> {
             if let FileAction::Copy(copy) = action
                 && let CopyFrom::Step(from) = copy.from
             {
-                let files = self.with_source(copy, from, |tree| self.copied(tree, copy))?;
+                let files = self.with_source(copy, |tree| self.copied(tree, copy))?;
                 content.add(self.called(from), files, key);
             }
         }

@@ -59,7 +59,7 @@ impl Solver<'_> {
         let target = Target::new(root, copy, local)?.beside(common.map(|common| &common.files));
         match &copy.from {
             CopyFrom::Inline(content) => target.inline(content),
-            CopyFrom::Step(step) => self.with_source(copy, *step, |tree| {
+            CopyFrom::Step(_) => self.with_source(copy, |tree| {
                 copy.sources.iter().try_for_each(|word| target.word(tree, word))
             }),
         }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use kiln_dockerfile::glob;
 use kiln_layer::{UnpackOptions, Unpacked};
-use kiln_plan::{CopyAction, CopyFrom, FileAction, Op, Step, StepId};
+use kiln_plan::{CopyAction, FileAction, Op, Step, StepId};
 use kiln_store::LayerId;
 
 use super::Solver;
@@ -23,12 +23,17 @@ use crate::session::Task;
 /// Of more layers some must become one before they are mounted, for which all must be there.
 const MOST_LAYERS: usize = 500;
 
-/// What was read of trees, by the step that they come from and what is wanted of them. None of those that all is wanted of.
+/// What was read of trees. None of those that all is wanted of.
 #[derive(Default)]
-pub(super) struct Parts(Mutex<HashMap<Wanted, Option<Arc<Part>>>>);
+pub(super) struct Parts(Mutex<HashMap<Selection, Option<Arc<Part>>>>);
 
-/// The step that files come from, and the files.
-type Wanted = (StepId, Vec<Goal>);
+/// What a copy reads.
+#[derive(PartialEq, Eq, Hash)]
+struct Selection {
+    /// The step that the tree comes from.
+    from: StepId,
+    goals: Vec<Goal>,
+}
 
 impl Solver<'_> {
     /// Makes sure that what the step copies from `input` is there, if not all of that must be; whether it is.
@@ -39,8 +44,8 @@ impl Solver<'_> {
             if let FileAction::Copy(copy) = action
                 && copy.from.step() == Some(input)
             {
-                is_there &= match self.goals(copy)? {
-                    Some(goals) => clock.wait_for_image(|| self.part(input, goals))?.is_some(),
+                is_there &= match self.selection(copy)? {
+                    Some(selection) => clock.wait_for_image(|| self.part(selection))?.is_some(),
                     None => false,
                 };
             }
@@ -49,15 +54,11 @@ impl Solver<'_> {
     }
 
     /// Calls `read` with the tree that a copy reads, or what there is of it.
-    pub(super) fn with_source<T>(
-        &self,
-        copy: &CopyAction,
-        from: Option<StepId>,
-        read: impl Fn(&Tree<'_>) -> StepResult<T>,
-    ) -> StepResult<T> {
-        let part = match (from, self.goals(copy)?) {
-            (Some(from), Some(goals)) => self.part(from, goals)?,
-            _ => None,
+    pub(super) fn with_source<T>(&self, copy: &CopyAction, read: impl Fn(&Tree<'_>) -> StepResult<T>) -> StepResult<T> {
+        let from = copy.from.step();
+        let part = match self.selection(copy)? {
+            Some(selection) => self.part(selection)?,
+            None => None,
         };
         let Some(part) = part else {
             return self.with_tree(from, read);
@@ -78,8 +79,8 @@ impl Solver<'_> {
     }
 
     /// What a copy reads, where that may be known without all of the tree.
-    fn goals(&self, copy: &CopyAction) -> StepResult<Option<Vec<Goal>>> {
-        let CopyFrom::Step(Some(from)) = copy.from else {
+    fn selection(&self, copy: &CopyAction) -> StepResult<Option<Selection>> {
+        let Some(from) = copy.from.step() else {
             return Ok(None);
         };
         let goal = |word: &String| {
@@ -102,7 +103,7 @@ impl Solver<'_> {
                 return Ok(None);
             }
         }
-        Ok(Some(goals))
+        Ok(Some(Selection { from, goals }))
     }
 
     /// Whether other steps run in the tree, or write to it.
@@ -114,26 +115,25 @@ impl Solver<'_> {
         })
     }
 
-    fn part(&self, from: StepId, goals: Vec<Goal>) -> StepResult<Option<Arc<Part>>> {
+    fn part(&self, selection: Selection) -> StepResult<Option<Arc<Part>>> {
         let known = || self.parts.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (from, goals);
-        if let Some(part) = known().get(&key) {
+        if let Some(part) = known().get(&selection) {
             return Ok(part.clone());
         }
-        let tree = self.result(from);
+        let tree = self.result(selection.from);
         let layers = OfTree {
             images: self.images,
             layers: tree.layers(),
-            place: self.place(Some(from)),
+            place: self.place(Some(selection.from)),
             task: OnceCell::new(),
         };
-        let part = Part::read_files(self.session.store, &layers, &key.1);
+        let part = Part::read_files(self.session.store, &layers, &selection.goals);
         let part = match layers.task.into_inner() {
             Some(task) => task.end(part)?,
             None => part?,
         };
         let part = part.map(Arc::new);
-        known().insert(key, part.clone());
+        known().insert(selection, part.clone());
         Ok(part)
     }
 }

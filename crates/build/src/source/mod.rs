@@ -348,27 +348,4 @@ impl SourceImage {
     pub const fn is_in_store(&self) -> bool {
         matches!(self.blobs, Blobs::Store)
     }
-
-    fn blob_reader<'r>(
-        &self,
-        layer: usize,
-        store: &Store,
-        report: Box<dyn Fn(u64) + Send + 'r>,
-    ) -> StepResult<Box<dyn std::io::Read + Send + 'r>> {
-        let lost = || StepError::LostLayer {
-            layer: layer.to_string(),
-            image: self.name.clone(),
-        };
-        let known = self.layers.get(layer).ok_or_else(lost)?;
-        Ok(match (&self.blobs, &known.blob) {
-            (Blobs::Registry(..), Some(blob)) if store.blob_fault(&blob.digest)?.is_none() => {
-                Box::new(store.open_blob(&blob.digest)?)
-            }
-            (Blobs::Registry(registry, reference), Some(blob)) => {
-                Box::new(registry.blob_reader(reference, blob, report)?)
-            }
-            (Blobs::Files(files, names), _) => files.must_open(names.get(layer).ok_or_else(lost)?)?.reader,
-            _ => return Err(lost()),
-        })
-    }
 }

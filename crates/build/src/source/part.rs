@@ -34,10 +34,6 @@ impl<'a> OfSource<'a> {
         }
     }
 
-    fn name(&self, number: usize) -> String {
-        format!("layer {number} of {}", self.image.name)
-    }
-
     fn unpack_from(
         &self,
         number: usize,
@@ -45,19 +41,10 @@ impl<'a> OfSource<'a> {
         into: &Path,
         options: &UnpackOptions,
     ) -> StepResult<Unpacked> {
-        let failed = |source| StepError::Unpack {
-            what: self.name(number),
-            source,
-        };
-        let unpacked = kiln_layer::unpack(blob, None, into, options).map_err(failed)?;
-        let found = unpacked.diff_id;
-        if found == self.image.layers[number].diff_id {
-            return Ok(unpacked);
-        }
-        Err(StepError::Invalid(format!(
-            "{} unpacks to {found}, which is not what its config says: the image is damaged or lies",
-            self.name(number)
-        )))
+        let unpacked =
+            kiln_layer::unpack(blob, None, into, options).map_err(|source| self.image.unreadable(number, source))?;
+        self.image.check_layer(number, unpacked.diff_id)?;
+        Ok(unpacked)
     }
 
     /// As [`unpack_from`](Self::unpack_from), with a copy of what comes.
@@ -75,9 +62,9 @@ impl<'a> OfSource<'a> {
         };
         let unpacked = self.unpack_from(number, &mut tee, into, options)?;
         let kept = io::copy(&mut tee, &mut io::sink()).and_then(|_| copy.flush());
-        kept.map_err(StepError::io("read", self.name(number)))?;
+        kept.map_err(StepError::io("read", self.image.layer_name(number)))?;
         let copy = copy.into_inner().map_err(io::IntoInnerError::into_error);
-        let copy = copy.map_err(StepError::io("keep", self.name(number)))?;
+        let copy = copy.map_err(StepError::io("keep", self.image.layer_name(number)))?;
         self.fetched.borrow_mut().insert(number, copy);
         Ok(unpacked)
     }
@@ -94,24 +81,14 @@ impl Layers for OfSource<'_> {
     }
 
     fn unpack(&self, number: usize, into: &Path, options: &UnpackOptions) -> StepResult<Unpacked> {
-        let cancel = self.images.cancel;
-        if cancel.is_canceled() {
-            return Err(StepError::Canceled);
-        }
+        let (store, cancel) = (self.images.store, self.images.cancel);
         let kept = self.fetched.borrow().get(&number).map(File::try_clone).transpose();
-        if let Some(mut kept) = kept.map_err(StepError::io("read", self.name(number)))? {
-            kept.seek(SeekFrom::Start(0))
-                .map_err(StepError::io("read", self.name(number)))?;
-            return self.unpack_from(number, Watched { inner: kept, cancel }, into, options);
+        let failed = || StepError::io("read", self.image.layer_name(number));
+        if let Some(mut inner) = kept.map_err(failed())? {
+            inner.seek(SeekFrom::Start(0)).map_err(failed())?;
+            return self.unpack_from(number, Watched { inner, cancel }, into, options);
         }
-        let layer = &self.image.layers[number];
-        let (part, total) = match &layer.blob {
-            Some(blob) => (blob.digest.short(), Some(blob.size)),
-            None => (layer.diff_id.short(), None),
-        };
-        let report = |bytes: u64| self.task.progress(&part, bytes, total);
-        let inner = self.image.blob_reader(number, self.images.store, Box::new(report))?;
-        let blob = Watched { inner, cancel };
+        let blob = self.image.open_layer(number, store, self.task, cancel)?;
         match self.image.blobs {
             Blobs::Registry(..) => self.unpack_and_keep(number, blob, into, options),
             Blobs::Store | Blobs::Files(..) => self.unpack_from(number, blob, into, options),

@@ -2,9 +2,10 @@
 
 use std::io::{self, Read};
 
-use kiln_image::Hasher;
+use kiln_image::{Digest, Hasher};
+use kiln_store::Store;
 
-use super::SourceImage;
+use super::{Blobs, SourceImage};
 use crate::builder::{Builder, FIRST_TASK};
 use crate::cancel::{Cancel, Watched};
 use crate::error::{Error, StepError, StepResult};
@@ -42,34 +43,74 @@ impl Builder {
         task: &Task<'_>,
         cancel: &Cancel,
     ) -> StepResult<()> {
-        if cancel.is_canceled() {
-            return Err(StepError::Canceled);
-        }
-        let diff_id = image.layers.get(layer).map(|layer| layer.diff_id);
-        let what = format!("layer {layer} of {}", image.name);
-        let (part, total) = match image.layers.get(layer).and_then(|layer| layer.blob.as_ref()) {
-            Some(blob) => (blob.digest.short(), Some(blob.size)),
-            None => (diff_id.map_or_else(String::new, |diff_id| diff_id.short()), None),
-        };
-        let report = |bytes: u64| task.progress(&part, bytes, total);
-        let inner = image.blob_reader(layer, &self.store, Box::new(report))?;
-        let failed = |source| StepError::Unpack {
-            what: what.clone(),
-            source,
-        };
-        let tar = kiln_layer::uncompressed(Watched { inner, cancel }).map_err(failed)?;
+        let blob = image.open_layer(layer, &self.store, task, cancel)?;
+        let failed = |source| image.unreadable(layer, source);
         let mut hashed = Hashed {
-            inner: tar,
+            inner: kiln_layer::uncompressed(blob).map_err(failed)?,
             hasher: Hasher::new(),
         };
         take(layer, &mut hashed);
         io::copy(&mut hashed, &mut io::sink()).map_err(|source| failed(kiln_layer::Error::Read(source)))?;
-        let found = hashed.hasher.finish();
-        if diff_id == Some(found) {
+        image.check_layer(layer, hashed.hasher.finish())
+    }
+}
+
+impl SourceImage {
+    /// What a layer is called in errors.
+    pub(super) fn layer_name(&self, layer: usize) -> String {
+        format!("layer {layer} of {}", self.name)
+    }
+
+    /// What is said of a layer that cannot be read.
+    pub(super) fn unreadable(&self, layer: usize, source: kiln_layer::Error) -> StepError {
+        StepError::Unpack {
+            what: self.layer_name(layer),
+            source,
+        }
+    }
+
+    /// A layer as it is kept where the image is, whatever it is compressed with. The task tells how much of it was read.
+    pub(super) fn open_layer<'r>(
+        &self,
+        layer: usize,
+        store: &Store,
+        task: &'r Task<'_>,
+        cancel: &'r Cancel,
+    ) -> StepResult<Watched<'r, Box<dyn Read + Send + 'r>>> {
+        if cancel.is_canceled() {
+            return Err(StepError::Canceled);
+        }
+        let lost = || StepError::LostLayer {
+            layer: layer.to_string(),
+            image: self.name.clone(),
+        };
+        let known = self.layers.get(layer).ok_or_else(lost)?;
+        let (part, total) = match &known.blob {
+            Some(blob) => (blob.digest.short(), Some(blob.size)),
+            None => (known.diff_id.short(), None),
+        };
+        let report = Box::new(move |bytes: u64| task.progress(&part, bytes, total));
+        let inner: Box<dyn Read + Send> = match (&self.blobs, &known.blob) {
+            (Blobs::Registry(..), Some(blob)) if store.blob_fault(&blob.digest)?.is_none() => {
+                Box::new(store.open_blob(&blob.digest)?)
+            }
+            (Blobs::Registry(registry, reference), Some(blob)) => {
+                Box::new(registry.blob_reader(reference, blob, report)?)
+            }
+            (Blobs::Files(files, names), _) => files.must_open(names.get(layer).ok_or_else(lost)?)?.reader,
+            _ => return Err(lost()),
+        };
+        Ok(Watched { inner, cancel })
+    }
+
+    /// Compares the digest of a layer's tar with what the config says.
+    pub(super) fn check_layer(&self, layer: usize, found: Digest) -> StepResult<()> {
+        if self.layers.get(layer).map(|layer| layer.diff_id) == Some(found) {
             return Ok(());
         }
         Err(StepError::Invalid(format!(
-            "{what} unpacks to {found}, which is not what its config says: the image is damaged or lies"
+            "{} unpacks to {found}, which is not what its config says: the image is damaged or lies",
+            self.layer_name(layer)
         )))
     }
 }

@@ -69,12 +69,50 @@ fn what_is_not_wanted_is_left_out_but_for_the_directories_that_it_makes() {
 
 #[test]
 fn what_may_be_wanted_by_another_name_is_told() {
+    let links = [link("way", Kind::Symlink, "real"), link("same", Kind::Link, "way")];
+    for (path, paths, strayed) in [
+        ("way/f", &["real/f"][..], true),
+        ("way/.wh..wh..opq", &["real/f"], true),
+        ("same/f", &["real/f"], true),
+        // The link itself may be wanted as well, and so may be what lies behind it.
+        ("way/f", &["real/f", "way/x"], true),
+        ("way/f", &["way"], true),
+        ("real/f", &["real/f", "way"], false),
+        ("ways/f", &["real/f"], false),
+    ] {
+        let [way, same] = links.clone();
+        let (_, part) = unpacked([way, same, file(path)], &wanted(paths));
+        assert_eq!(part.strayed, strayed, "{path} of {paths:?}");
+    }
     let wanted = wanted(&["real/f"]);
-    let (_, part) = unpacked([link("way", Kind::Symlink, "real"), file("way/f")], &wanted);
-    assert!(part.strayed);
     let (_, part) = unpacked([file("other"), link("real/f", Kind::Link, "other")], &wanted);
     assert_eq!(part.missing_links, [(PathBuf::from("real/f"), PathBuf::from("other"))]);
-    assert!(part.depends_on_lower(&wanted));
+}
+
+#[test]
+fn lower_layers_are_asked_for_what_is_wanted() {
+    let entries = || {
+        [
+            file("d/f"),
+            file("e/f"),
+            link("x", Kind::Link, "low"),
+            link("z", Kind::Link, "low"),
+        ]
+    };
+    let (_, mut all) = unpacked(entries(), &Wanted::all());
+    assert_eq!((all.implicit_dirs.len(), all.missing_links.len()), (2, 2));
+    all.limit_to(&wanted(&["d", "e/f", "x"]));
+    assert_eq!(all.implicit_dirs, [PathBuf::from("d")]);
+    assert_eq!(all.missing_links, [(PathBuf::from("x"), PathBuf::from("low"))]);
+    all.limit_to(&wanted(&["d/f", "low"]));
+    assert!(!all.is_incomplete());
+    let [d, e, x, z] = entries();
+    let (_, mut strayed) = unpacked(
+        [d, e, x, z, link("way", Kind::Symlink, "d"), file("way/g")],
+        &Wanted::all(),
+    );
+    strayed.limit_to(&wanted(&["nothing"]));
+    assert_eq!((strayed.implicit_dirs.len(), strayed.missing_links.len()), (2, 2));
 }
 
 #[test]

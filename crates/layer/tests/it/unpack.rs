@@ -366,6 +366,25 @@ fn completing_takes_metadata_and_link_targets_from_below() {
     assert!(error.to_string().contains("not/there"), "{error}");
 }
 
+/// Where all layers are applied to one directory, an entry replaces what the ones before have made.
+#[test]
+fn later_entries_replace_hard_links_to_lower_layers() {
+    let (out, unpacked) = unpacked(&archive([
+        link("x", "low"),
+        file("x"),
+        link("d/y", "low"),
+        symlink("d", "elsewhere"),
+        link("z", "low"),
+        link("z2", "z"),
+        link("w", "low"),
+        link("w", "other"),
+    ]));
+    let links = [("z", "low"), ("z2", "z"), ("w", "other")];
+    assert_eq!(unpacked.missing_links, links.map(|(link, to)| (link.into(), to.into())));
+    assert_eq!(fs::read(out.path().join("x")).unwrap(), b"content");
+    assert!(!out.path().join("elsewhere").exists());
+}
+
 #[test]
 fn many_small_files_in_little_memory() {
     if !is_root() {
