@@ -72,6 +72,7 @@ pub(super) fn apart(mut whole: Linted, source: &Source) -> Vec<Linted> {
         by_file.entry(number).or_default().push(finding);
     }
     let parsed = |number: usize| kiln_dockerfile::parse(&source.files()[number].text).0;
+    whole.is_part = true;
     whole.file = parsed(0);
     whole.findings = by_file.remove(&0).unwrap_or_default();
     let config = whole.config.clone();

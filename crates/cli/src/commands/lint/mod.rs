@@ -142,8 +142,9 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
     // What goes wrong with one file stops no other.
     let mut failures = Vec::new();
     let mut linted = Vec::new();
+    let mut measurer = Measurer::new(args, settings);
     for entry in entries(args, settings, &mut failures) {
-        match args.lint(&entry, &config.rules, &mut sources) {
+        match args.lint(&entry, &config.rules, &mut sources, &mut measurer) {
             Ok(files) => files.into_iter().for_each(|file| included::add(&mut linted, file)),
             Err(failure) => failures.push(failure),
         }
@@ -165,7 +166,7 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
         baseline::leave_out(path, &mut linted)?;
     }
     if !args.diff {
-        measure(&mut linted, settings);
+        linted.iter_mut().for_each(|file| measurer.measure(file));
         terminal::print(format.show(&linted, &reporter))?;
     }
     let mut findings = linted.iter().flat_map(|file| &file.findings);
@@ -175,15 +176,27 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
     Err(Failure::silent(FAILED))
 }
 
-/// Puts in what builds measured; where these cannot be asked, that is said, and the findings are what they are.
-fn measure(linted: &mut [Linted], settings: &Settings) {
-    let costs = Costs::new(settings);
-    let measured = linted.iter_mut().try_for_each(|linted| match &linted.path {
-        Some(path) => costs.measure(path, &linted.file, &mut linted.findings),
-        None => Ok(()),
-    });
-    if let Err(error) = measured {
-        terminal::warn(format!("what builds measured is not shown: {error}"));
+/// Puts in what builds measured; where these cannot be asked, that is said once, and the findings are what they are.
+struct Measurer<'a> {
+    /// `None` where nobody is to be asked.
+    costs: Option<Costs<'a>>,
+}
+
+impl<'a> Measurer<'a> {
+    fn new(args: &Args, settings: &'a Settings) -> Self {
+        Self {
+            costs: (!args.diff).then(|| Costs::new(settings)),
+        }
+    }
+
+    /// Of a file as it is built: what is part of another was measured with that.
+    fn measure(&mut self, linted: &mut Linted) {
+        if let (Some(costs), Some(path), false) = (&self.costs, &linted.path, linted.is_part)
+            && let Err(error) = costs.measure(path, &linted.file, &mut linted.findings)
+        {
+            terminal::warn(format!("what builds measured is not shown: {error}"));
+            self.costs = None;
+        }
     }
 }
 
@@ -207,7 +220,13 @@ impl Args {
     }
 
     /// What is found in a Dockerfile, and in what it includes.
-    fn lint(&self, entry: &Entry, config: &Config, sources: &mut known::Sources<'_>) -> Result<Vec<Linted>, Failure> {
+    fn lint(
+        &self,
+        entry: &Entry,
+        config: &Config,
+        sources: &mut known::Sources<'_>,
+        measurer: &mut Measurer<'_>,
+    ) -> Result<Vec<Linted>, Failure> {
         let (name, text) = read(&entry.dockerfile, self)?;
         let path = (entry.dockerfile.as_os_str() != "-").then_some(entry.dockerfile.as_path());
         let (source, problems) = included::read_in(&text, path, entry.context.as_deref())?;
@@ -217,15 +236,16 @@ impl Args {
             context: entry.context()?,
             ..config.clone()
         };
-        let whole = Linted {
+        let mut whole = Linted {
             name,
             path: path.map(Path::to_owned),
             findings: included::lint(&source, problems, &config),
             file,
             config,
-            is_part: source.files().len() > 1,
+            is_part: false,
         };
-        let mut files = if whole.is_part {
+        let mut files = if source.files().len() > 1 {
+            measurer.measure(&mut whole);
             included::apart(whole, &source)
         } else {
             vec![whole]
