@@ -252,12 +252,17 @@ CREATE TABLE build_results (
 CREATE INDEX build_results_name ON build_results(name);
 ";
 
-/// What tells steps from all others of their Dockerfile, and whether their programs ran in an emulator.
+/// What tells steps from all others of their Dockerfile, whether their programs ran in an emulator, and the layers of those
+/// that were cached; of builds before, those are known whose record has the same words.
 const LINEAGES: &str = "
 ALTER TABLE steps ADD COLUMN lineage BLOB;
 ALTER TABLE steps ADD COLUMN emulated INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE steps ADD COLUMN cached_layer TEXT;
 CREATE INDEX steps_lineage ON steps(lineage) WHERE lineage IS NOT NULL;
 CREATE INDEX records_build ON records(build);
+UPDATE steps SET cached_layer = (SELECT records.layer FROM records
+                          WHERE records.build = steps.made_by AND records.name = steps.name LIMIT 1);
+DROP INDEX records_build;
 ";
 
 /// The version from which on blobs have rows.
