@@ -244,7 +244,7 @@ mod tests {
     #[test]
     fn targets_are_not_added_up_and_share_what_is_above_their_argument() {
         let took = |step: &str, seconds| Took {
-            build: BuildId(1),
+            build: BuildId::ELSEWHERE,
             step: step.to_owned(),
             duration: Duration::from_secs(seconds),
             layer: None,

@@ -169,12 +169,10 @@ fn steps_that_an_older_program_had_from_the_cache_have_the_layers_of_their_recor
     }
     drop(store);
     let database = Connection::open(directory.path().join("kiln.db")).unwrap();
-    database.execute_batch("DROP INDEX steps_lineage").unwrap();
-    for column in ["lineage", "emulated", "cached_layer"] {
-        let drop = format!("ALTER TABLE steps DROP COLUMN {column}");
-        database.execute_batch(&drop).unwrap();
-    }
-    database.pragma_update(None, "user_version", 18).unwrap();
+    database
+        .execute_batch("ALTER TABLE steps DROP COLUMN cached_layer; CREATE INDEX records_build ON records(build)")
+        .unwrap();
+    database.pragma_update(None, "user_version", 19).unwrap();
     drop(database);
     let steps = Store::open(directory.path()).unwrap().build_steps(build).unwrap();
     let layers: Vec<_> = steps.into_iter().map(|step| step.layer).collect();
