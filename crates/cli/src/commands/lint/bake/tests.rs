@@ -293,6 +293,16 @@ fn hostile_files_have_limits() {
         &format!("a0 = \"xx\"\n{doubled}target \"t\" {{ context = a59 }}"),
         "too large",
     );
+    // What fails costs time too.
+    for twice in ["try(A + nothing, A + nothing)", "can(A) || can(A) ? nothing : nothing"] {
+        let doubled: String = lines(1..60, |n| format!("a{n} = {}\n", twice.replace('A', &format!("a{}", n - 1))));
+        wrong(
+            &format!("a0 = nothing\n{doubled}target \"t\" {{ context = a59 }}"),
+            "too large",
+        );
+    }
+    let pattern = "target \"t\" { context = regex_replace(\"a\", \"(a{1000}){1000}\", \"\") }";
+    wrong(pattern, "size limit");
     let wide: String = lines(0..6, |n| format!("m{n} = range(100)\n"));
     wrong(
         &format!("target \"t\" {{\nmatrix = {{\n{wide}}}\n}}"),
