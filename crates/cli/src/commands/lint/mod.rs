@@ -23,6 +23,7 @@ use kiln_dockerfile::include::LARGEST;
 use kiln_lint::{Config, Finding, Safety};
 
 use self::entry::{Entry, Kind};
+use self::included::Files;
 use crate::engine::Costs;
 use crate::failure::{FAILED, Failure, Outcome};
 use crate::report::Reporter;
@@ -141,12 +142,19 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
     let format = formats::Format::parse(config.format.as_deref())?;
     // What goes wrong with one file stops no other.
     let mut failures = Vec::new();
-    let mut linted = Vec::new();
+    let mut files = Files::default();
     let mut measurer = Measurer::new(args, settings);
     for entry in entries(args, settings, &mut failures) {
         match args.lint(&entry, &config.rules, &mut sources, &mut measurer) {
-            Ok(files) => files.into_iter().for_each(|file| included::add(&mut linted, file)),
+            Ok(found) => found.into_iter().for_each(|file| files.add(file)),
             Err(failure) => failures.push(failure),
+        }
+    }
+    let mut linted = files.into_linted();
+    // Who does not want anything fixed need not know why it is not.
+    if !(args.fix || args.unsafe_fixes || args.diff) && args.versions.is_empty() {
+        for finding in linted.iter_mut().flat_map(|file| &mut file.findings) {
+            finding.unfixed = None;
         }
     }
     if args.diff {
@@ -244,19 +252,12 @@ impl Args {
             config,
             is_part: false,
         };
-        let mut files = if source.files().len() > 1 {
+        Ok(if source.files().len() > 1 {
             measurer.measure(&mut whole);
             included::apart(whole, &source)
         } else {
             vec![whole]
-        };
-        // Who does not want anything fixed need not know why it is not.
-        if !(self.fix || self.unsafe_fixes || self.diff) && self.versions.is_empty() {
-            for finding in files.iter_mut().flat_map(|file| &mut file.findings) {
-                finding.unfixed = None;
-            }
-        }
-        Ok(files)
+        })
     }
 }
 
