@@ -48,7 +48,7 @@ impl Entry {
         Ok(Some(Context {
             ignore,
             names: names.collect(),
-            named: self.named.clone(),
+            named: self.named.iter().map(|name| name.to_lowercase()).collect(),
         }))
     }
 }
