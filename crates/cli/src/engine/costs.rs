@@ -230,14 +230,22 @@ mod tests {
         for (name, platform, other) in [
             ("[linux/arm64 build 2/5] RUN make", "linux/arm64", None),
             ("[linux/amd64->arm64 2/5] RUN make", "linux/amd64", Some("arm64")),
-            ("[linux/amd64->windows/arm64 2/5] RUN make", "linux/amd64", Some("windows/arm64")),
+            (
+                "[linux/amd64->windows/arm64 2/5] RUN make",
+                "linux/amd64",
+                Some("windows/arm64"),
+            ),
             ("[build 2/5] RUN make", "", None),
             ("[2/5] RUN make", "", None),
             ("[ 2/15] RUN a/b", "", None),
             ("RUN a/b", "", None),
         ] {
             let target = Target::of(name);
-            assert_eq!((target.platform.as_str(), target.other.as_deref()), (platform, other), "{name}");
+            assert_eq!(
+                (target.platform.as_str(), target.other.as_deref()),
+                (platform, other),
+                "{name}"
+            );
         }
     }
 

@@ -88,7 +88,13 @@ const TABLE: &[Row] = &[
         &[2],
         LAYER,
     ),
-    ("DL3009", "FROM a\nRUN apt-get update && apt-get install -y b\n", Announced, &[2], CACHE),
+    (
+        "DL3009",
+        "FROM a\nRUN apt-get update && apt-get install -y b\n",
+        Announced,
+        &[2],
+        CACHE,
+    ),
     ("DL3019", "FROM a\nRUN apk add b\n", Announced, &[2], CACHE),
     ("DL3032", "FROM a\nRUN yum install -y b\n", Announced, &[2], CACHE),
     ("DL3036", "FROM a\nRUN zypper install -y b\n", Announced, &[2], CACHE),
@@ -107,9 +113,18 @@ fn found(code: &str, text: &str) -> Vec<Finding> {
 fn each_rule_says_which_steps_count() {
     for (code, text, measure, lines, what) in TABLE {
         let findings = found(code, text);
-        let [finding] = &findings[..] else { panic!("{code}: {text}: {findings:?}") };
-        let cost = finding.cost.as_ref().unwrap_or_else(|| panic!("{code}: {text}: no cost"));
-        assert_eq!((cost.measure, &cost.lines[..], cost.what), (*measure, *lines, *what), "{code}: {text}");
+        let [finding] = &findings[..] else {
+            panic!("{code}: {text}: {findings:?}")
+        };
+        let cost = finding
+            .cost
+            .as_ref()
+            .unwrap_or_else(|| panic!("{code}: {text}: no cost"));
+        assert_eq!(
+            (cost.measure, &cost.lines[..], cost.what),
+            (*measure, *lines, *what),
+            "{code}: {text}"
+        );
         assert_eq!(cost.measured, None, "{code}: nobody asked a build");
         // What an index of the layer's files is asked for.
         let asked = !announced(code).files.is_empty();
@@ -121,10 +136,15 @@ fn each_rule_says_which_steps_count() {
 fn no_other_rule_does() {
     let known: BTreeSet<&str> = TABLE.iter().map(|(code, ..)| *code).collect();
     let mut config = config("");
-    config.severities = known.iter().map(|code| ((*code).to_owned(), Severity::Warning)).collect();
+    config.severities = known
+        .iter()
+        .map(|code| ((*code).to_owned(), Severity::Warning))
+        .collect();
     let texts = everywhere().into_iter().chain(dockerfiles("crates/lint/tests/corpus"));
     let findings = texts.flat_map(|(_, text)| lint(&text, &config));
-    let with = findings.filter(|finding| finding.cost.is_some()).map(|finding| finding.code);
+    let with = findings
+        .filter(|finding| finding.cost.is_some())
+        .map(|finding| finding.code);
     assert_eq!(with.collect::<BTreeSet<_>>(), known);
 }
 
@@ -133,7 +153,9 @@ fn the_page_names_all_of_them() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/lint.md");
     let page = std::fs::read_to_string(page).unwrap();
     let table = page.split_once("| rules | what is measured |").unwrap().1;
-    let rows = table.lines().take_while(|line| line.is_empty() || line.starts_with('|'));
+    let rows = table
+        .lines()
+        .take_while(|line| line.is_empty() || line.starts_with('|'));
     let mut named = Vec::new();
     for row in rows.filter(|row| row.starts_with("| `")) {
         let (codes, what) = row.trim_matches('|').split_once('|').unwrap();
@@ -141,7 +163,10 @@ fn the_page_names_all_of_them() {
         for code in codes.split(',').map(|code| code.trim().trim_matches('`')) {
             let measures = TABLE.iter().filter(|row| row.0 == code);
             let said = |measure: Measure| matches!(measure, Time | EmulatedTime) == is_time;
-            assert!(measures.clone().count() > 0 && measures.clone().all(|row| said(row.2)), "{code}: {what}");
+            assert!(
+                measures.clone().count() > 0 && measures.clone().all(|row| said(row.2)),
+                "{code}: {what}"
+            );
             named.push(code.to_owned());
         }
     }

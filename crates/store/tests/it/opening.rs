@@ -164,7 +164,11 @@ fn steps_that_an_older_program_had_from_the_cache_have_the_layers_of_their_recor
         lineage: None,
         emulated: false,
     };
-    for step in [step(0, "RUN", Some(first)), step(1, "other", Some(first)), step(2, "RUN", None)] {
+    for step in [
+        step(0, "RUN", Some(first)),
+        step(1, "other", Some(first)),
+        step(2, "RUN", None),
+    ] {
         store.put_step(build, &step).unwrap();
     }
     drop(store);

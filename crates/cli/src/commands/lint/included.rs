@@ -10,7 +10,6 @@ use kiln_lint::{Amount, Config, Finding, Severity};
 
 use super::Linted;
 use crate::context;
-use crate::failure::{FAILED, Failure, Report};
 
 /// The linter's code of what the builder refuses.
 const UNREADABLE: &str = "DL1000";
@@ -18,29 +17,39 @@ const UNREADABLE: &str = "DL1000";
 /// Why nothing is mended in such a file.
 const UNFIXED: &str = "files that include others, and those that are included, are mended by hand";
 
-/// The text with all that it includes, and what is wrong with the INCLUDEs.
-pub(super) fn read_in(
-    text: &str,
-    path: Option<&Path>,
-    context: Option<&Path>,
-) -> Result<(Source, Vec<Diagnostic>), Failure> {
-    match context::with_includes(text, path, context) {
-        Ok(source) => Ok((source, Vec::new())),
-        Err(Report::Dockerfile { source, diagnostics }) => Ok((source, diagnostics)),
-        Err(report) => Err(Failure { code: FAILED, report }),
-    }
+/// A Dockerfile's text with all that it includes.
+pub(crate) struct Whole {
+    pub(crate) source: Source,
+    /// What is wrong with the INCLUDEs; then all errors of the text are among them.
+    problems: Vec<Diagnostic>,
 }
 
-/// What is found in the whole text.
-pub(super) fn lint(source: &Source, problems: Vec<Diagnostic>, config: &Config) -> Vec<Finding> {
-    let mut findings = kiln_lint::lint(source.text(), config);
-    if !problems.is_empty() {
-        // They are all errors of the text, the parser's among them.
-        findings.retain(|finding| finding.code != UNREADABLE);
-        findings.extend(problems.into_iter().map(|problem| of_problem(source, problem)));
-        findings.sort_by_key(|finding| (finding.line, finding.span.start));
+impl Whole {
+    /// Reads in what a text includes; see [`context::with_includes`].
+    pub(crate) fn read(text: &str, path: Option<&Path>, context: Option<&Path>) -> Self {
+        match context::with_includes(text, path, context) {
+            Ok(source) => Self {
+                source,
+                problems: Vec::new(),
+            },
+            Err(failed) => Self {
+                source: failed.source,
+                problems: failed.diagnostics,
+            },
+        }
     }
-    findings
+
+    /// What is found in it.
+    pub(crate) fn lint(&self, config: &Config) -> Vec<Finding> {
+        let mut findings = kiln_lint::lint(self.source.text(), config);
+        if !self.problems.is_empty() {
+            findings.retain(|finding| finding.code != UNREADABLE);
+            let problems = self.problems.iter().cloned();
+            findings.extend(problems.map(|problem| of_problem(&self.source, problem)));
+            findings.sort_by_key(|finding| (finding.line, finding.span.start));
+        }
+        findings
+    }
 }
 
 fn of_problem(source: &Source, problem: Diagnostic) -> Finding {
@@ -114,7 +123,9 @@ impl Files {
                 let numbers: Vec<usize> = here.extract_if(.., |number| same(number).is_some()).collect();
                 // What came first has the place and the name.
                 for known in numbers.into_iter().rev() {
-                    let Some(mut known_file) = self.linted.remove(&known) else { continue };
+                    let Some(mut known_file) = self.linted.remove(&known) else {
+                        continue;
+                    };
                     known_file.findings.append(&mut file.findings);
                     (number, file) = (known, known_file);
                 }
@@ -160,8 +171,11 @@ mod tests {
 
     const WHOLE: &str = "# kiln=include\nFROM debian:12\n";
 
-    /// What is found in files of a directory, looked at in that order: the file, and line and code of what is in it.
-    fn found(texts: &[(&str, &str)], order: &[&str]) -> Vec<(String, bool, Vec<(u32, &'static str)>)> {
+    /// A file's name, whether it is a part, and line and code of what is in it.
+    type Shown = (String, bool, Vec<(u32, &'static str)>);
+
+    /// What is found in files of a directory, looked at in that order.
+    fn found(texts: &[(&str, &str)], order: &[&str]) -> Vec<Shown> {
         let directory = tempfile::tempdir().unwrap();
         for (name, text) in texts {
             std::fs::write(directory.path().join(name), text).unwrap();
@@ -170,19 +184,22 @@ mod tests {
         for name in order {
             let path = directory.path().join(name);
             let text = std::fs::read_to_string(&path).unwrap();
-            let (source, problems) = read_in(&text, Some(&path), Some(directory.path())).unwrap();
+            let read = Whole::read(&text, Some(&path), Some(directory.path()));
+            let source = &read.source;
             let config = Config::default();
             let whole = Linted {
                 // As `--file-path-in-report` does.
                 name: "same".to_owned(),
                 path: Some(path),
-                findings: lint(&source, problems, &config),
+                findings: read.lint(&config),
                 file: kiln_dockerfile::parse(source.text()).0,
                 config,
                 is_part: false,
             };
             if source.files().len() > 1 {
-                apart(whole, &source).into_iter().for_each(|file| files.add(file));
+                for file in apart(whole, source) {
+                    files.add(file);
+                }
             } else {
                 files.add(whole);
             }
@@ -220,7 +237,11 @@ mod tests {
         let once = format!("{WHOLE}INCLUDE part\n");
         let twice = format!("{WHOLE}INCLUDE part\nCOPY . .\nINCLUDE part\n");
         // By itself it is a Dockerfile that lacks something, which it has where it is included.
-        let texts = [("once", &once[..]), ("twice", &twice), ("part", "FROM debian\nADD a.py /a\nRUN sudo x\n")];
+        let texts = [
+            ("once", &once[..]),
+            ("twice", &twice),
+            ("part", "FROM debian\nADD a.py /a\nRUN sudo x\n"),
+        ];
         let of_part = |order: &[&str]| {
             let files = found(&texts, order);
             let part: Vec<_> = files.into_iter().filter(|(name, ..)| name == "part").collect();
@@ -231,6 +252,9 @@ mod tests {
         assert!(first[0].1 && first[0].2.is_sorted(), "{first:?}");
         assert!(first[0].2.contains(&(1, "DL3006")), "{first:?}");
         assert_eq!(of_part(&["part", "once"]), first);
-        assert_eq!(of_part(&["part", "part", "twice", "once"])[0].2, of_part(&["twice", "once", "part"])[0].2);
+        assert_eq!(
+            of_part(&["part", "part", "twice", "once"])[0].2,
+            of_part(&["twice", "once", "part"])[0].2
+        );
     }
 }

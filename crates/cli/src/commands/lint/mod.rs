@@ -5,7 +5,7 @@ mod baseline;
 pub(crate) mod config;
 mod entry;
 mod formats;
-mod included;
+pub(crate) mod included;
 mod known;
 mod mend;
 mod verify;
@@ -23,7 +23,7 @@ use kiln_dockerfile::include::LARGEST;
 use kiln_lint::{Config, Finding, Safety};
 
 use self::entry::{Entry, Kind};
-use self::included::Files;
+use self::included::{Files, Whole};
 use crate::engine::Costs;
 use crate::failure::{FAILED, Failure, Outcome};
 use crate::report::Reporter;
@@ -174,7 +174,9 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
         baseline::leave_out(path, &mut linted)?;
     }
     if !args.diff {
-        linted.iter_mut().for_each(|file| measurer.measure(file));
+        for file in &mut linted {
+            measurer.measure(file);
+        }
         terminal::print(format.show(&linted, &reporter))?;
     }
     let mut findings = linted.iter().flat_map(|file| &file.findings);
@@ -237,7 +239,8 @@ impl Args {
     ) -> Result<Vec<Linted>, Failure> {
         let (name, text) = read(&entry.dockerfile, self)?;
         let path = (entry.dockerfile.as_os_str() != "-").then_some(entry.dockerfile.as_path());
-        let (source, problems) = included::read_in(&text, path, entry.context.as_deref())?;
+        let read = Whole::read(&text, path, entry.context.as_deref());
+        let source = &read.source;
         let file = kiln_dockerfile::parse(source.text()).0;
         let config = Config {
             known: sources.of(&file, path)?,
@@ -247,14 +250,14 @@ impl Args {
         let mut whole = Linted {
             name,
             path: path.map(Path::to_owned),
-            findings: included::lint(&source, problems, &config),
+            findings: read.lint(&config),
             file,
             config,
             is_part: false,
         };
         Ok(if source.files().len() > 1 {
             measurer.measure(&mut whole);
-            included::apart(whole, &source)
+            included::apart(whole, source)
         } else {
             vec![whole]
         })

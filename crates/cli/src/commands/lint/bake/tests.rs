@@ -295,7 +295,9 @@ fn hostile_files_have_limits() {
     );
     // What fails costs time too.
     for twice in ["try(A + nothing, A + nothing)", "can(A) || can(A) ? nothing : nothing"] {
-        let doubled: String = lines(1..60, |n| format!("a{n} = {}\n", twice.replace('A', &format!("a{}", n - 1))));
+        let doubled: String = lines(1..60, |n| {
+            format!("a{n} = {}\n", twice.replace('A', &format!("a{}", n - 1)))
+        });
         wrong(
             &format!("a0 = nothing\n{doubled}target \"t\" {{ context = a59 }}"),
             "too large",
