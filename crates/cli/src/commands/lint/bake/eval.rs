@@ -173,11 +173,8 @@ impl Evaluator<'_> {
             .variables
             .keys()
             .chain(self.definition.attributes.keys());
-        let meant = suggest::closest(name, names.map(String::as_str)).map(|meant| format!(": did you mean `{meant}`?"));
-        Err(Wrong::new(format!(
-            "there is no variable `{name}`{}",
-            meant.unwrap_or_default()
-        )))
+        let hint = suggest::hint(name, names.map(String::as_str));
+        Err(Wrong::new(format!("there is no variable `{name}`{hint}")))
     }
 
     /// Looks for something that may not depend on itself.

@@ -285,12 +285,8 @@ impl Resolver<'_> {
         if self.targets.contains_key(target) {
             return Ok(());
         }
-        let meant = suggest::closest(target, self.targets.keys().map(String::as_str));
-        let meant = meant.map(|meant| format!(": did you mean `{meant}`?"));
-        Err(Wrong::new(format!(
-            "there is no target `{target}`{}",
-            meant.unwrap_or_default()
-        )))
+        let hint = suggest::hint(target, self.targets.keys().map(String::as_str));
+        Err(Wrong::new(format!("there is no target `{target}`{hint}")))
     }
 
     /// The value of an attribute: its own, else that of the last of its parents that has one.

@@ -241,7 +241,7 @@ fn what_cannot_be_evaluated_says_where_and_what() {
         ),
         (
             "name = 1\ntarget \"a\" { context = \"${nam}\" }",
-            "docker-bake.hcl:2: there is no variable `nam`: did you mean `name`?",
+            "docker-bake.hcl:2: there is no variable `nam` (did you mean name?)",
         ),
         (
             "target \"a\" {\n context = sha256(\"x\")\n}",
@@ -270,7 +270,7 @@ fn what_cannot_be_evaluated_says_where_and_what() {
         ("target \"a\" { matrix = { x = 1 } }", "the matrix's `x`: wanted a list"),
         (
             "group \"g\" { targets = [\"a\"] }\ntarget \"ab\" {}",
-            "there is no target `a`: did you mean `ab`?",
+            "there is no target `a` (did you mean ab?)",
         ),
         ("function \"f\" { result = 1 }", "the function `f`: it has no `params`"),
         (
