@@ -11,6 +11,7 @@ use super::bake;
 use crate::context::read_ignore;
 use crate::failure::Failure;
 use crate::settings::Environment;
+use crate::values::csv;
 
 /// A Dockerfile and what it is built from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,6 +136,9 @@ pub(super) fn composed(path: &Path, text: &str) -> Result<Listed, Failure> {
     Ok(listed.or_nothing(path))
 }
 
+/// Docker's own switch for that variables are not looked up in the environment.
+const CLOSED: &str = "BUILDX_BAKE_DISABLE_VARS_ENV_LOOKUP";
+
 /// The Dockerfiles that files of bake's name, which are read as one; all lie in one directory.
 pub(super) fn baked(files: &[(PathBuf, String)], environment: &Environment) -> Result<Listed, Failure> {
     let read: Vec<bake::File<'_>> = files
@@ -145,10 +149,9 @@ pub(super) fn baked(files: &[(PathBuf, String)], environment: &Environment) -> R
             is_json: ending(path) == "json",
         })
         .collect();
-    // As docker's own switch for it.
-    let closed = environment
-        .filled("BUILDX_BAKE_DISABLE_VARS_ENV_LOOKUP")
-        .is_some_and(|value| matches!(value.as_str(), "1" | "true"));
+    let closed = environment.filled(CLOSED).map_or(Ok(false), |value| {
+        csv::boolean(CLOSED, Some(&value)).map_err(|why| Failure::usage(format!("the environment variable {why}")))
+    })?;
     let find = |name: &str| environment.text(name).ok().flatten().filter(|_| !closed);
     let targets = bake::targets(&read, &find).map_err(failed)?;
     let mut listed = Listed::default();
