@@ -1,13 +1,11 @@
 //! What is named on the command line: Dockerfiles, or files that name Dockerfiles, Compose's and bake's.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use kiln_lint::Context;
-use serde::Deserialize;
-use serde::de::IgnoredAny;
 
-use super::bake;
+use super::{bake, compose};
 use crate::context::read_ignore;
 use crate::failure::Failure;
 use crate::settings::Environment;
@@ -118,14 +116,14 @@ fn failed(why: String) -> Failure {
 /// The Dockerfiles that a file of Compose's names.
 pub(super) fn composed(path: &Path, text: &str) -> Result<Listed, Failure> {
     let mut listed = Listed::default();
-    for (name, build) in compose(path, text)? {
+    let builds = compose::builds(text);
+    let builds = builds.map_err(|why| failed(format!("{} is no Compose file: {why}", path.display())))?;
+    for (name, build) in builds {
         let named = |why: String| format!("{}: `{name}`: {why}", path.display());
-        let plain = ["context", "dockerfile"]
-            .into_iter()
-            .zip([&build.context, &build.dockerfile]);
+        let plain = [("context", &build.context), ("dockerfile", &build.dockerfile)];
         let variable = plain
             .into_iter()
-            .find_map(|(what, text)| Some((what, text.as_ref()?)).filter(|(_, text)| text.contains('$')));
+            .find_map(|(what, text)| Some((what, text.clone()?)).filter(|(_, text)| text.contains('$')));
         listed.add(match variable {
             Some((what, text)) => Err(named(format!(
                 "its {what} `{text}` depends on a variable: name the Dockerfile itself"
@@ -164,13 +162,7 @@ pub(super) fn baked(files: &[(PathBuf, String)], environment: &Environment) -> R
                 continue;
             }
         };
-        let build = Build {
-            context: target.context,
-            dockerfile: target.dockerfile,
-            inline: target.inline.then(String::new),
-            named: Named::Mapping(target.contexts.into_iter().map(|name| (name, IgnoredAny)).collect()),
-        };
-        let entry = build.entry(directory);
+        let entry = target.build.entry(directory);
         // It need not be buildable by itself.
         if target.is_pattern && entry.as_ref().is_ok_and(|entry| !entry.dockerfile.exists()) {
             continue;
@@ -192,47 +184,19 @@ pub(super) fn alone(path: &Path) -> Entry {
     Entry::alone(path)
 }
 
-/// What is built: as Compose's `build` and bake's `target` say it.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-struct Build {
-    context: Option<String>,
-    dockerfile: Option<String>,
-    #[serde(rename = "dockerfile_inline")]
-    inline: Option<String>,
-    #[serde(rename = "additional_contexts")]
-    named: Named,
-}
-
-/// Further contexts, as Compose says them; what they are does not matter.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
-enum Named {
-    Mapping(BTreeMap<String, IgnoredAny>),
-    /// `NAME=VALUE`
-    List(Vec<String>),
-}
-
-impl Default for Named {
-    fn default() -> Self {
-        Self::List(Vec::new())
-    }
-}
-
-impl Named {
-    fn names(&self) -> BTreeSet<String> {
-        match self {
-            Self::Mapping(values) => values.keys().cloned().collect(),
-            Self::List(values) => {
-                let names = values.iter().filter_map(|value| value.split_once('='));
-                names.map(|(name, _)| name.to_owned()).collect()
-            }
-        }
-    }
+/// What is built, as Compose's `build` and bake's `target` say it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Build {
+    pub(super) context: Option<String>,
+    pub(super) dockerfile: Option<String>,
+    /// The Dockerfile's text, where it is written there.
+    pub(super) inline: Option<String>,
+    /// Names of further contexts; what they are does not matter.
+    pub(super) named: BTreeSet<String>,
 }
 
 impl Build {
-    fn entry(&self, directory: &Path) -> Result<Entry, String> {
+    fn entry(self, directory: &Path) -> Result<Entry, String> {
         if self.inline.is_some() {
             return Err(
                 "its Dockerfile is written there: put it into a file of its own to have it looked at".to_owned(),
@@ -249,7 +213,7 @@ impl Build {
         Ok(Entry {
             dockerfile,
             context: Some(if here { PathBuf::from(".") } else { context }),
-            named: self.named.names(),
+            named: self.named,
         })
     }
 }
@@ -264,42 +228,6 @@ fn place(directory: &Path, what: &str, text: &str) -> Result<PathBuf, String> {
         return Err(format!("its {what} `{text}` is not on this machine"));
     }
     Ok(directory.join(text))
-}
-
-type Builds = BTreeMap<String, Build>;
-
-/// `services.*.build`: a path, or a mapping.
-fn compose(path: &Path, text: &str) -> Result<Builds, Failure> {
-    #[derive(Deserialize)]
-    struct File {
-        #[serde(default)]
-        services: Option<BTreeMap<String, Option<Service>>>,
-    }
-    #[derive(Deserialize)]
-    struct Service {
-        #[serde(default)]
-        build: Option<Written>,
-    }
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Written {
-        Path(String),
-        Whole(Build),
-    }
-    let file: File = serde_saphyr::from_str(text)
-        .map_err(|error| Failure::failed(anyhow::anyhow!("{} is no Compose file: {error}", path.display())))?;
-    let services = file.services.unwrap_or_default().into_iter();
-    let builds = services.filter_map(|(name, service)| {
-        let build = match service?.build? {
-            Written::Path(context) => Build {
-                context: Some(context),
-                ..Build::default()
-            },
-            Written::Whole(build) => build,
-        };
-        Some((name, build))
-    });
-    Ok(builds.collect())
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod bake;
 mod baseline;
+mod compose;
 pub(crate) mod config;
 mod entry;
 mod formats;

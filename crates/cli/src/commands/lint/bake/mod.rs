@@ -20,6 +20,7 @@ use serde_json::Value;
 use self::definition::{Definition, Labelled, Written};
 use self::eval::{Blocks, Evaluator, Scope, Spent};
 use self::value::{as_list, as_object, as_text, as_texts};
+use super::entry::Build;
 
 /// All values together, in bytes and elements, that a definition may make.
 const FUEL: usize = 16 << 20;
@@ -73,18 +74,13 @@ pub(super) struct File<'t> {
     pub(super) is_json: bool,
 }
 
-/// What a target is built from.
+/// A target and what it is built from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Target {
     pub(super) name: String,
     /// Where it stands: `FILE:LINE`, or the file alone.
     pub(super) place: String,
-    pub(super) context: Option<String>,
-    pub(super) dockerfile: Option<String>,
-    /// Names of further contexts.
-    pub(super) contexts: BTreeSet<String>,
-    /// Whether the Dockerfile is written into the file.
-    pub(super) inline: bool,
+    pub(super) build: Build,
     /// Whether others inherit from it and no group names it: it may be there for that alone.
     pub(super) is_pattern: bool,
 }
@@ -396,10 +392,12 @@ impl Resolver<'_> {
         Ok(Target {
             name: name.to_owned(),
             place: first.map_or_else(String::new, |part| place(files, part.block.file, part.block.at)),
-            context: said("context")?,
-            dockerfile: said("dockerfile")?.filter(|path| !path.is_empty()),
-            contexts: self.contexts(name)?,
-            inline: said("dockerfile-inline")?.is_some(),
+            build: Build {
+                context: said("context")?,
+                dockerfile: said("dockerfile")?.filter(|path| !path.is_empty()),
+                inline: said("dockerfile-inline")?,
+                named: self.contexts(name)?,
+            },
             is_pattern: roles.inherited.contains(name) && !roles.grouped.contains(name),
         })
     }

@@ -20,7 +20,10 @@ fn read(files: &[(&str, &str)], environment: &[(&str, &str)]) -> Result<Vec<Resu
 fn shown(files: &[(&str, &str)], environment: &[(&str, &str)]) -> Vec<String> {
     let targets = read(files, environment).unwrap();
     let show = |target: Target| {
-        let (context, dockerfile) = (target.context.unwrap_or_else(|| ".".into()), target.dockerfile);
+        let Build {
+            context, dockerfile, ..
+        } = target.build;
+        let context = context.unwrap_or_else(|| ".".into());
         format!(
             "{} {context} {}",
             target.name,
