@@ -106,7 +106,8 @@ pub(crate) fn with_includes(text: &str, file: Option<&Path>, context: Option<&Pa
     let home = match (file, context) {
         (Some(file), Some(context)) => Home::of_file(file, context),
         (Some(file), None) => Home::beside(file),
-        (None, _) => Home::nowhere(),
+        (None, Some(context)) => Home::context(context),
+        (None, None) => Home::nowhere(),
     };
     let name = file.map_or_else(|| "Dockerfile".to_owned(), |file| file.display().to_string());
     Named::new(name, text.to_owned()).read_in(home)

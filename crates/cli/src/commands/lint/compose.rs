@@ -6,8 +6,9 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_saphyr::Spanned;
 
-use super::entry::Build;
+use super::entry::{Build, Embedded};
 
 #[derive(Deserialize)]
 struct File {
@@ -27,7 +28,7 @@ struct Service {
 struct Mapping {
     context: Option<String>,
     dockerfile: Option<String>,
-    dockerfile_inline: Option<String>,
+    dockerfile_inline: Option<Spanned<String>>,
     additional_contexts: Option<Named>,
 }
 
@@ -82,19 +83,64 @@ impl Named {
     }
 }
 
-/// What a file builds, by service.
-pub(super) fn builds(text: &str) -> Result<BTreeMap<String, Build>, String> {
+/// What a file builds, by service; or why that is not known.
+pub(super) fn builds(text: &str) -> Result<BTreeMap<String, Result<Build, String>>, String> {
     let file: File = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
     let services = file.services.unwrap_or_default().into_iter();
     let builds = services.filter_map(|(name, service)| {
         let Written(mapping) = service?.build?;
-        let build = Build {
-            context: mapping.context,
-            dockerfile: mapping.dockerfile,
-            inline: mapping.dockerfile_inline,
-            named: mapping.additional_contexts.map(Named::names).unwrap_or_default(),
-        };
-        Some((name, build))
+        Some((name, mapping.build()))
     });
     Ok(builds.collect())
+}
+
+impl Mapping {
+    fn build(self) -> Result<Build, String> {
+        let plain = [("context", &self.context), ("dockerfile", &self.dockerfile)];
+        for (what, text) in plain {
+            if let Some(text) = text.as_ref().filter(|text| text.contains('$')) {
+                return Err(format!(
+                    "its {what} `{text}` depends on a variable: name the Dockerfile itself"
+                ));
+            }
+        }
+        if self.dockerfile.is_some() && self.dockerfile_inline.is_some() {
+            return Err(
+                "it has both dockerfile and dockerfile_inline, which Compose refuses: leave one out".to_owned(),
+            );
+        }
+        let inline = self.dockerfile_inline.map(|inline| {
+            Ok::<_, String>(Embedded {
+                file: 0,
+                line: u32::try_from(inline.defined.line()).unwrap_or(u32::MAX),
+                text: unescaped(&inline.value)?,
+            })
+        });
+        Ok(Build {
+            context: self.context,
+            dockerfile: self.dockerfile,
+            inline: inline.transpose()?,
+            named: self.additional_contexts.map(Named::names).unwrap_or_default(),
+        })
+    }
+}
+
+/// A text as Compose gives it on: `$$` is `$`. What it puts in for variables is not known.
+fn unescaped(text: &str) -> Result<String, String> {
+    let mut pieces = text.split("$$");
+    if let Some(piece) = pieces.find(|piece| piece.contains('$')) {
+        let variable = &piece[piece.find('$').unwrap_or_default()..];
+        let end = match variable.find('}') {
+            Some(end) if variable.starts_with("${") => end + 1,
+            _ => {
+                let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+                1 + variable[1..].find(|c| !is_name(c)).unwrap_or(variable.len() - 1)
+            }
+        };
+        return Err(format!(
+            "its dockerfile_inline has `{}`, which Compose puts something else for: `$$` stands for a `$` of the Dockerfile's",
+            &variable[..end]
+        ));
+    }
+    Ok(text.replace("$$", "$"))
 }

@@ -1,10 +1,12 @@
 //! What is named on the command line: Dockerfiles, or files that name Dockerfiles, Compose's and bake's.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use kiln_lint::Context;
 
+use super::inline::{Host, Inline};
 use super::{bake, compose};
 use crate::context::read_ignore;
 use crate::failure::Failure;
@@ -14,26 +16,45 @@ use crate::values::csv;
 /// A Dockerfile and what it is built from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entry {
-    pub(super) dockerfile: PathBuf,
-    /// `None` for standard input.
+    pub(super) dockerfile: Written,
+    /// `None` for standard input, and for what is elsewhere.
     pub(super) context: Option<PathBuf>,
     /// Names of further contexts.
     pub(super) named: BTreeSet<String>,
 }
 
+/// Where a Dockerfile is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Written {
+    /// `-` is standard input.
+    File(PathBuf),
+    /// In the file that names it.
+    Inline(Inline),
+}
+
 impl Entry {
     /// A Dockerfile that lies beside what it is built from.
     fn alone(path: &Path) -> Self {
-        let directory = path.parent().unwrap_or(Path::new("."));
-        let here = if directory.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            directory
-        };
         Self {
-            dockerfile: path.to_owned(),
-            context: (path.as_os_str() != "-").then(|| here.to_owned()),
+            dockerfile: Written::File(path.to_owned()),
+            context: (path.as_os_str() != "-").then(|| or_here(directory(path)).to_owned()),
             named: BTreeSet::new(),
+        }
+    }
+
+    /// The path of the Dockerfile, if it is a file.
+    pub(super) fn path(&self) -> Option<&Path> {
+        match &self.dockerfile {
+            Written::File(path) if path.as_os_str() != "-" => Some(path),
+            _ => None,
+        }
+    }
+
+    /// The directory that has what lies beside the Dockerfile.
+    pub(super) fn directory(&self) -> Option<&Path> {
+        match &self.dockerfile {
+            Written::File(_) => self.path().map(directory).map(or_here),
+            Written::Inline(_) => self.context.as_deref(),
         }
     }
 
@@ -42,7 +63,7 @@ impl Entry {
         let Some(directory) = self.context.as_deref().filter(|directory| directory.is_dir()) else {
             return Ok(None);
         };
-        let ignore = read_ignore(directory, Some(&self.dockerfile))?.map(|(text, _)| text);
+        let ignore = read_ignore(directory, self.path())?.map(|(text, _)| text);
         let names = Context::asked().filter(|name| directory.join(name).symlink_metadata().is_ok());
         Ok(Some(Context {
             ignore,
@@ -116,20 +137,13 @@ fn failed(why: String) -> Failure {
 /// The Dockerfiles that a file of Compose's names.
 pub(super) fn composed(path: &Path, text: &str) -> Result<Listed, Failure> {
     let mut listed = Listed::default();
+    let mut hosts = Hosts::new([(path, text)]);
     let builds = compose::builds(text);
     let builds = builds.map_err(|why| failed(format!("{} is no Compose file: {why}", path.display())))?;
     for (name, build) in builds {
         let named = |why: String| format!("{}: `{name}`: {why}", path.display());
-        let plain = [("context", &build.context), ("dockerfile", &build.dockerfile)];
-        let variable = plain
-            .into_iter()
-            .find_map(|(what, text)| Some((what, text.clone()?)).filter(|(_, text)| text.contains('$')));
-        listed.add(match variable {
-            Some((what, text)) => Err(named(format!(
-                "its {what} `{text}` depends on a variable: name the Dockerfile itself"
-            ))),
-            None => build.entry(directory(path)).map_err(named),
-        });
+        let entry = build.and_then(|build| build.entry(directory(path), &mut hosts));
+        listed.add(entry.map_err(named));
     }
     Ok(listed.or_nothing(path))
 }
@@ -153,6 +167,7 @@ pub(super) fn baked(files: &[(PathBuf, String)], environment: &Environment) -> R
     let find = |name: &str| environment.text(name).ok().flatten().filter(|_| !closed);
     let targets = bake::targets(&read, &find).map_err(failed)?;
     let mut listed = Listed::default();
+    let mut hosts = Hosts::new(files.iter().map(|(path, text)| (path.as_path(), text.as_str())));
     let directory = files.first().map_or(Path::new(""), |(path, _)| directory(path));
     for target in targets {
         let target = match target {
@@ -162,9 +177,10 @@ pub(super) fn baked(files: &[(PathBuf, String)], environment: &Environment) -> R
                 continue;
             }
         };
-        let entry = target.build.entry(directory);
+        let entry = target.build.entry(directory, &mut hosts);
         // It need not be buildable by itself.
-        if target.is_pattern && entry.as_ref().is_ok_and(|entry| !entry.dockerfile.exists()) {
+        let is_missing = |entry: &Entry| entry.path().is_some_and(|path| !path.exists());
+        if target.is_pattern && entry.as_ref().is_ok_and(is_missing) {
             continue;
         }
         listed.add(entry.map_err(|why| format!("{}: the target `{}`: {why}", target.place, target.name)));
@@ -172,6 +188,15 @@ pub(super) fn baked(files: &[(PathBuf, String)], environment: &Environment) -> R
     Ok(files
         .first()
         .map_or_else(Listed::default, |(path, _)| listed.or_nothing(path)))
+}
+
+/// A path that is not empty.
+fn or_here(path: &Path) -> &Path {
+    if path.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        path
+    }
 }
 
 /// The directory of a file; paths in the file count from there.
@@ -189,30 +214,69 @@ pub(super) fn alone(path: &Path) -> Entry {
 pub(super) struct Build {
     pub(super) context: Option<String>,
     pub(super) dockerfile: Option<String>,
-    /// The Dockerfile's text, where it is written there.
-    pub(super) inline: Option<String>,
+    pub(super) inline: Option<Embedded>,
     /// Names of further contexts; what they are does not matter.
     pub(super) named: BTreeSet<String>,
 }
 
-impl Build {
-    fn entry(self, directory: &Path) -> Result<Entry, String> {
-        if self.inline.is_some() {
-            return Err(
-                "its Dockerfile is written there: put it into a file of its own to have it looked at".to_owned(),
-            );
+/// A Dockerfile that is written where it is named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Embedded {
+    /// The number of the file, from 0, of those that were read together.
+    pub(super) file: usize,
+    /// The line, from 1, in which it begins.
+    pub(super) line: u32,
+    /// What it stands for.
+    pub(super) text: String,
+}
+
+/// The files that name Dockerfiles, once one of these is written there.
+struct Hosts<'f> {
+    files: Vec<(&'f Path, &'f str)>,
+    read: BTreeMap<usize, Rc<Host>>,
+}
+
+impl<'f> Hosts<'f> {
+    fn new(files: impl IntoIterator<Item = (&'f Path, &'f str)>) -> Self {
+        Self {
+            files: files.into_iter().collect(),
+            read: BTreeMap::new(),
         }
-        let context = place(directory, "context", self.context.as_deref().unwrap_or("."))?;
-        let context: PathBuf = context.components().filter(|part| part.as_os_str() != ".").collect();
+    }
+
+    fn inline(&mut self, text: Embedded) -> Inline {
+        let (path, whole) = self.files[text.file];
+        let read = || Rc::new(Host::new(path.to_owned(), whole));
+        let host = self.read.entry(text.file).or_insert_with(read);
+        Inline {
+            host: Rc::clone(host),
+            line: text.line,
+            text: text.text,
+        }
+    }
+}
+
+impl Build {
+    fn entry(self, directory: &Path, hosts: &mut Hosts<'_>) -> Result<Entry, String> {
+        let context = place(directory, "context", self.context.as_deref().unwrap_or("."));
+        let plain = |context: PathBuf| context.components().filter(|part| part.as_os_str() != ".").collect();
+        let context: Result<PathBuf, String> = context.map(plain);
+        if let Some(text) = self.inline {
+            return Ok(Entry {
+                dockerfile: Written::Inline(hosts.inline(text)),
+                context: context.ok().map(|context| or_here(&context).to_owned()),
+                named: self.named,
+            });
+        }
+        let context = context?;
         let dockerfile = place(
             &context,
             "dockerfile",
             self.dockerfile.as_deref().unwrap_or("Dockerfile"),
         )?;
-        let here = context.as_os_str().is_empty();
         Ok(Entry {
-            dockerfile,
-            context: Some(if here { PathBuf::from(".") } else { context }),
+            dockerfile: Written::File(dockerfile),
+            context: Some(or_here(&context).to_owned()),
             named: self.named,
         })
     }
@@ -246,7 +310,7 @@ mod tests {
         assert!(listed.failures.is_empty(), "{:?}", listed.failures);
         let shown = |entry: Entry| {
             (
-                entry.dockerfile.display().to_string(),
+                entry.path().unwrap().display().to_string(),
                 entry.context.unwrap().display().to_string(),
             )
         };
@@ -310,11 +374,6 @@ mod tests {
                 "\ntarget \"a\" { context = \"https://example.com/a.git\" }",
                 "docker-bake.hcl:2: the target `a`: its context",
             ),
-            (
-                "docker-bake.hcl",
-                "target \"a\" { dockerfile-inline = \"FROM b\" }",
-                "a file of its own",
-            ),
             ("docker-bake.hcl", "X = 1", "names no Dockerfile"),
             ("compose.yaml", "services: [", "is no Compose file"),
             ("compose.yaml", "services: {a: {image: b}}", "names no Dockerfile"),
@@ -330,8 +389,13 @@ mod tests {
             ),
             (
                 "compose.yaml",
-                "services: {a: {build: {dockerfile_inline: FROM b}}}",
-                "a file of its own",
+                "services: {a: {build: {dockerfile_inline: 'FROM b:${TAG}'}}}",
+                "`a`: its dockerfile_inline has `${TAG}`, which Compose puts something else for",
+            ),
+            (
+                "compose.yaml",
+                "services: {a: {build: {dockerfile: a, dockerfile_inline: FROM b}}}",
+                "`a`: it has both dockerfile and dockerfile_inline",
             ),
             ("bake.json", "{", "no bake file"),
             (

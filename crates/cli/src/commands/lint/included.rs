@@ -8,7 +8,7 @@ use kiln_dockerfile::diagnostic::Diagnostic;
 use kiln_dockerfile::source::Source;
 use kiln_lint::{Amount, Config, Finding, Severity};
 
-use super::Linted;
+use super::{Linted, Role};
 use crate::context;
 
 /// The linter's code of what the builder refuses.
@@ -80,7 +80,7 @@ pub(super) fn apart(mut whole: Linted, source: &Source) -> Vec<Linted> {
         by_file.entry(number).or_default().push(finding);
     }
     let parsed = |number: usize| kiln_dockerfile::parse(&source.files()[number].text).0;
-    whole.is_part = true;
+    whole.role = Role::Part;
     whole.file = parsed(0);
     whole.findings = by_file.remove(&0).unwrap_or_default();
     let config = whole.config.clone();
@@ -93,7 +93,7 @@ pub(super) fn apart(mut whole: Linted, source: &Source) -> Vec<Linted> {
             file: parsed(number),
             config: config.clone(),
             findings,
-            is_part: true,
+            role: Role::Part,
         }
     }));
     files
@@ -119,7 +119,9 @@ impl Files {
             let here = self.by_place.entry(place).or_default();
             let linted = &self.linted;
             let same = |number: &usize| linted.get(number).filter(|known| known.file.source == file.file.source);
-            if file.is_part || here.iter().filter_map(same).any(|known| known.is_part) {
+            let roles = here.iter().filter_map(same).map(|known| known.role);
+            let role = roles.fold(file.role, Role::max);
+            if role != Role::Whole {
                 let numbers: Vec<usize> = here.extract_if(.., |number| same(number).is_some()).collect();
                 // What came first has the place and the name.
                 for known in numbers.into_iter().rev() {
@@ -129,7 +131,7 @@ impl Files {
                     known_file.findings.append(&mut file.findings);
                     (number, file) = (known, known_file);
                 }
-                file.is_part = true;
+                file.role = role;
             }
             here.push(number);
         }
@@ -140,7 +142,7 @@ impl Files {
     /// built.
     pub(super) fn into_linted(self) -> Vec<Linted> {
         let mut linted: Vec<Linted> = self.linted.into_values().collect();
-        for part in linted.iter_mut().filter(|file| file.is_part) {
+        for part in linted.iter_mut().filter(|file| file.role != Role::Whole) {
             // Of what was measured differently the most counts.
             let order = |a: &Finding, b: &Finding| rank(a).cmp(&rank(b)).then_with(|| measured(b).cmp(&measured(a)));
             part.findings.sort_by(order);
@@ -194,7 +196,7 @@ mod tests {
                 findings: read.lint(&config),
                 file: kiln_dockerfile::parse(source.text()).0,
                 config,
-                is_part: false,
+                role: Role::Whole,
             };
             if source.files().len() > 1 {
                 for file in apart(whole, source) {
@@ -206,10 +208,10 @@ mod tests {
         }
         let linted = files.into_linted();
         let shown = linted.into_iter().map(|file| {
-            assert!(!file.is_part || file.findings.iter().all(|finding| finding.fix.is_none()));
+            assert!(file.role == Role::Whole || file.findings.iter().all(|finding| finding.fix.is_none()));
             let name = file.path.unwrap().file_name().unwrap().to_string_lossy().into_owned();
             let found = file.findings.iter().map(|finding| (finding.line, finding.code));
-            (name, file.is_part, found.collect())
+            (name, file.role == Role::Part, found.collect())
         });
         shown.collect()
     }

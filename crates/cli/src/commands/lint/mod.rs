@@ -7,6 +7,7 @@ pub(crate) mod config;
 mod entry;
 mod formats;
 pub(crate) mod included;
+mod inline;
 mod known;
 mod mend;
 mod verify;
@@ -23,7 +24,7 @@ use kiln_dockerfile::Dockerfile;
 use kiln_dockerfile::include::LARGEST;
 use kiln_lint::{Config, Finding, Safety};
 
-use self::entry::{Entry, Kind};
+use self::entry::{Entry, Kind, Written};
 use self::included::{Files, Whole};
 use crate::engine::Costs;
 use crate::failure::{FAILED, Failure, Outcome};
@@ -121,8 +122,18 @@ pub(crate) struct Linted {
     /// What the rules were asked, and may know.
     config: Config,
     findings: Vec<Finding>,
-    /// Whether it includes others, or is included: then its text alone is not what is built.
-    is_part: bool,
+    role: Role,
+}
+
+/// What a file is of what is built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Role {
+    /// All of it.
+    Whole,
+    /// Dockerfiles are written into it, and what was found is in these.
+    Host,
+    /// It includes others, or is included: its text alone is not what is built.
+    Part,
 }
 
 impl Linted {
@@ -154,7 +165,8 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
     let mut linted = files.into_linted();
     // Who does not want anything fixed need not know why it is not.
     if !(args.fix || args.unsafe_fixes || args.diff) && args.versions.is_empty() {
-        for finding in linted.iter_mut().flat_map(|file| &mut file.findings) {
+        let mended = linted.iter_mut().filter(|file| file.role != Role::Host);
+        for finding in mended.flat_map(|file| &mut file.findings) {
             finding.unfixed = None;
         }
     }
@@ -202,7 +214,7 @@ impl<'a> Measurer<'a> {
 
     /// Of a file as it is built: what is part of another was measured with that.
     fn measure(&mut self, linted: &mut Linted) {
-        if let (Some(costs), Some(path), false) = (&self.costs, &linted.path, linted.is_part)
+        if let (Some(costs), Some(path), Role::Whole) = (&self.costs, &linted.path, linted.role)
             && let Err(error) = costs.measure(path, &linted.file, &mut linted.findings)
         {
             terminal::warn(format!("what builds measured is not shown: {error}"));
@@ -238,13 +250,16 @@ impl Args {
         sources: &mut known::Sources<'_>,
         measurer: &mut Measurer<'_>,
     ) -> Result<Vec<Linted>, Failure> {
-        let (name, text) = read(&entry.dockerfile, self)?;
-        let path = (entry.dockerfile.as_os_str() != "-").then_some(entry.dockerfile.as_path());
+        let (name, text) = match &entry.dockerfile {
+            Written::File(path) => read(path, self)?,
+            Written::Inline(inline) => (self.shown(&inline.host.path), inline.text.clone()),
+        };
+        let path = entry.path();
         let read = Whole::read(&text, path, entry.context.as_deref());
         let source = &read.source;
         let file = kiln_dockerfile::parse(source.text()).0;
         let config = Config {
-            known: sources.of(&file, path)?,
+            known: sources.of(&file, entry.directory())?,
             context: entry.context()?,
             ..config.clone()
         };
@@ -254,14 +269,26 @@ impl Args {
             findings: read.lint(&config),
             file,
             config,
-            is_part: false,
+            role: Role::Whole,
         };
-        Ok(if source.files().len() > 1 {
+        let mut files = if source.files().len() > 1 {
             measurer.measure(&mut whole);
             included::apart(whole, source)
         } else {
             vec![whole]
-        })
+        };
+        if let Written::Inline(inline) = &entry.dockerfile {
+            // The first is the Dockerfile itself.
+            let own = files.remove(0);
+            files.insert(0, inline.place(own));
+        }
+        Ok(files)
+    }
+
+    /// What a file is called in the report.
+    fn shown(&self, path: &Path) -> String {
+        let name = self.file_path_in_report.clone();
+        name.unwrap_or_else(|| path.display().to_string())
     }
 }
 
@@ -312,8 +339,7 @@ fn entries(args: &Args, settings: &Settings, failures: &mut Vec<Failure>) -> Vec
 
 /// The text of a file and its name in the report. What is no text is read as far as it is one, which is a finding.
 fn read(path: &Path, args: &Args) -> Result<(String, String), Failure> {
-    let name = args.file_path_in_report.clone();
-    let name = name.unwrap_or_else(|| path.display().to_string());
+    let name = args.shown(path);
     let cannot =
         |error: std::io::Error| Failure::failed(anyhow::Error::new(error).context(format!("cannot read {name}")));
     let mut reader: Box<dyn Read> = if path.as_os_str() == "-" {

@@ -14,13 +14,14 @@ mod variable;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use hcl_edit::Span as _;
 use kiln_dockerfile::suggest;
 use serde_json::Value;
 
-use self::definition::{Definition, Labelled, Written};
+use self::definition::{Definition, INLINE, Labelled, Written};
 use self::eval::{Blocks, Evaluator, Scope, Spent};
 use self::value::{as_list, as_object, as_text, as_texts};
-use super::entry::Build;
+use super::entry::{Build, Embedded};
 
 /// All values together, in bytes and elements, that a definition may make.
 const FUEL: usize = 16 << 20;
@@ -138,6 +139,16 @@ fn place(files: &[File<'_>], file: usize, at: Option<usize>) -> String {
         || file.name.clone(),
         |before| format!("{}:{}", file.name, 1 + before.matches('\n').count()),
     )
+}
+
+/// The line, from 1, in which something is written; the first where nobody knows.
+fn line(files: &[File<'_>], written: &Written) -> u32 {
+    let file = &files[written.file];
+    let in_hcl = || {
+        let at = written.expression.span().filter(|_| !file.is_json)?.start;
+        u32::try_from(file.text.get(..at)?.matches('\n').count() + 1).ok()
+    };
+    written.line.or_else(in_hcl).unwrap_or(1)
 }
 
 /// A block of a target, for one row of its matrix.
@@ -285,13 +296,13 @@ impl Resolver<'_> {
         Err(Wrong::new(format!("there is no target `{target}`{hint}")))
     }
 
-    /// The value of an attribute: its own, else that of the last of its parents that has one.
+    /// The value of an attribute, and where it is written: its own, else that of the last of its parents that has one.
     fn inherited(
         &self,
         way: &mut Vec<String>,
         seen: &mut BTreeSet<String>,
         attribute: &str,
-    ) -> Result<Option<String>, Wrong> {
+    ) -> Result<Option<(String, &Written)>, Wrong> {
         let Some(target) = way.last().cloned() else {
             return Ok(None);
         };
@@ -299,7 +310,8 @@ impl Resolver<'_> {
             let place = |why: String| {
                 Wrong::new(format!("`{attribute}`: {why}")).at(&Scope::of(written.file), &written.expression)
             };
-            return as_text(&value).map(Some).map_err(place);
+            let text = as_text(&value).map_err(place)?;
+            return Ok(Some((text, written)));
         }
         for parent in self.parents(&target)?.into_iter().rev() {
             if way.contains(&parent) || way.len() > DEEPEST {
@@ -387,7 +399,10 @@ impl Resolver<'_> {
     }
 
     fn target(&self, name: &str, files: &[File<'_>], roles: &Roles) -> Result<Target, Wrong> {
-        let said = |attribute: &str| self.inherited(&mut vec![name.to_owned()], &mut BTreeSet::new(), attribute);
+        let written = |attribute: &str| self.inherited(&mut vec![name.to_owned()], &mut BTreeSet::new(), attribute);
+        let said = |attribute: &str| Ok::<_, Wrong>(written(attribute)?.map(|(text, _)| text));
+        // An empty one is none.
+        let inline = written(INLINE)?.filter(|(text, _)| !text.is_empty());
         let first = self.targets[name].first();
         Ok(Target {
             name: name.to_owned(),
@@ -395,7 +410,11 @@ impl Resolver<'_> {
             build: Build {
                 context: said("context")?,
                 dockerfile: said("dockerfile")?.filter(|path| !path.is_empty()),
-                inline: said("dockerfile-inline")?,
+                inline: inline.map(|(text, written)| Embedded {
+                    file: written.file,
+                    line: line(files, written),
+                    text,
+                }),
                 named: self.contexts(name)?,
             },
             is_pattern: roles.inherited.contains(name) && !roles.grouped.contains(name),
