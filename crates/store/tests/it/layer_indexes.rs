@@ -49,7 +49,7 @@ fn the_newest_build_says_where_a_layer_was_made() {
         emulated: false,
     };
     store.put_step(later, &step).unwrap();
-    assert_eq!(store.build_steps(later).unwrap(), [step.clone()]);
+    assert_eq!(store.build_steps(later).unwrap(), std::slice::from_ref(&step));
     let maker = store.maker(&layer).unwrap().unwrap();
     assert_eq!((maker.build, maker.lines), (Some(later), Some((7, 8))));
     assert_eq!(maker.project.as_deref(), Some("later"));

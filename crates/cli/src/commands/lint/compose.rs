@@ -104,7 +104,11 @@ impl Mapping {
                 ));
             }
         }
-        if self.dockerfile.is_some() && self.dockerfile_inline.is_some() {
+        let is_inline = self
+            .dockerfile_inline
+            .as_ref()
+            .is_some_and(|inline| !inline.value.is_empty());
+        if self.dockerfile.is_some() && is_inline {
             return Err(
                 "it has both dockerfile and dockerfile_inline, which Compose refuses: leave one out".to_owned(),
             );

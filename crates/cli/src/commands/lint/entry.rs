@@ -261,7 +261,8 @@ impl Build {
         let context = place(directory, "context", self.context.as_deref().unwrap_or("."));
         let plain = |context: PathBuf| context.components().filter(|part| part.as_os_str() != ".").collect();
         let context: Result<PathBuf, String> = context.map(plain);
-        if let Some(text) = self.inline {
+        // An empty one is none.
+        if let Some(text) = self.inline.filter(|inline| !inline.text.is_empty()) {
             return Ok(Entry {
                 dockerfile: Written::Inline(hosts.inline(text)),
                 context: context.ok().map(|context| or_here(&context).to_owned()),

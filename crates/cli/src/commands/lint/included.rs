@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use kiln_dockerfile::ast::Span;
 use kiln_dockerfile::diagnostic::Diagnostic;
@@ -79,7 +80,7 @@ pub(super) fn apart(mut whole: Linted, source: &Source) -> Vec<Linted> {
         finding.line = source.lines((finding.line, finding.line)).1.0;
         by_file.entry(number).or_default().push(finding);
     }
-    let parsed = |number: usize| kiln_dockerfile::parse(&source.files()[number].text).0;
+    let parsed = |number: usize| Rc::new(kiln_dockerfile::parse(&source.files()[number].text).0);
     whole.role = Role::Part;
     whole.file = parsed(0);
     whole.findings = by_file.remove(&0).unwrap_or_default();
@@ -194,7 +195,7 @@ mod tests {
                 name: "same".to_owned(),
                 path: Some(path),
                 findings: read.lint(&config),
-                file: kiln_dockerfile::parse(source.text()).0,
+                file: Rc::new(kiln_dockerfile::parse(source.text()).0),
                 config,
                 role: Role::Whole,
             };

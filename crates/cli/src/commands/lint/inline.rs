@@ -14,12 +14,12 @@ use super::{Linted, Role};
 pub(super) struct Host {
     pub(super) path: PathBuf,
     /// Read as if it were one itself, for its lines.
-    file: Dockerfile,
+    file: Rc<Dockerfile>,
 }
 
 impl Host {
     pub(super) fn new(path: PathBuf, text: &str) -> Self {
-        let file = kiln_dockerfile::parse(text).0;
+        let file = Rc::new(kiln_dockerfile::parse(text).0);
         Self { path, file }
     }
 
@@ -61,7 +61,7 @@ impl Inline {
             .sort_by_key(|finding| (finding.line, finding.span.start));
         Linted {
             path: Some(self.host.path.clone()),
-            file: self.host.file.clone(),
+            file: Rc::clone(&self.host.file),
             role: Role::Host,
             ..linted
         }
@@ -139,7 +139,7 @@ mod tests {
             name: "f".to_owned(),
             path: None,
             findings: whole.lint(&config),
-            file: kiln_dockerfile::parse(text).0,
+            file: Rc::new(kiln_dockerfile::parse(text).0),
             config,
             role: Role::Whole,
         });

@@ -19,6 +19,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use kiln_dockerfile::Dockerfile;
 use kiln_dockerfile::include::LARGEST;
@@ -118,7 +119,7 @@ pub(crate) struct Linted {
     /// Where it is; standard input is nowhere.
     path: Option<PathBuf>,
     /// Its tree, for lines and columns.
-    file: Dockerfile,
+    file: Rc<Dockerfile>,
     /// What the rules were asked, and may know.
     config: Config,
     findings: Vec<Finding>,
@@ -140,7 +141,7 @@ impl Linted {
     /// Looks at a text in place of the one before.
     fn read_again(&mut self, text: &str) {
         self.findings = kiln_lint::lint(text, &self.config);
-        self.file = kiln_dockerfile::parse(text).0;
+        self.file = Rc::new(kiln_dockerfile::parse(text).0);
     }
 }
 
@@ -257,7 +258,7 @@ impl Args {
         let path = entry.path();
         let read = Whole::read(&text, path, entry.context.as_deref());
         let source = &read.source;
-        let file = kiln_dockerfile::parse(source.text()).0;
+        let file = Rc::new(kiln_dockerfile::parse(source.text()).0);
         let config = Config {
             known: sources.of(&file, entry.directory())?,
             context: entry.context()?,

@@ -401,8 +401,6 @@ impl Resolver<'_> {
     fn target(&self, name: &str, files: &[File<'_>], roles: &Roles) -> Result<Target, Wrong> {
         let written = |attribute: &str| self.inherited(&mut vec![name.to_owned()], &mut BTreeSet::new(), attribute);
         let said = |attribute: &str| Ok::<_, Wrong>(written(attribute)?.map(|(text, _)| text));
-        // An empty one is none.
-        let inline = written(INLINE)?.filter(|(text, _)| !text.is_empty());
         let first = self.targets[name].first();
         Ok(Target {
             name: name.to_owned(),
@@ -410,7 +408,7 @@ impl Resolver<'_> {
             build: Build {
                 context: said("context")?,
                 dockerfile: said("dockerfile")?.filter(|path| !path.is_empty()),
-                inline: inline.map(|(text, written)| Embedded {
+                inline: written(INLINE)?.map(|(text, written)| Embedded {
                     file: written.file,
                     line: line(files, written),
                     text,
