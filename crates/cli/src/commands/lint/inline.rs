@@ -101,17 +101,19 @@ impl Inline {
     fn first_line(&self) -> Option<u32> {
         let blank = self.text.lines().take_while(|line| line.trim().is_empty()).count();
         let lines: Vec<&str> = self.text.lines().skip(blank).map(str::trim).collect();
-        let [only] = &lines[..] else {
-            let end = self.host.file.line(self.host.file.source.len());
-            let behind = (self.line.saturating_add(1)..=end).find(|number| !self.host.line(*number).0.is_empty());
-            let is_there = |start: &u32| {
-                let same = |(number, text): (u32, &&str)| is_same(self.host.line(number).0, text);
-                (*start..).zip(&lines).all(same)
-            };
-            let first = [Some(self.line), behind].into_iter().flatten().find(is_there)?;
-            return first.checked_sub(u32::try_from(blank).ok()?);
+        let end = self.host.file.line(self.host.file.source.len());
+        let behind = (self.line.saturating_add(1)..=end).find(|number| !self.host.line(*number).0.is_empty());
+        let is_there = |start: &u32| {
+            let same = |(number, text): (u32, &&str)| is_same(self.host.line(number).0, text);
+            (*start..).zip(&lines).all(same)
         };
-        self.host.line(self.line).0.contains(only).then_some(self.line)
+        let block = || [Some(self.line), behind].into_iter().flatten().find(is_there);
+        let first = match &lines[..] {
+            [] => return None,
+            [only] if self.host.line(self.line).0.contains(only) => self.line,
+            _ => block()?,
+        };
+        first.checked_sub(u32::try_from(blank).ok()?)
     }
 }
 
@@ -182,10 +184,12 @@ mod tests {
     }
 
     #[test]
-    fn one_line_stands_behind_its_key() {
-        assert_eq!(
-            found("i: 'FROM a:latest'\n", 1, "FROM a:latest"),
-            [(1, 10, "a:latest".to_owned())]
-        );
+    fn one_line_stands_behind_its_key_or_in_a_block() {
+        let shown = |line, column| [(line, column, "a:latest".to_owned())];
+        assert_eq!(found("i: 'FROM a:latest'\n", 1, "FROM a:latest"), shown(1, 10));
+        assert_eq!(found("i = <<E\nFROM a:latest\nE\n", 1, "FROM a:latest\n"), shown(2, 6));
+        assert_eq!(found("i: |\n\n FROM a:latest\n", 3, "\nFROM a:latest\n"), shown(3, 7));
+        let variable = found("i = \"FROM a:${B}\"\n", 1, "FROM a:latest");
+        assert_eq!(variable, [(1, 1, "i = \"FROM a:${B}\"".to_owned())]);
     }
 }
