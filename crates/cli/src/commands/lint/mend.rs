@@ -27,6 +27,11 @@ fn write_one(file: &mut Linted, allowed: Safety, verifier: Option<&Verifier<'_>>
         // What can be said of one file's text alone is not what is built.
         return Ok(());
     }
+    // It may have been mended already, where it is built from another context too.
+    let text = fs::read_to_string(&path).or_failed(|| format!("cannot read {}", file.name))?;
+    if text != file.file.source {
+        file.read_again(&text);
+    }
     let fixed = kiln_lint::fix(&file.file.source, &file.config, allowed);
     for code in &fixed.dropped {
         terminal::warn(format!(
