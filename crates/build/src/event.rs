@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use kiln_dockerfile::diagnostic::Diagnostic;
 use kiln_dockerfile::source::Source;
 use kiln_image::{Descriptor, Digest};
+use kiln_store::LayerId;
 
 use crate::why::Why;
 
@@ -69,6 +70,8 @@ pub enum Event {
         id: TaskId,
         /// Why.
         why: Why,
+        /// The layer of one that does not run.
+        layer: Option<LayerId>,
     },
     /// It ended.
     Finished {

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use kiln_plan::Lineage;
-use kiln_store::{BuildId, BuildStep, Store};
+use kiln_store::{BuildId, BuildStep, LayerId, Store};
 
 use crate::event::{Event, Sink, TaskId, TaskOutcome};
 use crate::why::Why;
@@ -23,6 +23,8 @@ struct Task {
     lines: Option<(u32, u32)>,
     /// Of one that was cached: by which build its layer was made, and when.
     made: Option<(BuildId, i64)>,
+    /// Of the same: that layer.
+    layer: Option<LayerId>,
     ended: Option<(TaskOutcome, Duration)>,
     /// When, after the build's beginning.
     began: Duration,
@@ -69,6 +71,7 @@ impl<'a> Recorder<'a> {
                     began: Some(task.began),
                     duration: *duration,
                     made: task.made,
+                    layer: task.layer.clone(),
                     lineage: task.lines.and_then(|(first, _)| lineages.get(&first)).copied(),
                     emulated: task.emulated,
                 };
@@ -102,7 +105,13 @@ impl Sink for Recorder<'_> {
             Event::Explained {
                 id,
                 why: Why::Cached { build, made },
-            } => self.tasks().entry(*id).or_default().made = Some((*build, *made)),
+                layer,
+            } => {
+                let mut tasks = self.tasks();
+                let task = tasks.entry(*id).or_default();
+                task.made = Some((*build, *made));
+                task.layer.clone_from(layer);
+            }
             Event::Emulated { id, .. } => self.tasks().entry(*id).or_default().emulated = true,
             Event::Finished { id, outcome, duration } => {
                 let began = self.begin.elapsed().saturating_sub(*duration);

@@ -1,7 +1,6 @@
 //! `RUN --device=NAME[,required]`.
 
-use crate::csv;
-use crate::suggest;
+use crate::{boolean, csv, suggest};
 
 /// A device that a step asks for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,7 +25,9 @@ impl Device {
             };
             match (key.as_str(), value) {
                 ("required", None) => required = true,
-                ("required", Some(value)) => required = boolean(value)?,
+                ("required", Some(value)) => {
+                    required = boolean::parse(value).ok_or_else(|| format!("invalid value for required: {value}"))?;
+                }
                 ("name", Some(value)) => match &name {
                     None => name = Some(value.to_owned()),
                     Some(name) => return Err(format!("device name already set to {name}")),
@@ -44,14 +45,6 @@ impl Device {
             Some(name) => Ok(Self { name, required }),
             None => Err("a device needs a name, like vendor.com/class=name".to_owned()),
         }
-    }
-}
-
-fn boolean(value: &str) -> Result<bool, String> {
-    match value {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        _ => Err(format!("invalid value for required: {value}")),
     }
 }
 

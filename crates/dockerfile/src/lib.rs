@@ -3,6 +3,7 @@
 //! Pure. Parsing never fails: it gives a tree and what there is to say about the text.
 
 pub mod ast;
+pub mod boolean;
 pub mod checks;
 pub mod code;
 pub mod device;

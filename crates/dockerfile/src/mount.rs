@@ -6,9 +6,8 @@ mod size;
 
 use std::fmt;
 
-use crate::csv;
 use crate::expand::ExpandError;
-use crate::suggest;
+use crate::{boolean, csv, suggest};
 
 pub use error::MountError;
 pub use key::{CacheKey, without_keys};
@@ -380,13 +379,8 @@ fn bad_value(key: &str, value: &str) -> MountError {
     }
 }
 
-/// What Go's `ParseBool` takes.
 fn boolean(key: &str, value: &str) -> Result<bool, MountError> {
-    match value {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        _ => Err(bad_value(key, value)),
-    }
+    boolean::parse(value).ok_or_else(|| bad_value(key, value))
 }
 
 fn number(key: &str, value: &str, radix: u32) -> Result<u32, MountError> {

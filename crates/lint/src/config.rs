@@ -81,7 +81,7 @@ pub struct Context {
     pub ignore: Option<String>,
     /// What its uppermost directory has of the [names that rules ask for](Self::asked).
     pub names: BTreeSet<&'static str>,
-    /// Names of further contexts, which stand before images of these names, as `--build-context` has them.
+    /// Names of further contexts, in lower case, which stand before images of these names, as `--build-context` has them.
     pub named: BTreeSet<String>,
 }
 
@@ -96,9 +96,9 @@ impl Context {
         self.names.contains(name) && !self.leaves_out(name)
     }
 
-    /// Whether a further context has that name.
+    /// Whether a further context has that name; case does not count.
     pub(crate) fn has_named(&self, name: &str) -> bool {
-        self.named.contains(name)
+        self.named.contains(&name.to_lowercase())
     }
 
     /// Whether its `.dockerignore` leaves something of the uppermost directory out. One that cannot be read is no

@@ -1,5 +1,7 @@
 //! Sources that are no files of this machine: URLs and git repositories, of ADD and as contexts.
 
+use kiln_dockerfile::boolean;
+
 /// A git repository, and what of it is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GitSource {
@@ -271,11 +273,12 @@ impl<'a> Query<'a> {
 
     /// As Go's `strconv.ParseBool` reads it; the name alone is true.
     fn switch(&self, name: &str, value: &str) -> Result<bool, String> {
-        match value {
-            "" | "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-            "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-            _ => Err(format!("{}: {name} is true or false, not {value:?}", self.shown)),
-        }
+        let said = if value.is_empty() {
+            Some(true)
+        } else {
+            boolean::parse(value)
+        };
+        said.ok_or_else(|| format!("{}: {name} is true or false, not {value:?}", self.shown))
     }
 
     fn set_reference(&mut self, reference: &str) -> Result<(), String> {

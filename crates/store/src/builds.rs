@@ -10,7 +10,7 @@ use kiln_image::{Digest, Reference};
 use rusqlite::params;
 
 use crate::error::{Error, Result};
-use crate::ids::BuildId;
+use crate::ids::{BuildId, LayerId};
 use crate::locks::{self, LockGuard};
 use crate::runs::forget_listings;
 use crate::schema::immediate;
@@ -50,6 +50,8 @@ pub struct BuildStep {
     pub duration: Duration,
     /// Of one that was cached: the build that made its layer, and when, in seconds since 1970.
     pub made: Option<(BuildId, i64)>,
+    /// Of the same: that layer, which may be gone. `None` in builds of older programs whose record is gone.
+    pub layer: Option<LayerId>,
     /// What tells it from all other steps of its Dockerfile, whatever its line.
     pub lineage: Option<[u8; 32]>,
     /// Whether its program ran in an emulator.
@@ -143,8 +145,8 @@ impl Store {
         let mut statement = db.prepare_cached(
             "INSERT OR REPLACE INTO steps
              (build, number, name, outcome, duration_ms, first_line, last_line, made_by, made_at,
-              began_ms, lineage, emulated)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+              began_ms, lineage, emulated, cached_layer)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )?;
         statement.execute(params![
             build.0,
@@ -159,6 +161,7 @@ impl Store {
             step.began.map(milliseconds),
             step.lineage,
             step.emulated,
+            step.layer.as_ref().map(LayerId::as_str),
         ])?;
         Ok(())
     }
@@ -214,12 +217,14 @@ impl Store {
     pub fn build_steps(&self, build: BuildId) -> Result<Vec<BuildStep>> {
         let db = self.db();
         let mut statement = db.prepare_cached(
-            "SELECT number, name, first_line, last_line, outcome, duration_ms, made_by, made_at, began_ms, lineage, emulated
+            "SELECT number, name, first_line, last_line, outcome, duration_ms, made_by, made_at, began_ms, lineage,
+                emulated, cached_layer
              FROM steps WHERE build = ? ORDER BY number",
         )?;
         let rows = statement.query_map([build.0], |row| {
             let lines = row.get::<_, Option<u32>>(2)?.zip(row.get(3)?);
             let made_by: Option<i64> = row.get(6)?;
+            let layer: Option<String> = row.get(11)?;
             Ok(BuildStep {
                 index: usize::try_from(from_sql(row.get(0)?)).unwrap_or(0),
                 name: row.get(1)?,
@@ -227,6 +232,7 @@ impl Store {
                 outcome: row.get(4)?,
                 duration: Duration::from_millis(from_sql(row.get(5)?)),
                 made: made_by.map(BuildId).zip(row.get(7)?),
+                layer: layer.and_then(|layer| LayerId::parse(layer).ok()),
                 began: row.get::<_, Option<i64>>(8)?.map(from_sql).map(Duration::from_millis),
                 lineage: row.get(9)?,
                 emulated: row.get(10)?,

@@ -39,15 +39,13 @@ pub struct Took {
     pub ran: bool,
 }
 
-/// A step that ran stands in the build that ran it; one that was cached names that build, and has the words of the record.
-/// Of several records with the same layer any will do.
+/// A step that ran stands in the build that ran it; one that was cached has its layer by itself.
 const IN_BUILDS: &str = "
     SELECT steps.name, steps.build, builds.name, steps.first_line, steps.last_line
     FROM steps JOIN builds ON builds.id = steps.build
     WHERE EXISTS (SELECT 1 FROM runs
                   WHERE runs.layer = ?1 AND runs.build = steps.build AND runs.step = steps.number)
-       OR EXISTS (SELECT 1 FROM records
-                  WHERE records.layer = ?1 AND records.build = steps.made_by AND records.name = steps.name)
+       OR steps.cached_layer = ?1
     ORDER BY steps.build DESC LIMIT 1";
 
 /// The layers of a build's steps that are still there: of those that ran, and of those that were cached.
@@ -57,11 +55,11 @@ const OF_BUILD: &str = "
         (SELECT runs.layer FROM runs
          WHERE runs.build = steps.build AND runs.step = steps.number AND runs.layer IS NOT NULL
          ORDER BY runs.number DESC LIMIT 1),
-        (SELECT records.layer FROM records
-         WHERE records.build = steps.made_by AND records.name = steps.name LIMIT 1))
+        steps.cached_layer)
     WHERE steps.build = ? ORDER BY steps.number";
 
-/// Of a step that was cached the record says how long it ran. What another machine measured does not count.
+/// Of a step that was cached the record says how long it ran (of several records with the same layer any will do), and
+/// whether in an emulator the step that ran. What another machine measured does not count.
 const TOOK: &str = "
     SELECT steps.build, steps.name, steps.duration_ms, layers.id, layers.size, steps.emulated, 1
     FROM steps LEFT JOIN layers ON layers.id =
@@ -71,13 +69,13 @@ const TOOK: &str = "
     WHERE steps.lineage = ?1 AND steps.outcome = 'done'
     UNION ALL
     SELECT steps.build, steps.name, records.duration_ms, layers.id, layers.size,
-        coalesce((SELECT makers.emulated FROM steps AS makers
-                  WHERE makers.build = steps.made_by AND makers.name = steps.name), 0),
+        coalesce((SELECT makers.emulated FROM runs
+                      JOIN steps AS makers ON makers.build = runs.build AND makers.number = runs.step
+                  WHERE runs.layer = steps.cached_layer LIMIT 1), 0),
         0
     FROM steps
-        JOIN records ON records.key = (SELECT key FROM records
-                                       WHERE records.build = steps.made_by AND records.name = steps.name LIMIT 1)
-        LEFT JOIN layers ON layers.id = records.layer
+        JOIN records ON records.key = (SELECT key FROM records WHERE records.layer = steps.cached_layer LIMIT 1)
+        LEFT JOIN layers ON layers.id = steps.cached_layer
     WHERE steps.lineage = ?1 AND steps.outcome = 'cached' AND steps.made_by <> ?2
     ORDER BY 1 DESC, 2";
 

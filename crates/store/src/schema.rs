@@ -40,6 +40,7 @@ const CHANGES: &[&str] = &[
     PLACES,
     IMAGE_SOURCES,
     LINEAGES,
+    CACHED_LAYERS,
 ];
 
 const TABLES: &str = "
@@ -258,6 +259,14 @@ ALTER TABLE steps ADD COLUMN lineage BLOB;
 ALTER TABLE steps ADD COLUMN emulated INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX steps_lineage ON steps(lineage) WHERE lineage IS NOT NULL;
 CREATE INDEX records_build ON records(build);
+";
+
+/// The layers of steps that were cached; of builds before, those are known whose record has the same words.
+const CACHED_LAYERS: &str = "
+ALTER TABLE steps ADD COLUMN cached_layer TEXT;
+UPDATE steps SET cached_layer = (SELECT records.layer FROM records
+                          WHERE records.build = steps.made_by AND records.name = steps.name LIMIT 1);
+DROP INDEX records_build;
 ";
 
 /// The version from which on blobs have rows.

@@ -136,7 +136,11 @@ impl Solver<'_> {
             build: record.build,
             made: record.created,
         };
-        self.sink.event(Event::Explained { id: TaskId(id.0), why });
+        self.sink.event(Event::Explained {
+            id: TaskId(id.0),
+            why,
+            layer: Some(record.layer.clone()),
+        });
         Ran {
             done: on_top(base, record.layer),
             outcome: TaskOutcome::Cached,

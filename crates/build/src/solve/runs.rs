@@ -71,7 +71,7 @@ impl<'a> NewRun<'a> {
             && let Some(why) = why::of_run(session.store, number, &run)?
         {
             let id = TaskId(self.id.0);
-            self.solver.sink.event(Event::Explained { id, why });
+            self.solver.sink.event(Event::Explained { id, why, layer: None });
         }
         Ok(number)
     }

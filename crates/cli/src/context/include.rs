@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::path::{Component, Path, PathBuf};
 
-use kiln_dockerfile::include::{self, Files, Unreadable};
+use kiln_dockerfile::include::{self, Failed, Files, Unreadable};
 use kiln_dockerfile::source::Source;
 use kiln_dockerfile::suggest;
 use rustix::fd::{AsFd as _, OwnedFd};
@@ -44,15 +44,20 @@ impl Named {
     }
 
     /// The whole text, with what is included.
-    pub(super) fn with_includes(self, mut home: Home) -> Result<Source, Failure> {
-        let path = self.inside.unwrap_or_else(|| std::mem::take(&mut home.own));
-        include::read_in(&self.name, &path, self.text, &mut home).map_err(|failed| Failure {
+    pub(super) fn with_includes(self, home: Home) -> Result<Source, Failure> {
+        self.read_in(home).map_err(|failed| Failure {
             code: FAILED,
             report: Report::Dockerfile {
                 source: failed.source,
                 diagnostics: failed.diagnostics,
             },
         })
+    }
+
+    /// The same; else as far as it could be put together.
+    pub(super) fn read_in(self, mut home: Home) -> Result<Source, Box<Failed>> {
+        let path = self.inside.unwrap_or_else(|| std::mem::take(&mut home.own));
+        include::read_in(&self.name, &path, self.text, &mut home)
     }
 }
 

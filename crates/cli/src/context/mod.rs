@@ -10,13 +10,14 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use kiln_dockerfile::ignore::Ignore;
+use kiln_dockerfile::include::Failed;
 use kiln_dockerfile::source::Source;
 use kiln_plan::{Remote, without_password};
 use rustix::fd::AsFd as _;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::failure::{Context as _, Failure, Report};
+use crate::failure::{Context as _, Failure};
 use include::{Home, Named};
 pub(crate) use local::read_ignore;
 use local::{default_dockerfile, likely_dockerfile, read_dockerfile};
@@ -101,15 +102,15 @@ pub(crate) fn absolute(file: &Path) -> Option<PathBuf> {
 
 /// A Dockerfile's text with what it includes. `file` is where it will be, if that is known, and the context that of a build
 /// of it.
-pub(crate) fn with_includes(text: &str, file: Option<&Path>, context: Option<&Path>) -> Result<Source, Report> {
+pub(crate) fn with_includes(text: &str, file: Option<&Path>, context: Option<&Path>) -> Result<Source, Box<Failed>> {
     let home = match (file, context) {
         (Some(file), Some(context)) => Home::of_file(file, context),
         (Some(file), None) => Home::beside(file),
-        (None, _) => Home::nowhere(),
+        (None, Some(context)) => Home::context(context),
+        (None, None) => Home::nowhere(),
     };
     let name = file.map_or_else(|| "Dockerfile".to_owned(), |file| file.display().to_string());
-    let named = Named::new(name, text.to_owned());
-    named.with_includes(home).map_err(|failure| failure.report)
+    Named::new(name, text.to_owned()).read_in(home)
 }
 
 /// What the ignore file of a Dockerfile leaves out of a context; nothing, if it cannot be read.

@@ -2,7 +2,7 @@
 
 use std::cell::OnceCell;
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -68,10 +68,20 @@ impl<'a> Costs<'a> {
     }
 }
 
-/// What one instruction took, by build and platform.
-type Steps = BTreeMap<(BuildId, String), Step>;
+/// What one instruction took, by build and target.
+type Steps = BTreeMap<(BuildId, Target), Step>;
 
-/// What all steps of an instruction took for one platform.
+/// What a step is made for, as its name has it in a build for several: `[linux/arm64 build 2/5] RUN make`, or
+/// `[linux/amd64->arm64 build 2/5] RUN make` of one that runs elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Target {
+    /// Where it runs; empty in a build for one.
+    platform: String,
+    /// Its processor, if that is another.
+    other: Option<String>,
+}
+
+/// What all steps of an instruction took for one target.
 #[derive(Debug, Clone, Default)]
 struct Step {
     time: Duration,
@@ -98,12 +108,12 @@ impl Builds<'_> {
             }
         }
         let all: Vec<&Steps> = cost.lines.iter().map(|line| &self.steps[line]).collect();
-        let Some(first) = all.first() else { return Ok(None) };
+        let keys: BTreeSet<_> = all.iter().flat_map(|steps| steps.keys()).collect();
         let mut builds = HashSet::new();
         let mut ran = HashSet::new();
         let mut newest: Option<(BuildId, Amount)> = None;
-        for key in first.keys().rev() {
-            let Some(group) = all.iter().map(|steps| steps.get(key)).collect::<Option<Vec<_>>>() else {
+        for key in keys.into_iter().rev() {
+            let Some(group) = all.iter().map(|steps| find(steps, key)).collect::<Option<Vec<_>>>() else {
                 continue;
             };
             let build = key.0;
@@ -111,7 +121,7 @@ impl Builds<'_> {
             if group.iter().any(|step| step.ran) {
                 ran.insert(build);
             }
-            // Of the newest the platform counts that has most.
+            // Of the newest the target counts that has most.
             if newest.is_none_or(|(newest, _)| newest == build)
                 && let Some(amount) = self.layers.sum(code, cost.measure, &group)?
             {
@@ -178,7 +188,7 @@ impl Layers<'_> {
 fn steps(took: Vec<Took>) -> Steps {
     let mut steps = Steps::new();
     for took in took {
-        let step = steps.entry((took.build, platform(&took.step).to_owned())).or_default();
+        let step = steps.entry((took.build, Target::of(&took.step))).or_default();
         step.time += took.duration;
         if took.emulated {
             *step.emulated.get_or_insert_default() += took.duration;
@@ -189,12 +199,26 @@ fn steps(took: Vec<Took>) -> Steps {
     steps
 }
 
-/// The platform that a step's name has in a build for several: `[linux/arm64 build 2/5] RUN make`.
-fn platform(name: &str) -> &str {
-    let word = name.strip_prefix('[').and_then(|rest| rest.split(' ').next());
-    let word = word.filter(|word| word.contains('/') && word.contains(|c: char| c.is_ascii_alphabetic()));
-    // What a step makes for another platform costs where it runs.
-    word.map_or("", |word| word.split("->").next().unwrap_or(word))
+/// The step for a target. Those above the ARG that tells a stage of its target are the same for all targets.
+fn find<'s>(steps: &'s Steps, key: &(BuildId, Target)) -> Option<&'s Step> {
+    let shared = || {
+        let platform = key.1.platform.clone();
+        (key.0, Target { platform, other: None })
+    };
+    steps.get(key).or_else(|| steps.get(&shared()))
+}
+
+impl Target {
+    fn of(name: &str) -> Self {
+        let word = name.strip_prefix('[').and_then(|rest| rest.split(' ').next());
+        let word = word.filter(|word| word.contains('/') && word.contains(|c: char| c.is_ascii_alphabetic()));
+        let word = word.unwrap_or_default();
+        let (platform, other) = word.split_once("->").unzip();
+        Self {
+            platform: platform.unwrap_or(word).to_owned(),
+            other: other.map(str::to_owned),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -202,16 +226,46 @@ mod tests {
     use super::*;
 
     #[test]
-    fn platforms_of_steps() {
-        for (name, wanted) in [
-            ("[linux/arm64 build 2/5] RUN make", "linux/arm64"),
-            ("[linux/amd64->arm64 2/5] RUN make", "linux/amd64"),
-            ("[build 2/5] RUN make", ""),
-            ("[2/5] RUN make", ""),
-            ("[ 2/15] RUN a/b", ""),
-            ("RUN a/b", ""),
+    fn targets_of_steps() {
+        for (name, platform, other) in [
+            ("[linux/arm64 build 2/5] RUN make", "linux/arm64", None),
+            ("[linux/amd64->arm64 2/5] RUN make", "linux/amd64", Some("arm64")),
+            (
+                "[linux/amd64->windows/arm64 2/5] RUN make",
+                "linux/amd64",
+                Some("windows/arm64"),
+            ),
+            ("[build 2/5] RUN make", "", None),
+            ("[2/5] RUN make", "", None),
+            ("[ 2/15] RUN a/b", "", None),
+            ("RUN a/b", "", None),
         ] {
-            assert_eq!(platform(name), wanted, "{name}");
+            let target = Target::of(name);
+            assert_eq!(
+                (target.platform.as_str(), target.other.as_deref()),
+                (platform, other),
+                "{name}"
+            );
         }
+    }
+
+    #[test]
+    fn targets_are_not_added_up_and_share_what_is_above_their_argument() {
+        let took = |step: &str, seconds| Took {
+            build: BuildId::ELSEWHERE,
+            step: step.to_owned(),
+            duration: Duration::from_secs(seconds),
+            layer: None,
+            emulated: false,
+            ran: true,
+        };
+        let shared = steps(vec![took("[linux/amd64 1/2] RUN a", 1)]);
+        let own = steps(vec![
+            took("[linux/amd64 2/2] RUN b", 2),
+            took("[linux/amd64->arm64 2/2] RUN b", 5),
+        ]);
+        let times = |steps: &Steps, key| find(steps, key).map(|step| step.time.as_secs());
+        let sums: Vec<_> = own.keys().map(|key| (times(&shared, key), times(&own, key))).collect();
+        assert_eq!(sums, [(Some(1), Some(2)), (Some(1), Some(5))]);
     }
 }

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use kiln_dockerfile::ast::Span;
-use kiln_dockerfile::diagnostic::{Diagnostic, Severity as Level};
 use kiln_dockerfile::source::Source;
 use kiln_dockerfile::{code, parse};
 use kiln_lint::editor::related;
@@ -13,9 +12,8 @@ use serde_json::{Value, json};
 use super::document::{Document, LARGEST};
 use super::position::{Encoding, Lines, Position, Range};
 use super::uri;
-use crate::context;
+use crate::commands::lint::included::Whole;
 use crate::engine::Costs;
-use crate::failure::Report;
 use crate::report;
 use crate::settings::Settings;
 
@@ -56,27 +54,19 @@ pub(super) fn find(
     if !document.is_small() {
         return Found(vec![too_large()]);
     }
-    let (source, problems) = match context::with_includes(&document.text, document.path.as_deref(), context) {
-        Ok(source) => (source, Vec::new()),
-        Err(Report::Dockerfile { source, diagnostics }) => (source, diagnostics),
-        Err(_) => (Source::new("", document.text.clone()), Vec::new()),
-    };
+    let whole = Whole::read(&document.text, document.path.as_deref(), context);
+    let source = &whole.source;
     if source.text().len() > LARGEST {
         return Found(vec![too_large()]);
     }
-    let mut findings = kiln_lint::lint(source.text(), config);
-    if !problems.is_empty() {
-        // They are all errors of the text.
-        findings.retain(|finding| finding.code != UNREADABLE);
-        findings.extend(problems.into_iter().map(of_problem));
-    }
+    let mut findings = whole.lint(config);
     let file = parse(source.text()).0;
     if let Some(path) = &document.path {
         // An editor asks at every key: what cannot be looked up now is there next time.
         let _said_by_lint = Costs::new(settings).measure(path, &file, &mut findings);
     }
     let places = Places {
-        source: &source,
+        source,
         document,
         encoding,
     };
@@ -95,26 +85,6 @@ pub(super) fn find(
         items.push(note(format!("{more} more findings are not shown")));
     }
     Found(items)
-}
-
-/// The linter's code of what the parser refuses.
-const UNREADABLE: &str = "DL1000";
-
-fn of_problem(problem: Diagnostic) -> Finding {
-    Finding {
-        code: problem.code,
-        severity: match problem.severity {
-            Level::Error => Severity::Error,
-            Level::Warning => Severity::Warning,
-        },
-        message: problem.message,
-        span: problem.span,
-        line: 0,
-        fix: None,
-        also: None,
-        unfixed: None,
-        cost: None,
-    }
 }
 
 /// How many findings an editor is told of.

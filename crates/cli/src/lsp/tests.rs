@@ -498,6 +498,20 @@ fn files_of_the_workspace_count() {
     assert_eq!(included["range"], range(2, 0, 16));
     let place = &included["relatedInformation"][0]["location"];
     assert_eq!(place["uri"], uri(&root.join("app/part.inc")));
+    // What cannot be read is what `kiln lint` says it is.
+    let mut client = Client::new(&json!({}), &folder);
+    client.open(&file, "# kiln=include\nFROM a:1\nINCLUDE prt.inc\n");
+    let heard = client.talk();
+    let found = heard
+        .diagnostics()
+        .iter()
+        .find(|each| each["range"]["start"]["line"] == 2);
+    let found = found.unwrap_or_else(|| panic!("{heard:?}"));
+    assert_eq!(found["code"], "DL1000");
+    assert!(
+        found["message"].as_str().unwrap().ends_with("/app/part.inc`?"),
+        "{found}"
+    );
 }
 
 #[test]

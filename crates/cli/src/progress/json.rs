@@ -88,7 +88,7 @@ impl<W: Write> State<W> {
             } => {
                 json!({"type": "progress", "task": id.0, "part": part, "current": current, "total": total})
             }
-            Event::Explained { id, why } => json!({"type": "explained", "task": id.0, "why": why::object(&why)}),
+            Event::Explained { id, why, .. } => json!({"type": "explained", "task": id.0, "why": why::object(&why)}),
             Event::Finished { id, outcome, duration } => {
                 self.end_logs(id, now);
                 finished(id, &outcome, duration)

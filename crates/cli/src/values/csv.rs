@@ -1,5 +1,7 @@
 //! `type=oci,dest=x.tar`: one record of RFC 4180 CSV with `key=value` fields, as docker reads its flags.
 
+use kiln_dockerfile::boolean;
+
 /// The fields of one record. A field may be quoted as a whole; `""` in it is one quote.
 pub(crate) fn fields(text: &str) -> Result<Vec<String>, String> {
     let mut all = Vec::new();
@@ -56,11 +58,8 @@ fn pair(field: &str) -> (String, Option<String>) {
 
 /// A value that is `true` or `false` in one of Go's spellings (`strconv.ParseBool`); a key alone is `true`.
 pub(crate) fn boolean(key: &str, value: Option<&str>) -> Result<bool, String> {
-    match value.unwrap_or("true") {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        other => Err(format!("`{key}={other}`: wanted true or false")),
-    }
+    let value = value.unwrap_or("true");
+    boolean::parse(value).ok_or_else(|| format!("`{key}={value}`: wanted true or false"))
 }
 
 #[cfg(test)]

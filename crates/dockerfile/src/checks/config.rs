@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::ast::{Dockerfile, Word};
+use crate::boolean;
 use crate::checks::rules;
 use crate::diagnostic::{Diagnostic, Severity};
 
@@ -40,7 +41,7 @@ impl Config {
                 "skip" => config.skip = names().collect(),
                 "experimental" if value.trim() == "all" => config.experimental_all = true,
                 "experimental" => config.experimental = names().collect(),
-                "error" => config.error = boolean(value.trim()).ok_or_else(invalid)?,
+                "error" => config.error = boolean::parse(value.trim()).ok_or_else(invalid)?,
                 _ => return Err(invalid()),
             }
         }
@@ -105,13 +106,4 @@ impl Config {
 
 fn is_experimental(rule: &str) -> bool {
     rules::find(rule).is_some_and(|rule| rule.experimental)
-}
-
-/// What Go's `ParseBool` takes.
-fn boolean(value: &str) -> Option<bool> {
-    match value {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
-        _ => None,
-    }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use kiln_dockerfile::ast::{Kind, SourcePath, Transfer, Word};
 
-use super::{Found, place};
+use super::{Found, place, unquoted};
 use crate::finding::{Edit, Fix};
 use crate::view::{Item, View};
 
@@ -18,8 +18,21 @@ fn is_archive(path: &str) -> bool {
     ARCHIVES.iter().any(|end| path.ends_with(end))
 }
 
-fn unquoted(text: &str) -> &str {
-    text.trim_matches(['"', '\''])
+/// Whether it copies all of the context: `COPY . .`, however that is written.
+pub(super) fn is_whole_context(kind: &Kind) -> bool {
+    let transfer = match kind {
+        Kind::Copy(copy) if copy.from.is_none() => &copy.transfer,
+        Kind::Add(add) => &add.transfer,
+        _ => return false,
+    };
+    let whole = |source: &SourcePath| match source {
+        SourcePath::Path(word) => {
+            let mut parts = unquoted(&word.raw).split('/').filter(|part| !matches!(*part, "" | "."));
+            !word.raw.is_empty() && parts.next().is_none_or(|part| part == "*") && parts.next().is_none()
+        }
+        SourcePath::Heredoc(_) => false,
+    };
+    transfer.sources.iter().any(whole)
 }
 
 pub(super) fn add_for_files(view: &View<'_>, found: &mut Found<'_>) {

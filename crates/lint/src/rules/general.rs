@@ -4,14 +4,10 @@ use std::collections::HashSet;
 
 use kiln_dockerfile::ast::{Kind, Pair, Span, Word};
 
-use super::{Found, place};
+use super::{Found, place, unquoted};
 use crate::finding::{Edit, Fix};
 use crate::pragma::Pragmas;
 use crate::view::{Item, View};
-
-fn unquoted(text: &str) -> &str {
-    text.trim_matches(['"', '\''])
-}
 
 pub(super) fn workdir(view: &View<'_>, found: &mut Found<'_>) {
     for item in view.items().filter(|item| !item.onbuild) {

@@ -2,6 +2,7 @@
 
 use kiln_dockerfile::ast::{Copy, Kind, SourcePath};
 
+use super::copying::is_whole_context;
 use super::{Found, place, weight};
 use crate::cost::Measure;
 use crate::finding::{Edit, Fix};
@@ -187,10 +188,8 @@ fn cleans(command: &Command) -> bool {
 }
 
 fn everything<'a>(item: &Item<'a>) -> Option<&'a Copy> {
-    let all =
-        |source: &SourcePath| matches!(source, SourcePath::Path(word) if matches!(word.raw.as_str(), "." | "./" | "/"));
     match item.kind {
-        Kind::Copy(copy) if copy.from.is_none() && copy.transfer.sources.iter().any(all) => Some(copy),
+        Kind::Copy(copy) if is_whole_context(item.kind) => Some(copy),
         _ => None,
     }
 }

@@ -4,15 +4,11 @@ use std::collections::HashSet;
 
 use kiln_dockerfile::ast::{Kind, Pair};
 
-use super::Found;
+use super::{Found, unquoted};
 use crate::config::LabelKind;
 use crate::finding::{Edit, Fix};
 use crate::values;
 use crate::view::{Item, View};
-
-fn unquoted(text: &str) -> &str {
-    text.trim_matches(['"', '\''])
-}
 
 fn labels<'v, 'a>(view: &'v View<'a>) -> impl Iterator<Item = (&'v Item<'a>, &'a [Pair])> {
     view.items()

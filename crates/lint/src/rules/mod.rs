@@ -141,6 +141,11 @@ impl Found<'_> {
     }
 }
 
+/// A word without the quotes around it.
+fn unquoted(text: &str) -> &str {
+    text.trim_matches(['"', '\''])
+}
+
 /// The keyword and what follows it in its line.
 pub(crate) fn first_line(view: &View<'_>, item: &Item<'_>) -> Span {
     let Span { start, end } = item.instruction.span;

@@ -332,7 +332,11 @@ pub(super) fn last_part(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
-/// Go programs for the target that are compiled on it, under emulation.
+/// What compiles for whatever target there is, and is made for the machine that builds (github.com/tonistiigi/xx).
+const CROSS: &[&str] = &["xx-go", "xx-cargo"];
+
+/// Programs for the target that are compiled on it, under emulation, though their compiler needs none. Of Rust's that is only
+/// sure where the wrapper for it is called: `cargo --target` also chooses a C library.
 pub(super) fn emulated(view: &View<'_>, found: &mut Found<'_>) {
     let mut said = HashSet::new();
     for (item, _, run) in view.runs().filter(|(item, ..)| !item.onbuild) {
@@ -345,7 +349,9 @@ pub(super) fn emulated(view: &View<'_>, found: &mut Found<'_>) {
         let exported = |text: &str| text.contains("GOARCH=$TARGETARCH") || text.contains("GOARCH=${TARGETARCH}");
         let mut compiles = run.script.commands.iter().filter(goes).peekable();
         let all = compiles.peek().is_some() && run.text().is_some_and(exported);
-        let command = compiles.find(|command| all || command.assignments.iter().any(set));
+        let go = compiles.find(|command| all || command.assignments.iter().any(set));
+        let wrapped = |command: &&shell::Command| command.is(CROSS, &["build", "install"]);
+        let command = go.or_else(|| run.script.commands.iter().find(wrapped));
         if let Some(command) = command {
             let message = "this compiles for any platform, but runs on the target's, emulated: FROM \
                            --platform=$BUILDPLATFORM lets it run on this machine's";

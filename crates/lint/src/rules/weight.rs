@@ -2,8 +2,9 @@
 
 use std::collections::HashSet;
 
-use kiln_dockerfile::ast::{Kind, SourcePath};
+use kiln_dockerfile::ast::Kind;
 
+use super::copying::is_whole_context;
 use super::stages::is_last;
 use super::upkeep::is_cached;
 use super::{ANNOUNCED, Found};
@@ -384,17 +385,7 @@ pub(super) fn unwanted() -> impl Iterator<Item = &'static str> {
 /// `COPY . .` of a context that has such things, and no `.dockerignore` that leaves them out.
 pub(super) fn not_ignored(view: &View<'_>, found: &mut Found<'_>) {
     let Some(context) = &view.config.context else { return };
-    let whole = |sources: &[SourcePath]| {
-        sources.iter().any(|source| match source {
-            SourcePath::Path(word) => matches!(word.raw.as_str(), "." | "./" | "/" | "*"),
-            SourcePath::Heredoc(_) => false,
-        })
-    };
-    let all = view.items().find(|item| match item.kind {
-        Kind::Copy(copy) => copy.from.is_none() && whole(&copy.transfer.sources),
-        Kind::Add(add) => whole(&add.transfer.sources),
-        _ => false,
-    });
+    let all = view.items().find(|item| is_whole_context(item.kind));
     let Some(item) = all else { return };
     for (name, why) in UNWANTED {
         if context.names.contains(name) && !context.leaves_out(name) {

@@ -67,6 +67,7 @@ fn steps_are_remembered_by_number() {
         began: Some(std::time::Duration::from_millis(7)),
         duration: std::time::Duration::from_millis(7),
         made,
+        layer: None,
         lineage: Some([7; 32]),
         emulated: index == 2,
     };

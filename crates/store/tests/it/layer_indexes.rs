@@ -37,23 +37,26 @@ fn the_newest_build_says_where_a_layer_was_made() {
     let later = store.begin_build("later").unwrap();
     let step = BuildStep {
         index: 0,
-        name: "RUN".to_owned(),
+        // Not as in the record: the stage has more steps, or another name.
+        name: "[2/3] RUN".to_owned(),
         lines: Some((7, 8)),
         outcome: "cached".to_owned(),
         began: None,
         duration: Duration::ZERO,
         made: Some((first, 0)),
+        layer: Some(layer.clone()),
         lineage: Some([3; 32]),
         emulated: false,
     };
     store.put_step(later, &step).unwrap();
+    assert_eq!(store.build_steps(later).unwrap(), std::slice::from_ref(&step));
     let maker = store.maker(&layer).unwrap().unwrap();
     assert_eq!((maker.build, maker.lines), (Some(later), Some((7, 8))));
     assert_eq!(maker.project.as_deref(), Some("later"));
     let size = store.layer(&layer).unwrap().unwrap().size;
     assert_eq!(
         store.layers_of_build(later).unwrap(),
-        [("RUN".to_owned(), layer.clone(), size)]
+        [("[2/3] RUN".to_owned(), layer.clone(), size)]
     );
     assert_eq!(store.layers_of_build(first).unwrap(), []);
     // What was cached took what its record says, and what ran what it took; a layer that is gone has no size.
@@ -62,6 +65,7 @@ fn the_newest_build_says_where_a_layer_was_made() {
         outcome: "done".to_owned(),
         duration: Duration::from_secs(2),
         made: None,
+        layer: None,
         emulated: true,
         ..step
     };

@@ -3,8 +3,9 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Barrier;
+use std::time::Duration;
 
-use kiln_store::{Error, Store};
+use kiln_store::{BuildId, BuildStep, Error, Store};
 use rusqlite::Connection;
 
 use super::children;
@@ -117,6 +118,7 @@ const LATER_COLUMNS: &[(&str, &str)] = &[
     ("steps", "began_ms"),
     ("steps", "lineage"),
     ("steps", "emulated"),
+    ("steps", "cached_layer"),
 ];
 
 #[test]
@@ -142,6 +144,43 @@ fn a_store_of_an_older_program_is_brought_up_to_date() {
         .map(|item| (&item.id, item.disk >= 9000))
         .collect();
     assert_eq!(found, [(&blob.hex(), true)]);
+}
+
+#[test]
+fn steps_that_an_older_program_had_from_the_cache_have_the_layers_of_their_records() {
+    let (directory, store) = super::support::store();
+    let layer = super::support::add_step(&store, 1, "content");
+    let build = store.begin_build("test").unwrap();
+    let first = store.builds().unwrap().last().unwrap().id;
+    let step = |index, name: &str, made: Option<BuildId>| BuildStep {
+        index,
+        name: name.to_owned(),
+        lines: None,
+        outcome: "cached".to_owned(),
+        began: None,
+        duration: Duration::ZERO,
+        made: made.map(|build| (build, 0)),
+        layer: None,
+        lineage: None,
+        emulated: false,
+    };
+    for step in [
+        step(0, "RUN", Some(first)),
+        step(1, "other", Some(first)),
+        step(2, "RUN", None),
+    ] {
+        store.put_step(build, &step).unwrap();
+    }
+    drop(store);
+    let database = Connection::open(directory.path().join("kiln.db")).unwrap();
+    database
+        .execute_batch("ALTER TABLE steps DROP COLUMN cached_layer; CREATE INDEX records_build ON records(build)")
+        .unwrap();
+    database.pragma_update(None, "user_version", 19).unwrap();
+    drop(database);
+    let steps = Store::open(directory.path()).unwrap().build_steps(build).unwrap();
+    let layers: Vec<_> = steps.into_iter().map(|step| step.layer).collect();
+    assert_eq!(layers, [Some(layer), None, None]);
 }
 
 /// Makes the database one of the first version.

@@ -5,10 +5,11 @@ use std::path::Path;
 use std::thread::{self, Scope, ScopedJoinHandle};
 
 use kiln_build::event::{Event, Sink, Work};
+use kiln_build::request::Request;
 use kiln_dockerfile::diagnostic::{Diagnostic, Severity as Level};
 use kiln_dockerfile::parse;
 use kiln_dockerfile::source::Source;
-use kiln_lint::{Config, Finding, Severity};
+use kiln_lint::{Config, Context, Finding, Severity};
 
 use crate::commands::lint::config;
 use crate::failure::{Context as _, Failure, Report};
@@ -28,9 +29,9 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// As the settings say it; `None` if nothing is looked for. Whoever has settings for hadolint wants its rules; where they
-    /// cannot be read, the sink is told why.
-    pub(super) fn of(settings: &Settings, silent: bool, sink: &dyn Sink) -> Option<Self> {
+    /// As the settings say it, of a build that is asked for; `None` if nothing is looked for. Whoever has settings for
+    /// hadolint wants its rules; where they cannot be read, the sink is told why.
+    pub(super) fn of(request: &Request, settings: &Settings, silent: bool, sink: &dyn Sink) -> Option<Self> {
         let wanted = settings.lint_during_build();
         if silent || wanted == DuringBuild::Nothing {
             return None;
@@ -38,7 +39,14 @@ impl Asked {
         match config::found(&settings.environment) {
             Ok(found) => Some(Self {
                 hadolints: found.is_some() || wanted == DuringBuild::All,
-                config: found.unwrap_or_default(),
+                config: Config {
+                    // Of what lies in the context nothing is said: the build itself reads it.
+                    context: Some(Context {
+                        named: request.options.contexts.keys().cloned().collect(),
+                        ..Context::default()
+                    }),
+                    ..found.unwrap_or_default()
+                },
             }),
             Err(failure) => {
                 let why = match &failure.report {

@@ -148,7 +148,7 @@ impl Args {
         let is_told =
             self.summary.unwrap_or_else(|| settings.summary()) && (progress.for_people() || progress.is_json());
         let before = is_told.then(|| summary::before(&engine, &request.names())).flatten();
-        let asked = Asked::of(settings, self.no_lint || self.quiet, &witness);
+        let asked = Asked::of(request, settings, self.no_lint || self.quiet, &witness);
         let result = self.build(request, asked, &engine, &witness, (&progress, &interrupt), settings);
         if let Ok(done) = &result
             && progress.is_json()

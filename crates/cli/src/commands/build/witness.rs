@@ -87,7 +87,7 @@ impl Sink for Witness<'_> {
                 self.seen().tasks.insert(*id, Task { name, lines });
             }
             Event::Emulated { platform, .. } => *self.seen().emulated.entry(platform.clone()).or_default() += 1,
-            Event::Explained { id, why } => self.seen().explained(*id, why),
+            Event::Explained { id, why, .. } => self.seen().explained(*id, why),
             Event::Finished { id, outcome, duration } => self.seen().finished(*id, outcome, *duration),
             _ => {}
         }

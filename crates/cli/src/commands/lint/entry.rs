@@ -2,39 +2,59 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use kiln_lint::Context;
-use serde::Deserialize;
-use serde::de::IgnoredAny;
 
-use super::bake;
+use super::inline::{Host, Inline};
+use super::{bake, compose};
 use crate::context::read_ignore;
 use crate::failure::Failure;
 use crate::settings::Environment;
+use crate::values::csv;
 
 /// A Dockerfile and what it is built from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entry {
-    pub(super) dockerfile: PathBuf,
-    /// `None` for standard input.
+    pub(super) dockerfile: Written,
+    /// `None` for standard input, and for what is elsewhere.
     pub(super) context: Option<PathBuf>,
     /// Names of further contexts.
     pub(super) named: BTreeSet<String>,
 }
 
+/// Where a Dockerfile is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Written {
+    /// `-` is standard input.
+    File(PathBuf),
+    /// In the file that names it.
+    Inline(Inline),
+}
+
 impl Entry {
     /// A Dockerfile that lies beside what it is built from.
     fn alone(path: &Path) -> Self {
-        let directory = path.parent().unwrap_or(Path::new("."));
-        let here = if directory.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            directory
-        };
         Self {
-            dockerfile: path.to_owned(),
-            context: (path.as_os_str() != "-").then(|| here.to_owned()),
+            dockerfile: Written::File(path.to_owned()),
+            context: (path.as_os_str() != "-").then(|| or_here(directory(path)).to_owned()),
             named: BTreeSet::new(),
+        }
+    }
+
+    /// The path of the Dockerfile, if it is a file.
+    pub(super) fn path(&self) -> Option<&Path> {
+        match &self.dockerfile {
+            Written::File(path) if path.as_os_str() != "-" => Some(path),
+            _ => None,
+        }
+    }
+
+    /// The directory that has what lies beside the Dockerfile.
+    pub(super) fn directory(&self) -> Option<&Path> {
+        match &self.dockerfile {
+            Written::File(_) => self.path().map(directory).map(or_here),
+            Written::Inline(_) => self.context.as_deref(),
         }
     }
 
@@ -43,12 +63,12 @@ impl Entry {
         let Some(directory) = self.context.as_deref().filter(|directory| directory.is_dir()) else {
             return Ok(None);
         };
-        let ignore = read_ignore(directory, Some(&self.dockerfile))?.map(|(text, _)| text);
+        let ignore = read_ignore(directory, self.path())?.map(|(text, _)| text);
         let names = Context::asked().filter(|name| directory.join(name).symlink_metadata().is_ok());
         Ok(Some(Context {
             ignore,
             names: names.collect(),
-            named: self.named.clone(),
+            named: self.named.iter().map(|name| name.to_lowercase()).collect(),
         }))
     }
 }
@@ -117,23 +137,19 @@ fn failed(why: String) -> Failure {
 /// The Dockerfiles that a file of Compose's names.
 pub(super) fn composed(path: &Path, text: &str) -> Result<Listed, Failure> {
     let mut listed = Listed::default();
-    for (name, build) in compose(path, text)? {
+    let mut hosts = Hosts::new([(path, text)]);
+    let builds = compose::builds(text);
+    let builds = builds.map_err(|why| failed(format!("{} is no Compose file: {why}", path.display())))?;
+    for (name, build) in builds {
         let named = |why: String| format!("{}: `{name}`: {why}", path.display());
-        let plain = ["context", "dockerfile"]
-            .into_iter()
-            .zip([&build.context, &build.dockerfile]);
-        let variable = plain
-            .into_iter()
-            .find_map(|(what, text)| Some((what, text.as_ref()?)).filter(|(_, text)| text.contains('$')));
-        listed.add(match variable {
-            Some((what, text)) => Err(named(format!(
-                "its {what} `{text}` depends on a variable: name the Dockerfile itself"
-            ))),
-            None => build.entry(directory(path)).map_err(named),
-        });
+        let entry = build.and_then(|build| build.entry(directory(path), &mut hosts));
+        listed.add(entry.map_err(named));
     }
     Ok(listed.or_nothing(path))
 }
+
+/// Docker's own switch for that variables are not looked up in the environment.
+const CLOSED: &str = "BUILDX_BAKE_DISABLE_VARS_ENV_LOOKUP";
 
 /// The Dockerfiles that files of bake's name, which are read as one; all lie in one directory.
 pub(super) fn baked(files: &[(PathBuf, String)], environment: &Environment) -> Result<Listed, Failure> {
@@ -145,13 +161,13 @@ pub(super) fn baked(files: &[(PathBuf, String)], environment: &Environment) -> R
             is_json: ending(path) == "json",
         })
         .collect();
-    // As docker's own switch for it.
-    let closed = environment
-        .filled("BUILDX_BAKE_DISABLE_VARS_ENV_LOOKUP")
-        .is_some_and(|value| matches!(value.as_str(), "1" | "true"));
+    let closed = environment.filled(CLOSED).map_or(Ok(false), |value| {
+        csv::boolean(CLOSED, Some(&value)).map_err(|why| Failure::usage(format!("the environment variable {why}")))
+    })?;
     let find = |name: &str| environment.text(name).ok().flatten().filter(|_| !closed);
     let targets = bake::targets(&read, &find).map_err(failed)?;
     let mut listed = Listed::default();
+    let mut hosts = Hosts::new(files.iter().map(|(path, text)| (path.as_path(), text.as_str())));
     let directory = files.first().map_or(Path::new(""), |(path, _)| directory(path));
     for target in targets {
         let target = match target {
@@ -161,15 +177,10 @@ pub(super) fn baked(files: &[(PathBuf, String)], environment: &Environment) -> R
                 continue;
             }
         };
-        let build = Build {
-            context: target.context,
-            dockerfile: target.dockerfile,
-            inline: target.inline.then(String::new),
-            named: Named::Mapping(target.contexts.into_iter().map(|name| (name, IgnoredAny)).collect()),
-        };
-        let entry = build.entry(directory);
+        let entry = target.build.entry(directory, &mut hosts);
         // It need not be buildable by itself.
-        if target.is_pattern && entry.as_ref().is_ok_and(|entry| !entry.dockerfile.exists()) {
+        let is_missing = |entry: &Entry| entry.path().is_some_and(|path| !path.exists());
+        if target.is_pattern && entry.as_ref().is_ok_and(is_missing) {
             continue;
         }
         listed.add(entry.map_err(|why| format!("{}: the target `{}`: {why}", target.place, target.name)));
@@ -177,6 +188,15 @@ pub(super) fn baked(files: &[(PathBuf, String)], environment: &Environment) -> R
     Ok(files
         .first()
         .map_or_else(Listed::default, |(path, _)| listed.or_nothing(path)))
+}
+
+/// A path that is not empty.
+fn or_here(path: &Path) -> &Path {
+    if path.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        path
+    }
 }
 
 /// The directory of a file; paths in the file count from there.
@@ -189,64 +209,76 @@ pub(super) fn alone(path: &Path) -> Entry {
     Entry::alone(path)
 }
 
-/// What is built: as Compose's `build` and bake's `target` say it.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-struct Build {
-    context: Option<String>,
-    dockerfile: Option<String>,
-    #[serde(rename = "dockerfile_inline")]
-    inline: Option<String>,
-    #[serde(rename = "additional_contexts")]
-    named: Named,
+/// What is built, as Compose's `build` and bake's `target` say it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Build {
+    pub(super) context: Option<String>,
+    pub(super) dockerfile: Option<String>,
+    pub(super) inline: Option<Embedded>,
+    /// Names of further contexts; what they are does not matter.
+    pub(super) named: BTreeSet<String>,
 }
 
-/// Further contexts, as Compose says them; what they are does not matter.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
-enum Named {
-    Mapping(BTreeMap<String, IgnoredAny>),
-    /// `NAME=VALUE`
-    List(Vec<String>),
+/// A Dockerfile that is written where it is named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Embedded {
+    /// The number of the file, from 0, of those that were read together.
+    pub(super) file: usize,
+    /// The line, from 1, in which it begins.
+    pub(super) line: u32,
+    /// What it stands for.
+    pub(super) text: String,
 }
 
-impl Default for Named {
-    fn default() -> Self {
-        Self::List(Vec::new())
+/// The files that name Dockerfiles, once one of these is written there.
+struct Hosts<'f> {
+    files: Vec<(&'f Path, &'f str)>,
+    read: BTreeMap<usize, Rc<Host>>,
+}
+
+impl<'f> Hosts<'f> {
+    fn new(files: impl IntoIterator<Item = (&'f Path, &'f str)>) -> Self {
+        Self {
+            files: files.into_iter().collect(),
+            read: BTreeMap::new(),
+        }
     }
-}
 
-impl Named {
-    fn names(&self) -> BTreeSet<String> {
-        match self {
-            Self::Mapping(values) => values.keys().cloned().collect(),
-            Self::List(values) => {
-                let names = values.iter().filter_map(|value| value.split_once('='));
-                names.map(|(name, _)| name.to_owned()).collect()
-            }
+    fn inline(&mut self, text: Embedded) -> Inline {
+        let (path, whole) = self.files[text.file];
+        let read = || Rc::new(Host::new(path.to_owned(), whole));
+        let host = self.read.entry(text.file).or_insert_with(read);
+        Inline {
+            host: Rc::clone(host),
+            line: text.line,
+            text: text.text,
         }
     }
 }
 
 impl Build {
-    fn entry(&self, directory: &Path) -> Result<Entry, String> {
-        if self.inline.is_some() {
-            return Err(
-                "its Dockerfile is written there: put it into a file of its own to have it looked at".to_owned(),
-            );
+    fn entry(self, directory: &Path, hosts: &mut Hosts<'_>) -> Result<Entry, String> {
+        let context = place(directory, "context", self.context.as_deref().unwrap_or("."));
+        let plain = |context: PathBuf| context.components().filter(|part| part.as_os_str() != ".").collect();
+        let context: Result<PathBuf, String> = context.map(plain);
+        // An empty one is none.
+        if let Some(text) = self.inline.filter(|inline| !inline.text.is_empty()) {
+            return Ok(Entry {
+                dockerfile: Written::Inline(hosts.inline(text)),
+                context: context.ok().map(|context| or_here(&context).to_owned()),
+                named: self.named,
+            });
         }
-        let context = place(directory, "context", self.context.as_deref().unwrap_or("."))?;
-        let context: PathBuf = context.components().filter(|part| part.as_os_str() != ".").collect();
+        let context = context?;
         let dockerfile = place(
             &context,
             "dockerfile",
             self.dockerfile.as_deref().unwrap_or("Dockerfile"),
         )?;
-        let here = context.as_os_str().is_empty();
         Ok(Entry {
-            dockerfile,
-            context: Some(if here { PathBuf::from(".") } else { context }),
-            named: self.named.names(),
+            dockerfile: Written::File(dockerfile),
+            context: Some(or_here(&context).to_owned()),
+            named: self.named,
         })
     }
 }
@@ -261,42 +293,6 @@ fn place(directory: &Path, what: &str, text: &str) -> Result<PathBuf, String> {
         return Err(format!("its {what} `{text}` is not on this machine"));
     }
     Ok(directory.join(text))
-}
-
-type Builds = BTreeMap<String, Build>;
-
-/// `services.*.build`: a path, or a mapping.
-fn compose(path: &Path, text: &str) -> Result<Builds, Failure> {
-    #[derive(Deserialize)]
-    struct File {
-        #[serde(default)]
-        services: Option<BTreeMap<String, Option<Service>>>,
-    }
-    #[derive(Deserialize)]
-    struct Service {
-        #[serde(default)]
-        build: Option<Written>,
-    }
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Written {
-        Path(String),
-        Whole(Build),
-    }
-    let file: File = serde_saphyr::from_str(text)
-        .map_err(|error| Failure::failed(anyhow::anyhow!("{} is no Compose file: {error}", path.display())))?;
-    let services = file.services.unwrap_or_default().into_iter();
-    let builds = services.filter_map(|(name, service)| {
-        let build = match service?.build? {
-            Written::Path(context) => Build {
-                context: Some(context),
-                ..Build::default()
-            },
-            Written::Whole(build) => build,
-        };
-        Some((name, build))
-    });
-    Ok(builds.collect())
 }
 
 #[cfg(test)]
@@ -315,7 +311,7 @@ mod tests {
         assert!(listed.failures.is_empty(), "{:?}", listed.failures);
         let shown = |entry: Entry| {
             (
-                entry.dockerfile.display().to_string(),
+                entry.path().unwrap().display().to_string(),
                 entry.context.unwrap().display().to_string(),
             )
         };
@@ -379,11 +375,6 @@ mod tests {
                 "\ntarget \"a\" { context = \"https://example.com/a.git\" }",
                 "docker-bake.hcl:2: the target `a`: its context",
             ),
-            (
-                "docker-bake.hcl",
-                "target \"a\" { dockerfile-inline = \"FROM b\" }",
-                "a file of its own",
-            ),
             ("docker-bake.hcl", "X = 1", "names no Dockerfile"),
             ("compose.yaml", "services: [", "is no Compose file"),
             ("compose.yaml", "services: {a: {image: b}}", "names no Dockerfile"),
@@ -399,8 +390,13 @@ mod tests {
             ),
             (
                 "compose.yaml",
-                "services: {a: {build: {dockerfile_inline: FROM b}}}",
-                "a file of its own",
+                "services: {a: {build: {dockerfile_inline: 'FROM b:${TAG}'}}}",
+                "`a`: its dockerfile_inline has `${TAG}`, which Compose puts something else for",
+            ),
+            (
+                "compose.yaml",
+                "services: {a: {build: {dockerfile: a, dockerfile_inline: FROM b}}}",
+                "`a`: it has both dockerfile and dockerfile_inline",
             ),
             ("bake.json", "{", "no bake file"),
             (

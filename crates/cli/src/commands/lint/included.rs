@@ -1,15 +1,16 @@
 //! Dockerfiles that include others: they are looked at as one text, and what is found is said of the file that it is in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
+use kiln_dockerfile::ast::Span;
 use kiln_dockerfile::diagnostic::Diagnostic;
 use kiln_dockerfile::source::Source;
-use kiln_lint::{Config, Finding, Severity};
+use kiln_lint::{Amount, Config, Finding, Severity};
 
-use super::Linted;
+use super::{Linted, Role};
 use crate::context;
-use crate::failure::{FAILED, Failure, Report};
 
 /// The linter's code of what the builder refuses.
 const UNREADABLE: &str = "DL1000";
@@ -17,29 +18,39 @@ const UNREADABLE: &str = "DL1000";
 /// Why nothing is mended in such a file.
 const UNFIXED: &str = "files that include others, and those that are included, are mended by hand";
 
-/// The text with all that it includes, and what is wrong with the INCLUDEs.
-pub(super) fn read_in(
-    text: &str,
-    path: Option<&Path>,
-    context: Option<&Path>,
-) -> Result<(Source, Vec<Diagnostic>), Failure> {
-    match context::with_includes(text, path, context) {
-        Ok(source) => Ok((source, Vec::new())),
-        Err(Report::Dockerfile { source, diagnostics }) => Ok((source, diagnostics)),
-        Err(report) => Err(Failure { code: FAILED, report }),
-    }
+/// A Dockerfile's text with all that it includes.
+pub(crate) struct Whole {
+    pub(crate) source: Source,
+    /// What is wrong with the INCLUDEs; then all errors of the text are among them.
+    problems: Vec<Diagnostic>,
 }
 
-/// What is found in the whole text.
-pub(super) fn lint(source: &Source, problems: Vec<Diagnostic>, config: &Config) -> Vec<Finding> {
-    let mut findings = kiln_lint::lint(source.text(), config);
-    if !problems.is_empty() {
-        // They are all errors of the text, the parser's among them.
-        findings.retain(|finding| finding.code != UNREADABLE);
-        findings.extend(problems.into_iter().map(|problem| of_problem(source, problem)));
-        findings.sort_by_key(|finding| (finding.line, finding.span.start));
+impl Whole {
+    /// Reads in what a text includes; see [`context::with_includes`].
+    pub(crate) fn read(text: &str, path: Option<&Path>, context: Option<&Path>) -> Self {
+        match context::with_includes(text, path, context) {
+            Ok(source) => Self {
+                source,
+                problems: Vec::new(),
+            },
+            Err(failed) => Self {
+                source: failed.source,
+                problems: failed.diagnostics,
+            },
+        }
     }
-    findings
+
+    /// What is found in it.
+    pub(crate) fn lint(&self, config: &Config) -> Vec<Finding> {
+        let mut findings = kiln_lint::lint(self.source.text(), config);
+        if !self.problems.is_empty() {
+            findings.retain(|finding| finding.code != UNREADABLE);
+            let problems = self.problems.iter().cloned();
+            findings.extend(problems.map(|problem| of_problem(&self.source, problem)));
+            findings.sort_by_key(|finding| (finding.line, finding.span.start));
+        }
+        findings
+    }
 }
 
 fn of_problem(source: &Source, problem: Diagnostic) -> Finding {
@@ -59,52 +70,194 @@ fn of_problem(source: &Source, problem: Diagnostic) -> Finding {
     }
 }
 
-/// The findings by file: the Dockerfile itself, and the included files in which something is found.
+/// The findings by file: the Dockerfile itself, and the included files in which something is found. One that is included
+/// twice is there twice.
 pub(super) fn apart(mut whole: Linted, source: &Source) -> Vec<Linted> {
     let mut by_file = BTreeMap::<usize, Vec<Finding>>::new();
     for mut finding in std::mem::take(&mut whole.findings) {
         let number;
         (number, finding.span) = source.place(finding.span);
         finding.line = source.lines((finding.line, finding.line)).1.0;
-        if finding.fix.take().is_some() {
-            finding.unfixed = Some(UNFIXED.to_owned());
-        }
         by_file.entry(number).or_default().push(finding);
     }
-    let parsed = |number: usize| kiln_dockerfile::parse(&source.files()[number].text).0;
+    let parsed = |number: usize| Rc::new(kiln_dockerfile::parse(&source.files()[number].text).0);
+    whole.role = Role::Part;
     whole.file = parsed(0);
     whole.findings = by_file.remove(&0).unwrap_or_default();
     let config = whole.config.clone();
     let mut files = vec![whole];
-    for (number, findings) in by_file {
+    files.extend(by_file.into_iter().map(|(number, findings)| {
         let name = source.files()[number].name.clone();
-        let part = Linted {
+        Linted {
             path: Some(PathBuf::from(&name)),
             name,
             file: parsed(number),
             config: config.clone(),
             findings,
-            is_part: true,
-        };
-        // The same file may be included twice.
-        add(&mut files, part);
-    }
+            role: Role::Part,
+        }
+    }));
     files
 }
 
-/// Adds a file. What is known of it already, because another Dockerfile includes it too, is not said again.
-pub(super) fn add(linted: &mut Vec<Linted>, file: Linted) {
-    let Some(known) = linted.iter_mut().find(|known| known.is_part && known.name == file.name) else {
-        linted.push(file);
-        return;
-    };
-    for finding in file.findings {
-        let is_same = |other: &Finding| {
-            (other.code, other.span) == (finding.code, finding.span) && other.message == finding.message
-        };
-        if !known.findings.iter().any(is_same) {
-            known.findings.push(finding);
+/// Files that were looked at.
+#[derive(Default)]
+pub(super) struct Files {
+    /// By number, in the order in which they came.
+    linted: BTreeMap<usize, Linted>,
+    /// The numbers of those of a place, whatever they are called.
+    by_place: HashMap<PathBuf, Vec<usize>>,
+    count: usize,
+}
+
+impl Files {
+    /// Adds a file. One that is included somewhere is there once, however many others include it, or if it is looked at by
+    /// itself too.
+    pub(super) fn add(&mut self, mut file: Linted) {
+        let mut number = self.count;
+        self.count += 1;
+        if let Some(place) = file.path.as_deref().and_then(context::absolute) {
+            let here = self.by_place.entry(place).or_default();
+            let linted = &self.linted;
+            let same = |number: &usize| linted.get(number).filter(|known| known.file.source == file.file.source);
+            let roles = here.iter().filter_map(same).map(|known| known.role);
+            let role = roles.fold(file.role, Role::max);
+            if role != Role::Whole {
+                let numbers: Vec<usize> = here.extract_if(.., |number| same(number).is_some()).collect();
+                // What came first has the place and the name.
+                for known in numbers.into_iter().rev() {
+                    let Some(mut known_file) = self.linted.remove(&known) else {
+                        continue;
+                    };
+                    known_file.findings.append(&mut file.findings);
+                    (number, file) = (known, known_file);
+                }
+                file.role = role;
+            }
+            here.push(number);
         }
+        self.linted.insert(number, file);
     }
-    known.findings.sort_by_key(|finding| (finding.line, finding.span.start));
+
+    /// All of them. What was found more than once is said once, and nothing is mended in a file that is not all that is
+    /// built.
+    pub(super) fn into_linted(self) -> Vec<Linted> {
+        let mut linted: Vec<Linted> = self.linted.into_values().collect();
+        for part in linted.iter_mut().filter(|file| file.role != Role::Whole) {
+            // Of what was measured differently the most counts.
+            let order = |a: &Finding, b: &Finding| rank(a).cmp(&rank(b)).then_with(|| measured(b).cmp(&measured(a)));
+            part.findings.sort_by(order);
+            part.findings.dedup_by(|a, b| rank(a) == rank(b));
+            for finding in &mut part.findings {
+                if finding.fix.take().is_some() {
+                    finding.unfixed = Some(UNFIXED.to_owned());
+                }
+            }
+        }
+        linted
+    }
+}
+
+/// The order of findings, as the linter has them; those that are equal in it are the same.
+fn rank(finding: &Finding) -> (u32, usize, &str, usize, &str) {
+    let Span { start, end } = finding.span;
+    (finding.line, start, finding.code, end, &finding.message)
+}
+
+fn measured(finding: &Finding) -> Option<Amount> {
+    Some(finding.cost.as_ref()?.measured.as_ref()?.amount)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WHOLE: &str = "# kiln=include\nFROM debian:12\n";
+
+    /// A file's name, whether it is a part, and line and code of what is in it.
+    type Shown = (String, bool, Vec<(u32, &'static str)>);
+
+    /// What is found in files of a directory, looked at in that order.
+    fn found(texts: &[(&str, &str)], order: &[&str]) -> Vec<Shown> {
+        let directory = tempfile::tempdir().unwrap();
+        for (name, text) in texts {
+            std::fs::write(directory.path().join(name), text).unwrap();
+        }
+        let mut files = Files::default();
+        for name in order {
+            let path = directory.path().join(name);
+            let text = std::fs::read_to_string(&path).unwrap();
+            let read = Whole::read(&text, Some(&path), Some(directory.path()));
+            let source = &read.source;
+            let config = Config::default();
+            let whole = Linted {
+                // As `--file-path-in-report` does.
+                name: "same".to_owned(),
+                path: Some(path),
+                findings: read.lint(&config),
+                file: Rc::new(kiln_dockerfile::parse(source.text()).0),
+                config,
+                role: Role::Whole,
+            };
+            if source.files().len() > 1 {
+                for file in apart(whole, source) {
+                    files.add(file);
+                }
+            } else {
+                files.add(whole);
+            }
+        }
+        let linted = files.into_linted();
+        let shown = linted.into_iter().map(|file| {
+            assert!(file.role == Role::Whole || file.findings.iter().all(|finding| finding.fix.is_none()));
+            let name = file.path.unwrap().file_name().unwrap().to_string_lossy().into_owned();
+            let found = file.findings.iter().map(|finding| (finding.line, finding.code));
+            (name, file.role == Role::Part, found.collect())
+        });
+        shown.collect()
+    }
+
+    #[test]
+    fn files_are_told_apart_by_where_they_are() {
+        let texts = [
+            ("one", &format!("{WHOLE}INCLUDE part\nADD a /a\n")[..]),
+            ("two", &format!("{WHOLE}INCLUDE part\nRUN sudo x\n")),
+        ];
+        let part = ("part", "ADD a.py /a\n");
+        let wanted = |name: &str, is_part, found: &[(u32, &'static str)]| (name.to_owned(), is_part, found.to_vec());
+        assert_eq!(
+            found(&[texts[0], texts[1], part], &["one", "two"]),
+            [
+                wanted("one", true, &[(4, "DL3020")]),
+                wanted("part", true, &[(1, "DL3020")]),
+                wanted("two", true, &[(4, "DL3004")]),
+            ]
+        );
+    }
+
+    #[test]
+    fn an_included_file_is_there_once_in_whatever_order() {
+        let once = format!("{WHOLE}INCLUDE part\n");
+        let twice = format!("{WHOLE}INCLUDE part\nCOPY . .\nINCLUDE part\n");
+        // By itself it is a Dockerfile that lacks something, which it has where it is included.
+        let texts = [
+            ("once", &once[..]),
+            ("twice", &twice),
+            ("part", "FROM debian\nADD a.py /a\nRUN sudo x\n"),
+        ];
+        let of_part = |order: &[&str]| {
+            let files = found(&texts, order);
+            let part: Vec<_> = files.into_iter().filter(|(name, ..)| name == "part").collect();
+            assert_eq!(part.len(), 1, "{order:?}: {part:?}");
+            part
+        };
+        let first = of_part(&["once", "part"]);
+        assert!(first[0].1 && first[0].2.is_sorted(), "{first:?}");
+        assert!(first[0].2.contains(&(1, "DL3006")), "{first:?}");
+        assert_eq!(of_part(&["part", "once"]), first);
+        assert_eq!(
+            of_part(&["part", "part", "twice", "once"])[0].2,
+            of_part(&["twice", "once", "part"])[0].2
+        );
+    }
 }

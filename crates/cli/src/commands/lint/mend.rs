@@ -6,8 +6,8 @@ use std::{fs, io};
 
 use kiln_lint::Safety;
 
-use super::Linted;
 use super::verify::Verifier;
+use super::{Linted, Role};
 use crate::atomic;
 use crate::failure::{Context as _, Failure, Outcome};
 use crate::terminal;
@@ -23,9 +23,14 @@ fn write_one(file: &mut Linted, allowed: Safety, verifier: Option<&Verifier<'_>>
         terminal::warn("standard input cannot be fixed: --diff prints what would change");
         return Ok(());
     };
-    if file.is_part {
+    if file.role != Role::Whole {
         // What can be said of one file's text alone is not what is built.
         return Ok(());
+    }
+    // It may have been mended already, where it is built from another context too.
+    let text = fs::read_to_string(&path).or_failed(|| format!("cannot read {}", file.name))?;
+    if text != file.file.source {
+        file.read_again(&text);
     }
     let fixed = kiln_lint::fix(&file.file.source, &file.config, allowed);
     for code in &fixed.dropped {
@@ -56,7 +61,7 @@ pub(crate) fn replace(path: &Path, text: &str) -> io::Result<()> {
 /// What the fixes would change, as a patch.
 pub(super) fn diff(linted: &[Linted], allowed: Safety) -> String {
     let mut out = String::new();
-    for file in linted.iter().filter(|file| !file.is_part) {
+    for file in linted.iter().filter(|file| file.role == Role::Whole) {
         let fixed = kiln_lint::fix(&file.file.source, &file.config, allowed);
         out.push_str(&patch(&file.name, &file.file.source, &fixed.text));
     }

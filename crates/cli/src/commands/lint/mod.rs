@@ -2,10 +2,12 @@
 
 mod bake;
 mod baseline;
+mod compose;
 pub(crate) mod config;
 mod entry;
 mod formats;
-mod included;
+pub(crate) mod included;
+mod inline;
 mod known;
 mod mend;
 mod verify;
@@ -17,12 +19,14 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use kiln_dockerfile::Dockerfile;
 use kiln_dockerfile::include::LARGEST;
 use kiln_lint::{Config, Finding, Safety};
 
-use self::entry::{Entry, Kind};
+use self::entry::{Entry, Kind, Written};
+use self::included::{Files, Whole};
 use crate::engine::Costs;
 use crate::failure::{FAILED, Failure, Outcome};
 use crate::report::Reporter;
@@ -115,19 +119,29 @@ pub(crate) struct Linted {
     /// Where it is; standard input is nowhere.
     path: Option<PathBuf>,
     /// Its tree, for lines and columns.
-    file: Dockerfile,
+    file: Rc<Dockerfile>,
     /// What the rules were asked, and may know.
     config: Config,
     findings: Vec<Finding>,
-    /// Whether it includes others, or is included: then its text alone is not what is built.
-    is_part: bool,
+    role: Role,
+}
+
+/// What a file is of what is built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Role {
+    /// All of it.
+    Whole,
+    /// Dockerfiles are written into it, and what was found is in these.
+    Host,
+    /// It includes others, or is included: its text alone is not what is built.
+    Part,
 }
 
 impl Linted {
     /// Looks at a text in place of the one before.
     fn read_again(&mut self, text: &str) {
         self.findings = kiln_lint::lint(text, &self.config);
-        self.file = kiln_dockerfile::parse(text).0;
+        self.file = Rc::new(kiln_dockerfile::parse(text).0);
     }
 }
 
@@ -141,11 +155,20 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
     let format = formats::Format::parse(config.format.as_deref())?;
     // What goes wrong with one file stops no other.
     let mut failures = Vec::new();
-    let mut linted = Vec::new();
+    let mut files = Files::default();
+    let mut measurer = Measurer::new(args, settings);
     for entry in entries(args, settings, &mut failures) {
-        match args.lint(&entry, &config.rules, &mut sources) {
-            Ok(files) => files.into_iter().for_each(|file| included::add(&mut linted, file)),
+        match args.lint(&entry, &config.rules, &mut sources, &mut measurer) {
+            Ok(found) => found.into_iter().for_each(|file| files.add(file)),
             Err(failure) => failures.push(failure),
+        }
+    }
+    let mut linted = files.into_linted();
+    // Who does not want anything fixed need not know why it is not.
+    if !(args.fix || args.unsafe_fixes || args.diff) && args.versions.is_empty() {
+        let mended = linted.iter_mut().filter(|file| file.role != Role::Host);
+        for finding in mended.flat_map(|file| &mut file.findings) {
+            finding.unfixed = None;
         }
     }
     if args.diff {
@@ -165,7 +188,9 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
         baseline::leave_out(path, &mut linted)?;
     }
     if !args.diff {
-        measure(&mut linted, settings);
+        for file in &mut linted {
+            measurer.measure(file);
+        }
         terminal::print(format.show(&linted, &reporter))?;
     }
     let mut findings = linted.iter().flat_map(|file| &file.findings);
@@ -175,15 +200,27 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
     Err(Failure::silent(FAILED))
 }
 
-/// Puts in what builds measured; where these cannot be asked, that is said, and the findings are what they are.
-fn measure(linted: &mut [Linted], settings: &Settings) {
-    let costs = Costs::new(settings);
-    let measured = linted.iter_mut().try_for_each(|linted| match &linted.path {
-        Some(path) => costs.measure(path, &linted.file, &mut linted.findings),
-        None => Ok(()),
-    });
-    if let Err(error) = measured {
-        terminal::warn(format!("what builds measured is not shown: {error}"));
+/// Puts in what builds measured; where these cannot be asked, that is said once, and the findings are what they are.
+struct Measurer<'a> {
+    /// `None` where nobody is to be asked.
+    costs: Option<Costs<'a>>,
+}
+
+impl<'a> Measurer<'a> {
+    fn new(args: &Args, settings: &'a Settings) -> Self {
+        Self {
+            costs: (!args.diff).then(|| Costs::new(settings)),
+        }
+    }
+
+    /// Of a file as it is built: what is part of another was measured with that.
+    fn measure(&mut self, linted: &mut Linted) {
+        if let (Some(costs), Some(path), Role::Whole) = (&self.costs, &linted.path, linted.role)
+            && let Err(error) = costs.measure(path, &linted.file, &mut linted.findings)
+        {
+            terminal::warn(format!("what builds measured is not shown: {error}"));
+            self.costs = None;
+        }
     }
 }
 
@@ -207,36 +244,52 @@ impl Args {
     }
 
     /// What is found in a Dockerfile, and in what it includes.
-    fn lint(&self, entry: &Entry, config: &Config, sources: &mut known::Sources<'_>) -> Result<Vec<Linted>, Failure> {
-        let (name, text) = read(&entry.dockerfile, self)?;
-        let path = (entry.dockerfile.as_os_str() != "-").then_some(entry.dockerfile.as_path());
-        let (source, problems) = included::read_in(&text, path, entry.context.as_deref())?;
-        let file = kiln_dockerfile::parse(source.text()).0;
+    fn lint(
+        &self,
+        entry: &Entry,
+        config: &Config,
+        sources: &mut known::Sources<'_>,
+        measurer: &mut Measurer<'_>,
+    ) -> Result<Vec<Linted>, Failure> {
+        let (name, text) = match &entry.dockerfile {
+            Written::File(path) => read(path, self)?,
+            Written::Inline(inline) => (self.shown(&inline.host.path), inline.text.clone()),
+        };
+        let path = entry.path();
+        let read = Whole::read(&text, path, entry.context.as_deref());
+        let source = &read.source;
+        let file = Rc::new(kiln_dockerfile::parse(source.text()).0);
         let config = Config {
-            known: sources.of(&file, path)?,
+            known: sources.of(&file, entry.directory())?,
             context: entry.context()?,
             ..config.clone()
         };
-        let whole = Linted {
+        let mut whole = Linted {
             name,
             path: path.map(Path::to_owned),
-            findings: included::lint(&source, problems, &config),
+            findings: read.lint(&config),
             file,
             config,
-            is_part: source.files().len() > 1,
+            role: Role::Whole,
         };
-        let mut files = if whole.is_part {
-            included::apart(whole, &source)
+        let mut files = if source.files().len() > 1 {
+            measurer.measure(&mut whole);
+            included::apart(whole, source)
         } else {
             vec![whole]
         };
-        // Who does not want anything fixed need not know why it is not.
-        if !(self.fix || self.unsafe_fixes || self.diff) && self.versions.is_empty() {
-            for finding in files.iter_mut().flat_map(|file| &mut file.findings) {
-                finding.unfixed = None;
-            }
+        if let Written::Inline(inline) = &entry.dockerfile {
+            // The first is the Dockerfile itself.
+            let own = files.remove(0);
+            files.insert(0, inline.place(own));
         }
         Ok(files)
+    }
+
+    /// What a file is called in the report.
+    fn shown(&self, path: &Path) -> String {
+        let name = self.file_path_in_report.clone();
+        name.unwrap_or_else(|| path.display().to_string())
     }
 }
 
@@ -287,8 +340,7 @@ fn entries(args: &Args, settings: &Settings, failures: &mut Vec<Failure>) -> Vec
 
 /// The text of a file and its name in the report. What is no text is read as far as it is one, which is a finding.
 fn read(path: &Path, args: &Args) -> Result<(String, String), Failure> {
-    let name = args.file_path_in_report.clone();
-    let name = name.unwrap_or_else(|| path.display().to_string());
+    let name = args.shown(path);
     let cannot =
         |error: std::io::Error| Failure::failed(anyhow::Error::new(error).context(format!("cannot read {name}")));
     let mut reader: Box<dyn Read> = if path.as_os_str() == "-" {

@@ -143,7 +143,7 @@ impl<W: Write> State<W> {
                 why: Why::Cached { .. },
                 ..
             } => return,
-            Event::Explained { id, why } => {
+            Event::Explained { id, why, .. } => {
                 let line = format!("why: {}", why::sentence(&why));
                 self.tasks.entry(id).or_default().add(line.into_bytes());
                 id

@@ -1,6 +1,7 @@
 //! `type=gha`, as docker documents it: the cache of GitHub Actions, whose address and token the job's environment has.
 
 use kiln_build::request::{GhaApi, GhaPlace};
+use kiln_dockerfile::boolean;
 
 use super::attributes::Attributes;
 use crate::settings::Environment;
@@ -20,7 +21,7 @@ pub(super) fn place(attributes: &mut Attributes<'_>, environment: &Environment) 
         Some("1") => false,
         Some("2") => true,
         Some(other) => return Err(attributes.wrong(&format!("there is no version `{other}`; there are 1 and 2"))),
-        None => variable("ACTIONS_CACHE_SERVICE_V2").is_some_and(|said| is_true(&said)),
+        None => variable("ACTIONS_CACHE_SERVICE_V2").is_some_and(|said| boolean::parse(&said) == Some(true)),
     };
     let first = attributes.text("url")?.or_else(|| variable("ACTIONS_CACHE_URL"));
     let second = attributes.text("url_v2")?.or_else(|| variable("ACTIONS_RESULTS_URL"));
@@ -30,9 +31,4 @@ pub(super) fn place(attributes: &mut Attributes<'_>, environment: &Environment) 
         first.map(GhaApi::V1)
     };
     Ok(api.zip(token).map(|(api, token)| GhaPlace { api, token, scope }))
-}
-
-/// As Go's `strconv.ParseBool` reads it, and so docker.
-fn is_true(text: &str) -> bool {
-    matches!(text, "1" | "t" | "T" | "TRUE" | "true" | "True")
 }

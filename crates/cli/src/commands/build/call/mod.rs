@@ -140,7 +140,7 @@ impl Call {
             return terminal::print(outline::show(&plan.map_err(failure)?.outline, source, self.json));
         }
         let checked = builder.check(&request, progress.sink(), &interrupt.cancel);
-        let asked = Asked::of(settings, args.no_lint, progress.sink());
+        let asked = Asked::of(&request, settings, args.no_lint, progress.sink());
         progress.finish();
         let mut checked = checked.map_err(failure)?;
         if let Some(asked) = asked {

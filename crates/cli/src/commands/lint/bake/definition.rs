@@ -1,12 +1,17 @@
 //! Bake's files, in HCL and in JSON, as one definition: what `docker buildx bake -f A -f B` reads.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use hcl_edit::expr::{Array, Expression, Object, ObjectKey};
 use hcl_edit::structure::{Block, Body, Structure};
 use hcl_edit::template::StringTemplate;
 use hcl_edit::{Decorated, Span as _, parser};
+use serde::Deserialize;
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
+use serde_saphyr::Spanned;
 
 use super::Wrong;
 use super::variable::Variable;
@@ -18,6 +23,8 @@ const LARGEST: usize = 1 << 20;
 #[derive(Clone)]
 pub(super) struct Written {
     pub(super) file: usize,
+    /// The line, from 1, in which it begins, of what is written into JSON and has lines that count.
+    pub(super) line: Option<u32>,
     pub(super) expression: Expression,
 }
 
@@ -71,6 +78,7 @@ impl Definition {
                 Structure::Attribute(attribute) => {
                     let written = Written {
                         file,
+                        line: None,
                         expression: attribute.value,
                     };
                     self.attributes.insert(attribute.key.as_str().to_owned(), written);
@@ -97,6 +105,7 @@ impl Definition {
         let attributes = block.body.attributes().map(|attribute| {
             let written = Written {
                 file,
+                line: None,
                 expression: attribute.value.clone(),
             };
             (attribute.key.as_str().to_owned(), written)
@@ -139,6 +148,7 @@ impl Definition {
         let wrong = |what: String| Wrong::new(what).in_file(file);
         let whole: Map<String, Value> =
             serde_json::from_str(text).map_err(|error| wrong(format!("no bake file: {error}")))?;
+        let mut lines = None;
         for (kind, value) in whole {
             if !matches!(kind.as_str(), "target" | "group" | "variable" | "function") {
                 let written = json_attribute(file, &value)?;
@@ -155,18 +165,23 @@ impl Definition {
                     Value::Null => vec![Value::Object(Map::new())],
                     body => vec![body],
                 };
-                for body in bodies {
+                for (number, body) in bodies.into_iter().enumerate() {
                     let Value::Object(body) = body else {
                         return Err(wrong(format!("no bake file: the {kind} `{label}` is no object")));
                     };
                     let attributes = body
                         .iter()
                         .map(|(name, value)| Ok((name.clone(), json_attribute(file, value)?)));
+                    let mut attributes: BTreeMap<_, _> = attributes.collect::<Result<_, Wrong>>()?;
+                    if let (Some(inline), "target") = (attributes.get_mut(INLINE), kind.as_str()) {
+                        let places = lines.get_or_insert_with(|| json_lines(text));
+                        inline.line = places.get(&label).and_then(|places| *places.get(number)?);
+                    }
                     let labelled = Labelled {
                         file,
                         at: None,
                         label: label.clone(),
-                        attributes: attributes.collect::<Result<_, Wrong>>()?,
+                        attributes,
                     };
                     self.add_labelled(&kind, labelled).map_err(wrong)?;
                 }
@@ -194,9 +209,68 @@ fn function(block: &mut Labelled) -> Result<Function, String> {
     })
 }
 
+/// The attribute that has a Dockerfile's text.
+pub(super) const INLINE: &str = "dockerfile-inline";
+
+/// The lines in which the Dockerfiles begin that are written into JSON, by target and block: YAML's reader, which reads JSON
+/// too, knows places. Empty where that does not read what JSON's does.
+fn json_lines(text: &str) -> BTreeMap<String, Vec<Option<u32>>> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct File {
+        target: BTreeMap<String, Blocks>,
+    }
+    #[derive(Deserialize)]
+    struct Block {
+        #[serde(default, rename = "dockerfile-inline")]
+        inline: Option<Spanned<IgnoredAny>>,
+    }
+    struct Blocks(Vec<Block>);
+
+    /// By hand, as a type that is either has no places of what is in it.
+    impl<'de> Deserialize<'de> for Blocks {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            struct Either;
+
+            impl<'de> Visitor<'de> for Either {
+                type Value = Blocks;
+
+                fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                    f.write_str("a block or several")
+                }
+
+                fn visit_unit<E>(self) -> Result<Blocks, E> {
+                    Ok(Blocks(Vec::new()))
+                }
+
+                fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Blocks, A::Error> {
+                    Ok(Blocks(vec![Block::deserialize(MapAccessDeserializer::new(map))?]))
+                }
+
+                fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Blocks, A::Error> {
+                    Vec::deserialize(SeqAccessDeserializer::new(list)).map(Blocks)
+                }
+            }
+
+            deserializer.deserialize_any(Either)
+        }
+    }
+
+    let file: File = serde_saphyr::from_str(text).unwrap_or_default();
+    let line = |block: Block| u32::try_from(block.inline?.defined.line()).ok();
+    let targets = file.target.into_iter();
+    targets
+        .map(|(label, Blocks(blocks))| (label, blocks.into_iter().map(line).collect()))
+        .collect()
+}
+
 fn json_attribute(file: usize, value: &Value) -> Result<Written, Wrong> {
     let expression = json(value).map_err(|why| Wrong::new(why).in_file(file))?;
-    Ok(Written { file, expression })
+    Ok(Written {
+        file,
+        line: None,
+        expression,
+    })
 }
 
 /// A value of JSON as an expression; as deep as `serde_json` lets it be.

@@ -18,6 +18,9 @@ use super::{FUEL, Wrong, functions, variable};
 
 /// Expressions that stand for others deeper than this are refused.
 const DEEPEST: usize = 128;
+/// What costs time but makes no value counts as so many bytes: a failure, which `try` and `can` may have again and again,
+/// and a regular expression.
+const DEAR: usize = 1000;
 
 /// Names that count in an expression, beside those of the whole definition.
 #[derive(Default)]
@@ -84,16 +87,31 @@ impl Evaluator<'_> {
                 Wrong::new(format!("expressions stand for others more than {DEEPEST} deep")).at(scope, expression),
             );
         }
+        let spend = |work| self.spend(work).map_err(|wrong| wrong.at(scope, expression));
+        spend(1 + names(expression))?;
         self.spent.depth.set(depth);
         let found = self.look(expression, scope);
         self.spent.depth.set(depth - 1);
-        let value = found.map_err(|wrong| wrong.at(scope, expression))?;
-        let work = self.spent.work.get() + weight(&value);
-        if work > FUEL {
-            return Err(Wrong::new("what the file's expressions stand for is too large").at(scope, expression));
+        match found {
+            Ok(value) => spend(weight(&value)).map(|()| value),
+            Err(wrong) => {
+                // What passes through has its place.
+                if wrong.at.is_none() {
+                    spend(DEAR)?;
+                }
+                Err(wrong.at(scope, expression))
+            }
         }
-        self.spent.work.set(work);
-        Ok(value)
+    }
+
+    /// Once everything is spent, nothing more is looked at: every expression fails at once.
+    fn spend(&self, work: usize) -> Result<(), Wrong> {
+        let spent = self.spent.work.get().saturating_add(work);
+        self.spent.work.set(spent);
+        if spent > FUEL {
+            return Err(Wrong::new("what the file's expressions stand for is too large"));
+        }
+        Ok(())
     }
 
     fn look(&self, expression: &Expression, scope: &Scope<'_>) -> Result<Value, Wrong> {
@@ -155,11 +173,8 @@ impl Evaluator<'_> {
             .variables
             .keys()
             .chain(self.definition.attributes.keys());
-        let meant = suggest::closest(name, names.map(String::as_str)).map(|meant| format!(": did you mean `{meant}`?"));
-        Err(Wrong::new(format!(
-            "there is no variable `{name}`{}",
-            meant.unwrap_or_default()
-        )))
+        let hint = suggest::hint(name, names.map(String::as_str));
+        Err(Wrong::new(format!("there is no variable `{name}`{hint}")))
     }
 
     /// Looks for something that may not depend on itself.
@@ -228,10 +243,15 @@ impl Evaluator<'_> {
             "can" => Ok(Value::from(
                 call.args.iter().all(|argument| self.value(argument, scope).is_ok()),
             )),
-            _ => match functions::call(name, &arguments()?) {
-                Some(value) => value.map_err(named),
-                None => Err(Wrong::new(format!("there is no function `{name}` that is known here"))),
-            },
+            _ => {
+                if name == "regex_replace" {
+                    self.spend(DEAR)?;
+                }
+                match functions::call(name, &arguments()?) {
+                    Some(value) => value.map_err(named),
+                    None => Err(Wrong::new(format!("there is no function `{name}` that is known here"))),
+                }
+            }
         }
     }
 
@@ -412,6 +432,22 @@ impl Evaluator<'_> {
                 Ok(out)
             }
         }
+    }
+}
+
+/// The length of the names that an expression itself looks up.
+fn names(expression: &Expression) -> usize {
+    match expression {
+        Expression::Variable(name) => name.as_str().len(),
+        Expression::FuncCall(call) => call.name.name.as_str().len(),
+        Expression::Traversal(traversal) => {
+            let length = |operator: &Decorated<TraversalOperator>| match operator.value() {
+                TraversalOperator::GetAttr(name) => name.as_str().len(),
+                _ => 1,
+            };
+            traversal.operators.iter().map(length).sum()
+        }
+        _ => 0,
     }
 }
 

@@ -5,6 +5,9 @@ use serde_json::{Map, Value};
 
 use super::value::{as_flag, as_index, as_list, as_number, as_object, as_text, as_texts, kind, number, pairs};
 
+/// Larger regular expressions, in bytes when compiled, are refused.
+const LARGEST_PATTERN: usize = 32 << 10;
+
 /// More elements than this `range` and `setproduct` do not make.
 const MOST: usize = 10_000;
 
@@ -117,7 +120,10 @@ fn bounded(text: &str, old: &str, new: &str) -> Result<String, String> {
 fn regex_replace(arguments: &[Value]) -> Result<Value, String> {
     let [text, pattern, new] = exactly(arguments)?;
     let (text, new) = (as_text(text)?, as_text(new)?);
-    let pattern = regex_lite::Regex::new(&as_text(pattern)?).map_err(|error| error.to_string())?;
+    let pattern = regex_lite::RegexBuilder::new(&as_text(pattern)?)
+        .size_limit(LARGEST_PATTERN)
+        .build();
+    let pattern = pattern.map_err(|error| error.to_string())?;
     let most = text.len().saturating_add(1).saturating_mul(text.len() + new.len());
     if most > super::FUEL {
         return Err("the text becomes too large".to_owned());

@@ -14,12 +14,14 @@ mod variable;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use hcl_edit::Span as _;
 use kiln_dockerfile::suggest;
 use serde_json::Value;
 
-use self::definition::{Definition, Labelled, Written};
+use self::definition::{Definition, INLINE, Labelled, Written};
 use self::eval::{Blocks, Evaluator, Scope, Spent};
 use self::value::{as_list, as_object, as_text, as_texts};
+use super::entry::{Build, Embedded};
 
 /// All values together, in bytes and elements, that a definition may make.
 const FUEL: usize = 16 << 20;
@@ -73,18 +75,13 @@ pub(super) struct File<'t> {
     pub(super) is_json: bool,
 }
 
-/// What a target is built from.
+/// A target and what it is built from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Target {
     pub(super) name: String,
     /// Where it stands: `FILE:LINE`, or the file alone.
     pub(super) place: String,
-    pub(super) context: Option<String>,
-    pub(super) dockerfile: Option<String>,
-    /// Names of further contexts.
-    pub(super) contexts: BTreeSet<String>,
-    /// Whether the Dockerfile is written into the file.
-    pub(super) inline: bool,
+    pub(super) build: Build,
     /// Whether others inherit from it and no group names it: it may be there for that alone.
     pub(super) is_pattern: bool,
 }
@@ -142,6 +139,16 @@ fn place(files: &[File<'_>], file: usize, at: Option<usize>) -> String {
         || file.name.clone(),
         |before| format!("{}:{}", file.name, 1 + before.matches('\n').count()),
     )
+}
+
+/// The line, from 1, in which something is written; the first where nobody knows.
+fn line(files: &[File<'_>], written: &Written) -> u32 {
+    let file = &files[written.file];
+    let in_hcl = || {
+        let at = written.expression.span().filter(|_| !file.is_json)?.start;
+        u32::try_from(file.text.get(..at)?.matches('\n').count() + 1).ok()
+    };
+    written.line.or_else(in_hcl).unwrap_or(1)
 }
 
 /// A block of a target, for one row of its matrix.
@@ -285,21 +292,17 @@ impl Resolver<'_> {
         if self.targets.contains_key(target) {
             return Ok(());
         }
-        let meant = suggest::closest(target, self.targets.keys().map(String::as_str));
-        let meant = meant.map(|meant| format!(": did you mean `{meant}`?"));
-        Err(Wrong::new(format!(
-            "there is no target `{target}`{}",
-            meant.unwrap_or_default()
-        )))
+        let hint = suggest::hint(target, self.targets.keys().map(String::as_str));
+        Err(Wrong::new(format!("there is no target `{target}`{hint}")))
     }
 
-    /// The value of an attribute: its own, else that of the last of its parents that has one.
+    /// The value of an attribute, and where it is written: its own, else that of the last of its parents that has one.
     fn inherited(
         &self,
         way: &mut Vec<String>,
         seen: &mut BTreeSet<String>,
         attribute: &str,
-    ) -> Result<Option<String>, Wrong> {
+    ) -> Result<Option<(String, &Written)>, Wrong> {
         let Some(target) = way.last().cloned() else {
             return Ok(None);
         };
@@ -307,7 +310,8 @@ impl Resolver<'_> {
             let place = |why: String| {
                 Wrong::new(format!("`{attribute}`: {why}")).at(&Scope::of(written.file), &written.expression)
             };
-            return as_text(&value).map(Some).map_err(place);
+            let text = as_text(&value).map_err(place)?;
+            return Ok(Some((text, written)));
         }
         for parent in self.parents(&target)?.into_iter().rev() {
             if way.contains(&parent) || way.len() > DEEPEST {
@@ -395,15 +399,22 @@ impl Resolver<'_> {
     }
 
     fn target(&self, name: &str, files: &[File<'_>], roles: &Roles) -> Result<Target, Wrong> {
-        let said = |attribute: &str| self.inherited(&mut vec![name.to_owned()], &mut BTreeSet::new(), attribute);
+        let written = |attribute: &str| self.inherited(&mut vec![name.to_owned()], &mut BTreeSet::new(), attribute);
+        let said = |attribute: &str| Ok::<_, Wrong>(written(attribute)?.map(|(text, _)| text));
         let first = self.targets[name].first();
         Ok(Target {
             name: name.to_owned(),
             place: first.map_or_else(String::new, |part| place(files, part.block.file, part.block.at)),
-            context: said("context")?,
-            dockerfile: said("dockerfile")?.filter(|path| !path.is_empty()),
-            contexts: self.contexts(name)?,
-            inline: said("dockerfile-inline")?.is_some(),
+            build: Build {
+                context: said("context")?,
+                dockerfile: said("dockerfile")?.filter(|path| !path.is_empty()),
+                inline: written(INLINE)?.map(|(text, written)| Embedded {
+                    file: written.file,
+                    line: line(files, written),
+                    text,
+                }),
+                named: self.contexts(name)?,
+            },
             is_pattern: roles.inherited.contains(name) && !roles.grouped.contains(name),
         })
     }

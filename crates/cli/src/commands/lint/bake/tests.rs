@@ -20,7 +20,10 @@ fn read(files: &[(&str, &str)], environment: &[(&str, &str)]) -> Result<Vec<Resu
 fn shown(files: &[(&str, &str)], environment: &[(&str, &str)]) -> Vec<String> {
     let targets = read(files, environment).unwrap();
     let show = |target: Target| {
-        let (context, dockerfile) = (target.context.unwrap_or_else(|| ".".into()), target.dockerfile);
+        let Build {
+            context, dockerfile, ..
+        } = target.build;
+        let context = context.unwrap_or_else(|| ".".into());
         format!(
             "{} {context} {}",
             target.name,
@@ -241,7 +244,7 @@ fn what_cannot_be_evaluated_says_where_and_what() {
         ),
         (
             "name = 1\ntarget \"a\" { context = \"${nam}\" }",
-            "docker-bake.hcl:2: there is no variable `nam`: did you mean `name`?",
+            "docker-bake.hcl:2: there is no variable `nam` (did you mean name?)",
         ),
         (
             "target \"a\" {\n context = sha256(\"x\")\n}",
@@ -270,7 +273,7 @@ fn what_cannot_be_evaluated_says_where_and_what() {
         ("target \"a\" { matrix = { x = 1 } }", "the matrix's `x`: wanted a list"),
         (
             "group \"g\" { targets = [\"a\"] }\ntarget \"ab\" {}",
-            "there is no target `a`: did you mean `ab`?",
+            "there is no target `a` (did you mean ab?)",
         ),
         ("function \"f\" { result = 1 }", "the function `f`: it has no `params`"),
         (
@@ -293,6 +296,18 @@ fn hostile_files_have_limits() {
         &format!("a0 = \"xx\"\n{doubled}target \"t\" {{ context = a59 }}"),
         "too large",
     );
+    // What fails costs time too.
+    for twice in ["try(A + nothing, A + nothing)", "can(A) || can(A) ? nothing : nothing"] {
+        let doubled: String = lines(1..60, |n| {
+            format!("a{n} = {}\n", twice.replace('A', &format!("a{}", n - 1)))
+        });
+        wrong(
+            &format!("a0 = nothing\n{doubled}target \"t\" {{ context = a59 }}"),
+            "too large",
+        );
+    }
+    let pattern = "target \"t\" { context = regex_replace(\"a\", \"(a{1000}){1000}\", \"\") }";
+    wrong(pattern, "size limit");
     let wide: String = lines(0..6, |n| format!("m{n} = range(100)\n"));
     wrong(
         &format!("target \"t\" {{\nmatrix = {{\n{wide}}}\n}}"),

@@ -1,6 +1,7 @@
 //! Variables of bake's files: a default, and the environment before it.
 
 use hcl_edit::expr::Expression;
+use kiln_dockerfile::boolean;
 use serde_json::Value;
 
 use super::Wrong;
@@ -53,13 +54,9 @@ fn of_environment(name: &str, why: &str) -> Wrong {
     Wrong::new(format!("the environment variable {name}: {why}"))
 }
 
-/// What Go's `strconv.ParseBool` takes.
 fn flag(text: &str) -> Result<Value, String> {
-    match text {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(Value::from(true)),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(Value::from(false)),
-        _ => Err(format!("wanted true or false, found `{text}`")),
-    }
+    let said = boolean::parse(text).map(Value::from);
+    said.ok_or_else(|| format!("wanted true or false, found `{text}`"))
 }
 
 /// A variable that says of what type it is. Without a value it is null.

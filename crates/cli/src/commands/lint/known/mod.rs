@@ -80,12 +80,11 @@ impl<'a> Sources<'a> {
         })
     }
 
-    /// What is known for a Dockerfile: what a file says comes before what is found out.
-    pub(super) fn of(&mut self, file: &Dockerfile, path: Option<&Path>) -> Result<Known, Failure> {
+    /// What is known for a Dockerfile, with lock files of a directory: what a file says comes before what is found out.
+    pub(super) fn of(&mut self, file: &Dockerfile, directory: Option<&Path>) -> Result<Known, Failure> {
         let mut known = self.said.clone();
-        if let (true, Some(path)) = (self.context, path) {
-            let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-            locks::read(directory.unwrap_or(Path::new(".")), &mut known.versions)?;
+        if let (true, Some(directory)) = (self.context, directory) {
+            locks::read(directory, &mut known.versions)?;
         }
         let Some(store) = &mut self.store else {
             return Ok(known);
