@@ -15,6 +15,7 @@ use crate::cancel::Cancel;
 use crate::damage::Damages;
 use crate::error::{Error, StepError, StepResult};
 use crate::layout::{LayoutFiles as _, blob_name};
+use crate::parallel::processors;
 use crate::request::{CachePlace, Layout};
 use crate::session::Tasks;
 use crate::stack::Stacks;
@@ -130,12 +131,12 @@ impl<'a> Images<'a> {
             damages: Damages::default(),
             layouts: &NO_LAYOUTS,
             stacks: Stacks::default(),
-            compressing: Turns::default(),
+            compressing: Turns::new(processors()),
             known: Mutex::default(),
         }
     }
 
-    /// Waits until nobody else of this build compresses the layer.
+    /// Waits until nobody else of this build compresses the layer, and for a processor.
     pub(crate) fn turn_to_compress(&self, layer: &LayerId) -> Turn<'_, LayerId> {
         self.compressing.wait(layer)
     }

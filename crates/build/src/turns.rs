@@ -1,4 +1,4 @@
-//! Work of which several threads may think, and one at a time is to do it.
+//! Work of which several threads may think, and one is to do it, and not too many at once.
 
 use std::collections::HashSet;
 use std::hash::Hash;
@@ -6,6 +6,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// What somebody works on.
 pub(crate) struct Turns<T> {
+    most: usize,
     taken: Mutex<HashSet<T>>,
     ended: Condvar,
 }
@@ -16,9 +17,11 @@ pub(crate) struct Turn<'a, T: Eq + Hash> {
     what: T,
 }
 
-impl<T> Default for Turns<T> {
-    fn default() -> Self {
+impl<T> Turns<T> {
+    /// At most so many work at once, each on something else.
+    pub(crate) fn new(most: usize) -> Self {
         Self {
+            most,
             taken: Mutex::default(),
             ended: Condvar::new(),
         }
@@ -26,10 +29,10 @@ impl<T> Default for Turns<T> {
 }
 
 impl<T: Eq + Hash + Clone> Turns<T> {
-    /// Waits until nobody else works on that. Who waited looks whether anything is left to do.
+    /// Waits until nobody else works on that, and few on anything. Who waited looks whether anything is left to do.
     pub(crate) fn wait(&self, what: &T) -> Turn<'_, T> {
         let mut taken = self.taken();
-        while !taken.insert(what.clone()) {
+        while taken.len() >= self.most || !taken.insert(what.clone()) {
             taken = self.ended.wait(taken).unwrap_or_else(PoisonError::into_inner);
         }
         Turn {
@@ -58,24 +61,30 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn one_at_a_time_works_on_a_thing() {
-        let turns = Turns::default();
-        let (working, most, done) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
+    /// How many worked at once, at most, where each of eight threads works on `things` in turn.
+    fn most_at_once(turns: &Turns<usize>, things: usize) -> usize {
+        let (working, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
         std::thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {
-                    for _ in 0..200 {
-                        let _turn = turns.wait(&1);
+                    for round in 0..200 {
+                        let _turn = turns.wait(&(round % things));
                         most.fetch_max(working.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
                         std::thread::yield_now();
                         working.fetch_sub(1, Ordering::SeqCst);
-                        done.fetch_add(1, Ordering::SeqCst);
                     }
                 });
             }
         });
-        assert_eq!((most.into_inner(), done.into_inner()), (1, 1600));
+        assert_eq!(working.into_inner(), 0);
+        most.into_inner()
+    }
+
+    #[test]
+    fn one_works_on_a_thing_and_few_on_anything() {
+        assert_eq!(most_at_once(&Turns::new(9), 1), 1);
+        assert!(most_at_once(&Turns::new(2), 100) <= 2);
+        let turns = Turns::new(2);
         let (_one, _another) = (turns.wait(&1), turns.wait(&2));
     }
 }

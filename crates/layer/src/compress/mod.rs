@@ -17,7 +17,7 @@ use kiln_image::media_type::Compression;
 use kiln_image::{Digest, Hasher};
 
 use self::codec::Codec;
-use self::cut::Cutter;
+use self::cut::{Cutter, LONGEST};
 use self::pool::Pool;
 pub use self::press::{MemberKey, Members};
 use self::press::{Press, Pressed};
@@ -130,11 +130,16 @@ fn compressed<W: Write + Send>(
             scope,
             codec,
             how,
-            work: Work::Alone(Blob {
-                out,
+            work: Work::Alone(Alone {
+                press: Press::new(codec, how.members).map_err(Error::Write)?,
+                hasher: Hasher::new(),
                 size: 0,
-                members: Vec::new(),
-                found_in: how.members,
+                blob: Blob {
+                    out,
+                    size: 0,
+                    members: Vec::new(),
+                    found_in: how.members,
+                },
             }),
             cutter: Cutter::default(),
             piece: Vec::new(),
@@ -189,26 +194,50 @@ struct Compressor<'s, 'e, W> {
 
 /// Who does it.
 enum Work<'s, 'e, W> {
-    /// The calling thread: for one piece it is not worth to start others.
-    Alone(Blob<'e, W>),
+    /// The calling thread: for little it is not worth to start others.
+    Alone(Alone<'e, W>),
     Together(Pool<'s, 'e, W>),
     /// It could not begin or go on.
     Failed,
 }
 
-impl<'s, 'e, W: Write + Send + 's> Compressor<'s, 'e, W> {
-    fn press(&self) -> io::Result<Press<'e>> {
-        Press::new(self.codec, self.how.members)
-    }
+/// The first pieces, which may be all.
+struct Alone<'e, W> {
+    press: Press<'e>,
+    hasher: Hasher,
+    /// Bytes of them.
+    size: usize,
+    blob: Blob<'e, W>,
+}
 
-    fn start(&self, blob: Blob<'e, W>) -> io::Result<Pool<'s, 'e, W>> {
-        let presses: io::Result<Vec<_>> = (0..self.how.threads.max(1)).map(|_| self.press()).collect();
-        Pool::start(self.scope, presses?, blob)
+impl<W: Write> Alone<'_, W> {
+    fn put(&mut self, piece: &[u8]) -> io::Result<()> {
+        self.hasher.update(piece);
+        self.size += piece.len();
+        self.blob.put(&self.press.press(piece)?)
+    }
+}
+
+impl<'s, 'e, W: Write + Send + 's> Compressor<'s, 'e, W> {
+    fn start(&self, alone: Alone<'e, W>) -> io::Result<Pool<'s, 'e, W>> {
+        let Alone {
+            press, hasher, blob, ..
+        } = alone;
+        let others = 1..self.how.threads.max(1);
+        let others = others.map(|_| Press::new(self.codec, self.how.members));
+        let presses: io::Result<Vec<_>> = std::iter::once(Ok(press)).chain(others).collect();
+        Pool::start(self.scope, presses?, hasher, blob)
     }
 
     fn submit(&mut self) -> io::Result<()> {
         let mut pool = match std::mem::replace(&mut self.work, Work::Failed) {
-            Work::Alone(blob) => self.start(blob)?,
+            Work::Alone(mut alone) if alone.size + self.piece.len() <= LONGEST => {
+                alone.put(&self.piece)?;
+                self.piece.clear();
+                self.work = Work::Alone(alone);
+                return Ok(());
+            }
+            Work::Alone(alone) => self.start(alone)?,
             Work::Together(pool) => pool,
             Work::Failed => return Err(failed()),
         };
@@ -219,17 +248,13 @@ impl<'s, 'e, W: Write + Send + 's> Compressor<'s, 'e, W> {
 
     /// Compresses what is left.
     fn end(mut self) -> io::Result<BlobInfo> {
-        if matches!(self.work, Work::Together(_)) && !self.piece.is_empty() {
+        // Nothing at all is a member as well.
+        if !self.piece.is_empty() || self.tar_size == 0 {
             self.submit()?;
         }
         let (diff_id, mut blob) = match self.work {
             Work::Together(pool) => pool.finish()?,
-            // Nothing at all is a member as well.
-            Work::Alone(mut blob) => {
-                let mut press = Press::new(self.codec, self.how.members)?;
-                blob.put(&press.press(&self.piece)?)?;
-                (Digest::of(&self.piece), blob)
-            }
+            Work::Alone(Alone { hasher, blob, .. }) => (hasher.finish(), blob),
             Work::Failed => return Err(failed()),
         };
         blob.out.flush()?;

@@ -37,10 +37,11 @@ struct Done {
 }
 
 impl<'s, 'e: 's, W: Write + Send + 's> Pool<'s, 'e, W> {
-    /// With as many threads as there are presses; what they make goes to the blob.
+    /// With as many threads as there are presses; what they make goes to the blob. The hasher has what came before.
     pub(super) fn start<'m: 's>(
         scope: &'s Scope<'s, '_>,
         presses: Vec<Press<'m>>,
+        hasher: Hasher,
         blob: Blob<'e, W>,
     ) -> io::Result<Self> {
         let limit = presses.len();
@@ -54,7 +55,7 @@ impl<'s, 'e: 's, W: Write + Send + 's> Pool<'s, 'e, W> {
         let (room, spare) = sync_channel(SPARE);
         Ok(Self {
             jobs,
-            hash: HashThread::start(scope)?,
+            hash: HashThread::start(scope, hasher)?,
             write: WriteThread::start(scope, limit, blob, room)?,
             spare,
         })
@@ -93,10 +94,9 @@ struct HashThread<'s> {
 }
 
 impl<'s> HashThread<'s> {
-    fn start(scope: &'s Scope<'s, '_>) -> io::Result<Self> {
+    fn start(scope: &'s Scope<'s, '_>, mut hasher: Hasher) -> io::Result<Self> {
         let (pieces, queue) = sync_channel::<Piece>(2);
         let thread = Builder::new().name("hash".to_owned()).spawn_scoped(scope, move || {
-            let mut hasher = Hasher::new();
             while let Ok(piece) = queue.recv() {
                 hasher.update(&piece);
             }
