@@ -146,6 +146,7 @@ pub(crate) fn objects(packages: &Packages, all: &[Vulnerability]) -> Vec<Value> 
             "Package": package.name,
             "Version": package.version,
             "Fixed": one.fixed,
+            "LastAffected": one.last_affected,
             "Layer": package.layer,
             "Path": format!("/{}", String::from_utf8_lossy(&package.path)),
         })

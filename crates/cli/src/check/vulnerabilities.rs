@@ -234,11 +234,11 @@ fn failure(vulnerability: &Vulnerability, is_decided: bool, expired: Option<&Ign
     if let Some((ignored, until)) = expired.and_then(|ignored| Some((ignored, ignored.until?))) {
         let _ = write!(message, " (ignored until {}: {})", until.0, ignored.reason.0);
     }
-    let mend = match &vulnerability.fixed {
-        Some(fixed) => format!("{fixed} has it no more"),
-        None => {
-            "nobody fixed it yet: another package, or `[[check.ignored-vulnerabilities]]` with the reason".to_owned()
-        }
+    const ELSE: &str = "another package, or `[[check.ignored-vulnerabilities]]` with the reason";
+    let mend = match (&vulnerability.fixed, &vulnerability.last_affected) {
+        (Some(fixed), _) => format!("{fixed} has it no more"),
+        (None, Some(last)) => format!("versions above {last}, if there are any, are not known to have it; {ELSE}"),
+        (None, None) => format!("nobody fixed it yet: {ELSE}"),
     };
     Verdict::fail(CHECK, message).mend(mend)
 }
@@ -276,6 +276,7 @@ mod tests {
             summary: String::new(),
             severity: Severity { rating, tenths: None },
             fixed: fixed.map(str::to_owned),
+            last_affected: None,
             package: 0,
         };
         Vulnerabilities {

@@ -35,6 +35,8 @@ pub struct Vulnerability {
     pub severity: Severity,
     /// The next version that does not have it, if there is one.
     pub fixed: Option<String>,
+    /// The last version that is known to have it: whether there is a later one is not said.
+    pub last_affected: Option<String>,
     /// The place of the package among [`Packages::packages`].
     pub package: usize,
 }
@@ -98,6 +100,7 @@ struct Hit {
     summary: String,
     severity: Severity,
     fixed: Option<String>,
+    last_affected: Option<String>,
 }
 
 /// By package.
@@ -208,6 +211,7 @@ impl Hit {
         }
         self.severity = self.severity.max(other.severity);
         self.fixed = self.fixed.take().or(other.fixed);
+        self.last_affected = self.last_affected.take().or(other.last_affected);
     }
 }
 
@@ -222,6 +226,7 @@ fn vulnerability(package: usize, hit: Hit) -> Vulnerability {
         summary: hit.summary,
         severity: hit.severity,
         fixed: hit.fixed,
+        last_affected: hit.last_affected,
         package,
     }
 }

@@ -122,6 +122,7 @@ impl Record {
             summary: summary.chars().take(LONGEST_SUMMARY).collect(),
             severity: self.severity(affected),
             fixed: affected.fixed(ecosystem, version),
+            last_affected: affected.last_affected(ecosystem, version),
             ..Hit::default()
         }
     }
@@ -173,20 +174,30 @@ impl Affected {
         }
     }
 
-    /// The next version that is fixed; what comes behind the last that is affected where no more is said. Of what is no
-    /// version any other may be the next.
+    /// The next version that is fixed. Of what is no version any other may be the next.
     fn fixed(&self, ecosystem: Ecosystem, version: &str) -> Option<String> {
+        self.next(ecosystem, version, |event| event.fixed.as_deref(), Ordering::is_gt)
+    }
+
+    /// The next version that is the last affected one: that a later one exists is not said.
+    fn last_affected(&self, ecosystem: Ecosystem, version: &str) -> Option<String> {
+        self.next(ecosystem, version, |event| event.last_affected.as_deref(), Ordering::is_ge)
+    }
+
+    /// The lowest version that events say something of, among those that have a place relative to `version`.
+    fn next(
+        &self,
+        ecosystem: Ecosystem,
+        version: &str,
+        said: fn(&Event) -> Option<&str>,
+        is_meant: fn(Ordering) -> bool,
+    ) -> Option<String> {
         let ranges = self.ranges.iter().flatten().filter(|range| range.kind != "GIT");
-        let events = ranges.flat_map(|range| &range.events);
+        let all = ranges.flat_map(|range| &range.events).filter_map(said);
         let is_version = compare(ecosystem, version, version).is_some();
-        let next = |said: &dyn Fn(&Event) -> Option<&str>, is_meant: fn(Ordering) -> bool| {
-            let all = events.clone().filter_map(said);
-            let meant = all.filter(|at| !is_version || compare(ecosystem, at, version).is_some_and(is_meant));
-            meant.min_by(|a, b| compare(ecosystem, a, b).unwrap_or(Ordering::Equal))
-        };
-        let fixed = next(&|event| event.fixed.as_deref(), Ordering::is_gt).map(str::to_owned);
-        let behind = || next(&|event| event.last_affected.as_deref(), Ordering::is_ge);
-        fixed.or_else(|| behind().map(|last| format!("> {last}")))
+        let meant = all.filter(|at| !is_version || compare(ecosystem, at, version).is_some_and(is_meant));
+        let next = meant.min_by(|a, b| compare(ecosystem, a, b).unwrap_or(Ordering::Equal));
+        next.map(str::to_owned)
     }
 }
 
@@ -328,7 +339,12 @@ mod tests {
         assert_eq!(has(listed, "other"), (None, None));
         assert_eq!(has(listed, "2.0.0"), (Some(false), None));
         let last = r#"{"ranges": [{"type": "SEMVER", "events": [{"introduced": "0"}, {"last_affected": "1.4.0"}]}]}"#;
-        assert_eq!(has(last, "1.4.0"), (Some(true), Some("> 1.4.0".to_owned())));
+        // Nobody says that there is a version behind it.
+        assert_eq!(has(last, "1.4.0"), (Some(true), None));
+        let last: Affected = serde_json::from_str(last).unwrap();
+        let last = |version: &str| last.last_affected(Ecosystem::Npm, version);
+        assert_eq!(last("1.3.0").as_deref(), Some("1.4.0"));
+        assert_eq!(last("1.5.0"), None);
         let range = r#"{"ranges": [{"type": "SEMVER", "events": [{"introduced": "0"}, {"fixed": "1.4.0"}]}]}"#;
         assert_eq!(has(range, "odd"), (None, Some("1.4.0".to_owned())));
     }
