@@ -181,7 +181,7 @@ impl Verdict {
     #[must_use]
     pub(crate) fn of_package(self, package: &Package) -> Self {
         Self {
-            package: Some(format!("{} {}", package.name, package.version)),
+            package: Some(format!("{} {}", package.name, package.version).trim_end().to_owned()),
             layer: Some(package.layer as usize),
             ..self
         }

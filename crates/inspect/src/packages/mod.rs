@@ -97,6 +97,19 @@ pub struct Package {
     pub path: Vec<u8>,
 }
 
+impl Package {
+    /// Whether its version is one by the rules of its ecosystem, so that it can be told whether it is newer than another.
+    pub fn has_comparable_version(&self) -> bool {
+        let version = self.known_version();
+        compare(self.ecosystem, version, version).is_some()
+    }
+
+    /// The version that databases mean: of the source package where that has another one.
+    pub(crate) fn known_version(&self) -> &str {
+        self.source_version.as_deref().unwrap_or(&self.version)
+    }
+}
+
 /// What is known of an image's packages.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Packages {

@@ -6,7 +6,6 @@ use std::rc::Rc;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::wanted::version;
 use super::{Hit, Search, Severity};
 use crate::packages::{Ecosystem, compare};
 
@@ -92,12 +91,12 @@ pub(super) fn take(bytes: &[u8], search: &mut Search<'_>) -> Result<(), serde_js
         let Some(named) = &affected.package else { continue };
         for number in search.wanted.named(&named.ecosystem, &named.name) {
             let package = search.wanted.package(number);
-            let has = affected.has(package.ecosystem, version(package));
+            let has = affected.has(package.ecosystem, package.known_version());
             if has != Some(false) {
                 let covers = Rc::clone(&covers);
                 let hit = Hit {
                     covers,
-                    ..record.hit(affected, package.ecosystem, version(package))
+                    ..record.hit(affected, package.ecosystem, package.known_version())
                 };
                 search.hit(number, hit, has.is_some());
             }

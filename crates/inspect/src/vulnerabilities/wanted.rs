@@ -164,11 +164,6 @@ fn source(package: &Package) -> &str {
     }
 }
 
-/// The version that databases mean: of the source package where that has another one.
-pub(super) fn version(package: &Package) -> &str {
-    package.source_version.as_deref().unwrap_or(&package.version)
-}
-
 /// A name as it is compared: Python's are the same in capitals and with other separators (PEP 503).
 fn normal(ecosystem: Ecosystem, name: &str) -> std::borrow::Cow<'_, str> {
     let is_normal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
