@@ -6,7 +6,7 @@ use std::rc::Rc;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Hit, Search, Severity};
+use super::{Hit, Rating, Search, Severity};
 use crate::packages::{Ecosystem, compare};
 
 /// Of a summary no more is kept, in characters.
@@ -133,7 +133,8 @@ impl Record {
     }
 
     /// A score comes before words, what is said of the package before what is said of all. Words that rate nothing, as
-    /// `not yet assigned`, leave it to others.
+    /// `not yet assigned`, leave it to others. That Debian or Ubuntu counts it as none, whatever its score, comes first: it is
+    /// of their package, and the score of what others build.
     fn severity(&self, affected: &Affected) -> Severity {
         let both = [&affected.severity, &self.severity].map(|scores| scores.as_deref().unwrap_or_default());
         let most = |scores: &[Score], kind: &str, read: &dyn Fn(&str) -> Option<Severity>| {
@@ -141,12 +142,19 @@ impl Record {
             scores.filter_map(|score| read(&score.score)).max()
         };
         let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).and_then(Severity::named);
-        let scored = both
-            .iter()
-            .find_map(|scores| most(scores, "CVSS_V3", &Severity::of_vector));
-        scored
-            .or_else(|| both.iter().find_map(|scores| most(scores, "Ubuntu", &Severity::named)))
-            .or_else(|| text(&affected.ecosystem_specific, "urgency"))
+        let first = |kind: &str, read: &dyn Fn(&str) -> Option<Severity>| {
+            let mut both = both.iter();
+            both.find_map(|scores| most(scores, kind, read))
+        };
+        let ubuntu = first("Ubuntu", &Severity::named);
+        let debian = text(&affected.ecosystem_specific, "urgency");
+        let is_none = |said: &Severity| said.rating == Rating::Negligible;
+        ubuntu
+            .filter(is_none)
+            .or_else(|| debian.filter(is_none))
+            .or_else(|| first("CVSS_V3", &Severity::of_vector))
+            .or(ubuntu)
+            .or(debian)
             .or_else(|| text(&affected.ecosystem_specific, "severity"))
             .or_else(|| text(&self.database_specific, "severity"))
             .unwrap_or_default()
@@ -295,7 +303,16 @@ mod tests {
             (&*low, &*critical, "high", "HIGH", "Low Some(31)"),
             (ubuntu, &critical, "low", "LOW", "Critical Some(98)"),
             (ubuntu, "[]", "low", "LOW", "High None"),
-            ("[]", &critical, "unimportant", "LOW", "Critical Some(98)"),
+            ("[]", &critical, "unimportant", "LOW", "Negligible None"),
+            (&critical, "[]", "unimportant", "HIGH", "Negligible None"),
+            (
+                r#"[{"type": "Ubuntu", "score": "negligible"}]"#,
+                &critical,
+                "",
+                "HIGH",
+                "Negligible None",
+            ),
+            ("[]", &critical, "low", "LOW", "Critical Some(98)"),
             (
                 "[]",
                 r#"[{"type": "CVSS_V4", "score": "x"}]"#,
