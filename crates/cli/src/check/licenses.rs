@@ -40,7 +40,7 @@ impl Licenses<'_> {
         let mut verdicts: Vec<Verdict> = packages.iter().filter_map(|package| self.failure(package)).collect();
         verdicts.extend(unread);
         if verdicts.is_empty() {
-            let unknown = packages.iter().filter(|package| package.licenses.is_empty()).count();
+            let unknown = packages.iter().filter(|package| !are_known(package)).count();
             let message = match (packages.len(), unknown) {
                 (0, _) => "there are no packages that are known of".to_owned(),
                 (all, 0) => format!("{all} packages have licenses that may be"),
@@ -55,41 +55,44 @@ impl Licenses<'_> {
     }
 
     fn failure(&self, package: &Package) -> Option<Verdict> {
-        let (message, mend) = if package.licenses.is_empty() {
-            if self.unknown == Unknown::Allow {
-                return None;
-            }
-            ("its license is not known".to_owned(), None)
-        } else {
-            let may_not = |license: &&String| !self.may(license);
-            let licenses: Vec<&str> = package.licenses.iter().filter(may_not).map(String::as_str).collect();
-            if licenses.is_empty() {
-                return None;
-            }
+        // What is known of it is denied whatever there is besides; that all of it is allowed cannot be told.
+        let allowed = if are_known(package) { self.allowed } else { &[] };
+        let may_not = |license: &&String| !self.may(license, allowed);
+        let licenses: Vec<&str> = package.licenses.iter().filter(may_not).map(String::as_str).collect();
+        let verdict = |message: String| Verdict::fail(CHECK, message).of_package(package);
+        if !licenses.is_empty() {
             let mend = "another package, or `allowed-licenses` if it may be after all";
-            (format!("{} may not be", licenses.join(", ")), Some(mend))
-        };
-        let verdict = Verdict::fail(CHECK, message).of_package(package);
-        Some(match mend {
-            Some(mend) => verdict.mend(mend),
-            None => verdict,
-        })
+            return Some(verdict(format!("{} may not be", licenses.join(", "))).mend(mend));
+        }
+        if are_known(package) || self.unknown == Unknown::Allow {
+            return None;
+        }
+        Some(verdict(if package.may_have_more_licenses {
+            "not all of its licenses are known: there are more than what is read".to_owned()
+        } else {
+            "its license is not known".to_owned()
+        }))
     }
 
     /// Whether an expression may be; what is none is one name.
-    fn may(&self, license: &str) -> bool {
+    fn may(&self, license: &str, allowed: &[String]) -> bool {
         let is_allowed = |name: &str, whole: Option<&str>| {
             let is_among = |patterns: &[String]| {
                 let mut patterns = patterns.iter();
                 patterns.any(|pattern| is_meant(pattern, name) || whole.is_some_and(|whole| is_meant(pattern, whole)))
             };
-            !is_among(self.denied) && (self.allowed.is_empty() || is_among(self.allowed))
+            !is_among(self.denied) && (allowed.is_empty() || is_among(allowed))
         };
         match parse(license) {
             Some(expression) => expression.allows(&is_allowed),
             None => is_allowed(license, None),
         }
     }
+}
+
+/// Whether all licenses of a package are known.
+const fn are_known(package: &Package) -> bool {
+    !package.licenses.is_empty() && !package.may_have_more_licenses
 }
 
 /// Whether a name is what a pattern means. SPDX's names are the same in capitals.
@@ -113,7 +116,7 @@ mod tests {
             denied: &list(denied),
             unknown: Unknown::Allow,
         };
-        licenses.may(license)
+        licenses.may(license, licenses.allowed)
     }
 
     #[test]

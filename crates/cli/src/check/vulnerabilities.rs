@@ -358,6 +358,7 @@ mod tests {
             source: None,
             source_version: None,
             licenses: Vec::new(),
+            may_have_more_licenses: false,
             bytes: None,
             layer: 0,
             path: Vec::new(),

@@ -212,6 +212,7 @@ pub(crate) fn package(package: &Package) -> Value {
         "Architecture": package.architecture,
         "Source": package.source,
         "Licenses": package.licenses,
+        "MayHaveMoreLicenses": package.may_have_more_licenses,
         "Bytes": package.bytes,
         "Layer": package.layer,
         "Path": format!("/{}", String::from_utf8_lossy(&package.path)),

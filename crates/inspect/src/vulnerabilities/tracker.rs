@@ -205,6 +205,7 @@ mod tests {
             source: Some("glibc".to_owned()),
             source_version: None,
             licenses: Vec::new(),
+            may_have_more_licenses: false,
             bytes: None,
             layer: 0,
             path: Vec::new(),
