@@ -81,7 +81,7 @@ impl Vulnerabilities {
     pub(crate) fn in_file(packages: &Packages, content: &[u8]) -> Result<Self, Error> {
         let mut search = Search::new(packages);
         let path = Path::new("memory");
-        database::source(path, content, std::slice::from_mut(&mut search))?;
+        let _: database::Content = database::source(path, content, std::slice::from_mut(&mut search))?;
         search.is_all(path)?;
         Ok(search.end())
     }
