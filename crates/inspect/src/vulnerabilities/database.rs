@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -12,9 +13,6 @@ use crate::error::Error;
 
 /// A record that is larger is none: the largest of OSV have some megabytes.
 const LARGEST_RECORD: u64 = 32 << 20;
-
-/// Directories are not deeper.
-const DEEPEST: usize = 8;
 
 /// What is looked at to know what is in a file, in bytes.
 const BEGINNING: u64 = 4096;
@@ -32,7 +30,7 @@ pub(super) fn read(path: &Path, searches: &mut [Search<'_>]) -> Result<(), Error
         count: 0,
         seen: HashSet::new(),
     };
-    walk.directory(path, DEEPEST)?;
+    walk.directories(path)?;
     if walk.count == 0 {
         return Err(failure(
             path,
@@ -52,37 +50,41 @@ struct Walk<'s, 'p> {
 }
 
 impl Walk<'_, '_> {
-    fn directory(&mut self, path: &Path, depth: usize) -> Result<(), Error> {
-        let failed = |source| failure(path, &source);
-        let state = path.metadata().map_err(failed)?;
-        if !self.seen.insert((state.dev(), state.ino())) {
-            return Ok(());
-        }
-        let Some(depth) = depth.checked_sub(1) else {
-            return Err(failure(
-                path,
-                &format!("it is more than {DEEPEST} directories below the one that was named: name it itself"),
-            ));
-        };
-        let entries = path.read_dir().map_err(failed)?;
-        let paths: io::Result<Vec<PathBuf>> = entries.map(|entry| Ok(entry?.path())).collect();
-        let mut paths = paths.map_err(failed)?;
-        // The order of a directory is none.
-        paths.sort();
-        for path in paths {
-            let is_database = path.extension().is_some_and(|end| end == "json" || end == "zip");
-            match path.metadata() {
-                Ok(state) if state.is_dir() => self.directory(&path, depth)?,
-                Ok(_) if is_database => {
-                    self.count += 1;
-                    file(&path, self.searches)?;
-                }
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::NotFound && !is_database => {}
-                Err(error) => return Err(failure(&path, &error)),
+    fn directories(&mut self, top: &Path) -> Result<(), Error> {
+        let mut left = vec![top.to_owned()];
+        while let Some(path) = left.pop() {
+            let failed = |source| failure(&path, &source);
+            let state = path.metadata().map_err(failed)?;
+            if !self.seen.insert((state.dev(), state.ino())) {
+                continue;
+            }
+            let entries = path.read_dir().map_err(failed)?;
+            let paths: io::Result<Vec<PathBuf>> = entries.map(|entry| Ok(entry?.path())).collect();
+            let mut paths = paths.map_err(failed)?;
+            // The order of a directory is none.
+            paths.sort();
+            for path in paths {
+                left.extend(self.entry(path)?);
             }
         }
         Ok(())
+    }
+
+    /// Takes what a file says. Gives what is a directory: no hidden one, as version control has.
+    fn entry(&mut self, path: PathBuf) -> Result<Option<PathBuf>, Error> {
+        let is_database = path.extension().is_some_and(|end| end == "json" || end == "zip");
+        let is_hidden = path.file_name().is_some_and(|name| name.as_bytes().starts_with(b"."));
+        match path.metadata() {
+            Ok(state) if state.is_dir() => return Ok((!is_hidden).then_some(path)),
+            Ok(_) if is_database => {
+                self.count += 1;
+                file(&path, self.searches)?;
+            }
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !is_database => {}
+            Err(error) => return Err(failure(&path, &error)),
+        }
+        Ok(None)
     }
 }
 
@@ -216,12 +218,14 @@ mod tests {
         std::os::unix::fs::symlink("nowhere", at("linked/db/old.json")).unwrap();
         let error = is_covered(&at("linked")).unwrap_err();
         assert!(error.contains("old.json: No such file"), "{error}");
-        let deep = format!("deep{}", "/d".repeat(DEEPEST));
+        let deep = format!("deep{}", "/d".repeat(200));
         std::fs::create_dir_all(at(&deep)).unwrap();
         std::fs::write(at(&deep).join("a.json"), record).unwrap();
-        let error = is_covered(&at("deep")).unwrap_err();
-        assert!(error.contains("more than 8 directories below"), "{error}");
-        assert_eq!(is_covered(&at("deep/d")), Ok(true));
+        assert_eq!(is_covered(&at("deep")), Ok(true));
+        std::fs::create_dir_all(at("deep/.git/x")).unwrap();
+        std::fs::write(at("deep/.git/x/a.json"), "no record").unwrap();
+        assert_eq!(is_covered(&at("deep")), Ok(true));
+        assert!(is_covered(&at("deep/.git")).is_err());
     }
 
     /// As Go publishes its database.
