@@ -6,6 +6,7 @@ use kiln_inspect::policy::is_like;
 use serde::Deserialize;
 
 use super::Verdict;
+use super::not_covered::{Day, NotCovered};
 
 const CHECK: &str = "licenses";
 
@@ -25,6 +26,8 @@ pub(crate) struct Licenses<'a> {
     pub(crate) allowed: &'a [String],
     pub(crate) denied: &'a [String],
     pub(crate) unknown: Unknown,
+    /// Lists of packages that need not be read.
+    pub(crate) not_covered: &'a [NotCovered],
 }
 
 impl Licenses<'_> {
@@ -35,7 +38,8 @@ impl Licenses<'_> {
 
     /// One failure for each package that may not be.
     pub(crate) fn verdicts(&self, packages: &Packages) -> Vec<Verdict> {
-        let unread = super::unread(CHECK, packages).filter(|_| self.unknown == Unknown::Deny);
+        let unread = super::unread(CHECK, packages, self.not_covered, Day::today());
+        let unread = unread.filter(|_| self.unknown == Unknown::Deny);
         let packages = &packages.packages[..];
         let mut verdicts: Vec<Verdict> = packages.iter().filter_map(|package| self.failure(package)).collect();
         verdicts.extend(unread);
@@ -115,6 +119,7 @@ mod tests {
             allowed: &list(allowed),
             denied: &list(denied),
             unknown: Unknown::Allow,
+            not_covered: &[],
         };
         licenses.may(license, licenses.allowed)
     }

@@ -5,6 +5,7 @@ pub(crate) mod budget;
 pub(crate) mod dive_ci;
 pub(crate) mod formats;
 pub(crate) mod licenses;
+pub(crate) mod not_covered;
 pub(crate) mod start;
 pub(crate) mod vulnerabilities;
 
@@ -17,6 +18,7 @@ use kiln_inspect::{Error, Image, Tree};
 use serde_json::{Value, json};
 
 use crate::check::dive_ci::DiveRules;
+use crate::check::not_covered::{Answer, Day, NotCovered};
 use crate::commands::packages;
 use crate::engine::{Engine, Looked};
 use crate::layers;
@@ -95,9 +97,20 @@ fn of_packages(
 }
 
 /// Lists of packages that were not read: of what they list nothing can be told.
-fn unread(check: &'static str, packages: &Packages) -> impl Iterator<Item = Verdict> {
+fn unread<'a>(
+    check: &'static str,
+    packages: &'a Packages,
+    accepted: &'a [NotCovered],
+    today: Day,
+) -> impl Iterator<Item = Verdict> + 'a {
     let unread = packages.unread.iter();
-    unread.map(move |(path, why)| Verdict::fail(check, format!("cannot tell: {why}")).about(path, None))
+    unread.filter_map(move |(path, why)| match not_covered::of_path(path, accepted, today) {
+        Answer::Passes => None,
+        Answer::Fails(over) => {
+            let verdict = Verdict::fail(check, format!("cannot tell: {why}{over}")).about(path, None);
+            Some(verdict.mend("`[[check.not-covered]]` with its `path` and the reason accepts it"))
+        }
+    })
 }
 
 /// What it was built from.

@@ -5,14 +5,12 @@ use std::fmt::Write as _;
 
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
-use jiff::Timestamp;
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
 use kiln_inspect::packages::{Ecosystem, Package, Packages};
-use kiln_inspect::vulnerabilities::{Rating, Vulnerabilities, Vulnerability};
+use kiln_inspect::vulnerabilities::{Rating, Uncovered, Vulnerabilities, Vulnerability};
 use serde::Deserialize;
 
 use super::Verdict;
+use super::not_covered::{self, Answer, Day, NotCovered, Reason};
 use crate::vulnerabilities::severity;
 
 const CHECK: &str = "max-severity";
@@ -123,36 +121,6 @@ impl TryFrom<Entry> for Ignored {
     }
 }
 
-/// A text that is not empty.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-struct Reason(String);
-
-impl TryFrom<String> for Reason {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        if text.trim().is_empty() {
-            return Err("the reason is empty: say why the vulnerability does not count");
-        }
-        Ok(Self(text))
-    }
-}
-
-/// A day, as `2026-12-31`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(try_from = "String")]
-struct Day(Date);
-
-impl TryFrom<String> for Day {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        let day = text.parse().map(Self);
-        day.map_err(|_| format!("`{text}` is no day, like 2026-12-31"))
-    }
-}
-
 impl Ignored {
     fn is_meant(&self, vulnerability: &Vulnerability, is_decided: bool, of: &Package) -> bool {
         match &self.meant {
@@ -170,6 +138,8 @@ pub(crate) struct Policy<'a> {
     /// Whether what nobody fixed yet does not count.
     pub(crate) ignores_unfixed: bool,
     pub(crate) ignored: &'a [Ignored],
+    /// Packages and lists of them of which nothing need be known.
+    pub(crate) not_covered: &'a [NotCovered],
 }
 
 /// What becomes of a vulnerability.
@@ -190,8 +160,7 @@ pub(crate) fn without_database() -> Verdict {
 impl Policy<'_> {
     /// One failure for each vulnerability of a package that may not be, and one for each package without a version.
     pub(crate) fn verdicts(&self, packages: &Packages, found: &Vulnerabilities) -> Vec<Verdict> {
-        let today = Day(Timestamp::now().to_zoned(TimeZone::UTC).date());
-        self.on(today, packages, found)
+        self.on(Day::today(), packages, found)
     }
 
     fn on(&self, today: Day, packages: &Packages, found: &Vulnerabilities) -> Vec<Verdict> {
@@ -225,13 +194,10 @@ impl Policy<'_> {
             let package = &packages.packages[package];
             verdicts.push(without_version(package, &failed).of_package(package));
         }
-        verdicts.extend(super::unread(CHECK, packages));
-        if !found.uncovered.is_empty() {
-            let kinds = found.uncovered.join(", ");
-            let verdict = Verdict::fail(CHECK, format!("cannot tell: the database has no record of {kinds}"));
-            verdicts.push(verdict.mend("give `--vulnerability-db` once more, with records of it"));
-        }
+        verdicts.extend(super::unread(CHECK, packages, self.not_covered, today));
+        verdicts.extend(found.uncovered.iter().filter_map(|kind| self.uncovered(kind, today)));
         if verdicts.is_empty() {
+            let accepted = packages.unread.len() + found.uncovered.len();
             let ignored = found.found.len() + found.undecided.len() - known - undecided;
             let mut message = match self.most.0 {
                 _ if packages.packages.is_empty() => "there are no packages that are known of".to_owned(),
@@ -247,9 +213,31 @@ impl Policy<'_> {
             if undecided > 0 {
                 let _ = write!(message, "; of {undecided} it cannot be told");
             }
+            if accepted > 0 {
+                let _ = write!(message, "; {accepted} kinds or lists of packages not covered");
+            }
             verdicts.push(Verdict::pass(CHECK, message));
         }
         verdicts
+    }
+
+    /// What is said of packages of which the database has no record.
+    fn uncovered(&self, kind: &Uncovered, today: Day) -> Option<Verdict> {
+        let Answer::Fails(over) = not_covered::of_kind(kind.ecosystem, self.not_covered, today) else {
+            return None;
+        };
+        let name = &kind.name;
+        if kind.has_name {
+            let message = format!("cannot tell: the database has no record of {name}{over}");
+            let mend = "give `--vulnerability-db` once more, with records of it";
+            return Some(Verdict::fail(CHECK, message).mend(mend));
+        }
+        let message = format!("cannot tell: Kiln cannot look up {name}{over}");
+        let mend = format!(
+            "`[[check.not-covered]]` with `kind = \"{}\"` and the reason accepts it",
+            kind.ecosystem.name()
+        );
+        Some(Verdict::fail(CHECK, message).mend(mend))
     }
 
     fn outcome(
@@ -397,6 +385,7 @@ mod tests {
                 most,
                 ignores_unfixed,
                 ignored,
+                not_covered: &[],
             };
             policy.on(today, &packages(), found).remove(0)
         };
@@ -448,6 +437,7 @@ mod tests {
                 most,
                 ignores_unfixed: false,
                 ignored: &[],
+                not_covered: &[],
             };
             policy
                 .on(today, packages, &Vulnerabilities::default())
@@ -460,11 +450,49 @@ mod tests {
             message(low, &Packages::default()),
             "there are no packages that are known of"
         );
-        let uncovered = Vulnerabilities {
-            uncovered: vec!["npm".to_owned()],
+    }
+
+    #[test]
+    fn what_cannot_be_looked_up() {
+        let today = Day("2026-12-01".parse().unwrap());
+        let uncovered = |name: &str, ecosystem, has_name| Uncovered {
+            name: name.to_owned(),
+            ecosystem,
+            has_name,
+        };
+        let known = Vulnerabilities {
+            uncovered: vec![
+                uncovered("npm", Ecosystem::Npm, true),
+                uncovered("rpm of rhel", Ecosystem::Rpm, false),
+            ],
             ..Vulnerabilities::default()
         };
-        assert!(!check(critical, false, &[], &uncovered).passed);
+        let mut packages = packages();
+        packages.unread.push((b"var/lib/rpm/Packages".to_vec(), "not read"));
+        let check = |entries: &[&str]| -> Vec<String> {
+            let entry = |text: &&str| toml::from_str(&format!("reason = \"x\"\n{text}")).unwrap();
+            let policy = Policy {
+                most: MaxSeverity(Some(Rating::Critical)),
+                ignores_unfixed: false,
+                ignored: &[],
+                not_covered: &entries.iter().map(entry).collect::<Vec<NotCovered>>(),
+            };
+            let verdicts = policy.on(today, &packages, &known).into_iter();
+            let shown = verdicts.map(|one| format!("{} {}: {}", one.passed, one.message, one.mend.unwrap_or_default()));
+            shown.collect()
+        };
+        let [unread, npm, rpm] = [
+            "false cannot tell: not read: `[[check.not-covered]]` with its `path` and the reason accepts it",
+            "false cannot tell: the database has no record of npm: give `--vulnerability-db` once more, with records of it",
+            "false cannot tell: Kiln cannot look up rpm of rhel: `[[check.not-covered]]` with `kind = \"rpm\"` and the reason accepts it",
+        ];
+        assert_eq!(check(&[]), [unread, npm, rpm]);
+        assert_eq!(check(&["kind = \"rpm\"", "kind = \"deb\""]), [unread, npm]);
+        assert_eq!(check(&["path = \"/var/lib/rpm/Packages\""]), [npm, rpm]);
+        assert_eq!(
+            check(&["kind = \"rpm\"", "kind = \"npm\"", "path = \"/var/*\""]),
+            ["true 0 known, none above critical; 3 kinds or lists of packages not covered: "]
+        );
     }
 
     /// A version that is none may have all that was ever known: that is said once.
@@ -487,6 +515,7 @@ mod tests {
                 most: MaxSeverity(Some(Rating::Medium)),
                 ignores_unfixed: false,
                 ignored: &entries.iter().map(entry).collect::<Vec<Ignored>>(),
+                not_covered: &[],
             };
             let verdicts = policy.on(today, packages, known);
             assert_eq!(verdicts.len(), 1, "{verdicts:?}");

@@ -189,7 +189,7 @@ impl Compared {
             "Packages": self.packages.packages.len(),
             "Vulnerabilities": self.vulnerabilities.as_ref().map(|found| vulnerabilities::counts(&found.found)),
             "Undecided": self.vulnerabilities.as_ref().map(|found| found.undecided.len()),
-            "Uncovered": self.vulnerabilities.as_ref().map(|found| &found.uncovered),
+            "Uncovered": self.vulnerabilities.as_ref().map(Vulnerabilities::uncovered_names),
             "Shell": self.shell.map(|shell| format!("/{shell}")),
             "User": self.user,
             "Starts": self.starts,
@@ -204,7 +204,7 @@ fn known(found: &Vulnerabilities) -> String {
     if found.uncovered.is_empty() {
         return count;
     }
-    let kinds = one_line(&found.uncovered.join(", "));
+    let kinds = one_line(&found.uncovered_names().join(", "));
     format!("{count}; no record of {}", cut(&kinds, WIDEST, '…'))
 }
 

@@ -90,7 +90,7 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
             if let Some(known) = known {
                 object["Vulnerabilities"] = vulnerabilities::objects(&found, &known.found).into();
                 object["Undecided"] = vulnerabilities::objects(&found, &known.undecided).into();
-                object["Uncovered"] = known.uncovered.clone().into();
+                object["Uncovered"] = known.uncovered_names().into();
             }
             rows(&format, &[object])?
         }

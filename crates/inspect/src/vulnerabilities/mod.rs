@@ -19,7 +19,7 @@ use std::rc::Rc;
 pub use severity::{Rating, Severity};
 
 use crate::error::Error;
-use crate::packages::Packages;
+use crate::packages::{Ecosystem, Packages};
 use wanted::Wanted;
 
 /// A known vulnerability of a package.
@@ -56,11 +56,27 @@ pub struct Vulnerabilities {
     /// Those of which it cannot be told whether the package has them: a version is none by the rules of the ecosystem, or the
     /// database has not made up its mind. The most severe first.
     pub undecided: Vec<Vulnerability>,
-    /// Kinds of packages that the image has and of which the database has no record at all, as OSV names them.
-    pub uncovered: Vec<String>,
+    /// Kinds of packages that the image has and of which the database has no record at all, by name.
+    pub uncovered: Vec<Uncovered>,
+}
+
+/// A kind of packages of which a database has no record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Uncovered {
+    /// As OSV names it, or in words if it has no name there.
+    pub name: String,
+    /// What its packages are of.
+    pub ecosystem: Ecosystem,
+    /// Whether there can be a record of it: of what has no name nothing is looked up.
+    pub has_name: bool,
 }
 
 impl Vulnerabilities {
+    /// The names of what is not covered.
+    pub fn uncovered_names(&self) -> Vec<&str> {
+        self.uncovered.iter().map(|uncovered| &*uncovered.name).collect()
+    }
+
     /// Looks for packages in databases: files, or directories with all files below that have a name that ends with `.json` or
     /// `.zip`.
     pub fn of(packages: &Packages, paths: &[PathBuf]) -> Result<Self, Error> {
@@ -242,7 +258,7 @@ fn vulnerability(package: usize, hit: Hit) -> Vulnerability {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::packages::{Distribution, Ecosystem, package};
+    use crate::packages::{Distribution, package};
 
     fn hit(names: &[&str], covers: &[&str], fixed: Option<&str>) -> Hit {
         let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
@@ -317,7 +333,7 @@ mod tests {
             .each_ref()
             .map(|image| Vulnerabilities::of(image, &paths).unwrap());
         assert_eq!(together, alone);
-        let shown = together.iter().map(|one| (one.found.len(), one.uncovered.join(" ")));
+        let shown = together.iter().map(|one| (one.found.len(), one.uncovered_names().join(" ")));
         let expected = [(1, ""), (1, ""), (0, "Debian:13"), (0, "")];
         assert_eq!(
             shown.collect::<Vec<_>>(),

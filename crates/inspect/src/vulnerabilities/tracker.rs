@@ -193,7 +193,7 @@ mod tests {
     use crate::vulnerabilities::Vulnerabilities;
 
     fn uncovered(json: &str, largest: u64) -> Result<Vec<String>, String> {
-        found(json, largest).map(|found| found.uncovered)
+        found(json, largest).map(|found| found.uncovered_names().into_iter().map(str::to_owned).collect())
     }
 
     fn found(json: &str, largest: u64) -> Result<Vulnerabilities, String> {
