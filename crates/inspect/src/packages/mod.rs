@@ -192,8 +192,13 @@ impl Packages {
             ..Self::default()
         };
         databases::read(image, tree, &mut found)?;
+        let mut seen = Vec::new();
         for (path, why) in FOREIGN {
-            if tree.file(path.as_bytes()).is_some() {
+            // One directory of rpm's may be a link to the other.
+            if let Some((node, _)) = tree.file(path.as_bytes())
+                && !seen.contains(&node)
+            {
+                seen.push(node);
                 found.unread.push((path.as_bytes().to_vec(), why));
             }
         }
