@@ -51,9 +51,9 @@ pub(crate) fn verdicts(
     around: &Around<'_>,
 ) -> Result<Vec<Verdict>, Error> {
     let image = &looked.image;
-    let report = kiln_inspect::start::check(image, tree)?;
+    let report = start::look(image, tree, budget)?;
     let stages = |name: &[u8]| around.engine.stage_with(image, name, around.most);
-    let mut verdicts = start::verdicts(image, &report, &stages);
+    let mut verdicts = start::verdicts(image, &report, &stages, |check| budget.skips(check));
     verdicts.extend(budget.verdicts(image, tree, waste));
     verdicts.extend(budget.growth(waste, around.before));
     verdicts.extend(budget.read_only(&report));

@@ -167,7 +167,10 @@ mod tests {
         for (text, expected) in [
             ("", "either `kind` or `path`"),
             ("kind = \"rpm\"\npath = \"/x\"", "either `kind` or `path`"),
-            ("kind = \"rpms\"", "`rpms` is no kind of packages: they are deb, apk, rpm"),
+            (
+                "kind = \"rpms\"",
+                "`rpms` is no kind of packages: they are deb, apk, rpm",
+            ),
             ("path = \"var\"", "does not begin with a slash"),
             ("name = \"x\"", "unknown field"),
         ] {

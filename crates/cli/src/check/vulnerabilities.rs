@@ -240,13 +240,7 @@ impl Policy<'_> {
         Some(Verdict::fail(CHECK, message).mend(mend))
     }
 
-    fn outcome(
-        &self,
-        vulnerability: &Vulnerability,
-        is_decided: bool,
-        package: &Package,
-        today: Day,
-    ) -> Outcome<'_> {
+    fn outcome(&self, vulnerability: &Vulnerability, is_decided: bool, package: &Package, today: Day) -> Outcome<'_> {
         if self.most.allows(vulnerability.severity.rating) {
             return Outcome::Passes;
         }
@@ -326,7 +320,9 @@ fn without_version(package: &Package, failed: &[Failed<'_>]) -> Verdict {
         (Ecosystem::Golang, "(devel)") => {
             format!("build it with Go 1.24 or later and `-buildvcs=true`, from a commit that has a tag; or {ignore}")
         }
-        (Ecosystem::Golang, "") => format!("a directory is in its place in `go.mod`: take a version of it; or {ignore}"),
+        (Ecosystem::Golang, "") => {
+            format!("a directory is in its place in `go.mod`: take a version of it; or {ignore}")
+        }
         _ => format!("give it a version; or {ignore}"),
     })
 }
@@ -520,10 +516,17 @@ mod tests {
             let verdicts = policy.on(today, packages, known);
             assert_eq!(verdicts.len(), 1, "{verdicts:?}");
             let verdict = &verdicts[0];
-            (verdict.passed, verdict.message.clone(), verdict.mend.clone().unwrap_or_default())
+            (
+                verdict.passed,
+                verdict.message.clone(),
+                verdict.mend.clone().unwrap_or_default(),
+            )
         };
         let (passed, message, mend) = check(&[], &packages, &known);
-        assert!(!passed && mend.contains("-buildvcs") && !mend.contains("has it no more"), "{mend}");
+        assert!(
+            !passed && mend.contains("-buildvcs") && !mend.contains("has it no more"),
+            "{mend}"
+        );
         assert_eq!(
             message,
             "cannot tell: version `(devel)` is none; 5 that are known of it may apply, the worst critical: CVE-1"
@@ -535,7 +538,11 @@ mod tests {
         assert_eq!((passed, &*message), (true, "0 known, none above medium; 5 ignored"));
         assert!(!check(&["package = \"other\""], &packages, &known).0);
         let over = check(&["package = \"openssl\"\nuntil = \"2026-11-30\""], &packages, &known);
-        assert!(!over.0 && over.1.ends_with("CVE-1 (ignored until 2026-11-30: x)"), "{}", over.1);
+        assert!(
+            !over.0 && over.1.ends_with("CVE-1 (ignored until 2026-11-30: x)"),
+            "{}",
+            over.1
+        );
         // It is for what cannot be told alone.
         packages.packages[0].version = "v1.0.0".to_owned();
         let decided = found(Rating::High, None);

@@ -115,7 +115,7 @@ impl Compared {
         let image = &looked.image;
         let tree = Tree::of(image.indexes());
         let report = start::check(image, &tree).map_err(|error| crate::engine::look_failure(error, interrupt))?;
-        let verdicts = verdicts(image, &report, &|_| None);
+        let verdicts = verdicts(image, &report, &|_| None, |_| false);
         let mut failed: Vec<_> = verdicts.iter().filter(|verdict| !verdict.passed).collect();
         failed.sort_by_key(|verdict| !verdict.is_of_command);
         let mut failures: Vec<&'static str> = failed.iter().map(|verdict| verdict.check).collect();

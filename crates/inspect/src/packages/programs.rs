@@ -184,7 +184,9 @@ fn modules(text: &[u8], size: u64, found: &mut Vec<Package>) -> Option<&'static 
     for line in modules.lines() {
         let mut fields = line.split('\t');
         let kind = fields.next().unwrap_or_default();
-        let Some(name) = fields.next().and_then(word) else { continue };
+        let Some(name) = fields.next().and_then(word) else {
+            continue;
+        };
         let version = fields.next().and_then(word).unwrap_or_default();
         let module = package(Ecosystem::Golang, name, version);
         is_told |= matches!(kind, "mod" | "dep");
@@ -345,7 +347,11 @@ mod tests {
         let version = HEADER + 9;
         for end in 0..whole.len() {
             let (found, why) = packages(&whole[..end], 1);
-            assert_eq!((found.len(), why), (usize::from(end >= version), Some(DAMAGED)), "{end}");
+            assert_eq!(
+                (found.len(), why),
+                (usize::from(end >= version), Some(DAMAGED)),
+                "{end}"
+            );
         }
         let mut wrong = whole;
         wrong[version..version + 2].fill(0xff);

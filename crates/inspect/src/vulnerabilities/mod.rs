@@ -217,7 +217,9 @@ fn merged(hits: Vec<Hit>) -> Vec<Hit> {
         }
     }
     // Another advisory that has the name tells no more of it.
-    let is_advisory = groups.iter().map(|hit| hit.as_ref().is_some_and(|hit| !hit.covers.is_empty()));
+    let is_advisory = groups
+        .iter()
+        .map(|hit| hit.as_ref().is_some_and(|hit| !hit.covers.is_empty()));
     let is_advisory: Vec<bool> = is_advisory.collect();
     let is_told = |name: &String| of_name.get(name).is_some_and(|group| !is_advisory[*group]);
     let is_needless = |hit: &Hit| !hit.covers.is_empty() && hit.covers.iter().all(is_told);
@@ -333,7 +335,9 @@ mod tests {
             .each_ref()
             .map(|image| Vulnerabilities::of(image, &paths).unwrap());
         assert_eq!(together, alone);
-        let shown = together.iter().map(|one| (one.found.len(), one.uncovered_names().join(" ")));
+        let shown = together
+            .iter()
+            .map(|one| (one.found.len(), one.uncovered_names().join(" ")));
         let expected = [(1, ""), (1, ""), (0, "Debian:13"), (0, "")];
         assert_eq!(
             shown.collect::<Vec<_>>(),
@@ -384,9 +388,16 @@ mod tests {
         let (odd, even): (Vec<_>, Vec<_>) = pairs.into_iter().enumerate().partition(|(number, _)| number % 2 == 1);
         let hits = several.chain(even.into_iter().chain(odd).map(|(_, hit)| hit));
         let found = merged(hits.collect());
-        let names: Vec<usize> = found.into_iter().map(|hit| vulnerability(0, hit).aliases.len()).collect();
+        let names: Vec<usize> = found
+            .into_iter()
+            .map(|hit| vulnerability(0, hit).aliases.len())
+            .collect();
         assert_eq!(names, [200_000, 50_000]);
-        assert!(start.elapsed() < std::time::Duration::from_secs(60), "{:?}", start.elapsed());
+        assert!(
+            start.elapsed() < std::time::Duration::from_secs(60),
+            "{:?}",
+            start.elapsed()
+        );
     }
 
     #[test]

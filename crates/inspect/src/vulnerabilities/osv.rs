@@ -188,7 +188,12 @@ impl Affected {
 
     /// The next version that is the last affected one: that a later one exists is not said.
     fn last_affected(&self, ecosystem: Ecosystem, version: &str) -> Option<String> {
-        self.next(ecosystem, version, |event| event.last_affected.as_deref(), Ordering::is_ge)
+        self.next(
+            ecosystem,
+            version,
+            |event| event.last_affected.as_deref(),
+            Ordering::is_ge,
+        )
     }
 
     /// The lowest version that events say something of, among those that have a place relative to `version`.
