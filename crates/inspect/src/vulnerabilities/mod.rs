@@ -213,7 +213,9 @@ fn merged(hits: Vec<Hit>) -> Vec<Hit> {
         if into == groups.len() {
             groups.push(joined.pop());
         } else if let Some(group) = &mut groups[into] {
-            joined.into_iter().for_each(|hit| group.join(hit));
+            for hit in joined {
+                group.join(hit);
+            }
         }
     }
     // Another advisory that has the name tells no more of it.
