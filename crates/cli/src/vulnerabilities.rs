@@ -63,7 +63,7 @@ pub(crate) fn warn_of_gaps(name: &str, found: &Vulnerabilities) {
     if !found.uncovered.is_empty() {
         terminal::warn(format!(
             "{name}: the database of vulnerabilities has no record of {}",
-            found.uncovered.join(", ")
+            found.uncovered_names().join(", ")
         ));
     }
     if !found.undecided.is_empty() {
@@ -146,6 +146,7 @@ pub(crate) fn objects(packages: &Packages, all: &[Vulnerability]) -> Vec<Value> 
             "Package": package.name,
             "Version": package.version,
             "Fixed": one.fixed,
+            "LastAffected": one.last_affected,
             "Layer": package.layer,
             "Path": format!("/{}", String::from_utf8_lossy(&package.path)),
         })

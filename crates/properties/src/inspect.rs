@@ -48,6 +48,7 @@ pub fn vulnerabilities(bytes: &[u8]) {
         source: None,
         source_version: None,
         licenses: Vec::new(),
+        may_have_more_licenses: false,
         bytes: None,
         layer: 0,
         path: Vec::new(),

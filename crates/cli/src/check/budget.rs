@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::Verdict;
 use super::dive_ci::DiveRules;
 use super::licenses::{Licenses, Unknown};
+use super::not_covered::NotCovered;
 use super::vulnerabilities::{Ignored, MaxSeverity, Policy};
 use crate::layers;
 use crate::values::size;
@@ -58,6 +59,8 @@ pub(crate) struct Budget {
     pub(crate) ignore_unfixed: bool,
     /// Vulnerabilities that do not count.
     pub(crate) ignored_vulnerabilities: Vec<Ignored>,
+    /// What passes although nothing can be told of it.
+    pub(crate) not_covered: Vec<NotCovered>,
     /// Checks that are not made.
     pub(crate) skip: Vec<String>,
 }
@@ -156,6 +159,7 @@ impl Budget {
             max_severity: self.max_severity.or(other.max_severity),
             ignore_unfixed: self.ignore_unfixed || other.ignore_unfixed,
             ignored_vulnerabilities: list(self.ignored_vulnerabilities, other.ignored_vulnerabilities),
+            not_covered: list(self.not_covered, other.not_covered),
             skip: list(self.skip, other.skip),
         }
     }
@@ -184,6 +188,7 @@ impl Budget {
             most: self.max_severity.filter(|_| !self.skips("max-severity"))?,
             ignores_unfixed: self.ignore_unfixed,
             ignored: &self.ignored_vulnerabilities,
+            not_covered: &self.not_covered,
         })
     }
 
@@ -193,6 +198,7 @@ impl Budget {
             allowed: &self.allowed_licenses,
             denied: &self.denied_licenses,
             unknown: self.unknown_licenses.unwrap_or_default(),
+            not_covered: &self.not_covered,
         };
         (licenses.limits() && !self.skips("licenses")).then_some(licenses)
     }

@@ -6,6 +6,7 @@ use kiln_inspect::policy::is_like;
 use serde::Deserialize;
 
 use super::Verdict;
+use super::not_covered::{Day, NotCovered};
 
 const CHECK: &str = "licenses";
 
@@ -25,6 +26,8 @@ pub(crate) struct Licenses<'a> {
     pub(crate) allowed: &'a [String],
     pub(crate) denied: &'a [String],
     pub(crate) unknown: Unknown,
+    /// Lists of packages that need not be read.
+    pub(crate) not_covered: &'a [NotCovered],
 }
 
 impl Licenses<'_> {
@@ -35,12 +38,13 @@ impl Licenses<'_> {
 
     /// One failure for each package that may not be.
     pub(crate) fn verdicts(&self, packages: &Packages) -> Vec<Verdict> {
-        let unread = super::unread(CHECK, packages).filter(|_| self.unknown == Unknown::Deny);
+        let unread = super::unread(CHECK, packages, self.not_covered, Day::today());
+        let unread = unread.filter(|_| self.unknown == Unknown::Deny);
         let packages = &packages.packages[..];
         let mut verdicts: Vec<Verdict> = packages.iter().filter_map(|package| self.failure(package)).collect();
         verdicts.extend(unread);
         if verdicts.is_empty() {
-            let unknown = packages.iter().filter(|package| package.licenses.is_empty()).count();
+            let unknown = packages.iter().filter(|package| !are_known(package)).count();
             let message = match (packages.len(), unknown) {
                 (0, _) => "there are no packages that are known of".to_owned(),
                 (all, 0) => format!("{all} packages have licenses that may be"),
@@ -55,41 +59,44 @@ impl Licenses<'_> {
     }
 
     fn failure(&self, package: &Package) -> Option<Verdict> {
-        let (message, mend) = if package.licenses.is_empty() {
-            if self.unknown == Unknown::Allow {
-                return None;
-            }
-            ("its license is not known".to_owned(), None)
-        } else {
-            let may_not = |license: &&String| !self.may(license);
-            let licenses: Vec<&str> = package.licenses.iter().filter(may_not).map(String::as_str).collect();
-            if licenses.is_empty() {
-                return None;
-            }
+        // What is known of it is denied whatever there is besides; that all of it is allowed cannot be told.
+        let allowed = if are_known(package) { self.allowed } else { &[] };
+        let may_not = |license: &&String| !self.may(license, allowed);
+        let licenses: Vec<&str> = package.licenses.iter().filter(may_not).map(String::as_str).collect();
+        let verdict = |message: String| Verdict::fail(CHECK, message).of_package(package);
+        if !licenses.is_empty() {
             let mend = "another package, or `allowed-licenses` if it may be after all";
-            (format!("{} may not be", licenses.join(", ")), Some(mend))
-        };
-        let verdict = Verdict::fail(CHECK, message).of_package(package);
-        Some(match mend {
-            Some(mend) => verdict.mend(mend),
-            None => verdict,
-        })
+            return Some(verdict(format!("{} may not be", licenses.join(", "))).mend(mend));
+        }
+        if are_known(package) || self.unknown == Unknown::Allow {
+            return None;
+        }
+        Some(verdict(if package.may_have_more_licenses {
+            "not all of its licenses are known: there are more than what is read".to_owned()
+        } else {
+            "its license is not known".to_owned()
+        }))
     }
 
     /// Whether an expression may be; what is none is one name.
-    fn may(&self, license: &str) -> bool {
+    fn may(&self, license: &str, allowed: &[String]) -> bool {
         let is_allowed = |name: &str, whole: Option<&str>| {
             let is_among = |patterns: &[String]| {
                 let mut patterns = patterns.iter();
                 patterns.any(|pattern| is_meant(pattern, name) || whole.is_some_and(|whole| is_meant(pattern, whole)))
             };
-            !is_among(self.denied) && (self.allowed.is_empty() || is_among(self.allowed))
+            !is_among(self.denied) && (allowed.is_empty() || is_among(allowed))
         };
         match parse(license) {
             Some(expression) => expression.allows(&is_allowed),
             None => is_allowed(license, None),
         }
     }
+}
+
+/// Whether all licenses of a package are known.
+const fn are_known(package: &Package) -> bool {
+    !package.licenses.is_empty() && !package.may_have_more_licenses
 }
 
 /// Whether a name is what a pattern means. SPDX's names are the same in capitals.
@@ -112,8 +119,9 @@ mod tests {
             allowed: &list(allowed),
             denied: &list(denied),
             unknown: Unknown::Allow,
+            not_covered: &[],
         };
-        licenses.may(license)
+        licenses.may(license, licenses.allowed)
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub(crate) mod budget;
 pub(crate) mod dive_ci;
 pub(crate) mod formats;
 pub(crate) mod licenses;
+pub(crate) mod not_covered;
 pub(crate) mod start;
 pub(crate) mod vulnerabilities;
 
@@ -17,6 +18,7 @@ use kiln_inspect::{Error, Image, Tree};
 use serde_json::{Value, json};
 
 use crate::check::dive_ci::DiveRules;
+use crate::check::not_covered::{Answer, Day, NotCovered};
 use crate::commands::packages;
 use crate::engine::{Engine, Looked};
 use crate::layers;
@@ -49,9 +51,9 @@ pub(crate) fn verdicts(
     around: &Around<'_>,
 ) -> Result<Vec<Verdict>, Error> {
     let image = &looked.image;
-    let report = kiln_inspect::start::check(image, tree)?;
+    let report = start::look(image, tree, budget)?;
     let stages = |name: &[u8]| around.engine.stage_with(image, name, around.most);
-    let mut verdicts = start::verdicts(image, &report, &stages);
+    let mut verdicts = start::verdicts(image, &report, &stages, |check| budget.skips(check));
     verdicts.extend(budget.verdicts(image, tree, waste));
     verdicts.extend(budget.growth(waste, around.before));
     verdicts.extend(budget.read_only(&report));
@@ -95,9 +97,20 @@ fn of_packages(
 }
 
 /// Lists of packages that were not read: of what they list nothing can be told.
-fn unread(check: &'static str, packages: &Packages) -> impl Iterator<Item = Verdict> {
+fn unread<'a>(
+    check: &'static str,
+    packages: &'a Packages,
+    accepted: &'a [NotCovered],
+    today: Day,
+) -> impl Iterator<Item = Verdict> + 'a {
     let unread = packages.unread.iter();
-    unread.map(move |(path, why)| Verdict::fail(check, format!("cannot tell: {why}")).about(path, None))
+    unread.filter_map(move |(path, why)| match not_covered::of_path(path, accepted, today) {
+        Answer::Passes => None,
+        Answer::Fails(over) => {
+            let verdict = Verdict::fail(check, format!("cannot tell: {why}{over}")).about(path, None);
+            Some(verdict.mend("`[[check.not-covered]]` with its `path` and the reason accepts it"))
+        }
+    })
 }
 
 /// What it was built from.
@@ -181,7 +194,7 @@ impl Verdict {
     #[must_use]
     pub(crate) fn of_package(self, package: &Package) -> Self {
         Self {
-            package: Some(format!("{} {}", package.name, package.version)),
+            package: Some(format!("{} {}", package.name, package.version).trim_end().to_owned()),
             layer: Some(package.layer as usize),
             ..self
         }

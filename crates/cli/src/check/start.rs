@@ -1,9 +1,10 @@
 //! Whether an image will start, in words.
 
-use kiln_inspect::Image;
-use kiln_inspect::start::{Fault, Problem, Report};
+use kiln_inspect::start::{self, Fault, Problem, Report};
+use kiln_inspect::{Error, Image, Tree};
 
 use super::Verdict;
+use super::budget::Budget;
 
 /// What was looked at, in the order in which it is told.
 pub(super) const CHECKS: [&str; 10] = [
@@ -22,10 +23,49 @@ pub(super) const CHECKS: [&str; 10] = [
 /// Where a library of that name is among the other layers of the build that made the image: the stage, and the path there.
 pub(crate) type Stages<'a> = dyn Fn(&[u8]) -> Option<(String, String)> + 'a;
 
-/// A verdict for each problem, and one for each kind of thing that is all right.
-pub(crate) fn verdicts(image: &Image, report: &Report, stages: &Stages<'_>) -> Vec<Verdict> {
+/// Those for which programs, libraries and scripts are read.
+const OF_PROGRAMS: [&str; 5] = ["machine", "libraries", "versions", "scripts", "certificates"];
+
+/// What must be looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Needed {
+    Nothing,
+    /// All but what is in programs.
+    NoPrograms,
+    All,
+}
+
+impl Needed {
+    fn by(budget: &Budget) -> Self {
+        let are_skipped = |checks: &[&str]| checks.iter().all(|check| budget.skips(check));
+        if !are_skipped(&OF_PROGRAMS) {
+            Self::All
+        } else if !are_skipped(&CHECKS) || (budget.read_only && !budget.skips("read-only")) {
+            Self::NoPrograms
+        } else {
+            Self::Nothing
+        }
+    }
+}
+
+/// Looks at what a budget does not skip.
+pub(super) fn look(image: &Image, tree: &Tree<'_>, budget: &Budget) -> Result<Report, Error> {
+    match Needed::by(budget) {
+        Needed::Nothing => Ok(Report::default()),
+        Needed::NoPrograms => start::check_without_programs(image, tree),
+        Needed::All => start::check(image, tree),
+    }
+}
+
+/// A verdict for each problem, and one for each kind of thing that is all right; none of checks that are skipped.
+pub(crate) fn verdicts(
+    image: &Image,
+    report: &Report,
+    stages: &Stages<'_>,
+    skips: impl Fn(&str) -> bool,
+) -> Vec<Verdict> {
     let mut verdicts = Vec::new();
-    for check in CHECKS {
+    for check in CHECKS.into_iter().filter(|check| !skips(check)) {
         let failed: Vec<Verdict> = report
             .problems
             .iter()
@@ -325,5 +365,31 @@ fn directory_of(image: &Image) -> &'static str {
         "amd64" => "/usr/lib/x86_64-linux-gnu/",
         "arm64" => "/usr/lib/aarch64-linux-gnu/",
         _ => "/usr/lib/",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_skipped_is_not_looked_at() {
+        let of_programs = OF_PROGRAMS.join(" ");
+        let all = CHECKS.join(" ");
+        for (skipped, read_only, expected) in [
+            (String::new(), false, Needed::All),
+            ("libraries machine versions scripts".to_owned(), false, Needed::All),
+            (of_programs, false, Needed::NoPrograms),
+            (all.clone(), false, Needed::Nothing),
+            (all.clone(), true, Needed::NoPrograms),
+            (format!("{all} read-only"), true, Needed::Nothing),
+        ] {
+            let budget = Budget {
+                skip: skipped.split_whitespace().map(str::to_owned).collect(),
+                read_only,
+                ..Budget::default()
+            };
+            assert_eq!(Needed::by(&budget), expected, "{skipped}");
+        }
     }
 }

@@ -1,17 +1,16 @@
 //! Whether known vulnerabilities of an image's packages may be in it.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
-use jiff::Timestamp;
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
-use kiln_inspect::packages::{Package, Packages};
-use kiln_inspect::vulnerabilities::{Rating, Vulnerabilities, Vulnerability};
+use kiln_inspect::packages::{Ecosystem, Package, Packages};
+use kiln_inspect::vulnerabilities::{Rating, Uncovered, Vulnerabilities, Vulnerability};
 use serde::Deserialize;
 
 use super::Verdict;
+use super::not_covered::{self, Answer, Day, NotCovered, Reason};
 use crate::vulnerabilities::severity;
 
 const CHECK: &str = "max-severity";
@@ -71,53 +70,65 @@ impl TryFrom<String> for MaxSeverity {
     }
 }
 
-/// A vulnerability that does not count.
+/// Vulnerabilities that do not count.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(try_from = "Entry")]
 pub(crate) struct Ignored {
-    /// Any of its names.
-    id: String,
-    /// The only package where it does not count.
-    package: Option<String>,
-    /// Why it does not.
+    meant: Meant,
+    /// Why they do not.
     reason: Reason,
-    /// The last day on which it does not.
+    /// The last day on which they do not.
     until: Option<Day>,
 }
 
-/// A text that is not empty.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-struct Reason(String);
-
-impl TryFrom<String> for Reason {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        if text.trim().is_empty() {
-            return Err("the reason is empty: say why the vulnerability does not count");
-        }
-        Ok(Self(text))
-    }
+/// Which they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Meant {
+    /// One, by any of its names, of a package or of all.
+    One { id: String, package: Option<String> },
+    /// All of a package of which it cannot be told whether it has them.
+    Undecided { package: String },
 }
 
-/// A day, as `2026-12-31`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(try_from = "String")]
-struct Day(Date);
+/// An entry of `kiln.toml`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct Entry {
+    id: Option<String>,
+    package: Option<String>,
+    reason: Reason,
+    until: Option<Day>,
+}
 
-impl TryFrom<String> for Day {
-    type Error = String;
+impl TryFrom<Entry> for Ignored {
+    type Error = &'static str;
 
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        let day = text.parse().map(Self);
-        day.map_err(|_| format!("`{text}` is no day, like 2026-12-31"))
+    fn try_from(entry: Entry) -> Result<Self, Self::Error> {
+        let meant = match (entry.id, entry.package) {
+            (Some(id), package) => Meant::One { id, package },
+            (None, Some(package)) => Meant::Undecided { package },
+            (None, None) => {
+                return Err(
+                    "there is neither `id` nor `package`: name the vulnerability, or the package of which it cannot be told",
+                );
+            }
+        };
+        Ok(Self {
+            meant,
+            reason: entry.reason,
+            until: entry.until,
+        })
     }
 }
 
 impl Ignored {
-    fn is_meant(&self, vulnerability: &Vulnerability, package: &Package) -> bool {
-        vulnerability.is_called(&self.id) && self.package.as_ref().is_none_or(|name| *name == package.name)
+    fn is_meant(&self, vulnerability: &Vulnerability, is_decided: bool, of: &Package) -> bool {
+        match &self.meant {
+            Meant::One { id, package } => {
+                vulnerability.is_called(id) && package.as_ref().is_none_or(|name| *name == of.name)
+            }
+            Meant::Undecided { package } => !is_decided && *package == of.name,
+        }
     }
 }
 
@@ -127,6 +138,8 @@ pub(crate) struct Policy<'a> {
     /// Whether what nobody fixed yet does not count.
     pub(crate) ignores_unfixed: bool,
     pub(crate) ignored: &'a [Ignored],
+    /// Packages and lists of them of which nothing need be known.
+    pub(crate) not_covered: &'a [NotCovered],
 }
 
 /// What becomes of a vulnerability.
@@ -145,43 +158,47 @@ pub(crate) fn without_database() -> Verdict {
 }
 
 impl Policy<'_> {
-    /// One failure for each vulnerability of a package that may not be.
+    /// One failure for each vulnerability of a package that may not be, and one for each package without a version.
     pub(crate) fn verdicts(&self, packages: &Packages, found: &Vulnerabilities) -> Vec<Verdict> {
-        let today = Day(Timestamp::now().to_zoned(TimeZone::UTC).date());
-        self.on(today, packages, found)
+        self.on(Day::today(), packages, found)
     }
 
     fn on(&self, today: Day, packages: &Packages, found: &Vulnerabilities) -> Vec<Verdict> {
         let mut verdicts = Vec::new();
-        let (mut ignored, mut unrated) = (0, 0);
-        let found_or_not = [(&found.found, true), (&found.undecided, false)];
-        let all = found_or_not
-            .iter()
-            .flat_map(|(all, is_decided)| all.iter().map(move |one| (one, *is_decided)));
-        for (vulnerability, is_decided) in all {
+        let (mut known, mut undecided) = (found.found.len(), found.undecided.len());
+        let mut unrated = 0;
+        let mut of_no_version: BTreeMap<usize, Vec<Failed<'_>>> = BTreeMap::new();
+        let decided = found.found.iter().map(|one| (one, true));
+        for (vulnerability, is_decided) in decided.chain(found.undecided.iter().map(|one| (one, false))) {
             let package = &packages.packages[vulnerability.package];
-            let expired = match self.outcome(vulnerability, package, today) {
+            let expired = match self.outcome(vulnerability, is_decided, package, today) {
                 Outcome::Passes => {
                     unrated += usize::from(is_decided && vulnerability.severity.rating == Rating::Unknown);
                     continue;
                 }
                 Outcome::Ignored => {
-                    ignored += usize::from(is_decided);
+                    *(if is_decided { &mut known } else { &mut undecided }) -= 1;
                     continue;
                 }
                 Outcome::Fails => None,
                 Outcome::Expired(ignored) => Some(ignored),
             };
-            verdicts.push(failure(vulnerability, is_decided, expired).of_package(package));
+            let failed = Failed { vulnerability, expired };
+            if is_decided || package.has_comparable_version() {
+                verdicts.push(failed.verdict(is_decided).of_package(package));
+            } else {
+                of_no_version.entry(vulnerability.package).or_default().push(failed);
+            }
         }
-        verdicts.extend(super::unread(CHECK, packages));
-        if !found.uncovered.is_empty() {
-            let kinds = found.uncovered.join(", ");
-            let verdict = Verdict::fail(CHECK, format!("cannot tell: the database has no record of {kinds}"));
-            verdicts.push(verdict.mend("give `--vulnerability-db` once more, with records of it"));
+        for (package, failed) in of_no_version {
+            let package = &packages.packages[package];
+            verdicts.push(without_version(package, &failed).of_package(package));
         }
+        verdicts.extend(super::unread(CHECK, packages, self.not_covered, today));
+        verdicts.extend(found.uncovered.iter().filter_map(|kind| self.uncovered(kind, today)));
         if verdicts.is_empty() {
-            let known = found.found.len() - ignored;
+            let accepted = packages.unread.len() + found.uncovered.len();
+            let ignored = found.found.len() + found.undecided.len() - known - undecided;
             let mut message = match self.most.0 {
                 _ if packages.packages.is_empty() => "there are no packages that are known of".to_owned(),
                 None => "none known".to_owned(),
@@ -193,15 +210,37 @@ impl Policy<'_> {
             if ignored > 0 {
                 let _ = write!(message, "; {ignored} ignored");
             }
-            if !found.undecided.is_empty() {
-                let _ = write!(message, "; of {} it cannot be told", found.undecided.len());
+            if undecided > 0 {
+                let _ = write!(message, "; of {undecided} it cannot be told");
+            }
+            if accepted > 0 {
+                let _ = write!(message, "; {accepted} kinds or lists of packages not covered");
             }
             verdicts.push(Verdict::pass(CHECK, message));
         }
         verdicts
     }
 
-    fn outcome(&self, vulnerability: &Vulnerability, package: &Package, today: Day) -> Outcome<'_> {
+    /// What is said of packages of which the database has no record.
+    fn uncovered(&self, kind: &Uncovered, today: Day) -> Option<Verdict> {
+        let Answer::Fails(over) = not_covered::of_kind(kind.ecosystem, self.not_covered, today) else {
+            return None;
+        };
+        let name = &kind.name;
+        if kind.has_name {
+            let message = format!("cannot tell: the database has no record of {name}{over}");
+            let mend = "give `--vulnerability-db` once more, with records of it";
+            return Some(Verdict::fail(CHECK, message).mend(mend));
+        }
+        let message = format!("cannot tell: Kiln cannot look up {name}{over}");
+        let mend = format!(
+            "`[[check.not-covered]]` with `kind = \"{}\"` and the reason accepts it",
+            kind.ecosystem.name()
+        );
+        Some(Verdict::fail(CHECK, message).mend(mend))
+    }
+
+    fn outcome(&self, vulnerability: &Vulnerability, is_decided: bool, package: &Package, today: Day) -> Outcome<'_> {
         if self.most.allows(vulnerability.severity.rating) {
             return Outcome::Passes;
         }
@@ -211,7 +250,7 @@ impl Policy<'_> {
         let mut meant = self
             .ignored
             .iter()
-            .filter(|ignored| ignored.is_meant(vulnerability, package))
+            .filter(|ignored| ignored.is_meant(vulnerability, is_decided, package))
             .peekable();
         let first = meant.peek().copied();
         match (
@@ -225,27 +264,71 @@ impl Policy<'_> {
     }
 }
 
-fn failure(vulnerability: &Vulnerability, is_decided: bool, expired: Option<&Ignored>) -> Verdict {
-    let mut message = if is_decided { "" } else { "cannot tell whether it has " }.to_owned();
-    let _ = write!(message, "{}, {}", vulnerability.id, severity(vulnerability.severity));
-    if !vulnerability.summary.is_empty() {
-        let _ = write!(message, ": {}", vulnerability.summary);
-    }
-    if let Some((ignored, until)) = expired.and_then(|ignored| Some((ignored, ignored.until?))) {
-        let _ = write!(message, " (ignored until {}: {})", until.0, ignored.reason.0);
-    }
-    let mend = match &vulnerability.fixed {
-        Some(fixed) => format!("{fixed} has it no more"),
-        None => {
-            "nobody fixed it yet: another package, or `[[check.ignored-vulnerabilities]]` with the reason".to_owned()
+const ELSE: &str = "another package, or `[[check.ignored-vulnerabilities]]` with the reason";
+
+/// A vulnerability that may not be.
+struct Failed<'a> {
+    vulnerability: &'a Vulnerability,
+    /// It was ignored until a day that is over.
+    expired: Option<&'a Ignored>,
+}
+
+impl Failed<'_> {
+    /// What is said of it alone.
+    fn verdict(&self, is_decided: bool) -> Verdict {
+        let one = self.vulnerability;
+        let mut message = if is_decided { "" } else { "cannot tell whether it has " }.to_owned();
+        let _ = write!(message, "{}, {}", one.id, severity(one.severity));
+        if !one.summary.is_empty() {
+            let _ = write!(message, ": {}", one.summary);
         }
+        message += &self.over();
+        let mend = match (&one.fixed, &one.last_affected) {
+            (Some(fixed), _) => format!("{fixed} has it no more"),
+            (None, Some(last)) => format!("versions above {last}, if there are any, are not known to have it; {ELSE}"),
+            (None, None) => format!("nobody fixed it yet: {ELSE}"),
+        };
+        Verdict::fail(CHECK, message).mend(mend)
+    }
+
+    /// Until when it was ignored, and why; empty if it was not.
+    fn over(&self) -> String {
+        let expired = self.expired.and_then(|ignored| Some((ignored, ignored.until?)));
+        expired.map_or_else(String::new, |(ignored, until)| {
+            format!(" (ignored until {}: {})", until.0, ignored.reason.0)
+        })
+    }
+}
+
+/// What is said once of a package whose version tells nothing: a database has every vulnerability that it ever had. The first
+/// is the most severe.
+fn without_version(package: &Package, failed: &[Failed<'_>]) -> Verdict {
+    let why = if package.version.is_empty() {
+        "no version is said".to_owned()
+    } else {
+        format!("version `{}` is none", package.version)
     };
-    Verdict::fail(CHECK, message).mend(mend)
+    let are = if failed.len() == 1 { "is" } else { "are" };
+    let mut message = format!("cannot tell: {why}; {} that {are} known of it may apply", failed.len());
+    if let Some(worst) = failed.first() {
+        let severity = severity(worst.vulnerability.severity);
+        let _ = write!(message, ", the worst {severity}: {}", worst.vulnerability.id);
+        message += &worst.over();
+    }
+    let ignore = "`[[check.ignored-vulnerabilities]]` with its `package` and the reason";
+    Verdict::fail(CHECK, message).mend(match (package.ecosystem, &*package.version) {
+        (Ecosystem::Golang, "(devel)") => {
+            format!("build it with Go 1.24 or later and `-buildvcs=true`, from a commit that has a tag; or {ignore}")
+        }
+        (Ecosystem::Golang, "") => {
+            format!("a directory is in its place in `go.mod`: take a version of it; or {ignore}")
+        }
+        _ => format!("give it a version; or {ignore}"),
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use kiln_inspect::packages::Ecosystem;
     use kiln_inspect::vulnerabilities::Severity;
 
     use super::*;
@@ -259,6 +342,7 @@ mod tests {
             source: None,
             source_version: None,
             licenses: Vec::new(),
+            may_have_more_licenses: false,
             bytes: None,
             layer: 0,
             path: Vec::new(),
@@ -276,6 +360,7 @@ mod tests {
             summary: String::new(),
             severity: Severity { rating, tenths: None },
             fixed: fixed.map(str::to_owned),
+            last_affected: None,
             package: 0,
         };
         Vulnerabilities {
@@ -296,6 +381,7 @@ mod tests {
                 most,
                 ignores_unfixed,
                 ignored,
+                not_covered: &[],
             };
             policy.on(today, &packages(), found).remove(0)
         };
@@ -347,6 +433,7 @@ mod tests {
                 most,
                 ignores_unfixed: false,
                 ignored: &[],
+                not_covered: &[],
             };
             policy
                 .on(today, packages, &Vulnerabilities::default())
@@ -359,11 +446,111 @@ mod tests {
             message(low, &Packages::default()),
             "there are no packages that are known of"
         );
-        let uncovered = Vulnerabilities {
-            uncovered: vec!["npm".to_owned()],
+    }
+
+    #[test]
+    fn what_cannot_be_looked_up() {
+        let today = Day("2026-12-01".parse().unwrap());
+        let uncovered = |name: &str, ecosystem, has_name| Uncovered {
+            name: name.to_owned(),
+            ecosystem,
+            has_name,
+        };
+        let known = Vulnerabilities {
+            uncovered: vec![
+                uncovered("npm", Ecosystem::Npm, true),
+                uncovered("rpm of rhel", Ecosystem::Rpm, false),
+            ],
             ..Vulnerabilities::default()
         };
-        assert!(!check(critical, false, &[], &uncovered).passed);
+        let mut packages = packages();
+        packages.unread.push((b"var/lib/rpm/Packages".to_vec(), "not read"));
+        let check = |entries: &[&str]| -> Vec<String> {
+            let entry = |text: &&str| toml::from_str(&format!("reason = \"x\"\n{text}")).unwrap();
+            let policy = Policy {
+                most: MaxSeverity(Some(Rating::Critical)),
+                ignores_unfixed: false,
+                ignored: &[],
+                not_covered: &entries.iter().map(entry).collect::<Vec<NotCovered>>(),
+            };
+            let verdicts = policy.on(today, &packages, &known).into_iter();
+            let shown = verdicts.map(|one| format!("{} {}: {}", one.passed, one.message, one.mend.unwrap_or_default()));
+            shown.collect()
+        };
+        let [unread, npm, rpm] = [
+            "false cannot tell: not read: `[[check.not-covered]]` with its `path` and the reason accepts it",
+            "false cannot tell: the database has no record of npm: give `--vulnerability-db` once more, with records of it",
+            "false cannot tell: Kiln cannot look up rpm of rhel: `[[check.not-covered]]` with `kind = \"rpm\"` and the reason accepts it",
+        ];
+        assert_eq!(check(&[]), [unread, npm, rpm]);
+        assert_eq!(check(&["kind = \"rpm\"", "kind = \"deb\""]), [unread, npm]);
+        assert_eq!(check(&["path = \"/var/lib/rpm/Packages\""]), [npm, rpm]);
+        assert_eq!(
+            check(&["kind = \"rpm\"", "kind = \"npm\"", "path = \"/var/*\""]),
+            ["true 0 known, none above critical; 3 kinds or lists of packages not covered: "]
+        );
+    }
+
+    /// A version that is none may have all that was ever known: that is said once.
+    #[test]
+    fn packages_without_a_version() {
+        let mut packages = packages();
+        let package = &mut packages.packages[0];
+        package.ecosystem = Ecosystem::Golang;
+        package.version = "(devel)".to_owned();
+        let mut known = Vulnerabilities::default();
+        for number in 1..=5 {
+            known.undecided.extend(found(Rating::High, Some("1.0.0")).found);
+            known.undecided[number - 1].id = format!("CVE-{number}");
+        }
+        known.undecided[0].severity.rating = Rating::Critical;
+        let today = Day("2026-12-01".parse().unwrap());
+        let check = |entries: &[&str], packages: &Packages, known: &Vulnerabilities| {
+            let entry = |text: &&str| toml::from_str(&format!("reason = \"x\"\n{text}")).unwrap();
+            let policy = Policy {
+                most: MaxSeverity(Some(Rating::Medium)),
+                ignores_unfixed: false,
+                ignored: &entries.iter().map(entry).collect::<Vec<Ignored>>(),
+                not_covered: &[],
+            };
+            let verdicts = policy.on(today, packages, known);
+            assert_eq!(verdicts.len(), 1, "{verdicts:?}");
+            let verdict = &verdicts[0];
+            (
+                verdict.passed,
+                verdict.message.clone(),
+                verdict.mend.clone().unwrap_or_default(),
+            )
+        };
+        let (passed, message, mend) = check(&[], &packages, &known);
+        assert!(
+            !passed && mend.contains("-buildvcs") && !mend.contains("has it no more"),
+            "{mend}"
+        );
+        assert_eq!(
+            message,
+            "cannot tell: version `(devel)` is none; 5 that are known of it may apply, the worst critical: CVE-1"
+        );
+        let (passed, message, _) = check(&["id = \"CVE-1\"", "id = \"CVE-3\""], &packages, &known);
+        let rest = "3 that are known of it may apply, the worst high: CVE-2";
+        assert!(!passed && message.ends_with(rest), "{message}");
+        let (passed, message, _) = check(&["package = \"openssl\""], &packages, &known);
+        assert_eq!((passed, &*message), (true, "0 known, none above medium; 5 ignored"));
+        assert!(!check(&["package = \"other\""], &packages, &known).0);
+        let over = check(&["package = \"openssl\"\nuntil = \"2026-11-30\""], &packages, &known);
+        assert!(
+            !over.0 && over.1.ends_with("CVE-1 (ignored until 2026-11-30: x)"),
+            "{}",
+            over.1
+        );
+        // It is for what cannot be told alone.
+        packages.packages[0].version = "v1.0.0".to_owned();
+        let decided = found(Rating::High, None);
+        assert!(!check(&["package = \"openssl\""], &packages, &decided).0);
+        packages.packages[0].version.clear();
+        let (_, message, mend) = check(&[], &packages, &known);
+        assert!(message.starts_with("cannot tell: no version is said; 5 "), "{message}");
+        assert!(mend.contains("go.mod"), "{mend}");
     }
 
     #[test]
@@ -387,7 +574,7 @@ mod tests {
         for text in ["until = \"tomorrow\"", "why = \"x\""] {
             assert!(ignored(text).is_err(), "{text}");
         }
-        for text in ["id = \"a\"", "id = \"a\"\nreason = \" \""] {
+        for text in ["id = \"a\"", "id = \"a\"\nreason = \" \"", "reason = \"x\""] {
             assert!(toml::from_str::<Ignored>(text).is_err(), "{text}");
         }
     }

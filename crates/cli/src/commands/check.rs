@@ -184,6 +184,7 @@ impl Args {
             max_severity: self.max_severity,
             ignore_unfixed: self.ignore_unfixed,
             ignored_vulnerabilities: Vec::new(),
+            not_covered: Vec::new(),
             skip: self.skip.clone(),
         }
     }

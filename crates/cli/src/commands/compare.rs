@@ -115,7 +115,7 @@ impl Compared {
         let image = &looked.image;
         let tree = Tree::of(image.indexes());
         let report = start::check(image, &tree).map_err(|error| crate::engine::look_failure(error, interrupt))?;
-        let verdicts = verdicts(image, &report, &|_| None);
+        let verdicts = verdicts(image, &report, &|_| None, |_| false);
         let mut failed: Vec<_> = verdicts.iter().filter(|verdict| !verdict.passed).collect();
         failed.sort_by_key(|verdict| !verdict.is_of_command);
         let mut failures: Vec<&'static str> = failed.iter().map(|verdict| verdict.check).collect();
@@ -189,7 +189,7 @@ impl Compared {
             "Packages": self.packages.packages.len(),
             "Vulnerabilities": self.vulnerabilities.as_ref().map(|found| vulnerabilities::counts(&found.found)),
             "Undecided": self.vulnerabilities.as_ref().map(|found| found.undecided.len()),
-            "Uncovered": self.vulnerabilities.as_ref().map(|found| &found.uncovered),
+            "Uncovered": self.vulnerabilities.as_ref().map(Vulnerabilities::uncovered_names),
             "Shell": self.shell.map(|shell| format!("/{shell}")),
             "User": self.user,
             "Starts": self.starts,
@@ -204,7 +204,7 @@ fn known(found: &Vulnerabilities) -> String {
     if found.uncovered.is_empty() {
         return count;
     }
-    let kinds = one_line(&found.uncovered.join(", "));
+    let kinds = one_line(&found.uncovered_names().join(", "));
     format!("{count}; no record of {}", cut(&kinds, WIDEST, '…'))
 }
 

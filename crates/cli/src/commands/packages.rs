@@ -90,7 +90,7 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
             if let Some(known) = known {
                 object["Vulnerabilities"] = vulnerabilities::objects(&found, &known.found).into();
                 object["Undecided"] = vulnerabilities::objects(&found, &known.undecided).into();
-                object["Uncovered"] = known.uncovered.clone().into();
+                object["Uncovered"] = known.uncovered_names().into();
             }
             rows(&format, &[object])?
         }
@@ -212,6 +212,7 @@ pub(crate) fn package(package: &Package) -> Value {
         "Architecture": package.architecture,
         "Source": package.source,
         "Licenses": package.licenses,
+        "MayHaveMoreLicenses": package.may_have_more_licenses,
         "Bytes": package.bytes,
         "Layer": package.layer,
         "Path": format!("/{}", String::from_utf8_lossy(&package.path)),

@@ -58,7 +58,9 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
         image,
         packages: &packages,
         vulnerabilities: vulnerabilities.as_ref(),
-        verdicts: &verdicts(image, &report, &|name| engine.stage_with(image, name, u64::MAX)),
+        verdicts: &verdicts(image, &report, &|name| engine.stage_with(image, name, u64::MAX), |_| {
+            false
+        }),
         now: time::now(),
         build: build(&engine, args, image, &results)?,
         trend: results.iter().map(point).collect(),

@@ -207,7 +207,7 @@ fn vulnerability_rows(known: &Vulnerabilities, packages: &Packages) -> Value {
             ])
         })
     };
-    let uncovered = known.uncovered.iter().map(|kind| text(kind));
+    let uncovered = known.uncovered_names().into_iter().map(text);
     json!({
         "found": list(&known.found),
         "undecided": list(&known.undecided),

@@ -251,9 +251,9 @@ impl Keeper {
                 return Ok(Some(Excerpt::Text(bytes)));
             }
             (Now::Copyright(bytes), _) => {
-                let names = licenses::of_copyright(&String::from_utf8_lossy(&bytes));
+                let (names, has_more) = licenses::of_copyright(&String::from_utf8_lossy(&bytes));
                 self.text += names.iter().map(String::len).sum::<usize>();
-                let is_kept = self.text <= MOST_TEXT;
+                let is_kept = !has_more && self.text <= MOST_TEXT;
                 return Ok(is_kept.then_some(Excerpt::Licenses(names)));
             }
             (Now::Program(bytes), _) => Program::of(&bytes[..]).ok(),

@@ -5,21 +5,19 @@ use std::collections::BTreeSet;
 use super::named;
 use super::names::gnu;
 
-/// Of a package that has more licenses none is told: those that were left out may be the ones that matter.
+/// More licenses of one package are not told: many packages may share a file.
 const MOST: usize = 1000;
 
-/// The licenses that a copyright file names, all of which apply to something of the package, by name. What is not
-/// understood is left out.
-pub(crate) fn licenses(text: &str) -> Vec<String> {
+/// The licenses that a copyright file names, all of which apply to something of the package, by name; and whether there are
+/// more. What is not understood is left out.
+pub(crate) fn licenses(text: &str) -> (Vec<String>, bool) {
     let found = if is_for_machines(text) {
         fields(text)
     } else {
         phrases(text)
     };
-    if found.len() > MOST {
-        return Vec::new();
-    }
-    found.into_iter().collect()
+    let has_more = found.len() > MOST;
+    (found.into_iter().take(MOST).collect(), has_more)
 }
 
 /// Whether it says that it has the format, in its first stanza.
@@ -200,7 +198,9 @@ mod tests {
     use super::*;
 
     fn check(text: &str, expected: &[&str]) {
-        assert_eq!(licenses(text), expected, "{text}");
+        let (found, has_more) = licenses(text);
+        assert_eq!(found, expected, "{text}");
+        assert!(!has_more, "{text}");
     }
 
     /// After the examples of the format's own page.
@@ -235,8 +235,10 @@ License: BSD-3-clause
             let licenses: Vec<String> = (0..count).map(|number| format!("License: L-{number}\n")).collect();
             format!("Format: x\n\n{}", licenses.concat())
         };
-        assert_eq!(licenses(&many(MOST)).len(), MOST);
-        check(&many(MOST + 1), &[]);
+        for (count, has_more) in [(MOST, false), (MOST + 1, true)] {
+            let (found, more) = licenses(&many(count));
+            assert_eq!((found.len(), more), (MOST, has_more));
+        }
         check("\nFormat: x\n\nLicense: ISC\n", &["ISC"]);
         check("Format: x\n\nFiles: *\nLicense:\n", &[]);
         check("Format: x\nLicense: \u{1b}[2J\n", &[]);

@@ -62,23 +62,26 @@ pub(super) fn copyrights(image: &Image, tree: &Tree<'_>, found: &mut Packages) -
         });
         of_packages.push((package, number));
     }
-    let mut licenses = vec![Vec::new(); places.len()];
+    let mut licenses = vec![(Vec::new(), false); places.len()];
     let mut unread = Vec::new();
     for (number, place) in places.iter().enumerate() {
         match image.kept_licenses(*place) {
-            Some(kept) => licenses[number] = kept,
+            Some(kept) => licenses[number] = (kept, false),
             None => unread.push((number, *place)),
         }
     }
     let (numbers, places): (Vec<usize>, Vec<Place>) = unread.into_iter().unzip();
     each(image, &places, LARGEST_COPYRIGHT, |number, text| {
+        let (names, has_more) = licenses::of_copyright(&String::from_utf8_lossy(text));
         // The rest of what is too large may have others.
-        if is_cut(text, LARGEST_COPYRIGHT).is_none() {
-            licenses[numbers[number]] = licenses::of_copyright(&String::from_utf8_lossy(text));
-        }
+        let has_more = has_more || is_cut(text, LARGEST_COPYRIGHT).is_some();
+        licenses[numbers[number]] = (names, has_more);
     })?;
     for (package, number) in of_packages {
-        found.packages[package].licenses.clone_from(&licenses[number]);
+        let package = &mut found.packages[package];
+        let (names, has_more) = &licenses[number];
+        package.licenses.clone_from(names);
+        package.may_have_more_licenses = *has_more;
     }
     Ok(())
 }
@@ -98,7 +101,7 @@ fn list(image: &Image, tree: &Tree<'_>, path: &[u8], parse: Parse, found: &mut P
             }
             _ => continue,
         }
-        let text = image.read_file(tree, Place { layer, entry }, LARGEST_DATABASE)?;
+        let text = image.read_file(tree, Place { layer, entry }, LARGEST_DATABASE + 1)?;
         let (listed, why) = parse(&text);
         unread = is_cut(&text, LARGEST_DATABASE).or(why);
         let mut now = HashMap::new();
@@ -243,6 +246,7 @@ pub(crate) fn package(ecosystem: Ecosystem, name: String, version: String) -> Pa
         source: None,
         source_version: None,
         licenses: Vec::new(),
+        may_have_more_licenses: false,
         bytes: None,
         layer: 0,
         path: Vec::new(),

@@ -89,12 +89,27 @@ pub struct Package {
     /// Its licenses, as expressions of SPDX where it names them so that one can tell; all of them apply. Empty if they are
     /// not known, or nobody asked ([`Packages::with_licenses`]).
     pub licenses: Vec<String>,
+    /// Whether there may be others besides: what says them is larger, or has more of them, than what is read.
+    pub may_have_more_licenses: bool,
     /// Bytes that it takes, as its package manager says or as its files are; `None` if nobody knows.
     pub bytes: Option<u64>,
     /// The layer that brought this version, the lowest is 0.
     pub layer: u32,
     /// The file that says that it is there, without a slash before its path.
     pub path: Vec<u8>,
+}
+
+impl Package {
+    /// Whether its version is one by the rules of its ecosystem, so that it can be told whether it is newer than another.
+    pub fn has_comparable_version(&self) -> bool {
+        let version = self.known_version();
+        compare(self.ecosystem, version, version).is_some()
+    }
+
+    /// The version that databases mean: of the source package where that has another one.
+    pub(crate) fn known_version(&self) -> &str {
+        self.source_version.as_deref().unwrap_or(&self.version)
+    }
 }
 
 /// What is known of an image's packages.
@@ -177,8 +192,13 @@ impl Packages {
             ..Self::default()
         };
         databases::read(image, tree, &mut found)?;
+        let mut seen = Vec::new();
         for (path, why) in FOREIGN {
-            if tree.file(path.as_bytes()).is_some() {
+            // One directory of rpm's may be a link to the other.
+            if let Some((node, _)) = tree.file(path.as_bytes())
+                && !seen.contains(&node)
+            {
+                seen.push(node);
                 found.unread.push((path.as_bytes().to_vec(), why));
             }
         }
@@ -224,11 +244,12 @@ fn system(image: &Image, tree: &Tree<'_>) -> Result<(Option<String>, Option<Dist
     Ok((value("PRETTY_NAME").or_else(|| value("NAME")), distribution))
 }
 
-/// Gives each of some files to `read`, one after the other, with its number. No more than `limit` bytes of one are in memory.
+/// Gives each of some files to `read`, one after the other, with its number: no more of one than `limit` bytes, and another
+/// one of what is larger, so that [`is_cut`] knows it.
 fn each(image: &Image, places: &[Place], limit: u64, mut read: impl FnMut(usize, &[u8]) + Send) -> Result<(), Error> {
     let mut current: Option<usize> = None;
     let mut bytes = Vec::new();
-    image.read_files(places, limit, &mut |number, piece| match piece {
+    image.read_files(places, limit + 1, &mut |number, piece| match piece {
         Piece::Begin => {
             if let Some(number) = current.replace(number) {
                 read(number, &bytes);
@@ -262,9 +283,9 @@ fn bytes_below(tree: &Tree<'_>, directories: &HashMap<u32, usize>) -> HashMap<us
     sums
 }
 
-/// Why not all of a file is known of which no more than `limit` bytes are read, if so.
+/// Why not all of a file is known of which no more than `limit` bytes count, if so.
 const fn is_cut(text: &[u8], limit: u64) -> Option<&'static str> {
-    if text.len() as u64 >= limit {
+    if text.len() as u64 > limit {
         Some("it is larger than what is read of such a file")
     } else {
         None

@@ -2,7 +2,7 @@
 
 use memchr::memmem::Finder;
 
-use super::databases::package;
+use super::databases::{Listed, package};
 use super::{Ecosystem, Package, Packages, word};
 use crate::error::Error;
 use crate::image::{Image, Piece};
@@ -26,6 +26,8 @@ const HEADER: usize = 32;
 
 /// Why the modules of a program are not known.
 const OLD: &str = "a program of a Go before 1.18, whose modules are not read";
+const SILENT: &str = "a program of Go that does not say its modules";
+const DAMAGED: &str = "a program of Go whose information about its modules is damaged, or larger than what is read";
 
 /// More text is not read.
 const LONGEST: usize = 1 << 20;
@@ -38,13 +40,10 @@ pub(super) fn read(image: &Image, tree: &Tree<'_>, found: &mut Packages) -> Resu
     let finder = Finder::new(MAGIC);
     let mut search = Search::default();
     let mut current = 0;
-    let mut all: Vec<(usize, Vec<Package>)> = Vec::new();
-    let mut old = Vec::new();
+    let mut all: Vec<(usize, Listed)> = Vec::new();
     let mut end = |number: usize, search: Search| {
-        old.extend((search.has_pointers && !search.found).then_some(number));
         let size = files.get(number).map_or(0, |(_, place)| tree.content(*place).1.size);
-        let modules = search.end().and_then(|information| modules(&information, size));
-        all.extend(modules.map(|modules| (number, modules)));
+        all.extend(search.end(size).map(|listed| (number, listed)));
     };
     image.read_files(&places, LARGEST, &mut |number, piece| match piece {
         Piece::Begin => {
@@ -54,11 +53,10 @@ pub(super) fn read(image: &Image, tree: &Tree<'_>, found: &mut Packages) -> Resu
         Piece::Bytes(bytes) => search.push(bytes, &finder),
     })?;
     end(current, search);
-    let paths = old.into_iter().map(|number| tree.path(files[number].0));
-    found.unread.extend(paths.map(|path| (path, OLD)));
-    for (number, modules) in all {
+    for (number, (modules, why)) in all {
         let (node, place) = files[number];
         let path = tree.path(node);
+        found.unread.extend(why.map(|why| (path.clone(), why)));
         found.packages.extend(modules.into_iter().map(|module| Package {
             layer: place.layer,
             path: path.clone(),
@@ -112,8 +110,12 @@ impl Search {
         self.gone += end;
     }
 
-    fn end(self) -> Option<Vec<u8>> {
-        self.found.then_some(self.kept)
+    /// What a program of that size says of its modules; `None` of what is no program of Go.
+    fn end(self, size: u64) -> Option<Listed> {
+        if self.found {
+            return Some(packages(&self.kept, size));
+        }
+        self.has_pointers.then_some((Vec::new(), Some(OLD)))
     }
 }
 
@@ -142,32 +144,52 @@ impl Start {
     }
 }
 
-/// The modules that the information names: that of the program first. Sums are not of interest.
-fn modules(information: &[u8], size: u64) -> Option<Vec<Package>> {
+/// The packages that the information names: Go itself, then the modules, that of the program first.
+fn packages(information: &[u8], size: u64) -> Listed {
+    let Some((go, mut rest)) = go(information) else {
+        return (Vec::new(), Some(DAMAGED));
+    };
+    let mut found = vec![go];
+    let why = match text(&mut rest) {
+        Some(text) => modules(text, size, &mut found),
+        None => Some(DAMAGED),
+    };
+    (found, why)
+}
+
+/// Go itself, and what is behind its version; `None` if that is damaged.
+fn go(information: &[u8]) -> Option<(Package, &[u8])> {
     if information.get(FLAGS)? & INLINE == 0 {
         return None;
     }
     let mut rest = information.get(HEADER..)?;
-    let version = text(&mut rest)?;
-    let modules = text(&mut rest)?;
-    // Sixteen bytes stand before the text and behind it.
-    let modules = modules.get(16..modules.len().checked_sub(16)?)?;
-    let modules = String::from_utf8_lossy(modules);
-    let version = String::from_utf8_lossy(version);
+    let version = String::from_utf8_lossy(text(&mut rest)?);
     // `go1.22.1 X:…`, `devel go1.23-0a1b2c …`, or no number at all.
     let number = version.split_whitespace().find_map(|word| word.strip_prefix("go"));
     let version = number.or_else(|| version.split_whitespace().next())?;
-    let mut found = vec![Package {
+    let go = Package {
         licenses: vec!["BSD-3-Clause".to_owned()],
         ..package(Ecosystem::Golang, "stdlib".to_owned(), word(version)?)
-    }];
+    };
+    Some((go, rest))
+}
+
+/// Adds the modules that a text names; says why they are not all, if so. Sums are not of interest.
+fn modules(text: &[u8], size: u64, found: &mut Vec<Package>) -> Option<&'static str> {
+    // Sixteen bytes stand before the lines and behind them. Other build systems than Go's own leave the text empty.
+    let lines = text.len().checked_sub(16).and_then(|end| text.get(16..end));
+    let modules = String::from_utf8_lossy(lines.unwrap_or_default());
+    // Go's own tools have no modules but what comes with Go.
+    let mut is_told = modules.lines().any(|line| line.starts_with("path\tcmd/"));
     for line in modules.lines() {
         let mut fields = line.split('\t');
-        let (kind, name, version) = (fields.next()?, fields.next(), fields.next());
-        let (Some(name), version) = (name.and_then(word), version.and_then(word).unwrap_or_default()) else {
+        let kind = fields.next().unwrap_or_default();
+        let Some(name) = fields.next().and_then(word) else {
             continue;
         };
+        let version = fields.next().and_then(word).unwrap_or_default();
         let module = package(Ecosystem::Golang, name, version);
+        is_told |= matches!(kind, "mod" | "dep");
         match kind {
             "mod" => found.push(Package {
                 bytes: Some(size),
@@ -175,21 +197,15 @@ fn modules(information: &[u8], size: u64) -> Option<Vec<Package>> {
             }),
             "dep" => found.push(module),
             // In the place of the one before; a directory has that one, in whatever version.
-            "=>" if found.len() > 1 => {
-                let replaced = found.pop()?;
-                found.push(if module.version.is_empty() {
-                    Package {
-                        version: String::new(),
-                        ..replaced
-                    }
-                } else {
-                    module
-                });
-            }
+            "=>" => match &mut found[..] {
+                [_, .., replaced] if module.version.is_empty() => replaced.version.clear(),
+                [_, .., replaced] => *replaced = module,
+                _ => {}
+            },
             _ => {}
         }
     }
-    Some(found)
+    (!is_told).then_some(SILENT)
 }
 
 /// A text behind its length, which is a number in seven bits at a time.
@@ -213,9 +229,14 @@ mod tests {
     use super::*;
 
     fn information() -> Vec<u8> {
-        let modules = "path\texample.org/x\nmod\texample.org/x\t(devel)\t\ndep\texample.org/a\tv1.2.3\th1:x=\n\
+        with_modules(
+            "path\texample.org/x\nmod\texample.org/x\t(devel)\t\ndep\texample.org/a\tv1.2.3\th1:x=\n\
                        dep\texample.org/b\tv0.1.0\n=>\texample.org/c\tv0.2.0\th1:y=\n\
-                       dep\texample.org/d\tv0.3.0\n=>\t./d\t\nbuild\t-compiler=gc\n";
+                       dep\texample.org/d\tv0.3.0\n=>\t./d\t\nbuild\t-compiler=gc\n",
+        )
+    }
+
+    fn with_modules(modules: &str) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();
         bytes.extend([8, 2]);
         bytes.resize(HEADER, 0);
@@ -234,8 +255,9 @@ mod tests {
 
     #[test]
     fn modules_of_a_program() {
-        let found: Vec<_> = modules(&information(), 99)
-            .unwrap()
+        let (found, why) = packages(&information(), 99);
+        assert_eq!(why, None);
+        let found: Vec<_> = found
             .into_iter()
             .map(|package| format!("{} {} {:?}", package.name, package.version, package.bytes))
             .collect();
@@ -272,22 +294,67 @@ mod tests {
                 search.push(piece, &finder);
             }
             assert_eq!(
-                modules(&search.end().unwrap(), 1).map(|found| found.len()),
-                Some(5),
+                search.end(1).map(|(found, why)| (found.len(), why)),
+                Some((5, None)),
                 "{size}"
             );
         }
     }
 
+    /// As other build systems leave them, and as Go does where modules are switched off.
     #[test]
-    fn damaged_information_is_none() {
+    fn programs_that_do_not_say_their_modules() {
+        let mut empty = with_modules("");
+        empty.truncate(HEADER + 9);
+        empty.push(0);
+        let silent = Some(SILENT);
+        for (information, why) in [
+            (empty, silent),
+            (with_modules("path\texample.org/x\nbuild\t-compiler=gc\n"), silent),
+            (with_modules("path\tcmd/gofmt\nbuild\t-compiler=gc\n"), None),
+            (with_modules("path\tx\ndep\texample.org/a\tv1.0.0\n"), None),
+        ] {
+            let (found, told) = packages(&information, 1);
+            assert_eq!((&*found[0].name, &*found[0].version), ("stdlib", "1.22.1"));
+            assert_eq!(told, why, "{}", String::from_utf8_lossy(&information));
+        }
+    }
+
+    #[test]
+    fn no_program_of_go_vanishes() {
         let whole = information();
-        for end in 0..whole.len() - 1 {
-            assert_eq!(modules(&whole[..end], 1), None, "{end}");
+        let end = |information: &[u8]| {
+            let mut search = Search::default();
+            search.push(b"\x7fELF            ", &Finder::new(MAGIC));
+            search.push(information, &Finder::new(MAGIC));
+            search.end(1)
+        };
+        let cut = whole[..whole.len() - 1].to_vec();
+        let mut large = whole[..HEADER + 9].to_vec();
+        // A text of 8 MiB.
+        large.extend([0x80, 0x80, 0x80, 0x04]);
+        large.resize(3 << 20, b'x');
+        for (information, why) in [(whole, None), (cut, Some(DAMAGED)), (large, Some(DAMAGED))] {
+            assert_eq!(end(&information).map(|(_, why)| why), Some(why));
+        }
+        assert_eq!(end(b"no program of Go"), None);
+    }
+
+    /// What is whole before that is told.
+    #[test]
+    fn damaged_information() {
+        let whole = information();
+        let version = HEADER + 9;
+        for end in 0..whole.len() {
+            let (found, why) = packages(&whole[..end], 1);
+            assert_eq!(
+                (found.len(), why),
+                (usize::from(end >= version), Some(DAMAGED)),
+                "{end}"
+            );
         }
         let mut wrong = whole;
-        wrong[HEADER + 9] = 0xff;
-        wrong[HEADER + 10] = 0xff;
-        assert_eq!(modules(&wrong, 1), None);
+        wrong[version..version + 2].fill(0xff);
+        assert_eq!(packages(&wrong, 1).1, Some(DAMAGED));
     }
 }

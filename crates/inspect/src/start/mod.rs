@@ -184,6 +184,16 @@ struct Look<'a> {
 
 /// Looks whether an image will start.
 pub fn check(image: &Image, tree: &Tree<'_>) -> Result<Report, Error> {
+    look(image, tree, true)
+}
+
+/// The same without what is in programs, libraries and scripts, but for the command's first line: of what they need nothing is
+/// found.
+pub fn check_without_programs(image: &Image, tree: &Tree<'_>) -> Result<Report, Error> {
+    look(image, tree, false)
+}
+
+fn look(image: &Image, tree: &Tree<'_>, reads_programs: bool) -> Result<Report, Error> {
     let look = Look {
         image,
         tree,
@@ -192,8 +202,11 @@ pub fn check(image: &Image, tree: &Tree<'_>) -> Result<Report, Error> {
     let mut report = Report::default();
     let user = look.user(&mut report)?;
     look.command(&user, &mut report)?;
-    let mut linker = linker::Linker::new(&look)?;
-    let needed = look.all(&mut linker, &mut report)?;
+    let needed = if reads_programs {
+        look.all(&mut linker::Linker::new(&look)?, &mut report)?
+    } else {
+        HashSet::new()
+    };
     report.is_root = user.uid == 0;
     look.surroundings(&user, &needed, &mut report);
     // What the command needs comes first of what is said twice.

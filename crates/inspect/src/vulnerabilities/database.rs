@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -13,23 +14,23 @@ use crate::error::Error;
 /// A record that is larger is none: the largest of OSV have some megabytes.
 const LARGEST_RECORD: u64 = 32 << 20;
 
-/// Directories are not deeper.
-const DEEPEST: usize = 8;
-
 /// What is looked at to know what is in a file, in bytes.
 const BEGINNING: u64 = 4096;
 
 /// Takes what a file, or all files below a directory, say of the packages that are looked for.
 pub(super) fn read(path: &Path, searches: &mut [Search<'_>]) -> Result<(), Error> {
     if !path.metadata().map_err(|source| failure(path, &source))?.is_dir() {
-        return file(path, searches);
+        return match file(path, searches)? {
+            Content::Records => Ok(()),
+            Content::Index => Err(failure(path, &"it is a list, and a record of OSV is an object")),
+        };
     }
     let mut walk = Walk {
         searches,
         count: 0,
         seen: HashSet::new(),
     };
-    walk.directory(path, DEEPEST)?;
+    walk.directories(path)?;
     if walk.count == 0 {
         return Err(failure(
             path,
@@ -49,57 +50,69 @@ struct Walk<'s, 'p> {
 }
 
 impl Walk<'_, '_> {
-    fn directory(&mut self, path: &Path, depth: usize) -> Result<(), Error> {
-        let failed = |source| failure(path, &source);
-        let state = path.metadata().map_err(failed)?;
-        if !self.seen.insert((state.dev(), state.ino())) {
-            return Ok(());
-        }
-        let Some(depth) = depth.checked_sub(1) else {
-            return Err(failure(
-                path,
-                &format!("it is more than {DEEPEST} directories below the one that was named: name it itself"),
-            ));
-        };
-        let entries = path.read_dir().map_err(failed)?;
-        let paths: io::Result<Vec<PathBuf>> = entries.map(|entry| Ok(entry?.path())).collect();
-        let mut paths = paths.map_err(failed)?;
-        // The order of a directory is none.
-        paths.sort();
-        for path in paths {
-            let is_database = path.extension().is_some_and(|end| end == "json" || end == "zip");
-            match path.metadata() {
-                Ok(state) if state.is_dir() => self.directory(&path, depth)?,
-                Ok(_) if is_database => {
-                    self.count += 1;
-                    file(&path, self.searches)?;
-                }
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::NotFound && !is_database => {}
-                Err(error) => return Err(failure(&path, &error)),
+    fn directories(&mut self, top: &Path) -> Result<(), Error> {
+        let mut left = vec![top.to_owned()];
+        while let Some(path) = left.pop() {
+            let failed = |source| failure(&path, &source);
+            let state = path.metadata().map_err(failed)?;
+            if !self.seen.insert((state.dev(), state.ino())) {
+                continue;
+            }
+            let entries = path.read_dir().map_err(failed)?;
+            let paths: io::Result<Vec<PathBuf>> = entries.map(|entry| Ok(entry?.path())).collect();
+            let mut paths = paths.map_err(failed)?;
+            // The order of a directory is none.
+            paths.sort();
+            for path in paths {
+                left.extend(self.entry(path)?);
             }
         }
         Ok(())
     }
+
+    /// Takes what a file says. Gives what is a directory: no hidden one, as version control has.
+    fn entry(&mut self, path: PathBuf) -> Result<Option<PathBuf>, Error> {
+        let is_database = path.extension().is_some_and(|end| end == "json" || end == "zip");
+        let is_hidden = path.file_name().is_some_and(|name| name.as_bytes().starts_with(b"."));
+        match path.metadata() {
+            Ok(state) if state.is_dir() => return Ok((!is_hidden).then_some(path)),
+            Ok(_) if is_database => {
+                self.count += 1;
+                file(&path, self.searches)?;
+            }
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !is_database => {}
+            Err(error) => return Err(failure(&path, &error)),
+        }
+        Ok(None)
+    }
 }
 
-fn file(path: &Path, searches: &mut [Search<'_>]) -> Result<(), Error> {
+/// What is in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Content {
+    Records,
+    /// A list. Databases have some beside their records, as Go's has `index/modules.json`.
+    Index,
+}
+
+fn file(path: &Path, searches: &mut [Search<'_>]) -> Result<Content, Error> {
     let file = File::open(path).map_err(|source| failure(path, &source))?;
     source(path, &file, searches)
 }
 
 /// Takes what is in a file.
-pub(super) fn source<S: Source + ?Sized>(path: &Path, file: &S, searches: &mut [Search<'_>]) -> Result<(), Error> {
+pub(super) fn source<S: Source + ?Sized>(path: &Path, file: &S, searches: &mut [Search<'_>]) -> Result<Content, Error> {
     let failed = |source: io::Error| failure(path, &source);
     let whole = || zip::whole(file).map_err(failed);
     let mut start = Vec::new();
     whole()?.take(BEGINNING).read_to_end(&mut start).map_err(failed)?;
     if start.starts_with(b"PK") {
-        return archive(path, file, searches);
+        return archive(path, file, searches).map(|()| Content::Records);
     }
     if is_tracker(&start) {
         let taken = tracker::take(whole()?, LARGEST_RECORD, searches);
-        return taken.map_err(|error| failure(path, &error));
+        return taken.map(|()| Content::Records).map_err(|error| failure(path, &error));
     }
     let mut record = Vec::new();
     whole()?
@@ -118,7 +131,7 @@ fn archive<S: Source + ?Sized>(path: &Path, file: &S, searches: &mut [Search<'_>
             let taken = entry
                 .read(file, LARGEST_RECORD, &mut record)
                 .and_then(|()| take(&record, searches));
-            taken.map_err(|source| {
+            let _: Content = taken.map_err(|source| {
                 let name = String::from_utf8_lossy(&entry.name);
                 failure(&path.join(&*name), &source)
             })?;
@@ -127,7 +140,7 @@ fn archive<S: Source + ?Sized>(path: &Path, file: &S, searches: &mut [Search<'_>
     Ok(())
 }
 
-fn take(record: &[u8], searches: &mut [Search<'_>]) -> io::Result<()> {
+fn take(record: &[u8], searches: &mut [Search<'_>]) -> io::Result<Content> {
     if record.len() as u64 > LARGEST_RECORD {
         return Err(io::Error::new(
             io::ErrorKind::InvalidData,
@@ -139,12 +152,14 @@ fn take(record: &[u8], searches: &mut [Search<'_>]) -> io::Result<()> {
         io::Error::new(io::ErrorKind::InvalidData, message)
     };
     // Most are not parsed.
-    let text = record.trim_ascii();
-    if !(text.starts_with(b"{") && text.ends_with(b"}")) {
-        return Err(no_record(&"it is no object, or is cut off"));
+    match record.trim_ascii() {
+        [b'{', .., b'}'] => {}
+        [b'[', .., b']'] => return Ok(Content::Index),
+        _ => return Err(no_record(&"it is no object, or is cut off")),
     }
     let mut searches = searches.iter_mut();
-    searches.try_for_each(|search| osv::take(record, search).map_err(|error| no_record(&error)))
+    searches.try_for_each(|search| osv::take(record, search).map_err(|error| no_record(&error)))?;
+    Ok(Content::Records)
 }
 
 /// Whether that is how Debian's tracker begins: with an object in an object. A record of OSV begins with a text or a list.
@@ -203,12 +218,35 @@ mod tests {
         std::os::unix::fs::symlink("nowhere", at("linked/db/old.json")).unwrap();
         let error = is_covered(&at("linked")).unwrap_err();
         assert!(error.contains("old.json: No such file"), "{error}");
-        let deep = format!("deep{}", "/d".repeat(DEEPEST));
+        let deep = format!("deep{}", "/d".repeat(200));
         std::fs::create_dir_all(at(&deep)).unwrap();
         std::fs::write(at(&deep).join("a.json"), record).unwrap();
-        let error = is_covered(&at("deep")).unwrap_err();
-        assert!(error.contains("more than 8 directories below"), "{error}");
-        assert_eq!(is_covered(&at("deep/d")), Ok(true));
+        assert_eq!(is_covered(&at("deep")), Ok(true));
+        std::fs::create_dir_all(at("deep/.git/x")).unwrap();
+        std::fs::write(at("deep/.git/x/a.json"), "no record").unwrap();
+        assert_eq!(is_covered(&at("deep")), Ok(true));
+        assert!(is_covered(&at("deep/.git")).is_err());
+    }
+
+    /// As Go publishes its database.
+    #[test]
+    fn lists_beside_records() {
+        let record = r#"{"id": "X", "affected": [{"package": {"ecosystem": "npm", "name": "b"}}]}"#;
+        let home = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(home.path().join("index")).unwrap();
+        std::fs::write(home.path().join("a.json"), record).unwrap();
+        let list = home.path().join("index/modules.json");
+        for (text, expected) in [
+            ("[{\"path\": \"x\", \"vulns\": [{\"id\": \"GO-1\"}]}]\n", Ok(true)),
+            ("[]", Ok(true)),
+            ("[{\"path\": \"x\"}", Err(())),
+        ] {
+            std::fs::write(&list, text).unwrap();
+            assert_eq!(is_covered(home.path()).map_err(drop), expected, "{text}");
+        }
+        std::fs::write(&list, "[]").unwrap();
+        let error = is_covered(&list).unwrap_err();
+        assert!(error.contains("modules.json: it is a list"), "{error}");
     }
 
     #[test]

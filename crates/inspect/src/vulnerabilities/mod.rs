@@ -19,7 +19,7 @@ use std::rc::Rc;
 pub use severity::{Rating, Severity};
 
 use crate::error::Error;
-use crate::packages::Packages;
+use crate::packages::{Ecosystem, Packages};
 use wanted::Wanted;
 
 /// A known vulnerability of a package.
@@ -35,6 +35,8 @@ pub struct Vulnerability {
     pub severity: Severity,
     /// The next version that does not have it, if there is one.
     pub fixed: Option<String>,
+    /// The last version that is known to have it: whether there is a later one is not said.
+    pub last_affected: Option<String>,
     /// The place of the package among [`Packages::packages`].
     pub package: usize,
 }
@@ -54,11 +56,27 @@ pub struct Vulnerabilities {
     /// Those of which it cannot be told whether the package has them: a version is none by the rules of the ecosystem, or the
     /// database has not made up its mind. The most severe first.
     pub undecided: Vec<Vulnerability>,
-    /// Kinds of packages that the image has and of which the database has no record at all, as OSV names them.
-    pub uncovered: Vec<String>,
+    /// Kinds of packages that the image has and of which the database has no record at all, by name.
+    pub uncovered: Vec<Uncovered>,
+}
+
+/// A kind of packages of which a database has no record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Uncovered {
+    /// As OSV names it, or in words if it has no name there.
+    pub name: String,
+    /// What its packages are of.
+    pub ecosystem: Ecosystem,
+    /// Whether there can be a record of it: of what has no name nothing is looked up.
+    pub has_name: bool,
 }
 
 impl Vulnerabilities {
+    /// The names of what is not covered.
+    pub fn uncovered_names(&self) -> Vec<&str> {
+        self.uncovered.iter().map(|uncovered| &*uncovered.name).collect()
+    }
+
     /// Looks for packages in databases: files, or directories with all files below that have a name that ends with `.json` or
     /// `.zip`.
     pub fn of(packages: &Packages, paths: &[PathBuf]) -> Result<Self, Error> {
@@ -79,7 +97,7 @@ impl Vulnerabilities {
     pub(crate) fn in_file(packages: &Packages, content: &[u8]) -> Result<Self, Error> {
         let mut search = Search::new(packages);
         let path = Path::new("memory");
-        database::source(path, content, std::slice::from_mut(&mut search))?;
+        let _: database::Content = database::source(path, content, std::slice::from_mut(&mut search))?;
         search.is_all(path)?;
         Ok(search.end())
     }
@@ -98,6 +116,7 @@ struct Hit {
     summary: String,
     severity: Severity,
     fixed: Option<String>,
+    last_affected: Option<String>,
 }
 
 /// By package.
@@ -179,19 +198,31 @@ fn listed(hits: Hits) -> Vec<Vulnerability> {
 fn merged(hits: Vec<Hit>) -> Vec<Hit> {
     let mut groups: Vec<Option<Hit>> = Vec::new();
     let mut of_name: HashMap<String, usize> = HashMap::new();
-    let mut is_advisory = Vec::new();
-    for mut hit in hits {
+    for hit in hits {
         let mut known: Vec<usize> = hit.names.iter().filter_map(|name| of_name.get(name).copied()).collect();
         known.sort_unstable();
         known.dedup();
-        for other in known.iter().filter_map(|group| groups[*group].take()) {
-            hit.join(other);
+        // The others go into the one with the most names, so that none of them is moved often.
+        let size = |group: &usize| groups[*group].as_ref().map_or(0, |hit| hit.names.len());
+        let into = known.iter().copied().max_by_key(size).unwrap_or(groups.len());
+        let others = known.iter().filter(|group| **group != into);
+        let mut joined: Vec<Hit> = others.filter_map(|group| groups[*group].take()).collect();
+        joined.push(hit);
+        let names = joined.iter().flat_map(|hit| &hit.names);
+        of_name.extend(names.map(|name| (name.clone(), into)));
+        if into == groups.len() {
+            groups.push(joined.pop());
+        } else if let Some(group) = &mut groups[into] {
+            for hit in joined {
+                group.join(hit);
+            }
         }
-        of_name.extend(hit.names.iter().map(|name| (name.clone(), groups.len())));
-        is_advisory.push(!hit.covers.is_empty());
-        groups.push(Some(hit));
     }
     // Another advisory that has the name tells no more of it.
+    let is_advisory = groups
+        .iter()
+        .map(|hit| hit.as_ref().is_some_and(|hit| !hit.covers.is_empty()));
+    let is_advisory: Vec<bool> = is_advisory.collect();
     let is_told = |name: &String| of_name.get(name).is_some_and(|group| !is_advisory[*group]);
     let is_needless = |hit: &Hit| !hit.covers.is_empty() && hit.covers.iter().all(is_told);
     groups.into_iter().flatten().filter(|hit| !is_needless(hit)).collect()
@@ -208,6 +239,7 @@ impl Hit {
         }
         self.severity = self.severity.max(other.severity);
         self.fixed = self.fixed.take().or(other.fixed);
+        self.last_affected = self.last_affected.take().or(other.last_affected);
     }
 }
 
@@ -222,6 +254,7 @@ fn vulnerability(package: usize, hit: Hit) -> Vulnerability {
         summary: hit.summary,
         severity: hit.severity,
         fixed: hit.fixed,
+        last_affected: hit.last_affected,
         package,
     }
 }
@@ -229,7 +262,7 @@ fn vulnerability(package: usize, hit: Hit) -> Vulnerability {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::packages::{Distribution, Ecosystem, package};
+    use crate::packages::{Distribution, package};
 
     fn hit(names: &[&str], covers: &[&str], fixed: Option<&str>) -> Hit {
         let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
@@ -304,7 +337,9 @@ mod tests {
             .each_ref()
             .map(|image| Vulnerabilities::of(image, &paths).unwrap());
         assert_eq!(together, alone);
-        let shown = together.iter().map(|one| (one.found.len(), one.uncovered.join(" ")));
+        let shown = together
+            .iter()
+            .map(|one| (one.found.len(), one.uncovered_names().join(" ")));
         let expected = [(1, ""), (1, ""), (0, "Debian:13"), (0, "")];
         assert_eq!(
             shown.collect::<Vec<_>>(),
@@ -344,6 +379,29 @@ mod tests {
         assert_eq!((found.found.len(), found.undecided.len()), (1, 1));
     }
 
+    /// Groups that one name brings together are not copied for each record: that took hours for so many.
+    #[test]
+    fn many_records_of_one_vulnerability() {
+        let start = std::time::Instant::now();
+        let several = (0..200_000).map(|number| hit(&[&format!("X-{number}"), "CVE-1"], &[], None));
+        let pairs = (0..50_000).map(|number| hit(&[&format!("Y-{number}"), &format!("Y-{}", number + 1)], &[], None));
+        // Each odd one joins what is on both sides.
+        let pairs: Vec<Hit> = pairs.collect();
+        let (odd, even): (Vec<_>, Vec<_>) = pairs.into_iter().enumerate().partition(|(number, _)| number % 2 == 1);
+        let hits = several.chain(even.into_iter().chain(odd).map(|(_, hit)| hit));
+        let found = merged(hits.collect());
+        let names: Vec<usize> = found
+            .into_iter()
+            .map(|hit| vulnerability(0, hit).aliases.len())
+            .collect();
+        assert_eq!(names, [200_000, 50_000]);
+        assert!(
+            start.elapsed() < std::time::Duration::from_secs(60),
+            "{:?}",
+            start.elapsed()
+        );
+    }
+
     #[test]
     fn one_vulnerability_has_many_names() {
         let hits = vec![
@@ -361,9 +419,9 @@ mod tests {
         assert_eq!(
             found,
             [
+                "CVE-1 [\"GHSA-1\", \"PYSEC-1\"] Some(\"2\")",
                 "PYSEC-2 [] None",
                 "DSA-2 [] Some(\"9\")",
-                "CVE-1 [\"GHSA-1\", \"PYSEC-1\"] Some(\"2\")",
             ]
         );
     }

@@ -6,8 +6,7 @@ use std::rc::Rc;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::wanted::version;
-use super::{Hit, Search, Severity};
+use super::{Hit, Rating, Search, Severity};
 use crate::packages::{Ecosystem, compare};
 
 /// Of a summary no more is kept, in characters.
@@ -92,12 +91,12 @@ pub(super) fn take(bytes: &[u8], search: &mut Search<'_>) -> Result<(), serde_js
         let Some(named) = &affected.package else { continue };
         for number in search.wanted.named(&named.ecosystem, &named.name) {
             let package = search.wanted.package(number);
-            let has = affected.has(package.ecosystem, version(package));
+            let has = affected.has(package.ecosystem, package.known_version());
             if has != Some(false) {
                 let covers = Rc::clone(&covers);
                 let hit = Hit {
                     covers,
-                    ..record.hit(affected, package.ecosystem, version(package))
+                    ..record.hit(affected, package.ecosystem, package.known_version())
                 };
                 search.hit(number, hit, has.is_some());
             }
@@ -122,6 +121,7 @@ impl Record {
             summary: summary.chars().take(LONGEST_SUMMARY).collect(),
             severity: self.severity(affected),
             fixed: affected.fixed(ecosystem, version),
+            last_affected: affected.last_affected(ecosystem, version),
             ..Hit::default()
         }
     }
@@ -133,7 +133,8 @@ impl Record {
     }
 
     /// A score comes before words, what is said of the package before what is said of all. Words that rate nothing, as
-    /// `not yet assigned`, leave it to others.
+    /// `not yet assigned`, leave it to others. That Debian or Ubuntu counts it as none, whatever its score, comes first: it is
+    /// of their package, and the score of what others build.
     fn severity(&self, affected: &Affected) -> Severity {
         let both = [&affected.severity, &self.severity].map(|scores| scores.as_deref().unwrap_or_default());
         let most = |scores: &[Score], kind: &str, read: &dyn Fn(&str) -> Option<Severity>| {
@@ -141,12 +142,19 @@ impl Record {
             scores.filter_map(|score| read(&score.score)).max()
         };
         let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).and_then(Severity::named);
-        let scored = both
-            .iter()
-            .find_map(|scores| most(scores, "CVSS_V3", &Severity::of_vector));
-        scored
-            .or_else(|| both.iter().find_map(|scores| most(scores, "Ubuntu", &Severity::named)))
-            .or_else(|| text(&affected.ecosystem_specific, "urgency"))
+        let first = |kind: &str, read: &dyn Fn(&str) -> Option<Severity>| {
+            let mut both = both.iter();
+            both.find_map(|scores| most(scores, kind, read))
+        };
+        let ubuntu = first("Ubuntu", &Severity::named);
+        let debian = text(&affected.ecosystem_specific, "urgency");
+        let is_none = |said: &Severity| said.rating == Rating::Negligible;
+        ubuntu
+            .filter(is_none)
+            .or_else(|| debian.filter(is_none))
+            .or_else(|| first("CVSS_V3", &Severity::of_vector))
+            .or(ubuntu)
+            .or(debian)
             .or_else(|| text(&affected.ecosystem_specific, "severity"))
             .or_else(|| text(&self.database_specific, "severity"))
             .unwrap_or_default()
@@ -173,20 +181,35 @@ impl Affected {
         }
     }
 
-    /// The next version that is fixed; what comes behind the last that is affected where no more is said. Of what is no
-    /// version any other may be the next.
+    /// The next version that is fixed. Of what is no version any other may be the next.
     fn fixed(&self, ecosystem: Ecosystem, version: &str) -> Option<String> {
+        self.next(ecosystem, version, |event| event.fixed.as_deref(), Ordering::is_gt)
+    }
+
+    /// The next version that is the last affected one: that a later one exists is not said.
+    fn last_affected(&self, ecosystem: Ecosystem, version: &str) -> Option<String> {
+        self.next(
+            ecosystem,
+            version,
+            |event| event.last_affected.as_deref(),
+            Ordering::is_ge,
+        )
+    }
+
+    /// The lowest version that events say something of, among those that have a place relative to `version`.
+    fn next(
+        &self,
+        ecosystem: Ecosystem,
+        version: &str,
+        said: fn(&Event) -> Option<&str>,
+        is_meant: fn(Ordering) -> bool,
+    ) -> Option<String> {
         let ranges = self.ranges.iter().flatten().filter(|range| range.kind != "GIT");
-        let events = ranges.flat_map(|range| &range.events);
+        let all = ranges.flat_map(|range| &range.events).filter_map(said);
         let is_version = compare(ecosystem, version, version).is_some();
-        let next = |said: &dyn Fn(&Event) -> Option<&str>, is_meant: fn(Ordering) -> bool| {
-            let all = events.clone().filter_map(said);
-            let meant = all.filter(|at| !is_version || compare(ecosystem, at, version).is_some_and(is_meant));
-            meant.min_by(|a, b| compare(ecosystem, a, b).unwrap_or(Ordering::Equal))
-        };
-        let fixed = next(&|event| event.fixed.as_deref(), Ordering::is_gt).map(str::to_owned);
-        let behind = || next(&|event| event.last_affected.as_deref(), Ordering::is_ge);
-        fixed.or_else(|| behind().map(|last| format!("> {last}")))
+        let meant = all.filter(|at| !is_version || compare(ecosystem, at, version).is_some_and(is_meant));
+        let next = meant.min_by(|a, b| compare(ecosystem, a, b).unwrap_or(Ordering::Equal));
+        next.map(str::to_owned)
     }
 }
 
@@ -285,7 +308,16 @@ mod tests {
             (&*low, &*critical, "high", "HIGH", "Low Some(31)"),
             (ubuntu, &critical, "low", "LOW", "Critical Some(98)"),
             (ubuntu, "[]", "low", "LOW", "High None"),
-            ("[]", &critical, "unimportant", "LOW", "Critical Some(98)"),
+            ("[]", &critical, "unimportant", "LOW", "Negligible None"),
+            (&critical, "[]", "unimportant", "HIGH", "Negligible None"),
+            (
+                r#"[{"type": "Ubuntu", "score": "negligible"}]"#,
+                &critical,
+                "",
+                "HIGH",
+                "Negligible None",
+            ),
+            ("[]", &critical, "low", "LOW", "Critical Some(98)"),
             (
                 "[]",
                 r#"[{"type": "CVSS_V4", "score": "x"}]"#,
@@ -328,7 +360,12 @@ mod tests {
         assert_eq!(has(listed, "other"), (None, None));
         assert_eq!(has(listed, "2.0.0"), (Some(false), None));
         let last = r#"{"ranges": [{"type": "SEMVER", "events": [{"introduced": "0"}, {"last_affected": "1.4.0"}]}]}"#;
-        assert_eq!(has(last, "1.4.0"), (Some(true), Some("> 1.4.0".to_owned())));
+        // Nobody says that there is a version behind it.
+        assert_eq!(has(last, "1.4.0"), (Some(true), None));
+        let last: Affected = serde_json::from_str(last).unwrap();
+        let last = |version: &str| last.last_affected(Ecosystem::Npm, version);
+        assert_eq!(last("1.3.0").as_deref(), Some("1.4.0"));
+        assert_eq!(last("1.5.0"), None);
         let range = r#"{"ranges": [{"type": "SEMVER", "events": [{"introduced": "0"}, {"fixed": "1.4.0"}]}]}"#;
         assert_eq!(has(range, "odd"), (None, Some("1.4.0".to_owned())));
     }

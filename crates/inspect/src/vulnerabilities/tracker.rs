@@ -9,7 +9,6 @@ use std::io::{self, BufReader, Read};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
-use super::wanted::version;
 use super::{Hit, Search, Severity};
 use crate::packages::{Ecosystem, compare};
 
@@ -168,7 +167,7 @@ impl<'de> Visitor<'de> for Issues<'_, '_, '_> {
 
 /// What is true of one package.
 fn say(id: &str, summary: &str, state: &Release, number: usize, search: &mut Search<'_>) {
-    let installed = version(search.wanted.package(number));
+    let installed = search.wanted.package(number).known_version();
     let is_fixed = |fixed: &str| compare(Ecosystem::Deb, installed, fixed).is_some_and(std::cmp::Ordering::is_ge);
     let (fixed, is_decided) = match (state.status.as_str(), state.fixed_version.as_deref()) {
         ("resolved", Some(fixed)) if is_fixed(fixed) => return,
@@ -194,7 +193,7 @@ mod tests {
     use crate::vulnerabilities::Vulnerabilities;
 
     fn uncovered(json: &str, largest: u64) -> Result<Vec<String>, String> {
-        found(json, largest).map(|found| found.uncovered)
+        found(json, largest).map(|found| found.uncovered_names().into_iter().map(str::to_owned).collect())
     }
 
     fn found(json: &str, largest: u64) -> Result<Vulnerabilities, String> {
@@ -206,6 +205,7 @@ mod tests {
             source: Some("glibc".to_owned()),
             source_version: None,
             licenses: Vec::new(),
+            may_have_more_licenses: false,
             bytes: None,
             layer: 0,
             path: Vec::new(),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use memchr::memmem::Finder;
 
+use super::Uncovered;
 use crate::packages::{Distribution, Ecosystem, Package, Packages};
 
 /// Packages by what they are called in OSV.
@@ -14,7 +15,7 @@ pub(super) struct Wanted<'p> {
     /// All names.
     names: HashSet<String>,
     /// The ecosystems, and whether a record was of it.
-    ecosystems: BTreeMap<String, bool>,
+    ecosystems: BTreeMap<String, (Uncovered, bool)>,
     /// Debian's release, if the image is of one.
     debian: Option<Debian>,
     name: Finder<'static>,
@@ -26,12 +27,14 @@ impl<'p> Wanted<'p> {
         let mut by_name: HashMap<String, HashMap<String, Vec<usize>>> = HashMap::new();
         let mut ecosystems = BTreeMap::new();
         for (number, package) in packages.packages.iter().enumerate() {
-            let Some(ecosystem) = ecosystem(package, packages) else {
-                // No record is ever of that.
-                ecosystems.insert(without_name(package, packages), false);
-                continue;
+            let known = ecosystem(package, packages);
+            let uncovered = Uncovered {
+                has_name: known.is_some(),
+                name: known.clone().unwrap_or_else(|| without_name(package, packages)),
+                ecosystem: package.ecosystem,
             };
-            ecosystems.insert(ecosystem.clone(), false);
+            ecosystems.insert(uncovered.name.clone(), (uncovered, false));
+            let Some(ecosystem) = known else { continue };
             let name = normal(package.ecosystem, source(package)).into_owned();
             by_name
                 .entry(ecosystem)
@@ -83,7 +86,7 @@ impl<'p> Wanted<'p> {
     /// Debian's tracker knows the release.
     pub(super) fn saw_debian(&mut self) {
         let debian = self.debian.as_ref();
-        if let Some(is_seen) = debian.and_then(|debian| self.ecosystems.get_mut(&debian.ecosystem)) {
+        if let Some((_, is_seen)) = debian.and_then(|debian| self.ecosystems.get_mut(&debian.ecosystem)) {
             *is_seen = true;
         }
     }
@@ -92,7 +95,7 @@ impl<'p> Wanted<'p> {
     pub(super) fn may_be_meant(&mut self, record: &[u8]) -> bool {
         for at in self.ecosystem.find_iter(record) {
             if let Some(text) = string_behind(&record[at + "\"ecosystem\"".len()..])
-                && let Some(is_seen) = self.ecosystems.get_mut(text.strip_suffix(":LTS").unwrap_or(text))
+                && let Some((_, is_seen)) = self.ecosystems.get_mut(text.strip_suffix(":LTS").unwrap_or(text))
             {
                 *is_seen = true;
             }
@@ -105,9 +108,9 @@ impl<'p> Wanted<'p> {
     }
 
     /// The ecosystems of which there was no record.
-    pub(super) fn uncovered(self) -> Vec<String> {
-        let unseen = self.ecosystems.into_iter().filter(|(_, is_seen)| !is_seen);
-        unseen.map(|(ecosystem, _)| ecosystem).collect()
+    pub(super) fn uncovered(self) -> Vec<Uncovered> {
+        let unseen = self.ecosystems.into_values().filter(|(_, is_seen)| !is_seen);
+        unseen.map(|(uncovered, _)| uncovered).collect()
     }
 }
 
@@ -162,11 +165,6 @@ fn source(package: &Package) -> &str {
         Ecosystem::Deb | Ecosystem::Apk => package.source.as_deref().unwrap_or(&package.name),
         _ => &package.name,
     }
-}
-
-/// The version that databases mean: of the source package where that has another one.
-pub(super) fn version(package: &Package) -> &str {
-    package.source_version.as_deref().unwrap_or(&package.version)
 }
 
 /// A name as it is compared: Python's are the same in capitals and with other separators (PEP 503).
