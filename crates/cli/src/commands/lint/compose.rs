@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use kiln_dockerfile::ast::Span;
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_saphyr::Spanned;
 
 use super::entry::{Build, Embedded};
+use super::inline::{Form, Place};
 
 #[derive(Deserialize)]
 struct File {
@@ -116,7 +118,7 @@ impl Mapping {
         let inline = self.dockerfile_inline.map(|inline| {
             Ok::<_, String>(Embedded {
                 file: 0,
-                line: u32::try_from(inline.defined.line()).unwrap_or(u32::MAX),
+                place: place(&inline),
                 text: unescaped(&inline.value)?,
             })
         });
@@ -126,6 +128,18 @@ impl Mapping {
             inline: inline.transpose()?,
             named: self.additional_contexts.map(Named::names).unwrap_or_default(),
         })
+    }
+}
+
+/// Where a scalar is written; an alias, where its anchor is.
+fn place(scalar: &Spanned<String>) -> Place {
+    let span = scalar.defined.span();
+    let bytes = |number: Option<u64>| number.and_then(|number| usize::try_from(number).ok());
+    let start = bytes(span.byte_offset()).unwrap_or_default();
+    let end = start + bytes(span.byte_len()).unwrap_or_default();
+    Place {
+        span: Span { start, end },
+        form: Form::Scalar,
     }
 }
 

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use kiln_lint::Context;
 
-use super::inline::{Host, Inline};
+use super::inline::{Host, Inline, Place};
 use super::{bake, compose};
 use crate::context::read_ignore;
 use crate::failure::Failure;
@@ -224,8 +224,7 @@ pub(super) struct Build {
 pub(super) struct Embedded {
     /// The number of the file, from 0, of those that were read together.
     pub(super) file: usize,
-    /// The line, from 1, in which it begins.
-    pub(super) line: u32,
+    pub(super) place: Place,
     /// What it stands for.
     pub(super) text: String,
 }
@@ -250,7 +249,7 @@ impl<'f> Hosts<'f> {
         let host = self.read.entry(text.file).or_insert_with(read);
         Inline {
             host: Rc::clone(host),
-            line: text.line,
+            place: text.place,
             text: text.text,
         }
     }
