@@ -394,6 +394,26 @@ mod tests {
             ),
             (
                 "compose.yaml",
+                "services: {a: {build: {dockerfile_inline: 'FROM b:$TAG-x'}}}",
+                "`a`: its dockerfile_inline has `$TAG`, which Compose puts",
+            ),
+            (
+                "compose.yaml",
+                "services: {a: {build: {dockerfile_inline: 'RUN echo $$A $(date) $1'}}}",
+                "`a`: its dockerfile_inline has `$(date) $1`, which Compose refuses: `$$` stands for",
+            ),
+            (
+                "compose.yaml",
+                "services: {a: {build: {dockerfile_inline: 'RUN echo $1 and ${A'}}}",
+                "`a`: its dockerfile_inline has `$1 and ${A`, which Compose refuses",
+            ),
+            (
+                "compose.yaml",
+                "services: {a: {build: {dockerfile_inline: 'RUN echo ${A and much more'}}}",
+                "`a`: its dockerfile_inline has `${A and much…`, which Compose refuses",
+            ),
+            (
+                "compose.yaml",
                 "services: {a: {build: {dockerfile: a, dockerfile_inline: FROM b}}}",
                 "`a`: it has both dockerfile and dockerfile_inline",
             ),
