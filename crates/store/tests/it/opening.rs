@@ -152,11 +152,7 @@ fn steps_that_an_older_program_had_from_the_cache_have_the_layers_of_their_recor
     let layer = super::support::add_step(&store, 1, "content");
     let build = store.begin_build("test").unwrap();
     let first = store.builds().unwrap().last().unwrap().id;
-    for (key, build, name) in [
-        (2, first, "twins"),
-        (3, first, "twins"),
-        (4, BuildId::ELSEWHERE, "RUN"),
-    ] {
+    for (key, build, name) in [(2, first, "twins"), (3, first, "twins"), (4, BuildId::ELSEWHERE, "RUN")] {
         let record = Record::new(LayerId::random().unwrap(), build, name, Duration::ZERO);
         store.put_record(&super::support::key(key), &record).unwrap();
     }
