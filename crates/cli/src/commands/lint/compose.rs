@@ -118,7 +118,7 @@ impl Mapping {
         let inline = self.dockerfile_inline.map(|inline| {
             Ok::<_, String>(Embedded {
                 file: 0,
-                place: place(&inline),
+                place: Ok(place(&inline)),
                 text: unescaped(&inline.value)?,
             })
         });

@@ -224,7 +224,8 @@ pub(super) struct Build {
 pub(super) struct Embedded {
     /// The number of the file, from 0, of those that were read together.
     pub(super) file: usize,
-    pub(super) place: Place,
+    /// Where it is written, or the name of its target where nobody knows.
+    pub(super) place: Result<Place, String>,
     /// What it stands for.
     pub(super) text: String,
 }

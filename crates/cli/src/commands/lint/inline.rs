@@ -57,7 +57,8 @@ pub(super) enum Form {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Inline {
     pub(super) host: Rc<Host>,
-    pub(super) place: Place,
+    /// Where it is written, or the name of its target where nobody knows: then it is looked for at the file's beginning.
+    pub(super) place: Result<Place, String>,
     /// What it stands for.
     pub(super) text: String,
 }
@@ -82,7 +83,7 @@ impl Inline {
     }
 
     fn place_one(&self, finding: &mut Finding, file: &Dockerfile, first: Option<u32>) {
-        let begin = self.host.file.line(self.place.span.start);
+        let begin = self.host.file.line(self.span().start);
         let there = |number: u32| first.map_or(begin, |first| first.saturating_add(number) - 1);
         let number = file.line(finding.span.start);
         let (text, own) = line(file, number);
@@ -90,7 +91,11 @@ impl Inline {
         finding.line = there(finding.line);
         // Escapes and variables of the other language move what is behind them.
         if first.is_none() {
-            finding.message = format!("line {number} of what begins here: {}", finding.message);
+            let whose = match &self.place {
+                Ok(_) => "what begins here".to_owned(),
+                Err(target) => format!("the Dockerfile of the target `{target}`"),
+            };
+            finding.message = format!("line {number} of {whose}: {}", finding.message);
         }
         let at = first
             .and_then(|_| starts_with(around, text))
@@ -111,10 +116,16 @@ impl Inline {
         }
     }
 
+    fn span(&self) -> Span {
+        self.place
+            .as_ref()
+            .map_or(Span { start: 0, end: 0 }, |place| place.span)
+    }
+
     /// What is its own of a line of the file, without the blanks around it, and its place.
     fn line(&self, number: u32) -> (&str, Span) {
         let (_, whole) = line(&self.host.file, number);
-        let Span { start, end } = self.place.span;
+        let Span { start, end } = self.span();
         let own = whole.start.max(start)..whole.end.min(end);
         let text = self.host.file.source.get(own.clone()).unwrap_or_default().trim_end();
         let end = own.start + text.len();
@@ -123,8 +134,9 @@ impl Inline {
 
     /// The line of the file in which the text's first one is, if all its lines are there one by one.
     fn first_line(&self) -> Option<u32> {
+        let place = self.place.as_ref().ok()?;
         let host = &self.host.file;
-        let begin = host.line(self.place.span.start);
+        let begin = host.line(place.span.start);
         let blank = self.text.lines().take_while(|line| line.trim().is_empty()).count();
         let mut lines = self.text.lines().map(str::trim);
         if let (Some(only), None) = (lines.next(), lines.next())
@@ -137,7 +149,7 @@ impl Inline {
             let mut lines = (first..).zip(self.text.lines());
             lines.all(|(number, text)| is_same(self.line(number).0, text.trim()))
         };
-        match self.place.form {
+        match place.form {
             Form::String => None,
             Form::Scalar => {
                 let first = begin.checked_sub(u32::try_from(blank).ok()?)?;
@@ -335,6 +347,33 @@ mod tests {
             (3, 23, "\"FROM a:${\"latest\"}\"", Some("line 1")),
         );
         hcl("\"\\nFROM a:latest\"", (3, 23, "\"\\nFROM a:latest\"", Some("line 2")));
+    }
+
+    #[test]
+    fn of_keys_that_are_there_twice_the_last_counts() {
+        let text = "\"FROM a:1\\nADD f.py c\"";
+        let host = format!(
+            "{{\"X\": 1, \"X\": 2, \"target\": {{\"a\": {{\"dockerfile-inline\": \"FROM b\"}}, \"a\": {{\n\
+             \"dockerfile-inline\": \"FROM b\",\n\"dockerfile-inline\": {text}}}}}}}"
+        );
+        check("b.json", &host, &[(3, 22, text, Some("line 2"))]);
+    }
+
+    /// YAML's reader takes no such keys.
+    #[test]
+    fn where_no_place_is_known_the_target_is_named() {
+        let key = "k".repeat(3000);
+        let host =
+            format!("{{\"{key}\": 1, \"target\": {{\"a\": {{\"dockerfile-inline\": \"FROM a:1\\nADD f.py c\"}}}}}}");
+        let files = linted("b.json", &host);
+        let found = files[0]
+            .findings
+            .iter()
+            .find(|finding| finding.code == "DL3020")
+            .unwrap();
+        let start = "line 2 of the Dockerfile of the target `a`: ";
+        assert!(found.message.starts_with(start), "{}", found.message);
+        assert_eq!((found.line, found.span.range()), (1, 0..0));
     }
 
     #[test]

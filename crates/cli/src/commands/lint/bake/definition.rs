@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
-use serde_saphyr::Spanned;
+use serde_saphyr::{DuplicateKeyPolicy, Spanned};
 
 use super::Wrong;
 use super::variable::Variable;
@@ -221,11 +221,8 @@ fn json_spans(text: &str) -> BTreeMap<String, Vec<Option<Span>>> {
     struct File {
         target: BTreeMap<String, Blocks>,
     }
-    #[derive(Deserialize)]
-    struct Block {
-        #[serde(default, rename = "dockerfile-inline")]
-        inline: Option<Spanned<IgnoredAny>>,
-    }
+    /// No structure, which would have no key twice.
+    type Block = BTreeMap<String, Spanned<IgnoredAny>>;
     struct Blocks(Vec<Block>);
 
     /// By hand, as a type that is either has no places of what is in it.
@@ -257,9 +254,14 @@ fn json_spans(text: &str) -> BTreeMap<String, Vec<Option<Span>>> {
         }
     }
 
-    let file: File = serde_saphyr::from_str(text).unwrap_or_default();
+    // As JSON's reader has it: what comes last counts. That has read it already, and nothing in it stands for more.
+    let options = serde_saphyr::options! {
+        duplicate_keys: DuplicateKeyPolicy::LastWins,
+        budget: None,
+    };
+    let file: File = serde_saphyr::from_str_with_options(text, options).unwrap_or_default();
     let span = |block: Block| {
-        let span = block.inline?.defined.span();
+        let span = block.get(INLINE)?.defined.span();
         let start = usize::try_from(span.byte_offset()?).ok()?;
         let end = start + usize::try_from(span.byte_len()?).ok()?;
         Some(Span { start, end })

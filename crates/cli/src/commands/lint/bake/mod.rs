@@ -144,8 +144,8 @@ fn place(files: &[File<'_>], file: usize, at: Option<usize>) -> String {
     )
 }
 
-/// Where a Dockerfile is written; the beginning of the file where nobody knows.
-fn written_at(files: &[File<'_>], written: &Written) -> inline::Place {
+/// Where a Dockerfile is written, if that is known.
+fn written_at(files: &[File<'_>], written: &Written) -> Option<inline::Place> {
     let file = &files[written.file];
     let span = |range: Range<usize>| ast::Span {
         start: range.start,
@@ -162,10 +162,10 @@ fn written_at(files: &[File<'_>], written: &Written) -> inline::Place {
         ["${~", "%{~", "~}"].iter().any(|mark| text.contains(mark))
     };
     let template = template.filter(|range| !file.is_json && !strips(range)).map(span);
-    inline::Place {
-        span: written.span.or_else(in_hcl).unwrap_or(ast::Span { start: 0, end: 0 }),
+    Some(inline::Place {
+        span: written.span.or_else(in_hcl)?,
         form: template.map_or(Form::String, Form::Heredoc),
-    }
+    })
 }
 
 /// A block of a target, for one row of its matrix.
@@ -427,7 +427,7 @@ impl Resolver<'_> {
                 dockerfile: said("dockerfile")?.filter(|path| !path.is_empty()),
                 inline: written(INLINE)?.map(|(text, written)| Embedded {
                     file: written.file,
-                    place: written_at(files, written),
+                    place: written_at(files, written).ok_or_else(|| name.to_owned()),
                     text,
                 }),
                 named: self.contexts(name)?,
