@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use annotate_snippets::{AnnotationKind, Element, Group, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet};
 use kiln_dockerfile::diagnostic::{Diagnostic, Severity};
 use kiln_dockerfile::source::{File, Source};
 use kiln_lint::{Amount, Cost, Finding, Safety};
@@ -136,7 +136,7 @@ impl Reporter {
         let (number, span) = source.place(diagnostic.span);
         let file = &source.files()[number];
         let span = on_characters(&file.text, span.start, span.end);
-        let mut group = title.element(excerpt(file, span));
+        let mut group = title.elements(place(file, span));
         for (name, line) in source.included_from(number) {
             group = group.element(Level::NOTE.message(format!("included from {name}:{line}")));
         }
@@ -156,7 +156,7 @@ impl Reporter {
         };
         let title = level.primary_title(lines(&finding.message)).id(finding.code);
         let span = on_characters(&file.text, finding.span.start, finding.span.end);
-        let mut group = title.element(excerpt(file, span));
+        let mut group = title.elements(place(file, span));
         if let Some(also) = finding.also {
             group = group.element(Level::NOTE.message(format!("BuildKit's {also} is the same")));
         }
@@ -286,19 +286,28 @@ fn without_numbers(text: &str) -> String {
     shown
 }
 
-fn excerpt(file: &File, span: std::ops::Range<usize>) -> Element<'_> {
+/// The place of something, and the line in which it is.
+fn place(file: &File, span: std::ops::Range<usize>) -> Vec<Element<'_>> {
     // Only what is near is given: a Dockerfile may be large, and the renderer looks at all it gets.
     let start = file.text[..span.start].rfind('\n').map_or(0, |at| at + 1);
     let end = file.text[span.end..]
         .find('\n')
         .map_or(file.text.len(), |at| span.end + at);
     let line = file.line(start);
-    let mark = AnnotationKind::Primary.span(span.start - start..span.end - start);
-    Snippet::source(&file.text[start..end])
-        .line_start(line as usize)
-        .path(file.name.as_str())
-        .annotation(mark)
-        .into()
+    let snippet = |shown: std::ops::Range<usize>| {
+        let mark = AnnotationKind::Primary.span(span.start - shown.start..span.end.min(shown.end) - shown.start);
+        let snippet = Snippet::source(&file.text[shown]).line_start(line as usize);
+        snippet.annotation(mark)
+    };
+    if end - start <= WIDEST {
+        return vec![snippet(start..end).path(file.name.as_str()).into()];
+    }
+    // Of a file that is one line, each of many findings would take as long as the file is; the column is that of all of it.
+    let column = file.text[start..span.start].chars().count() + 1;
+    let origin = Origin::path(file.name.as_str()).line(line as usize).char_column(column);
+    let from = start.max(span.start.saturating_sub(WIDEST / 2));
+    let shown = on_characters(&file.text, from, end.min(from + WIDEST));
+    vec![origin.into(), snippet(shown).into()]
 }
 
 /// Columns of the terminal that is written to.
@@ -382,6 +391,23 @@ error[UnknownInstruction]: unknown instruction `RNU`
                 &text[text.len() - 60..]
             );
         }
+    }
+
+    /// Of a file that is one line, what is near is shown.
+    #[test]
+    fn a_long_line_is_shown_in_part() {
+        let text = format!("{}RNU x{}", "漢".repeat(5000), "y".repeat(1 << 20));
+        let failure = Failure {
+            code: 1,
+            report: Report::Dockerfile {
+                source: Source::new("d", text),
+                diagnostics: vec![diagnostic(15_000, 15_003)],
+            },
+        };
+        let shown = reporter().failure(&failure);
+        assert!(shown.contains("\n --> d:1:5001\n"), "{}", &shown[..200]);
+        assert!(shown.contains("漢RNU xy") && shown.contains("^^^\n"), "{shown}");
+        assert!(shown.len() < 5000, "{}", shown.len());
     }
 
     #[test]

@@ -261,11 +261,14 @@ CREATE INDEX steps_lineage ON steps(lineage) WHERE lineage IS NOT NULL;
 CREATE INDEX records_build ON records(build);
 ";
 
-/// The layers of steps that were cached; of builds before, those are known whose record has the same words.
+/// The layers of steps that were cached; of builds before, those are known where one record alone has the same words.
+/// What another machine made has no build that could tell such records apart.
 const CACHED_LAYERS: &str = "
 ALTER TABLE steps ADD COLUMN cached_layer TEXT;
-UPDATE steps SET cached_layer = (SELECT records.layer FROM records
-                          WHERE records.build = steps.made_by AND records.name = steps.name LIMIT 1);
+UPDATE steps SET cached_layer = (SELECT min(records.layer) FROM records
+                          WHERE records.build = steps.made_by AND records.name = steps.name
+                          HAVING count(DISTINCT records.layer) = 1)
+WHERE steps.made_by <> 0;
 DROP INDEX records_build;
 ";
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use kiln_dockerfile::include::LARGEST;
 
-use super::lint::{patch, replace};
+use super::lint::{names_dockerfiles, patch, replace};
 use crate::failure::{Context as _, FAILED, Failure, Outcome};
 use crate::report::Reporter;
 use crate::settings::Settings;
@@ -52,6 +52,11 @@ fn one(args: &Args, path: &Path) -> Result<bool, Failure> {
     let name = path.display().to_string();
     let old = read(path, standard, &name)?;
     let Some(new) = kiln_lint::format(&old) else {
+        if names_dockerfiles(path) {
+            let failure = Failure::failed(anyhow::anyhow!("{name} cannot be formatted: it is no Dockerfile"));
+            let hint = "files of Compose's and bake's stay as they are, with the Dockerfiles in them: name Dockerfiles themselves";
+            return Err(failure.hint(hint));
+        }
         let failure = Failure::failed(anyhow::anyhow!("{name} cannot be formatted: it has errors"));
         return Err(failure.hint(format!("`kiln lint {name}` says which")));
     };

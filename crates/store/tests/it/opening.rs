@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Barrier;
 use std::time::Duration;
 
-use kiln_store::{BuildId, BuildStep, Error, Store};
+use kiln_store::{BuildId, BuildStep, Error, LayerId, Record, Store};
 use rusqlite::Connection;
 
 use super::children;
@@ -152,6 +152,10 @@ fn steps_that_an_older_program_had_from_the_cache_have_the_layers_of_their_recor
     let layer = super::support::add_step(&store, 1, "content");
     let build = store.begin_build("test").unwrap();
     let first = store.builds().unwrap().last().unwrap().id;
+    for (key, build, name) in [(2, first, "twins"), (3, first, "twins"), (4, BuildId::ELSEWHERE, "RUN")] {
+        let record = Record::new(LayerId::random().unwrap(), build, name, Duration::ZERO);
+        store.put_record(&super::support::key(key), &record).unwrap();
+    }
     let step = |index, name: &str, made: Option<BuildId>| BuildStep {
         index,
         name: name.to_owned(),
@@ -168,6 +172,8 @@ fn steps_that_an_older_program_had_from_the_cache_have_the_layers_of_their_recor
         step(0, "RUN", Some(first)),
         step(1, "other", Some(first)),
         step(2, "RUN", None),
+        step(3, "twins", Some(first)),
+        step(4, "RUN", Some(BuildId::ELSEWHERE)),
     ] {
         store.put_step(build, &step).unwrap();
     }
@@ -180,7 +186,7 @@ fn steps_that_an_older_program_had_from_the_cache_have_the_layers_of_their_recor
     drop(database);
     let steps = Store::open(directory.path()).unwrap().build_steps(build).unwrap();
     let layers: Vec<_> = steps.into_iter().map(|step| step.layer).collect();
-    assert_eq!(layers, [Some(layer), None, None]);
+    assert_eq!(layers, [Some(layer), None, None, None, None]);
 }
 
 /// Makes the database one of the first version.

@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use kiln_dockerfile::ast::Span;
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_saphyr::Spanned;
 
 use super::entry::{Build, Embedded};
+use super::inline::{Form, Place};
 
 #[derive(Deserialize)]
 struct File {
@@ -116,7 +118,7 @@ impl Mapping {
         let inline = self.dockerfile_inline.map(|inline| {
             Ok::<_, String>(Embedded {
                 file: 0,
-                line: u32::try_from(inline.defined.line()).unwrap_or(u32::MAX),
+                place: Ok(place(&inline)),
                 text: unescaped(&inline.value)?,
             })
         });
@@ -129,22 +131,57 @@ impl Mapping {
     }
 }
 
+/// Where a scalar is written; an alias, where its anchor is.
+fn place(scalar: &Spanned<String>) -> Place {
+    let span = scalar.defined.span();
+    let bytes = |number: Option<u64>| number.and_then(|number| usize::try_from(number).ok());
+    let start = bytes(span.byte_offset()).unwrap_or_default();
+    let end = start + bytes(span.byte_len()).unwrap_or_default();
+    Place {
+        span: Span { start, end },
+        form: Form::Scalar,
+    }
+}
+
 /// A text as Compose gives it on: `$$` is `$`. What it puts in for variables is not known.
 fn unescaped(text: &str) -> Result<String, String> {
     let mut pieces = text.split("$$");
     if let Some(piece) = pieces.find(|piece| piece.contains('$')) {
-        let variable = &piece[piece.find('$').unwrap_or_default()..];
-        let end = match variable.find('}') {
-            Some(end) if variable.starts_with("${") => end + 1,
-            _ => {
-                let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-                1 + variable[1..].find(|c| !is_name(c)).unwrap_or(variable.len() - 1)
-            }
+        let dollar = &piece[piece.find('$').unwrap_or_default()..];
+        let (shown, does) = match variable(dollar) {
+            Some(variable) => (variable.to_owned(), "puts something else for"),
+            None => (beginning(dollar), "refuses"),
         };
         return Err(format!(
-            "its dockerfile_inline has `{}`, which Compose puts something else for: `$$` stands for a `$` of the Dockerfile's",
-            &variable[..end]
+            "its dockerfile_inline has `{shown}`, which Compose {does}: `$$` stands for a `$` of the Dockerfile's"
         ));
     }
     Ok(text.replace("$$", "$"))
+}
+
+/// The variable that begins a text, `$NAME` or `${NAME…}`.
+fn variable(text: &str) -> Option<&str> {
+    let braced = text.strip_prefix("${");
+    let name = braced.or_else(|| text.strip_prefix('$'))?;
+    if !name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
+        return None;
+    }
+    let length = if braced.is_some() {
+        name.find('}').map(|end| "${".len() + end + 1)?
+    } else {
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        1 + name.find(|c| !is_name(c)).unwrap_or(name.len())
+    };
+    text.get(..length)
+}
+
+/// As much of a text's first line as tells which is meant.
+fn beginning(text: &str) -> String {
+    const SHOWN: usize = 12;
+    let line = text.lines().next().unwrap_or_default();
+    let mut shown: String = line.chars().take(SHOWN).collect();
+    if shown.len() < line.len() {
+        shown.push('…');
+    }
+    shown
 }

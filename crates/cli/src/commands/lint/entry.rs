@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use kiln_lint::Context;
 
-use super::inline::{Host, Inline};
+use super::inline::{Host, Inline, Place};
 use super::{bake, compose};
 use crate::context::read_ignore;
 use crate::failure::Failure;
@@ -224,8 +224,8 @@ pub(super) struct Build {
 pub(super) struct Embedded {
     /// The number of the file, from 0, of those that were read together.
     pub(super) file: usize,
-    /// The line, from 1, in which it begins.
-    pub(super) line: u32,
+    /// Where it is written, or the name of its target where nobody knows.
+    pub(super) place: Result<Place, String>,
     /// What it stands for.
     pub(super) text: String,
 }
@@ -250,7 +250,7 @@ impl<'f> Hosts<'f> {
         let host = self.read.entry(text.file).or_insert_with(read);
         Inline {
             host: Rc::clone(host),
-            line: text.line,
+            place: text.place,
             text: text.text,
         }
     }
@@ -392,6 +392,26 @@ mod tests {
                 "compose.yaml",
                 "services: {a: {build: {dockerfile_inline: 'FROM b:${TAG}'}}}",
                 "`a`: its dockerfile_inline has `${TAG}`, which Compose puts something else for",
+            ),
+            (
+                "compose.yaml",
+                "services: {a: {build: {dockerfile_inline: 'FROM b:$TAG-x'}}}",
+                "`a`: its dockerfile_inline has `$TAG`, which Compose puts",
+            ),
+            (
+                "compose.yaml",
+                "services: {a: {build: {dockerfile_inline: 'RUN echo $$A $(date) $1'}}}",
+                "`a`: its dockerfile_inline has `$(date) $1`, which Compose refuses: `$$` stands for",
+            ),
+            (
+                "compose.yaml",
+                "services: {a: {build: {dockerfile_inline: 'RUN echo $1 and ${A'}}}",
+                "`a`: its dockerfile_inline has `$1 and ${A`, which Compose refuses",
+            ),
+            (
+                "compose.yaml",
+                "services: {a: {build: {dockerfile_inline: 'RUN echo ${A and much more'}}}",
+                "`a`: its dockerfile_inline has `${A and much…`, which Compose refuses",
             ),
             (
                 "compose.yaml",

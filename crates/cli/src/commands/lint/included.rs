@@ -119,7 +119,8 @@ impl Files {
         if let Some(place) = file.path.as_deref().and_then(context::absolute) {
             let here = self.by_place.entry(place).or_default();
             let linted = &self.linted;
-            let same = |number: &usize| linted.get(number).filter(|known| known.file.source == file.file.source);
+            let is_same = |known: &Linted| Rc::ptr_eq(&known.file, &file.file) || known.file.source == file.file.source;
+            let same = |number: &usize| linted.get(number).filter(|known| is_same(known));
             let roles = here.iter().filter_map(same).map(|known| known.role);
             let role = roles.fold(file.role, Role::max);
             if role != Role::Whole {

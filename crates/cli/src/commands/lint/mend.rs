@@ -1,5 +1,6 @@
 //! `--fix` and `--diff`
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::{fs, io};
@@ -8,9 +9,9 @@ use kiln_lint::Safety;
 
 use super::verify::Verifier;
 use super::{Linted, Role};
-use crate::atomic;
 use crate::failure::{Context as _, Failure, Outcome};
 use crate::terminal;
+use crate::{atomic, context};
 
 /// Writes the fixes into the files, and looks at them again; what could not be done.
 pub(super) fn write(linted: &mut [Linted], allowed: Safety, verifier: Option<&Verifier<'_>>) -> Vec<Failure> {
@@ -58,14 +59,23 @@ pub(crate) fn replace(path: &Path, text: &str) -> io::Result<()> {
     fs::set_permissions(path, mode)
 }
 
-/// What the fixes would change, as a patch.
+/// What the fixes would change, as a patch. What is built from another context too is mended once more, as `write` does it.
 pub(super) fn diff(linted: &[Linted], allowed: Safety) -> String {
-    let mut out = String::new();
+    let mut mended: Vec<(&Linted, String)> = Vec::new();
+    let mut by_place = HashMap::new();
     for file in linted.iter().filter(|file| file.role == Role::Whole) {
-        let fixed = kiln_lint::fix(&file.file.source, &file.config, allowed);
-        out.push_str(&patch(&file.name, &file.file.source, &fixed.text));
+        let place = file.path.as_deref().and_then(context::absolute);
+        let number = place.map_or(mended.len(), |place| *by_place.entry(place).or_insert(mended.len()));
+        if number == mended.len() {
+            mended.push((file, file.file.source.clone()));
+        }
+        let text = &mut mended[number].1;
+        *text = kiln_lint::fix(text, &file.config, allowed).text;
     }
-    out
+    let patches = mended
+        .iter()
+        .map(|(file, new)| patch(&file.name, &file.file.source, new));
+    patches.collect()
 }
 
 /// A unified diff; empty if nothing differs.

@@ -293,6 +293,11 @@ impl Args {
     }
 }
 
+/// Whether a file is taken for one that names Dockerfiles, Compose's or bake's.
+pub(super) fn names_dockerfiles(path: &Path) -> bool {
+    entry::kind(path) != Kind::Dockerfile
+}
+
 fn files(args: &Args) -> Vec<PathBuf> {
     if args.files.is_empty() {
         vec![PathBuf::from("Dockerfile")]

@@ -7,11 +7,12 @@ use hcl_edit::expr::{Array, Expression, Object, ObjectKey};
 use hcl_edit::structure::{Block, Body, Structure};
 use hcl_edit::template::StringTemplate;
 use hcl_edit::{Decorated, Span as _, parser};
+use kiln_dockerfile::ast::Span;
 use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
-use serde_saphyr::Spanned;
+use serde_saphyr::{DuplicateKeyPolicy, Spanned};
 
 use super::Wrong;
 use super::variable::Variable;
@@ -23,8 +24,8 @@ const LARGEST: usize = 1 << 20;
 #[derive(Clone)]
 pub(super) struct Written {
     pub(super) file: usize,
-    /// The line, from 1, in which it begins, of what is written into JSON and has lines that count.
-    pub(super) line: Option<u32>,
+    /// Where it is, in bytes, of what is written into JSON and whose place counts.
+    pub(super) span: Option<Span>,
     pub(super) expression: Expression,
 }
 
@@ -78,7 +79,7 @@ impl Definition {
                 Structure::Attribute(attribute) => {
                     let written = Written {
                         file,
-                        line: None,
+                        span: None,
                         expression: attribute.value,
                     };
                     self.attributes.insert(attribute.key.as_str().to_owned(), written);
@@ -105,7 +106,7 @@ impl Definition {
         let attributes = block.body.attributes().map(|attribute| {
             let written = Written {
                 file,
-                line: None,
+                span: None,
                 expression: attribute.value.clone(),
             };
             (attribute.key.as_str().to_owned(), written)
@@ -148,7 +149,7 @@ impl Definition {
         let wrong = |what: String| Wrong::new(what).in_file(file);
         let whole: Map<String, Value> =
             serde_json::from_str(text).map_err(|error| wrong(format!("no bake file: {error}")))?;
-        let mut lines = None;
+        let mut spans = None;
         for (kind, value) in whole {
             if !matches!(kind.as_str(), "target" | "group" | "variable" | "function") {
                 let written = json_attribute(file, &value)?;
@@ -174,8 +175,8 @@ impl Definition {
                         .map(|(name, value)| Ok((name.clone(), json_attribute(file, value)?)));
                     let mut attributes: BTreeMap<_, _> = attributes.collect::<Result<_, Wrong>>()?;
                     if let (Some(inline), "target") = (attributes.get_mut(INLINE), kind.as_str()) {
-                        let places = lines.get_or_insert_with(|| json_lines(text));
-                        inline.line = places.get(&label).and_then(|places| *places.get(number)?);
+                        let spans = spans.get_or_insert_with(|| json_spans(text));
+                        inline.span = spans.get(&label).and_then(|spans| *spans.get(number)?);
                     }
                     let labelled = Labelled {
                         file,
@@ -212,19 +213,16 @@ fn function(block: &mut Labelled) -> Result<Function, String> {
 /// The attribute that has a Dockerfile's text.
 pub(super) const INLINE: &str = "dockerfile-inline";
 
-/// The lines in which the Dockerfiles begin that are written into JSON, by target and block: YAML's reader, which reads JSON
+/// The places, in bytes, of the Dockerfiles that are written into JSON, by target and block: YAML's reader, which reads JSON
 /// too, knows places. Empty where that does not read what JSON's does.
-fn json_lines(text: &str) -> BTreeMap<String, Vec<Option<u32>>> {
+fn json_spans(text: &str) -> BTreeMap<String, Vec<Option<Span>>> {
     #[derive(Default, Deserialize)]
     #[serde(default)]
     struct File {
         target: BTreeMap<String, Blocks>,
     }
-    #[derive(Deserialize)]
-    struct Block {
-        #[serde(default, rename = "dockerfile-inline")]
-        inline: Option<Spanned<IgnoredAny>>,
-    }
+    /// No structure, which would have no key twice.
+    type Block = BTreeMap<String, Spanned<IgnoredAny>>;
     struct Blocks(Vec<Block>);
 
     /// By hand, as a type that is either has no places of what is in it.
@@ -256,11 +254,21 @@ fn json_lines(text: &str) -> BTreeMap<String, Vec<Option<u32>>> {
         }
     }
 
-    let file: File = serde_saphyr::from_str(text).unwrap_or_default();
-    let line = |block: Block| u32::try_from(block.inline?.defined.line()).ok();
+    // As JSON's reader has it: what comes last counts. That has read it already, and nothing in it stands for more.
+    let options = serde_saphyr::options! {
+        duplicate_keys: DuplicateKeyPolicy::LastWins,
+        budget: None,
+    };
+    let file: File = serde_saphyr::from_str_with_options(text, options).unwrap_or_default();
+    let span = |block: Block| {
+        let span = block.get(INLINE)?.defined.span();
+        let start = usize::try_from(span.byte_offset()?).ok()?;
+        let end = start + usize::try_from(span.byte_len()?).ok()?;
+        Some(Span { start, end })
+    };
     let targets = file.target.into_iter();
     targets
-        .map(|(label, Blocks(blocks))| (label, blocks.into_iter().map(line).collect()))
+        .map(|(label, Blocks(blocks))| (label, blocks.into_iter().map(span).collect()))
         .collect()
 }
 
@@ -268,7 +276,7 @@ fn json_attribute(file: usize, value: &Value) -> Result<Written, Wrong> {
     let expression = json(value).map_err(|why| Wrong::new(why).in_file(file))?;
     Ok(Written {
         file,
-        line: None,
+        span: None,
         expression,
     })
 }

@@ -13,15 +13,18 @@ mod value;
 mod variable;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
 
 use hcl_edit::Span as _;
-use kiln_dockerfile::suggest;
+use hcl_edit::expr::Expression;
+use kiln_dockerfile::{ast, suggest};
 use serde_json::Value;
 
 use self::definition::{Definition, INLINE, Labelled, Written};
 use self::eval::{Blocks, Evaluator, Scope, Spent};
 use self::value::{as_list, as_object, as_text, as_texts};
 use super::entry::{Build, Embedded};
+use super::inline::{self, Form};
 
 /// All values together, in bytes and elements, that a definition may make.
 const FUEL: usize = 16 << 20;
@@ -141,14 +144,28 @@ fn place(files: &[File<'_>], file: usize, at: Option<usize>) -> String {
     )
 }
 
-/// The line, from 1, in which something is written; the first where nobody knows.
-fn line(files: &[File<'_>], written: &Written) -> u32 {
+/// Where a Dockerfile is written, if that is known.
+fn written_at(files: &[File<'_>], written: &Written) -> Option<inline::Place> {
     let file = &files[written.file];
-    let in_hcl = || {
-        let at = written.expression.span().filter(|_| !file.is_json)?.start;
-        u32::try_from(file.text.get(..at)?.matches('\n').count() + 1).ok()
+    let span = |range: Range<usize>| ast::Span {
+        start: range.start,
+        end: range.end,
     };
-    written.line.or_else(in_hcl).unwrap_or(1)
+    let in_hcl = || written.expression.span().filter(|_| !file.is_json).map(span);
+    let template = match &written.expression {
+        Expression::HeredocTemplate(heredoc) => heredoc.template.span(),
+        _ => None,
+    };
+    // What strips blanks strips the ends of lines.
+    let strips = |range: &Range<usize>| {
+        let text = file.text.get(range.clone()).unwrap_or_default();
+        ["${~", "%{~", "~}"].iter().any(|mark| text.contains(mark))
+    };
+    let template = template.filter(|range| !file.is_json && !strips(range)).map(span);
+    Some(inline::Place {
+        span: written.span.or_else(in_hcl)?,
+        form: template.map_or(Form::String, Form::Heredoc),
+    })
 }
 
 /// A block of a target, for one row of its matrix.
@@ -410,7 +427,7 @@ impl Resolver<'_> {
                 dockerfile: said("dockerfile")?.filter(|path| !path.is_empty()),
                 inline: written(INLINE)?.map(|(text, written)| Embedded {
                     file: written.file,
-                    line: line(files, written),
+                    place: written_at(files, written).ok_or_else(|| name.to_owned()),
                     text,
                 }),
                 named: self.contexts(name)?,
