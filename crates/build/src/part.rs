@@ -1,7 +1,7 @@
 //! A part of a file tree: of its layers, the topmost first, no more are read than say all of it, and of these no more is
 //! unpacked than is wanted.
 
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use kiln_layer::{Look, UnpackOptions, Unpacked, Wanted};
@@ -46,8 +46,23 @@ pub(crate) struct Part {
 #[derive(Debug)]
 struct Piece {
     path: PathBuf,
+    /// It, opened.
+    directory: OwnedFd,
     /// Set where it is not unpacked elsewhere.
     own: Option<(LayerDir, Unpacked)>,
+}
+
+impl Piece {
+    fn open(path: PathBuf, own: Option<(LayerDir, Unpacked)>) -> StepResult<Self> {
+        let directory = kiln_layer::open_layer(&path)?;
+        Ok(Self { path, directory, own })
+    }
+}
+
+impl AsFd for Piece {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.directory.as_fd()
+    }
 }
 
 impl Part {
@@ -187,7 +202,7 @@ impl Reading<'_> {
             self.directories.push(self.layers.directory(number)?);
         }
         if let Some(path) = self.directories[depth].clone() {
-            return Ok(Piece { path, own: None });
+            return Piece::open(path, None);
         }
         let unpack = |wanted: Wanted| -> StepResult<(LayerDir, Unpacked)> {
             let directory = self.store.new_layer()?;
@@ -202,17 +217,13 @@ impl Reading<'_> {
             (directory, unpacked) = unpack(Wanted::all())?;
         }
         unpacked.limit_to(self.wanted);
-        Ok(Piece {
-            path: directory.fs(),
-            own: Some((directory, unpacked)),
-        })
+        Piece::open(directory.fs(), Some((directory, unpacked)))
     }
 
     /// What is known of the goals; the first of which not all is known says what.
     fn look(&self, pieces: &[Piece], is_all: bool) -> StepResult<Look> {
-        let directories: Vec<PathBuf> = pieces.iter().map(|piece| piece.path.clone()).collect();
         for goal in self.goals {
-            let look = kiln_layer::look(&directories, is_all, &goal.path, goal.follow, self.wanted)?;
+            let look = kiln_layer::look(pieces, is_all, &goal.path, goal.follow, self.wanted)?;
             if look != Look::Settled {
                 return Ok(look);
             }
@@ -232,9 +243,8 @@ impl Reading<'_> {
             if below.is_empty() && unpacked.missing_links.is_empty() {
                 continue;
             }
-            let own = std::slice::from_ref(&piece.path);
             for (path, follow) in unpacked.looked_up() {
-                for layers in [own, &below] {
+                for layers in [&pieces[at..], &pieces[at + 1..]] {
                     if let Look::Elsewhere(path) = kiln_layer::look(layers, true, path, follow, self.wanted)? {
                         return Ok(Some(path));
                     }

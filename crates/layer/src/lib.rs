@@ -50,7 +50,7 @@ pub use extract::Limits;
 pub use mode::{ModeChange, ModeError};
 pub use overlap::overlap;
 pub use pack::{PackOptions, PackStats, diff_id, pack, pack_path, pack_trees, pack_whole};
-pub use settle::{Look, look};
+pub use settle::{Look, look, open_layer};
 pub use share::{Names, Shared, Unchanged, share_files};
 pub use times::Times;
 pub use unpack::{UnpackOptions, Unpacked, skipped_devices, unpack};

@@ -265,6 +265,40 @@ fn what_is_taken_from_below_may_be_behind_links() {
     check(&image, &["x"], &[1, 2]);
 }
 
+/// A link of a lower layer stays one, also where an upper layer links through it to a file that it has not itself.
+#[test]
+fn what_a_hard_link_is_reached_through_stays_a_link() {
+    let image = [
+        layer([
+            ("real", Directory),
+            ("real/y", File),
+            ("real/other", File),
+            ("way", Symlink("real".into())),
+        ]),
+        layer([("f", File), ("x", Link("way/y".into()))]),
+    ];
+    check(&image, &["way/other"], &[0, 1]);
+    let Some((_root, store)) = store() else { return };
+    let image = Image::new(&store, &image);
+    let way = Goal {
+        path: "way".into(),
+        follow: false,
+    };
+    compare(&store, &image, std::slice::from_ref(&way)).unwrap();
+    let whole = found(&image.tree(), &way).unwrap();
+    assert!(whole[Path::new("")].ends_with("real"), "{whole:?}");
+    // A lower layer has a directory where the upper one has the link.
+    let image = [
+        layer([("way/y", File), ("real/y", File)]),
+        layer([("way", Symlink("real".into())), ("x", Link("way/y".into()))]),
+    ];
+    check(&image, &["x"], &[0, 1]);
+    let image = Image::new(&store, &image);
+    let [x, y] = [&goals(&["x"]), &goals(&["real/y"])].map(|goals| found(&image.tree(), &goals[0]).unwrap());
+    assert_eq!(x, y);
+    assert!(x[Path::new("")].ends_with("real/y of 0"), "{x:?}");
+}
+
 /// What lies behind a link goes elsewhere, also where the link is wanted itself.
 #[test]
 fn what_lies_behind_a_link_may_be_wanted_by_another_name() {
