@@ -63,8 +63,9 @@ fn complete_link(
     implicit: &mut BTreeSet<Vec<u8>>,
 ) -> Result<(), Error> {
     let examine = || Error::at("examine", path_of(target));
-    let Some(place) = settle::place(&[root.as_fd(), lower], target).map_err(examine())? else {
-        // This layer hides the target: the link alone stays.
+    let found = settle::place(&[root.as_fd(), lower], target).map_err(examine())?;
+    let Some(place) = found.filter(|place| place.strip_prefix(link).is_none_or(|rest| !rest.starts_with(b"/"))) else {
+        // This layer hides the target, maybe by the link itself, which stays alone.
         return copy_up(root, lower, link, target, link);
     };
     match root::open(root, &place, OFlags::PATH | OFlags::NOFOLLOW) {

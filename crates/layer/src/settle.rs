@@ -187,14 +187,14 @@ impl<'w> Walk<'w> {
             is_closed: here.is_closed,
         };
         for (number, layer) in self.layers[..here.layers].iter().enumerate() {
-            let Some(file) = open(layer, &level.path, OFlags::PATH)? else {
+            let Some(file) = open(*layer, &level.path, OFlags::PATH)? else {
                 continue;
             };
             let meta = Meta::of_fd(&file)?;
             let mut end = |layers| (level.layers, level.is_closed) = (layers, true);
             if meta.kind == FileType::Directory {
                 found = Found::Directory;
-                let directory = open(layer, &level.path, OFlags::RDONLY | OFlags::DIRECTORY)?.ok_or(Errno::NOENT)?;
+                let directory = open(*layer, &level.path, OFlags::RDONLY | OFlags::DIRECTORY)?.ok_or(Errno::NOENT)?;
                 if !xattr::read(&directory)?.1 {
                     continue;
                 }
@@ -216,7 +216,7 @@ impl<'w> Walk<'w> {
 }
 
 /// What a layer itself has at a path, no link followed.
-fn open(layer: &BorrowedFd<'_>, path: &[u8], flags: OFlags) -> Result<Option<OwnedFd>, Errno> {
+fn open(layer: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> Result<Option<OwnedFd>, Errno> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     match openat2(layer, OsStr::from_bytes(path), flags, Mode::empty(), resolve) {
