@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 
 use crate::Error;
-use crate::extract::Limits;
+use crate::limits::Limits;
 use crate::names::{Whiteout, clean_name, clean_target, shown, whiteout};
 use crate::tar::{Kind, Reader};
 

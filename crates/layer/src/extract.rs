@@ -18,6 +18,7 @@ use rustix::io::Errno;
 
 use crate::Error;
 use crate::cursor::{Cursor, Missing};
+use crate::limits::Limits;
 use crate::names::{Whiteout, clean_name, clean_target, whiteout};
 use crate::remove::remove;
 use crate::root::{join, path_of, split};
@@ -25,25 +26,6 @@ use crate::tar::{Entry, Kind, Reader, at_most};
 use crate::walk::{FileId, Meta};
 use crate::wanted::Wanted;
 use crate::xattr::{self, Xattrs};
-
-/// How much one archive may hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Bytes of all files together, holes included.
-    pub bytes: u64,
-    /// Entries.
-    pub entries: u64,
-}
-
-impl Default for Limits {
-    /// Far above any real layer: 1 TiB, ten million entries.
-    fn default() -> Self {
-        Self {
-            bytes: 1 << 40,
-            entries: 10_000_000,
-        }
-    }
-}
 
 /// What the directory is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
