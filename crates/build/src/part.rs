@@ -1,7 +1,7 @@
 //! A part of a file tree: of its layers, the topmost first, no more are read than say all of it, and of these no more is
 //! unpacked than is wanted.
 
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use kiln_layer::{Look, UnpackOptions, Unpacked, Wanted};
@@ -10,15 +10,16 @@ use kiln_store::{LayerDir, Store};
 
 use crate::error::StepResult;
 
-/// With more links on the way everything is unpacked: an image may be made to have them.
-const MOST_PATHS: usize = 64;
+/// After as many passes everything is wanted: in each the layers are unpacked anew, and an image may be made of links that lead
+/// from one to the next.
+const MOST_PASSES: usize = 8;
 
 /// The layers of a file tree, of which some are to be read.
 pub(crate) trait Layers {
     /// How many there are.
     fn count(&self) -> usize;
 
-    /// Where the layer of that number (0 is the lowest) is unpacked, if it is. It is asked once.
+    /// Where the layer of that number (0 is the lowest) is unpacked, if it is. It is asked once in each reading.
     fn directory(&self, number: usize) -> StepResult<Option<PathBuf>>;
 
     /// Unpacks it, or what of it is wanted. Those whose digest is not that of the layer are refused. The second time costs
@@ -46,8 +47,23 @@ pub(crate) struct Part {
 #[derive(Debug)]
 struct Piece {
     path: PathBuf,
+    /// It, opened.
+    directory: OwnedFd,
     /// Set where it is not unpacked elsewhere.
     own: Option<(LayerDir, Unpacked)>,
+}
+
+impl Piece {
+    fn open(path: PathBuf, own: Option<(LayerDir, Unpacked)>) -> StepResult<Self> {
+        let directory = kiln_layer::open_layer(&path)?;
+        Ok(Self { path, directory, own })
+    }
+}
+
+impl AsFd for Piece {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.directory.as_fd()
+    }
 }
 
 impl Part {
@@ -73,7 +89,10 @@ impl Part {
         for goal in goals {
             wanted.add(&goal.path);
         }
-        loop {
+        for pass in 1.. {
+            if pass > MOST_PASSES {
+                wanted = Wanted::all();
+            }
             let reading = Reading {
                 store,
                 layers,
@@ -87,10 +106,8 @@ impl Part {
                 Outcome::Ended => return Ok(None),
                 Outcome::MoreIsWanted => {}
             }
-            if wanted.count() > MOST_PATHS {
-                wanted = Wanted::all();
-            }
         }
+        unreachable!("where all is wanted there is no more")
     }
 
     /// The directories, the topmost first.
@@ -143,30 +160,28 @@ impl Reading<'_> {
             if let Some((_, unpacked)) = &piece.own {
                 depends |= unpacked.is_incomplete();
                 // Lower layers have what is linked to. Those above may have it, too, and were unpacked without it.
-                let known = self.wanted.count();
-                for (_, target) in &unpacked.missing_links {
-                    self.wanted.add(target);
-                }
-                if self.wanted.count() > known {
+                if self.add(unpacked.missing_links.iter().map(|(_, target)| target)) {
                     return Ok(Outcome::MoreIsWanted);
                 }
             }
             pieces.push(piece);
-            match self.look(&pieces, number == 0)? {
-                look if (self.ends)(&look) => return Ok(Outcome::Ended),
-                Look::Settled if !depends => break,
-                Look::Settled | Look::Open | Look::OpenDirectory => {}
-                Look::Elsewhere(path) => {
-                    self.wanted.add(&path);
-                    return Ok(Outcome::MoreIsWanted);
-                }
+            let open = self.look(&pieces, number == 0)?;
+            if open.iter().any(self.ends) {
+                return Ok(Outcome::Ended);
+            }
+            let is_settled = open.is_empty();
+            if self.add(open.into_iter().filter_map(elsewhere)) {
+                return Ok(Outcome::MoreIsWanted);
+            }
+            if is_settled && !depends {
+                break;
             }
         }
         match self.complete(&pieces) {
-            Ok(None) => {}
-            Ok(Some(path)) => {
-                self.wanted.add(&path);
-                return Ok(Outcome::MoreIsWanted);
+            Ok(more) => {
+                if self.add(more) {
+                    return Ok(Outcome::MoreIsWanted);
+                }
             }
             Err(_) if !self.wanted.is_all() => {
                 *self.wanted = Wanted::all();
@@ -187,7 +202,7 @@ impl Reading<'_> {
             self.directories.push(self.layers.directory(number)?);
         }
         if let Some(path) = self.directories[depth].clone() {
-            return Ok(Piece { path, own: None });
+            return Piece::open(path, None);
         }
         let unpack = |wanted: Wanted| -> StepResult<(LayerDir, Unpacked)> {
             let directory = self.store.new_layer()?;
@@ -202,53 +217,85 @@ impl Reading<'_> {
             (directory, unpacked) = unpack(Wanted::all())?;
         }
         unpacked.limit_to(self.wanted);
-        Ok(Piece {
-            path: directory.fs(),
-            own: Some((directory, unpacked)),
-        })
+        Piece::open(directory.fs(), Some((directory, unpacked)))
     }
 
-    /// What is known of the goals; the first of which not all is known says what.
-    fn look(&self, pieces: &[Piece], is_all: bool) -> StepResult<Look> {
-        let directories: Vec<PathBuf> = pieces.iter().map(|piece| piece.path.clone()).collect();
+    /// Adds to what is wanted; says whether there was anything new.
+    fn add(&mut self, paths: impl IntoIterator<Item = impl AsRef<Path>>) -> bool {
+        let mut is_new = false;
+        for path in paths {
+            is_new |= self.wanted.add(path.as_ref());
+        }
+        is_new
+    }
+
+    /// What is known of those goals of which not all is.
+    fn look(&self, pieces: &[Piece], is_all: bool) -> StepResult<Vec<Look>> {
+        let mut open = Vec::new();
         for goal in self.goals {
-            let look = kiln_layer::look(&directories, is_all, &goal.path, goal.follow, self.wanted)?;
+            let look = kiln_layer::look(pieces, is_all, &goal.path, goal.follow, self.wanted)?;
             if look != Look::Settled {
-                return Ok(look);
+                open.push(look);
             }
         }
-        Ok(Look::Settled)
+        Ok(open)
     }
 
     /// Gives layers what they take from those below them, all of which are there; or tells what is wanted besides, since it
     /// is what that leads to.
-    fn complete(&self, pieces: &[Piece]) -> StepResult<Option<PathBuf>> {
-        let lowest_first = pieces.iter().enumerate().rev();
-        for (at, piece) in lowest_first {
-            let Some((_, unpacked)) = piece.own.as_ref().filter(|(_, unpacked)| unpacked.is_incomplete()) else {
+    fn complete(&self, pieces: &[Piece]) -> StepResult<Vec<PathBuf>> {
+        let mut more = Vec::new();
+        for at in 0..pieces.len() {
+            more.extend(self.led_to(&pieces[at..])?);
+        }
+        if !more.is_empty() {
+            return Ok(more);
+        }
+        for at in (0..pieces.len()).rev() {
+            let Some(unpacked) = depending(&pieces[at..]) else {
                 continue;
             };
-            let below: Vec<PathBuf> = pieces[at + 1..].iter().map(|piece| piece.path.clone()).collect();
-            if below.is_empty() && unpacked.missing_links.is_empty() {
-                continue;
+            // Of those below names are hard links only now, maybe to symbolic ones.
+            let more = self.led_to(&pieces[at..])?;
+            if !more.is_empty() {
+                return Ok(more);
             }
-            let own = std::slice::from_ref(&piece.path);
-            for (path, follow) in unpacked.looked_up() {
-                for layers in [own, &below] {
-                    if let Look::Elsewhere(path) = kiln_layer::look(layers, true, path, follow, self.wanted)? {
-                        return Ok(Some(path));
-                    }
-                }
-            }
+            let below = pieces[at + 1..].iter().map(|piece| piece.path.clone()).collect();
             let empty = self.store.new_layer()?;
             let below = tree(below, empty.fs())?;
-            kiln_layer::complete(&piece.path, below.as_fd(), unpacked)?;
+            kiln_layer::complete(&pieces[at].path, below.as_fd(), unpacked)?;
         }
-        // Names are hard links only now, maybe to symbolic ones.
-        Ok(match self.look(pieces, true)? {
-            Look::Elsewhere(path) => Some(path),
-            Look::Settled | Look::Open | Look::OpenDirectory => None,
-        })
+        Ok(self.look(pieces, true)?.into_iter().filter_map(elsewhere).collect())
+    }
+
+    /// Where what the first layer takes from those below it leads, as far as that is not wanted so far.
+    fn led_to(&self, pieces: &[Piece]) -> StepResult<Vec<PathBuf>> {
+        let mut more = Vec::new();
+        let Some(unpacked) = depending(pieces).filter(|_| !self.wanted.is_all()) else {
+            return Ok(more);
+        };
+        for (path, follow) in unpacked.looked_up() {
+            for layers in [pieces, &pieces[1..]] {
+                more.extend(elsewhere(kiln_layer::look(layers, true, path, follow, self.wanted)?));
+            }
+        }
+        Ok(more)
+    }
+}
+
+/// What the first layer takes from those below it, if that is anything.
+fn depending(pieces: &[Piece]) -> Option<&Unpacked> {
+    let (piece, below) = pieces.split_first()?;
+    let (_, unpacked) = piece.own.as_ref()?;
+    let depends = !unpacked.missing_links.is_empty() || (!below.is_empty() && unpacked.is_incomplete());
+    depends.then_some(unpacked)
+}
+
+/// What else is wanted of a path of which not all is known.
+fn elsewhere(look: Look) -> Option<PathBuf> {
+    match look {
+        Look::Elsewhere(path) => Some(path),
+        Look::Settled | Look::Open | Look::OpenDirectory => None,
     }
 }
 

@@ -12,7 +12,8 @@ use crate::Error;
 use crate::ahead::read_ahead;
 use crate::decompress::decoder;
 pub use crate::decompress::{ArchiveKind, sniff};
-use crate::extract::{Extractor, Limits, Style};
+use crate::extract::{Extractor, Style};
+use crate::limits::Limits;
 use crate::root::{clean_in_root, path_of};
 use crate::tar::Reader;
 

@@ -4,9 +4,8 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 
 use crate::Error;
-use crate::extract::Limits;
-use crate::names::{Whiteout, whiteout};
-use crate::root::{clean, path_of};
+use crate::limits::Limits;
+use crate::names::{Whiteout, clean_name, clean_target, shown, whiteout};
 use crate::tar::{Kind, Reader};
 
 /// No more problems than this are told of one layer.
@@ -37,7 +36,7 @@ pub fn check_layer(mut tar: impl Read) -> Result<Vec<Problem>, Error> {
         if let Err(what) = examine(&entry.path, is_link.then_some(&entry.link[..]))
             && problems.len() < MOST
         {
-            let path = path_of(&entry.path).to_owned();
+            let path = shown(&entry.path);
             problems.push(Problem { path, what });
         }
     }
@@ -46,17 +45,11 @@ pub fn check_layer(mut tar: impl Read) -> Result<Vec<Problem>, Error> {
 }
 
 fn examine(path: &[u8], hard_link: Option<&[u8]>) -> Result<(), String> {
-    let Some(path) = clean(path) else {
-        return Err("its name leads out of the root".to_owned());
-    };
-    if let Whiteout::No = whiteout(&path).map_err(ToOwned::to_owned)?
+    let path = clean_name(path)?;
+    if let Whiteout::No = whiteout(&path)?
         && let Some(target) = hard_link
-        && clean(target).is_none_or(|target| target.is_empty())
     {
-        return Err(format!(
-            "it is a hard link to `{}`, outside of the root",
-            path_of(target).display()
-        ));
+        clean_target(target)?;
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid, fchmod, fchown, futimens, linkat, openat};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid, fchmod, fchown, futimens, linkat};
 use rustix::io::Errno;
 
 use crate::copy::{CopyOptions, copy_tree};
@@ -15,14 +15,13 @@ use crate::remove::remove;
 use crate::root::{self, bytes_of, path_of, split};
 use crate::unpack::Unpacked;
 use crate::walk::{Meta, open_directory};
-use crate::{Error, xattr};
+use crate::{Error, settle, xattr};
 
 /// Completes the layer in `dir` with what it says only about the layers below, of which `lower` is the merged tree:
 /// directories that no entry describes get the metadata that they have there, and files that are only linked to are
 /// copied up and linked.
 pub fn complete(dir: &Path, lower: BorrowedFd<'_>, unpacked: &Unpacked) -> Result<(), Error> {
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let root = openat(CWD, dir, flags, Mode::empty()).map_err(Error::at("open the layer directory", dir))?;
+    let root = settle::open_layer(dir)?;
     let mut implicit: BTreeSet<Vec<u8>> = unpacked
         .implicit_dirs
         .iter()
@@ -54,6 +53,8 @@ fn complete_directory(root: &OwnedFd, lower: BorrowedFd<'_>, path: &[u8]) -> Res
     futimens(&directory, &times(meta.mtime))
 }
 
+/// The target counts where it is once all layers are one: what leads to it may be a link of a lower layer, which has to stay
+/// one.
 fn complete_link(
     root: &OwnedFd,
     lower: BorrowedFd<'_>,
@@ -61,27 +62,25 @@ fn complete_link(
     target: &[u8],
     implicit: &mut BTreeSet<Vec<u8>>,
 ) -> Result<(), Error> {
-    let is_there = match root::open(root, target, OFlags::PATH | OFlags::NOFOLLOW) {
-        Ok(file) => {
-            let meta = Meta::of_fd(&file).map_err(Error::at("examine", path_of(target)))?;
-            if meta.is_whiteout() {
-                // This layer deletes the target: the link alone stays.
-                return copy_up(root, lower, link, target, link);
-            }
-            true
-        }
-        Err(Errno::NOENT) => false,
-        Err(errno) => return Err(Error::at("examine", path_of(target))(errno)),
+    let examine = || Error::at("examine", path_of(target));
+    let found = settle::place(&[root.as_fd(), lower], target).map_err(examine())?;
+    let Some(place) = found.filter(|place| place.strip_prefix(link).is_none_or(|rest| !rest.starts_with(b"/"))) else {
+        // This layer hides the target, maybe by the link itself, which stays alone.
+        return copy_up(root, lower, link, target, link);
     };
-    if !is_there {
-        let above = split(target).0;
-        let made = root::make_directories(root.as_fd(), above, &mut |path| {
-            implicit.insert(path.to_vec());
-        });
-        drop(made.map_err(Error::at("create the directory", path_of(above)))?);
-        copy_up(root, lower, link, target, target)?;
+    match root::open(root, &place, OFlags::PATH | OFlags::NOFOLLOW) {
+        Ok(_) => {}
+        Err(Errno::NOENT) => {
+            let above = split(&place).0;
+            let made = root::make_directories(root.as_fd(), above, &mut |path| {
+                implicit.insert(path.to_vec());
+            });
+            drop(made.map_err(Error::at("create the directory", path_of(above)))?);
+            copy_up(root, lower, link, &place, &place)?;
+        }
+        Err(errno) => return Err(examine()(errno)),
     }
-    make_link(root, link, target).map_err(Error::at("create the hard link", path_of(link)))
+    make_link(root, link, &place).map_err(Error::at("create the hard link", path_of(link)))
 }
 
 fn copy_up(root: &OwnedFd, lower: BorrowedFd<'_>, link: &[u8], target: &[u8], to: &[u8]) -> Result<(), Error> {
@@ -107,12 +106,15 @@ fn copy_up(root: &OwnedFd, lower: BorrowedFd<'_>, link: &[u8], target: &[u8], to
     copy_tree(lower, path_of(target), root.as_fd(), path_of(to), &options).map(drop)
 }
 
-/// Links, keeping the time of the directory.
+/// Links in place of what is there, keeping the time of the directory.
 fn make_link(root: &OwnedFd, link: &[u8], target: &[u8]) -> Result<(), Errno> {
     let directory = |path: &[u8]| root::open(root, split(path).0, OFlags::PATH | OFlags::DIRECTORY);
     let (from, to) = (directory(target)?, directory(link)?);
     let (from_name, to_name) = (OsStr::from_bytes(split(target).1), OsStr::from_bytes(split(link).1));
-    let mtime = Meta::of_fd(&to)?.mtime;
+    let there = Meta::of_fd(&to)?;
+    if there.id() == Meta::of_fd(&from)?.id() && from_name == to_name {
+        return Ok(());
+    }
     let make = || linkat(&from, from_name, &to, to_name, AtFlags::empty());
     match make() {
         Err(Errno::EXIST) => {
@@ -121,5 +123,5 @@ fn make_link(root: &OwnedFd, link: &[u8], target: &[u8]) -> Result<(), Errno> {
         }
         result => result?,
     }
-    futimens(open_directory(&to, c".")?, &times(mtime))
+    futimens(open_directory(&to, c".")?, &times(there.mtime))
 }

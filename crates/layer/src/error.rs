@@ -106,7 +106,7 @@ impl Error {
     /// An entry that is refused.
     pub(crate) fn refused(path: &[u8], what: impl Into<String>) -> Self {
         Self::Refused {
-            path: crate::root::path_of(path).to_owned(),
+            path: crate::names::shown(path),
             what: what.into(),
         }
     }

@@ -18,32 +18,14 @@ use rustix::io::Errno;
 
 use crate::Error;
 use crate::cursor::{Cursor, Missing};
-use crate::names::{Whiteout, whiteout};
+use crate::limits::Limits;
+use crate::names::{Whiteout, clean_name, clean_target, whiteout};
 use crate::remove::remove;
-use crate::root::{clean, join, path_of, split};
+use crate::root::{join, path_of, split};
 use crate::tar::{Entry, Kind, Reader, at_most};
-use crate::walk::Meta;
+use crate::walk::{FileId, Meta};
 use crate::wanted::Wanted;
 use crate::xattr::{self, Xattrs};
-
-/// How much one archive may hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Bytes of all files together, holes included.
-    pub bytes: u64,
-    /// Entries.
-    pub entries: u64,
-}
-
-impl Default for Limits {
-    /// Far above any real layer: 1 TiB, ten million entries.
-    fn default() -> Self {
-        Self {
-            bytes: 1 << 40,
-            entries: 10_000_000,
-        }
-    }
-}
 
 /// What the directory is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,14 +54,24 @@ pub(crate) struct Extractor<'a> {
     targets: Cursor<'a>,
     /// Set at the end, so that neither a read-only mode nor later entries matter: modes and times of directories.
     directories: BTreeMap<Vec<u8>, Attributes>,
-    /// Hard links whose targets are not there so far, by path, each with the number of its entry: links of links need their order.
-    pending_links: BTreeMap<Vec<u8>, (u64, Vec<u8>)>,
+    /// Hard links whose targets are not there so far, by path.
+    pending_links: BTreeMap<Vec<u8>, Pending>,
     /// Those that were still pending at the end.
     pub(crate) missing_links: Vec<(Vec<u8>, Vec<u8>)>,
     pub(crate) skipped_devices: Vec<Vec<u8>>,
     pub(crate) size: u64,
     pub(crate) entries: u64,
     buffer: Vec<u8>,
+}
+
+/// A hard link that waits for its target.
+#[derive(Debug)]
+struct Pending {
+    /// Of its entry: links of links need their order.
+    number: u64,
+    target: Vec<u8>,
+    /// The directory that it goes in: its path may lead to another one later.
+    parent: FileId,
 }
 
 /// Everything about a file but its type and content.
@@ -129,9 +121,7 @@ impl<'a> Extractor<'a> {
     }
 
     fn apply<R: Read>(&mut self, tar: &mut Reader<R>, entry: Entry) -> Result<(), Error> {
-        let Some(path) = clean(&entry.path) else {
-            return Err(Error::refused(&entry.path, "its name leads out of the archive's root"));
-        };
+        let path = clean_name(&entry.path).map_err(|what| Error::refused(&entry.path, what))?;
         if self.wanted.is_some() {
             self.note(&path, entry.kind);
         }
@@ -188,20 +178,22 @@ impl<'a> Extractor<'a> {
 
     /// Notes whether an entry goes where its name does not say. A hard link may be one to a symbolic one.
     fn note(&mut self, path: &[u8], kind: Kind) {
-        let mut above = split(path).0;
-        while !above.is_empty() && !self.strayed && !self.links.is_empty() {
-            self.strayed = self.links.contains(&hash(above));
-            above = split(above).0;
+        let is_link = matches!(kind, Kind::Symlink | Kind::Link);
+        if !is_link && (self.strayed || self.links.is_empty()) {
+            return;
         }
-        if matches!(kind, Kind::Symlink | Kind::Link) {
-            self.links.insert(hash(path));
+        let digests: Vec<u64> = digests(path).collect();
+        let (itself, above) = digests.split_last().expect("a path has a name");
+        self.strayed |= above.iter().any(|digest| self.links.contains(digest));
+        if is_link {
+            self.links.insert(*itself);
         }
     }
 
     /// Leaves something out. The wanted directories above are there because of it.
     fn pass_by(&mut self, path: &[u8]) -> Result<(), Error> {
         let mut above = split(path).0;
-        while self.leaves_out(above) {
+        while !above.is_empty() && self.leaves_out(above) {
             above = split(above).0;
         }
         self.enter(above).map(drop).map_err(|errno| parent_error(path, errno))
@@ -343,22 +335,30 @@ impl<'a> Extractor<'a> {
     }
 
     fn link(&mut self, place: &Place<'_>, entry: &Entry) -> Result<(), Error> {
-        let Some(target) = clean(&entry.link).filter(|target| !target.is_empty()) else {
-            return Err(Error::refused(
-                &entry.path,
-                "it is a hard link to something outside of the archive",
-            ));
-        };
+        let target = clean_target(&entry.link).map_err(|what| Error::refused(&entry.path, what))?;
         let target = join(&self.base, &target);
         match self.try_link(place, &target) {
             Ok(()) => Ok(()),
-            Err(Errno::NOENT | Errno::NOTDIR) => {
-                self.pending_links.insert(place.path.to_vec(), (self.entries, target));
-                Ok(())
-            }
+            Err(Errno::NOENT | Errno::NOTDIR) => self
+                .postpone(place, target)
+                .map_err(Error::at("make room for the hard link", path_of(place.path))),
             Err(Errno::PERM) => Err(Error::refused(&entry.path, "it is a hard link to a directory")),
             Err(errno) => Err(Error::at("create the hard link", path_of(place.path))(errno)),
         }
+    }
+
+    /// Notes a hard link for the end. What it replaces goes now: later entries may link to its name.
+    fn postpone(&mut self, place: &Place<'_>, target: Vec<u8>) -> Result<(), Errno> {
+        if place.is_taken()? {
+            self.clear(place)?;
+        }
+        let link = Pending {
+            number: self.entries,
+            target,
+            parent: Meta::of_fd(&*place.directory)?.id(),
+        };
+        self.pending_links.insert(place.path.to_vec(), link);
+        Ok(())
     }
 
     fn try_link(&mut self, place: &Place<'_>, target: &[u8]) -> Result<(), Errno> {
@@ -439,13 +439,7 @@ impl<'a> Extractor<'a> {
             .filter(|(_, byte)| **byte == b'/')
             .map(|(at, _)| at);
         for end in ends.chain([path.len()]) {
-            let (above, name) = split(&path[..end]);
-            let directory = self.cursor.enter(above, Missing::Fail)?;
-            let place = Place {
-                directory,
-                name: OsStr::from_bytes(name),
-                path: &path[..end],
-            };
+            let place = self.place(&path[..end])?;
             if place.meta()?.is_whiteout() {
                 self.directory_in_place(&place)?;
                 let unknown = Attributes {
@@ -473,9 +467,10 @@ impl<'a> Extractor<'a> {
         for gone in keys(&self.pending_links, place.path, &below, &behind) {
             self.pending_links.remove(&gone);
         }
-        self.cursor
-            .made
-            .retain(|path| path != place.path && !path.starts_with(&below));
+        let made: Vec<Vec<u8>> = self.cursor.made.range(below..behind).cloned().collect();
+        for gone in made.iter().map(Vec::as_slice).chain([place.path]) {
+            self.cursor.made.remove(gone);
+        }
         Ok(())
     }
 
@@ -513,18 +508,8 @@ impl<'a> Extractor<'a> {
 
     /// What had to wait for the end: links to later entries, and the attributes of directories.
     fn finish(&mut self) -> Result<(), Error> {
-        let mut links = Vec::from_iter(std::mem::take(&mut self.pending_links));
-        links.sort_unstable_by_key(|(_, (number, _))| *number);
-        for (link, (_, target)) in links {
-            let (directory, name) = split(&link);
-            let linked = self.cursor.enter(directory, Missing::Make).and_then(|directory| {
-                let place = Place {
-                    directory,
-                    name: OsStr::from_bytes(name),
-                    path: &link,
-                };
-                self.try_link(&place, &target)
-            });
+        for (link, target) in self.last_links() {
+            let linked = self.place(&link).and_then(|place| self.try_link(&place, &target));
             if linked.is_err() {
                 self.missing_links.push((link, target));
             }
@@ -543,8 +528,11 @@ impl<'a> Extractor<'a> {
         }
         // What is deeper comes first, so that setting it changes no time that is set already.
         for (path, attributes) in std::mem::take(&mut self.directories).iter().rev() {
-            self.finish_directory(path, attributes)
-                .map_err(Error::at("set the attributes of", path_of(path)))?;
+            match self.finish_directory(path, attributes) {
+                // It made room for something by another name, through a link.
+                Err(Errno::NOENT | Errno::NOTDIR) => drop(self.cursor.made.remove(path)),
+                result => result.map_err(Error::at("set the attributes of", path_of(path)))?,
+            }
         }
         if let Style::Tree { owner: Some(owner) } = self.style {
             for path in std::mem::take(&mut self.cursor.made) {
@@ -556,6 +544,36 @@ impl<'a> Extractor<'a> {
             }
         }
         Ok(())
+    }
+
+    /// The pending links, in their order, that nothing later has taken the place of, by whatever name.
+    fn last_links(&mut self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let mut links = Vec::from_iter(std::mem::take(&mut self.pending_links));
+        links.sort_unstable_by_key(|(_, pending)| pending.number);
+        let mut seen = HashSet::new();
+        let mut last = Vec::new();
+        for (link, pending) in links.into_iter().rev() {
+            let stays = self.place(&link).and_then(|place| {
+                let is_there = Meta::of_fd(&*place.directory)?.id() == pending.parent;
+                Ok(is_there && !place.is_taken()?)
+            });
+            let name = split(&link).1.to_vec();
+            if stays.unwrap_or(false) && seen.insert((pending.parent, name)) {
+                last.push((link, pending.target));
+            }
+        }
+        last.reverse();
+        last
+    }
+
+    /// A path's place, as far as its directory is there.
+    fn place<'p>(&mut self, path: &'p [u8]) -> Result<Place<'p>, Errno> {
+        let (directory, name) = split(path);
+        Ok(Place {
+            directory: self.cursor.enter(directory, Missing::Fail)?,
+            name: OsStr::from_bytes(name),
+            path,
+        })
     }
 
     fn finish_directory(&mut self, path: &[u8], attributes: &Attributes) -> Result<(), Errno> {
@@ -578,6 +596,15 @@ impl Place<'_> {
     fn meta(&self) -> Result<Meta, Errno> {
         let name = std::ffi::CString::new(self.name.as_bytes()).map_err(|_| Errno::INVAL)?;
         Meta::of(&*self.directory, &name)
+    }
+
+    /// Whether something is there that is no whiteout.
+    fn is_taken(&self) -> Result<bool, Errno> {
+        match self.meta() {
+            Ok(meta) => Ok(!meta.is_whiteout()),
+            Err(Errno::NOENT) => Ok(false),
+            Err(errno) => Err(errno),
+        }
     }
 }
 
@@ -643,10 +670,13 @@ fn set_opaque(directory: &OwnedFd, name: &OsStr) -> Result<(), Errno> {
     xattr::set_opaque(openat(directory, name, flags, Mode::empty())?)
 }
 
-fn hash(path: &[u8]) -> u64 {
+/// Digests of the directories above a path, the uppermost first, and of itself.
+fn digests(path: &[u8]) -> impl Iterator<Item = u64> {
     let mut hasher = DefaultHasher::new();
-    path.hash(&mut hasher);
-    hasher.finish()
+    path.split(|byte| *byte == b'/').map(move |name| {
+        name.hash(&mut hasher);
+        hasher.finish()
+    })
 }
 
 fn parent_error(path: &[u8], errno: Errno) -> Error {

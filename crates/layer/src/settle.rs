@@ -1,14 +1,14 @@
 //! Whether the upper layers of a file tree say all that there is to say of a path.
 
 use std::ffi::OsStr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, openat, openat2, readlinkat};
 use rustix::io::Errno;
 
-use crate::root::{join, path_of};
+use crate::root::{bytes_of, join, path_of};
 use crate::walk::Meta;
 use crate::wanted::Wanted;
 use crate::{Error, xattr};
@@ -29,30 +29,33 @@ pub enum Look {
     Elsewhere(PathBuf),
 }
 
+/// Opens a layer's directory to look paths up in it.
+pub fn open_layer(dir: &Path) -> Result<OwnedFd, Error> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    openat(CWD, dir, flags, Mode::empty()).map_err(Error::at("open the layer directory", dir))
+}
+
 /// Looks a path up in layers' directories, the topmost first, as the kernel would in their overlay; symbolic links and `..`
 /// stay inside, and a link that the path itself is is followed only on demand. `is_all` says that there are no lower layers.
 /// Of a directory everything in it counts. The directories have of their layers what is `wanted`, and perhaps more.
-pub fn look(layers: &[PathBuf], is_all: bool, path: &Path, follow: bool, wanted: &Wanted) -> Result<Look, Error> {
-    let open = |path: &PathBuf| {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        openat(CWD, path, flags, Mode::empty()).map_err(Error::at("open the layer directory", path))
-    };
-    let layers: Result<Vec<_>, _> = layers.iter().map(open).collect();
-    let mut walk = Walk {
-        layers: layers?,
-        is_all,
-        wanted,
-        at: vec![Level {
-            path: Vec::new(),
-            layers: 0,
-            is_closed: is_all,
-        }],
-        todo: Vec::new(),
-        links: 0,
-    };
-    walk.at[0].layers = walk.layers.len();
-    walk.push(path.as_os_str().as_bytes());
-    walk.run(follow).map_err(Error::at("look up", path))
+pub fn look(layers: &[impl AsFd], is_all: bool, path: &Path, follow: bool, wanted: &Wanted) -> Result<Look, Error> {
+    let mut walk = Walk::new(layers, is_all, wanted, bytes_of(path));
+    let end = walk.run(follow).map_err(Error::at("look up", path))?;
+    Ok(match end {
+        End::Elsewhere(path) => Look::Elsewhere(path),
+        End::Nothing { is_closed: false } => Look::Open,
+        End::Directory { is_closed: false } => Look::OpenDirectory,
+        _ => Look::Settled,
+    })
+}
+
+/// The path of a file, through no link, that is at a path of those layers merged; a link that it is itself is not followed.
+/// `None` where there is nothing, or a directory.
+pub(crate) fn place(layers: &[impl AsFd], path: &[u8]) -> Result<Option<Vec<u8>>, Errno> {
+    Ok(match Walk::new(layers, true, &Wanted::all(), path).run(false)? {
+        End::File(path) => Some(path),
+        _ => None,
+    })
 }
 
 /// A directory that was come to.
@@ -66,7 +69,7 @@ struct Level {
 }
 
 struct Walk<'w> {
-    layers: Vec<OwnedFd>,
+    layers: Vec<BorrowedFd<'w>>,
     is_all: bool,
     wanted: &'w Wanted,
     /// The root and the directories below it that lead to the last.
@@ -84,7 +87,32 @@ enum Found {
     Other,
 }
 
-impl Walk<'_> {
+/// What is at the end of a path. Behind a file, and in a circle of links, there is nothing, whatever lower layers have.
+enum End {
+    Nothing { is_closed: bool },
+    Directory { is_closed: bool },
+    File(Vec<u8>),
+    Elsewhere(PathBuf),
+}
+
+impl<'w> Walk<'w> {
+    fn new(layers: &'w [impl AsFd], is_all: bool, wanted: &'w Wanted, path: &[u8]) -> Self {
+        let mut walk = Self {
+            layers: layers.iter().map(AsFd::as_fd).collect(),
+            is_all,
+            wanted,
+            at: vec![Level {
+                path: Vec::new(),
+                layers: layers.len(),
+                is_closed: is_all,
+            }],
+            todo: Vec::new(),
+            links: 0,
+        };
+        walk.push(path);
+        walk
+    }
+
     fn push(&mut self, path: &[u8]) {
         let names = path.rsplit(|byte| *byte == b'/');
         let names = names.filter(|name| !matches!(*name, b"" | b"."));
@@ -95,7 +123,8 @@ impl Walk<'_> {
         self.at.last().expect("the root stays")
     }
 
-    fn run(&mut self, follow: bool) -> Result<Look, Errno> {
+    fn run(&mut self, follow: bool) -> Result<End, Errno> {
+        let nowhere = End::Nothing { is_closed: true };
         while let Some(name) = self.todo.pop() {
             if name == b".." {
                 if self.at.len() > 1 {
@@ -106,36 +135,37 @@ impl Walk<'_> {
             let path = join(&self.here().path, &name);
             let is_last = self.todo.is_empty();
             if !self.wanted.takes(&path) || (is_last && !self.wanted.covers(&path)) {
-                return Ok(Look::Elsewhere(self.ahead(path)));
+                return Ok(End::Elsewhere(self.ahead(path)));
             }
             let (found, level) = self.look_up(path)?;
             match found {
-                Found::Nothing if level.is_closed => return Ok(Look::Settled),
-                Found::Nothing => return Ok(Look::Open),
+                Found::Nothing => {
+                    return Ok(End::Nothing {
+                        is_closed: level.is_closed,
+                    });
+                }
                 Found::Directory => self.at.push(level),
-                Found::Link(_) if is_last && !follow => return Ok(Look::Settled),
+                Found::Link(_) if is_last && !follow => return Ok(End::File(level.path)),
                 Found::Link(target) => {
                     self.links += 1;
                     if self.links > MOST_LINKS {
-                        return Ok(Look::Settled);
+                        return Ok(nowhere);
                     }
                     if target.starts_with(b"/") {
                         self.at.truncate(1);
                     }
                     self.push(&target);
                 }
-                // Where more was to come it leads nowhere.
-                Found::Other => return Ok(Look::Settled),
+                Found::Other if is_last => return Ok(End::File(level.path)),
+                Found::Other => return Ok(nowhere),
             }
         }
         let here = self.here();
         if !self.wanted.covers(&here.path) {
-            return Ok(Look::Elsewhere(path_of(&here.path).to_owned()));
+            return Ok(End::Elsewhere(path_of(&here.path).to_owned()));
         }
-        Ok(if here.is_closed {
-            Look::Settled
-        } else {
-            Look::OpenDirectory
+        Ok(End::Directory {
+            is_closed: here.is_closed,
         })
     }
 
@@ -157,14 +187,14 @@ impl Walk<'_> {
             is_closed: here.is_closed,
         };
         for (number, layer) in self.layers[..here.layers].iter().enumerate() {
-            let Some(file) = open(layer, &level.path, OFlags::PATH)? else {
+            let Some(file) = open(*layer, &level.path, OFlags::PATH)? else {
                 continue;
             };
             let meta = Meta::of_fd(&file)?;
             let mut end = |layers| (level.layers, level.is_closed) = (layers, true);
             if meta.kind == FileType::Directory {
                 found = Found::Directory;
-                let directory = open(layer, &level.path, OFlags::RDONLY | OFlags::DIRECTORY)?.ok_or(Errno::NOENT)?;
+                let directory = open(*layer, &level.path, OFlags::RDONLY | OFlags::DIRECTORY)?.ok_or(Errno::NOENT)?;
                 if !xattr::read(&directory)?.1 {
                     continue;
                 }
@@ -186,7 +216,7 @@ impl Walk<'_> {
 }
 
 /// What a layer itself has at a path, no link followed.
-fn open(layer: &OwnedFd, path: &[u8], flags: OFlags) -> Result<Option<OwnedFd>, Errno> {
+fn open(layer: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> Result<Option<OwnedFd>, Errno> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     match openat2(layer, OsStr::from_bytes(path), flags, Mode::empty(), resolve) {

@@ -11,7 +11,8 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use crate::Error;
 use crate::ahead::read_ahead;
 use crate::decompress::{ArchiveKind, decoder, sniff};
-use crate::extract::{Extractor, Limits, Style};
+use crate::extract::{Extractor, Style};
+use crate::limits::Limits;
 use crate::root::{bytes_of, path_of};
 use crate::tar::Reader;
 use crate::walk::open_directory;
@@ -65,8 +66,9 @@ pub struct Unpacked {
     pub missing_links: Vec<(PathBuf, PathBuf)>,
     /// Device nodes that could not be made, because this user namespace has none, and are left out.
     pub skipped_devices: Vec<PathBuf>,
-    /// Whether an entry lies behind a link of this very layer, where not all was wanted: it may be what was, by another name,
-    /// or make that another file.
+    /// Whether an entry lies behind a symbolic or hard link of this very layer: it may be what is wanted, by another name, or
+    /// make that another file. It is told only where [`UnpackOptions::wanted`] was given; by digests of paths, so that now and
+    /// then it may be told of a layer that has none.
     pub strayed: bool,
 }
 

@@ -4,6 +4,10 @@ use std::path::Path;
 
 use crate::root::clean_in_root;
 
+/// With more paths everything is wanted: an image may be made to have a million that lead from one to the next, and for each
+/// entry all are gone through.
+const MOST: usize = 64;
+
 /// Paths that are wanted, each with all that is below it; and the directories that lead to them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wanted {
@@ -24,17 +28,18 @@ impl Wanted {
         self.covers(b"")
     }
 
-    /// Adds a path, as seen from the root.
-    pub fn add(&mut self, path: &Path) {
+    /// Adds a path, as seen from the root. Says whether it was not wanted before; with 64 others, all is now.
+    pub fn add(&mut self, path: &Path) -> bool {
         let path = clean_in_root(path);
-        if !self.covers(&path) {
+        if self.covers(&path) {
+            return false;
+        }
+        if self.paths.len() == MOST {
+            *self = Self::all();
+        } else {
             self.paths.push(path);
         }
-    }
-
-    /// How many paths were added.
-    pub fn count(&self) -> usize {
-        self.paths.len()
+        true
     }
 
     /// Whether all of what is at a clean path is wanted.
@@ -68,7 +73,7 @@ mod tests {
         for path in ["/a/b", "c", "/a/./b/x"] {
             wanted.add(Path::new(path));
         }
-        assert_eq!(wanted.count(), 2);
+        assert_eq!(wanted.paths.len(), 2);
         for (path, takes, covers) in [
             ("", true, false),
             ("a", true, false),
@@ -82,7 +87,17 @@ mod tests {
             assert_eq!(wanted.takes(path.as_bytes()), takes, "{path}");
             assert_eq!(wanted.covers(path.as_bytes()), covers, "{path}");
         }
-        wanted.add(Path::new("/.."));
+        assert!(!wanted.add(Path::new("/a/b/y")) && wanted.add(Path::new("/..")));
         assert!(wanted.is_all() && wanted.covers(b"x"));
+    }
+
+    #[test]
+    fn of_many_paths_none_is_kept() {
+        let mut wanted = Wanted::default();
+        for number in 0..100_000 {
+            let is_new = wanted.add(Path::new(&number.to_string()));
+            assert_eq!((is_new, wanted.is_all()), (number <= MOST, number >= MOST));
+            assert!(wanted.paths.len() <= MOST);
+        }
     }
 }

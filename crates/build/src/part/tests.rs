@@ -13,6 +13,7 @@ use rustix::fs::{Mode, OFlags, ResolveFlags, openat2, readlinkat};
 use rustix::io::Errno;
 
 use super::*;
+use crate::error::StepError;
 
 /// What an entry of a layer is; hard and symbolic links with what they lead to.
 #[derive(Debug, Clone)]
@@ -100,7 +101,8 @@ struct Image {
     empty: LayerDir,
     /// Where these are was asked.
     asked: RefCell<Vec<usize>>,
-    unpacked: RefCell<BTreeSet<usize>>,
+    /// These were unpacked, each as often as it is in here.
+    unpacked: RefCell<Vec<usize>>,
 }
 
 impl Layers for Image {
@@ -114,7 +116,7 @@ impl Layers for Image {
     }
 
     fn unpack(&self, number: usize, into: &Path, options: &UnpackOptions) -> StepResult<Unpacked> {
-        self.unpacked.borrow_mut().insert(number);
+        self.unpacked.borrow_mut().push(number);
         Ok(unpack(&self.tars[number][..], None, into, options)?)
     }
 }
@@ -132,10 +134,14 @@ impl Image {
         };
         for layer in layers {
             let tar = layer.tar(image.count());
-            if let Ok(directory) = image.laid_on_top(store, &tar) {
-                image.whole.push(directory);
-                image.tars.push(tar);
-                image.is_kept.push(layer.is_kept);
+            match image.laid_on_top(store, &tar) {
+                Ok(directory) => {
+                    image.whole.push(directory);
+                    image.tars.push(tar);
+                    image.is_kept.push(layer.is_kept);
+                }
+                Err(StepError::Layer(error)) if is_of_entries(&error) => {}
+                Err(error) => panic!("{error}: {layer:?}"),
             }
         }
         image
@@ -153,6 +159,18 @@ impl Image {
     fn tree(&self) -> OwnedFd {
         let directories = self.whole.iter().rev().map(LayerDir::fs).collect();
         tree(directories, self.empty.fs()).unwrap()
+    }
+}
+
+/// Whether entries are at fault: they are refused, or what should be a directory is none.
+fn is_of_entries(error: &kiln_layer::Error) -> bool {
+    match error {
+        kiln_layer::Error::Refused { .. } => true,
+        kiln_layer::Error::Path { source, .. } => {
+            let errno = Errno::from_io_error(source);
+            matches!(errno, Some(Errno::NOTDIR | Errno::LOOP))
+        }
+        _ => false,
     }
 }
 
@@ -212,11 +230,15 @@ fn store() -> Option<(tempfile::TempDir, Store)> {
 
 /// Reads a part and compares it with all.
 fn compare(store: &Store, image: &Image, goals: &[Goal]) -> Result<(), TestCaseError> {
+    let before = image.unpacked.borrow().len();
     let part = Part::read(store, image, goals).unwrap();
     let (part, whole) = (part.tree(image.empty.fs()).unwrap(), image.tree());
     for goal in goals {
         prop_assert_eq!(found(&part, goal), found(&whole, goal), "{:?}", goal);
     }
+    // In each pass a part of a layer, and all of it where that does not say everything; then all in one more.
+    let most = image.count() * (2 * MOST_PASSES + 1);
+    prop_assert!(image.unpacked.borrow().len() - before <= most, "{} times at most", most);
     Ok(())
 }
 
@@ -226,10 +248,10 @@ fn check(layers: &[Layer], paths: &[&str], read: &[usize]) {
     let image = Image::new(&store, layers);
     assert_eq!(image.count(), layers.len());
     compare(&store, &image, &goals(paths)).unwrap();
-    let asked = image.asked.into_inner();
+    let asked = image.asked.borrow();
     assert!(asked.windows(2).all(|pair| pair[1] < pair[0]), "{asked:?}");
-    let unpacked: Vec<usize> = image.unpacked.into_inner().into_iter().collect();
-    assert_eq!(unpacked, read);
+    let unpacked: BTreeSet<usize> = image.unpacked.borrow().iter().copied().collect();
+    assert_eq!(Vec::from_iter(unpacked), read);
 }
 
 /// What one layer links to, upper layers may have anew: their files are wanted as well.
@@ -263,6 +285,40 @@ fn what_is_taken_from_below_may_be_behind_links() {
         layer([("x", Link("way/y".into()))]),
     ];
     check(&image, &["x"], &[1, 2]);
+}
+
+/// A link of a lower layer stays one, also where an upper layer links through it to a file that it has not itself.
+#[test]
+fn what_a_hard_link_is_reached_through_stays_a_link() {
+    let image = [
+        layer([
+            ("real", Directory),
+            ("real/y", File),
+            ("real/other", File),
+            ("way", Symlink("real".into())),
+        ]),
+        layer([("f", File), ("x", Link("way/y".into()))]),
+    ];
+    check(&image, &["way/other"], &[0, 1]);
+    let Some((_root, store)) = store() else { return };
+    let image = Image::new(&store, &image);
+    let way = Goal {
+        path: "way".into(),
+        follow: false,
+    };
+    compare(&store, &image, std::slice::from_ref(&way)).unwrap();
+    let whole = found(&image.tree(), &way).unwrap();
+    assert!(whole[Path::new("")].ends_with("real"), "{whole:?}");
+    // A lower layer has a directory where the upper one has the link.
+    let image = [
+        layer([("way/y", File), ("real/y", File)]),
+        layer([("way", Symlink("real".into())), ("x", Link("way/y".into()))]),
+    ];
+    check(&image, &["x"], &[0, 1]);
+    let image = Image::new(&store, &image);
+    let [x, y] = [&goals(&["x"]), &goals(&["real/y"])].map(|goals| found(&image.tree(), &goals[0]).unwrap());
+    assert_eq!(x, y);
+    assert!(x[Path::new("")].ends_with("real/y of 0"), "{x:?}");
 }
 
 /// What lies behind a link goes elsewhere, also where the link is wanted itself.
@@ -301,6 +357,41 @@ fn links_that_nobody_wants_cost_nothing() {
         ]),
     ];
     check(&image, &["x"], &[0, 1]);
+}
+
+/// A link may take the place of the directory that it leads into.
+#[test]
+fn a_hard_link_hides_what_it_leads_to() {
+    let image = [layer([("a/a", File)]), layer([("a", Link("a/a".into()))])];
+    check(&image, &["a"], &[0, 1]);
+}
+
+/// However many links lead from one to the next.
+#[test]
+fn passes_are_few() {
+    let Some((_root, store)) = store() else { return };
+    let read = |layers: &[Layer], path: &str| {
+        let image = Image::new(&store, layers);
+        assert_eq!(image.count(), layers.len());
+        compare(&store, &image, &goals(&[path])).unwrap();
+        image.unpacked.take().len()
+    };
+    let mut links = layer([("link30", File)]);
+    for number in 0..30 {
+        let to = format!("link{}", number + 1);
+        links.entries.push((format!("link{number}"), Symlink(to)));
+    }
+    assert!(read(&[links], "link0") <= MOST_PASSES + 1);
+    // All that a layer takes from those below it becomes known at once.
+    let (mut lower, mut upper) = (layer([]), layer([("way", Symlink("d0".into())), ("way/x", File)]));
+    for number in 0..10 {
+        lower
+            .entries
+            .push((format!("d{number}"), Symlink(format!("real{number}"))));
+        lower.entries.push((format!("real{number}"), Directory));
+        upper.entries.push((format!("d{number}/f"), File));
+    }
+    assert!(read(&[lower, upper], "d0/f") <= 12);
 }
 
 /// Few, so that layers have much to say of the same.

@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use kiln_layer::tar::{Entry, Kind, Reader};
-use kiln_layer::{Limits, UnpackOptions, extract, unpack};
+use kiln_layer::{Limits, UnpackOptions, Wanted, check_layer, extract, unpack};
 
 use crate::tree::{Description, archive, describe, dir, file, is_root, link, symlink};
 
@@ -221,6 +221,38 @@ fn what_is_refused_says_so() {
         &archive([file(".wh..wh.plnk/1.2"), dir(".wh..wh.aufs/"), file(".wh..wh.orph/x")]),
     );
     layer.unwrap();
+}
+
+/// Of each directory on the way something is kept: names far longer than a path may be would make much of little.
+#[test]
+fn names_longer_than_paths_are_refused() {
+    if !is_root() {
+        return;
+    }
+    let most = "a/".repeat(2047) + "a";
+    let out = tempfile::tempdir().unwrap();
+    unpack(&archive([file(&most)])[..], None, out.path(), &UnpackOptions::default()).unwrap();
+    let (more, endless) = (most + "b", "a/".repeat(500_000) + "a");
+    for tar in [
+        archive([file(&more)]),
+        archive([file(&endless)]),
+        archive([file("f"), link("l", &endless)]),
+        archive([file("f"), dir(&endless)]),
+    ] {
+        let problems = check_layer(&tar[..]).unwrap();
+        assert!(problems[0].what.contains("4095"), "{problems:?}");
+        assert!(problems[0].path.as_os_str().len() < 200);
+        for result in attack("name too long", &tar) {
+            let error = result.unwrap_err();
+            assert!(error.contains("4095") && error.len() < 400, "{error}");
+        }
+    }
+    // Of what is left out as well.
+    for tar in [archive([file(&endless)]), archive([file("f")])] {
+        let out = tempfile::tempdir().unwrap();
+        let unpacked = unpack(&tar[..], None, out.path(), &UnpackOptions::of(Wanted::default()));
+        assert_eq!(unpacked.is_ok(), tar.len() < 1_000_000, "{unpacked:?}");
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use kiln_layer::tar::{Entry, Kind};
-use kiln_layer::{Look, UnpackOptions, Unpacked, Wanted, look, unpack};
+use kiln_layer::{Look, UnpackOptions, Unpacked, Wanted, look, open_layer, unpack};
 use tempfile::TempDir;
 
 use crate::tree::{archive, describe};
@@ -132,7 +132,7 @@ fn upper_layers_settle_what_lower_ones_cannot_change() {
         ],
         &all,
     );
-    let layers = [upper.path().to_owned()];
+    let layers = [open_layer(upper.path()).unwrap()];
     for (path, follow, expected) in [
         ("/d/f", false, Look::Settled),
         ("d/f/below", false, Look::Settled),

@@ -385,6 +385,63 @@ fn later_entries_replace_hard_links_to_lower_layers() {
     assert!(!out.path().join("elsewhere").exists());
 }
 
+/// The same by another name; and a hard link to a lower layer replaces what is there at once.
+#[test]
+fn the_last_entry_of_a_name_counts_also_behind_links() {
+    let (out, unpacked) = unpacked(&archive([
+        dir("real/"),
+        symlink("way", "real"),
+        // A file that is a link's by another name.
+        link("way/x", "low"),
+        file("real/x"),
+        // A link that is another link's.
+        link("way/two", "low"),
+        link("real/two", "other"),
+        // A file in place of the directory that a link goes in.
+        link("real/sub/x", "low"),
+        file("way/sub"),
+        // A directory that something makes necessary.
+        link("way/implied", "low"),
+        file("real/implied/x"),
+        // What is there makes room, before it is linked to.
+        file("f"),
+        link("f", "low"),
+        link("f2", "f"),
+        file("d/f"),
+        link("d", "low"),
+        // Whiteouts are nothing.
+        file(".wh.gone"),
+        link("gone", "low"),
+    ]));
+    let links = [
+        ("real/two", "other"),
+        ("f", "low"),
+        ("f2", "f"),
+        ("d", "low"),
+        ("gone", "low"),
+    ];
+    assert_eq!(unpacked.missing_links, links.map(|(link, to)| (link.into(), to.into())));
+    assert_eq!(unpacked.implicit_dirs, [PathBuf::from("real/implied")]);
+    let lower = tempfile::tempdir().unwrap();
+    for name in ["low", "other"] {
+        fs::write(lower.path().join(name), name).unwrap();
+    }
+    fs::create_dir(lower.path().join("d")).unwrap();
+    complete(out.path(), fs::File::open(lower.path()).unwrap().as_fd(), &unpacked).unwrap();
+    for (path, content) in [
+        ("real/x", "content"),
+        ("real/two", "other"),
+        ("real/sub", "content"),
+        ("real/implied/x", "content"),
+        ("f", "low"),
+        ("f2", "low"),
+        ("d", "low"),
+        ("gone", "low"),
+    ] {
+        assert_eq!(fs::read(out.path().join(path)).unwrap(), content.as_bytes(), "{path}");
+    }
+}
+
 #[test]
 fn many_small_files_in_little_memory() {
     if !is_root() {
