@@ -40,23 +40,10 @@ pub fn rpm(bytes: &[u8]) {
 
 /// What a database of vulnerabilities has is about packages that are there, and is bounded; and the same each time.
 pub fn vulnerabilities(bytes: &[u8]) {
-    let package = |ecosystem, name: &str, version: &str| Package {
-        ecosystem,
-        name: name.to_owned(),
-        version: version.to_owned(),
-        architecture: None,
-        source: None,
-        source_version: None,
-        licenses: Vec::new(),
-        may_have_more_licenses: false,
-        bytes: None,
-        layer: 0,
-        path: Vec::new(),
-    };
     let packages = Packages {
         packages: vec![
-            package(Ecosystem::Deb, "bash", "5.2.15-2"),
-            package(Ecosystem::Npm, "lodash", "4.17.15"),
+            Package::new(Ecosystem::Deb, "bash", "5.2.15-2"),
+            Package::new(Ecosystem::Npm, "lodash", "4.17.15"),
         ],
         distribution: Some(Distribution {
             id: "debian".to_owned(),

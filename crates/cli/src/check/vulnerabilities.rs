@@ -334,19 +334,7 @@ mod tests {
     use super::*;
 
     fn packages() -> Packages {
-        let package = Package {
-            ecosystem: Ecosystem::Deb,
-            name: "openssl".to_owned(),
-            version: "3.0.9-1".to_owned(),
-            architecture: None,
-            source: None,
-            source_version: None,
-            licenses: Vec::new(),
-            may_have_more_licenses: false,
-            bytes: None,
-            layer: 0,
-            path: Vec::new(),
-        };
+        let package = Package::new(Ecosystem::Deb, "openssl", "3.0.9-1");
         Packages {
             packages: vec![package],
             ..Packages::default()

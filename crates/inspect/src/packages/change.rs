@@ -90,14 +90,13 @@ pub fn changes(before: &[Package], after: &[Package]) -> Vec<PackageChange> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::databases::package;
     use super::*;
 
     #[test]
     fn what_became_of_packages() {
         let list = |packages: &[(Ecosystem, &str, &str)]| -> Vec<Package> {
             let all = packages.iter();
-            all.map(|(ecosystem, name, version)| package(*ecosystem, (*name).to_owned(), (*version).to_owned()))
+            all.map(|(ecosystem, name, version)| Package::new(*ecosystem, *name, *version))
                 .collect()
         };
         let before = list(&[

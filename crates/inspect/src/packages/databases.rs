@@ -191,7 +191,7 @@ fn dpkg(text: &str) -> Vec<Package> {
             source: source.filter(|source| *source != name),
             architecture: field("Architecture"),
             bytes: kibibytes.and_then(|size| size.checked_mul(1024)),
-            ..package(Ecosystem::Deb, name, version)
+            ..Package::new(Ecosystem::Deb, name, version)
         });
     }
     packages
@@ -214,7 +214,7 @@ fn apk(text: &str) -> Vec<Package> {
             architecture: field('A'),
             licenses: field('L').and_then(|text| licenses::named(&text)).into_iter().collect(),
             bytes: field('I').and_then(|size| size.parse().ok()),
-            ..package(Ecosystem::Apk, name, version)
+            ..Package::new(Ecosystem::Apk, name, version)
         });
     }
     packages
@@ -234,23 +234,6 @@ fn stanzas(text: &str) -> impl Iterator<Item = Vec<&str>> {
         }
         (!stanza.is_empty()).then_some(stanza)
     })
-}
-
-/// A package of which no more is known yet.
-pub(crate) fn package(ecosystem: Ecosystem, name: String, version: String) -> Package {
-    Package {
-        ecosystem,
-        name,
-        version,
-        architecture: None,
-        source: None,
-        source_version: None,
-        licenses: Vec::new(),
-        may_have_more_licenses: false,
-        bytes: None,
-        layer: 0,
-        path: Vec::new(),
-    }
 }
 
 #[cfg(test)]

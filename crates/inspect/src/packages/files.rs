@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::databases::package;
 use super::{Ecosystem, LARGEST_FILE, Package, Packages, bytes_below, each, is_cut, is_file, word};
 use crate::error::Error;
 use crate::image::Image;
@@ -122,7 +121,7 @@ fn python(text: &str) -> Option<Package> {
     };
     Some(Package {
         licenses: python_license(text).into_iter().collect(),
-        ..package(Ecosystem::Pypi, field("Name")?, field("Version")?)
+        ..Package::new(Ecosystem::Pypi, field("Name")?, field("Version")?)
     })
 }
 
@@ -182,7 +181,7 @@ fn npm(text: &[u8]) -> Option<Package> {
     let license = npm_license(&manifest.license).or_else(|| npm_license(&manifest.licenses));
     Some(Package {
         licenses: license.into_iter().collect(),
-        ..package(Ecosystem::Npm, word(&manifest.name)?, word(&manifest.version)?)
+        ..Package::new(Ecosystem::Npm, word(&manifest.name)?, word(&manifest.version)?)
     })
 }
 
@@ -214,7 +213,7 @@ fn gem(text: &str) -> Option<Package> {
     Some(Package {
         licenses: gem_licenses(text),
         architecture: field("platform").filter(|platform| platform != "ruby"),
-        ..package(Ecosystem::Gem, field("name")?, field("version")?)
+        ..Package::new(Ecosystem::Gem, field("name")?, field("version")?)
     })
 }
 

@@ -15,9 +15,6 @@ use std::collections::HashMap;
 
 pub(crate) use files::is_read;
 
-#[cfg(test)]
-pub(crate) use databases::package;
-
 pub use change::{Outcome, PackageChange, changes};
 pub use version::compare;
 
@@ -97,6 +94,25 @@ pub struct Package {
     pub layer: u32,
     /// The file that says that it is there, without a slash before its path.
     pub path: Vec<u8>,
+}
+
+impl Package {
+    /// One of which no more is known yet.
+    pub fn new(ecosystem: Ecosystem, name: impl Into<String>, version: impl Into<String>) -> Self {
+        Self {
+            ecosystem,
+            name: name.into(),
+            version: version.into(),
+            architecture: None,
+            source: None,
+            source_version: None,
+            licenses: Vec::new(),
+            may_have_more_licenses: false,
+            bytes: None,
+            layer: 0,
+            path: Vec::new(),
+        }
+    }
 }
 
 impl Package {

@@ -2,7 +2,7 @@
 
 use memchr::memmem::Finder;
 
-use super::databases::{Listed, package};
+use super::databases::Listed;
 use super::{Ecosystem, Package, Packages, word};
 use crate::error::Error;
 use crate::image::{Image, Piece};
@@ -169,7 +169,7 @@ fn go(information: &[u8]) -> Option<(Package, &[u8])> {
     let version = number.or_else(|| version.split_whitespace().next())?;
     let go = Package {
         licenses: vec!["BSD-3-Clause".to_owned()],
-        ..package(Ecosystem::Golang, "stdlib".to_owned(), word(version)?)
+        ..Package::new(Ecosystem::Golang, "stdlib".to_owned(), word(version)?)
     };
     Some((go, rest))
 }
@@ -188,7 +188,7 @@ fn modules(text: &[u8], size: u64, found: &mut Vec<Package>) -> Option<&'static 
             continue;
         };
         let version = fields.next().and_then(word).unwrap_or_default();
-        let module = package(Ecosystem::Golang, name, version);
+        let module = Package::new(Ecosystem::Golang, name, version);
         is_told |= matches!(kind, "mod" | "dep");
         match kind {
             "mod" => found.push(Package {

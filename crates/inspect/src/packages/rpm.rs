@@ -9,7 +9,7 @@ use std::io::Read as _;
 use rusqlite::Connection;
 use rusqlite::limits::Limit;
 
-use super::databases::{Listed, package};
+use super::databases::Listed;
 use super::{Ecosystem, Package, word};
 use crate::licenses;
 
@@ -146,7 +146,7 @@ impl<'b> Header<'b> {
             source: source.filter(|source| *source != name),
             licenses: licenses.into_iter().collect(),
             bytes: self.number(tag::LONG_SIZE).or_else(|| self.number(tag::SIZE)),
-            ..package(Ecosystem::Rpm, name, format!("{epoch}{version}-{release}"))
+            ..Package::new(Ecosystem::Rpm, name, format!("{epoch}{version}-{release}"))
         })
     }
 

@@ -187,12 +187,12 @@ fn failure(path: &Path, why: &dyn std::fmt::Display) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::packages::{Ecosystem, Packages, package};
+    use crate::packages::{Ecosystem, Package, Packages};
     use crate::vulnerabilities::Vulnerabilities;
 
     /// Whether a record was looked at.
     fn is_covered(database: &Path) -> Result<bool, String> {
-        let package = package(Ecosystem::Npm, "a".to_owned(), "1.0.0".to_owned());
+        let package = Package::new(Ecosystem::Npm, "a", "1.0.0");
         let packages = Packages {
             packages: vec![package],
             ..Packages::default()

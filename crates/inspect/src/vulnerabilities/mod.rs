@@ -262,7 +262,7 @@ fn vulnerability(package: usize, hit: Hit) -> Vulnerability {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::packages::{Distribution, package};
+    use crate::packages::{Distribution, Package};
 
     fn hit(names: &[&str], covers: &[&str], fixed: Option<&str>) -> Hit {
         let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
@@ -308,7 +308,7 @@ mod tests {
     #[test]
     fn each_of_several_images() {
         let image = |ecosystem, name: &str, release: &str| {
-            let package = package(ecosystem, name.to_owned(), "1.0.0".to_owned());
+            let package = Package::new(ecosystem, name, "1.0.0");
             Packages {
                 packages: vec![package],
                 distribution: Some(Distribution {

@@ -198,17 +198,8 @@ mod tests {
 
     fn found(json: &str, largest: u64) -> Result<Vulnerabilities, String> {
         let package = Package {
-            ecosystem: Ecosystem::Deb,
-            name: "libc6".to_owned(),
-            version: "2".to_owned(),
-            architecture: None,
             source: Some("glibc".to_owned()),
-            source_version: None,
-            licenses: Vec::new(),
-            may_have_more_licenses: false,
-            bytes: None,
-            layer: 0,
-            path: Vec::new(),
+            ..Package::new(Ecosystem::Deb, "libc6", "2")
         };
         let packages = Packages {
             packages: vec![package],
